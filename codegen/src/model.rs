@@ -1,0 +1,372 @@
+//! The resolved model: what the spec means once every name is known.
+//!
+//! Emitters read this and nothing else. It holds no YAML, no spans, no unresolved names;
+//! everything in it has passed `check`. It is plain data (serde) so that `generated/model.json`
+//! can hold the model of the last migration.
+
+use serde::{Deserialize, Serialize};
+
+/// Index into [`Model::entities`].
+pub type EntityId = usize;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// snake_case application name; names the database roles `<app>_app`, `<app>_job`, …
+    pub app: String,
+    pub title: String,
+    pub doc: String,
+    /// The entity people sign in as.
+    pub identity: EntityId,
+    /// The entity whose rows hold roles. It has a reference to `identity`, an enum field `role`
+    /// and an optional polymorphic reference `scope`.
+    pub assignments: EntityId,
+    pub roles: Vec<Role>,
+    pub objects: Vec<Object>,
+    pub modules: Vec<Module>,
+    /// Reading order of the API document: tag → entities.
+    pub tags: Vec<(String, Vec<EntityId>)>,
+    /// In file-name order.
+    pub entities: Vec<Entity>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Role {
+    /// As written in the spec: `orgAdmin`.
+    pub name: String,
+    /// Empty: held everywhere.
+    pub scopes: Vec<EntityId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    pub name: String,
+    pub fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Module {
+    pub name: String,
+    pub doc: String,
+    /// Entities of others that its jobs may read / write.
+    pub reads: Vec<EntityId>,
+    pub writes: Vec<EntityId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lifecycle {
+    SoftDelete,
+    Mutable,
+    AppendOnly,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entity {
+    /// singular snake_case
+    pub name: String,
+    /// plural snake_case: table name in schema `app`; the path is this with `-` for `_`
+    pub plural: String,
+    pub doc: String,
+    pub lifecycle: Lifecycle,
+    /// Index into [`Model::modules`]: only it writes this entity.
+    pub module: Option<usize>,
+    /// No routes, no grants for the request role.
+    pub internal: bool,
+    /// Fields and references in spec order (mixins first, where `mixins:` stands before `fields:`),
+    /// without the built-in columns id, status, version, created_at, updated_at.
+    pub fields: Vec<Field>,
+    pub belongs: Vec<Relation>,
+    pub has: Vec<Has>,
+    pub derived: Vec<Derived>,
+    /// Each a list of column names (relations already replaced by their columns).
+    pub unique: Vec<Vec<String>>,
+    pub exclude: Vec<Exclude>,
+    pub index: Vec<Vec<String>>,
+    pub checks: Vec<NamedExpr>,
+    pub transitions: Vec<Transition>,
+    /// Reusable conditions in spec order; a condition only names earlier ones.
+    pub conditions: Vec<NamedExpr>,
+    pub access: Access,
+    /// Role (index into [`Model::roles`]) granted to the creator of a row.
+    pub creator: Option<usize>,
+    pub hooks: Vec<Hook>,
+    pub page: u32,
+    /// Former columns whose loss the spec states with `drop`.
+    pub dropped: Vec<String>,
+    pub was: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    pub name: String,
+    pub ty: Ty,
+    pub optional: bool,
+    pub default: Option<Literal>,
+    pub unique: bool,
+    pub search: bool,
+    pub filter: bool,
+    pub sort: bool,
+    pub fixed: bool,
+    pub system: bool,
+    pub redact: bool,
+    pub read: Option<Expr>,
+    pub write: Option<Expr>,
+    pub check: Option<Expr>,
+    pub was: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ty {
+    /// Lengths in characters; `max` is always there.
+    Text { min: u32, max: u32 },
+    Int { min: Option<i64>, max: Option<i64> },
+    Bigint { min: Option<i64>, max: Option<i64> },
+    Decimal { places: u32 },
+    /// Minor units.
+    Money { min: Option<i64>, max: Option<i64> },
+    Bool,
+    Time,
+    Date,
+    Uuid,
+    Json,
+    Url,
+    Email,
+    Phone,
+    /// `from`: the field it is made of when the body has none.
+    Slug { from: Option<String> },
+    Currency,
+    Country,
+    Locale,
+    Timezone,
+    Enum { values: Vec<String> },
+    States { values: Vec<String> },
+    Point,
+    /// Index into [`Model::objects`].
+    Object { object: usize },
+    TextList { max: u32, count: u32 },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Literal {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Decimal(String),
+    /// Text, and values of enums and states.
+    Text(String),
+    /// `now()`
+    Now,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnArchive {
+    Restrict,
+    Cascade,
+    Detach,
+}
+
+/// A reference to one entity (`targets.len() == 1`, column `<name>_id`) or to one of several
+/// (columns `<name>_type`, `<name>_id`, and a generated column `<name>_<target>_id` each).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Relation {
+    pub name: String,
+    pub targets: Vec<EntityId>,
+    /// `one of` was written, even with one target.
+    pub polymorphic: bool,
+    pub optional: bool,
+    /// Names of relations that must be equal on both sides (`same city`); for every target that
+    /// has that relation a composite foreign key is made.
+    pub same: Vec<String>,
+    pub on_archive: OnArchive,
+    pub movable: bool,
+    pub set_me: bool,
+    pub system: bool,
+    pub unique: bool,
+    pub filter: bool,
+    pub hidden: bool,
+    pub read: Option<Expr>,
+    pub was: Option<String>,
+}
+
+/// The other end of a relation: `likes: like* via event`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Has {
+    /// Also the path segment (with `-` for `_`).
+    pub name: String,
+    pub child: EntityId,
+    /// Name of the child's relation.
+    pub via: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Derived {
+    pub name: String,
+    pub kind: DerivedKind,
+    pub sort: bool,
+    pub filter: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DerivedKind {
+    /// `has` is an index into [`Entity::has`]. Counted over live children for which `filter` holds.
+    Count { has: usize, filter: Option<Expr> },
+    Sum { has: usize, field: String, filter: Option<Expr> },
+    /// One decimal place; null while there is nothing to average.
+    Avg { has: usize, field: String, filter: Option<Expr> },
+    /// A boolean over own columns, computed when read.
+    Flag { expr: Expr },
+}
+
+/// Rows that are equal in `columns` never overlap in `[from, to)`; `to` null = open end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exclude {
+    pub columns: Vec<String>,
+    pub from: String,
+    pub to: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedExpr {
+    pub name: String,
+    pub expr: Expr,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The verb: route segment and action name.
+    pub name: String,
+    pub change: Change,
+    pub by: Expr,
+    pub when: Option<Expr>,
+    /// The caller must give a reason (1..500 characters), which goes to the audit log.
+    pub reason: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// `field` is the states field.
+    State { field: String, from: Vec<String>, to: String },
+    Set { field: String, value: Literal },
+}
+
+/// What is `None` is denied to everybody. `deny` rules are already folded in (`grant and not deny`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Access {
+    pub read: Option<Expr>,
+    pub create: Option<Expr>,
+    pub update: Option<Expr>,
+    pub delete: Option<Expr>,
+    pub restore: Option<Expr>,
+    pub suspend: Option<Expr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    Create,
+    Update,
+    Archive,
+    Transition(String),
+}
+
+/// One tree for access rules, field rules, checks and guards. `check` makes sure that row
+/// expressions (checks, `when`, derived flags, has-filters) hold no actor atoms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expr {
+    Anyone,
+    SignedIn,
+    Nobody,
+    All(Vec<Expr>),
+    Any(Vec<Expr>),
+    Not(Box<Expr>),
+    /// A condition of this entity: index into [`Entity::conditions`].
+    Condition(usize),
+    /// The row at the other end of `relation` is readable by the caller and `what` holds for it.
+    /// For a polymorphic relation: of whichever target it is, if that target has `what`.
+    Of { relation: usize, what: Vec<(EntityId, OfWhat)> },
+    /// `relation` refers to the identity entity and is the caller.
+    MeIs { relation: usize },
+    /// This row of the identity entity is the caller.
+    MeIsThis,
+    /// A role held everywhere.
+    MeHolds { role: usize },
+    /// A role held for the row that `relation` refers to (`None`: for this row itself).
+    MeHoldsOf { role: usize, relation: Option<usize> },
+    /// The caller is the child's identity reference (`me`, a relation name of the child) in a live
+    /// row of `has` for which `filter` (over the child's fields) holds.
+    MeIn { has: usize, me: String, filter: Option<Box<Expr>> },
+    Compare { left: Value, op: Op, right: Value },
+    In { value: Value, list: Vec<Literal> },
+    IsNull(Value),
+    /// A boolean field by itself.
+    Flag(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfWhat {
+    /// Index into the target's conditions.
+    Condition(usize),
+    Read,
+    Update,
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// A column of this row (fields, built-in columns, derived counters).
+    Column(String),
+    Literal(Literal),
+    /// `a + b`, `a - b` over numbers
+    Add(Box<Value>, Box<Value>),
+    Sub(Box<Value>, Box<Value>),
+}
+
+impl Model {
+    pub fn entity(&self, name: &str) -> Option<(EntityId, &Entity)> {
+        self.entities.iter().enumerate().find(|(_, e)| e.name == name)
+    }
+}
+
+impl Relation {
+    pub fn id_column(&self) -> String {
+        format!("{}_id", self.name)
+    }
+    pub fn type_column(&self) -> Option<String> {
+        self.polymorphic.then(|| format!("{}_type", self.name))
+    }
+}
+
+impl Entity {
+    pub fn relation(&self, name: &str) -> Option<&Relation> {
+        self.belongs.iter().find(|r| r.name == name)
+    }
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|f| f.name == name)
+    }
+    /// Routes that change rows exist.
+    pub fn writable(&self) -> bool {
+        !self.internal && self.module.is_none()
+    }
+    pub fn states_field(&self) -> Option<&Field> {
+        self.fields.iter().find(|f| matches!(f.ty, Ty::States { .. }))
+    }
+}

@@ -1,0 +1,54 @@
+//! What a request body becomes: the traits that `#[derive(Input)]` and `#[derive(Choice)]` implement,
+//! and the helpers their expansions call. Knows no entity and no HTTP.
+
+use sqlx::postgres::PgArguments;
+use std::any::Any;
+
+/// A checked body, ready to be bound to its statement.
+pub trait Input: Any + Send + Sync {
+    /// Adds the values in the order of the statement's parameters.
+    /// Create: one per field. Update: a boolean "is given" and the value per field.
+    fn bind(&self, arguments: &mut PgArguments) -> Result<(), sqlx::error::BoxDynError>;
+    /// For hooks, which know the type.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    /// Names of the given fields (for messages and field rules).
+    fn given(&self) -> Vec<&'static str>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// POST: a field that is absent takes its default or is an error.
+    Create,
+    /// PUT: the whole representation; absent optional fields become null or their default.
+    Replace,
+    /// PATCH (RFC 7396): absent stays as it is, null empties.
+    Merge,
+}
+
+/// Why a body was refused.
+#[derive(Debug)]
+pub enum Invalid {
+    /// 400: not JSON, not an object, duplicate keys, too deep.
+    Syntax(String),
+    /// 422: every field that is wrong.
+    Fields(Vec<FieldError>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// JSON pointer: `/social_links/website`
+    pub pointer: String,
+    /// `required`, `unknown`, `type`, `length`, `range`, `format`, `choice`, `null`
+    pub code: &'static str,
+    /// A sentence that says what to send instead.
+    pub detail: String,
+}
+
+/// A field of an update: absent is not null.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Patch<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}

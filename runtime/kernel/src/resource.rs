@@ -1,0 +1,167 @@
+//! What generated code tells the engine about one entity: texts, rules and a few function pointers.
+//!
+//! One `static Resource` per entity, no generics: the request journeys are compiled once for all of them.
+//! Knows no entity, runs nothing.
+
+use crate::{input::Input, rule::Rule};
+use sqlx::postgres::PgRow;
+
+/// One entity as the engine sees it.
+pub struct Resource {
+    /// `event`
+    pub name: &'static str,
+    /// `events`; also the table in schema `app` (with `_`).
+    pub plural: &'static str,
+    /// `events`, with `-` for `_`
+    pub path: &'static str,
+    pub lifecycle: Lifecycle,
+    /// Some column is only shown to some: answers of writes are read again through `sql.get`.
+    pub guarded: bool,
+    /// Default page size, 1..=100.
+    pub page: u32,
+    pub sql: Sql,
+    pub rules: Rules,
+    pub filters: &'static [Filter],
+    pub sorts: &'static [Sort],
+    pub expands: &'static [Expand],
+    pub children: &'static [Child],
+    pub transitions: &'static [Transition],
+    /// Constraint name → what to answer when the database refuses.
+    pub constraints: &'static [Constraint],
+    /// Writes the row as a JSON object. `Scope::One` answers carry `allowed_actions`.
+    pub encode: fn(&PgRow, &mut Vec<u8>) -> Result<(), sqlx::Error>,
+    /// `None`: no such route.
+    pub create: Option<Decode>,
+    /// One type for PUT and PATCH.
+    pub update: Option<Decode>,
+    /// Actions with a hook: `create`, `update`, `archive`, verbs.
+    pub hooks: &'static [&'static str],
+}
+
+/// Reads a request body, checks every field, reports all that is wrong at once.
+pub type Decode = fn(&[u8], crate::input::Mode) -> Result<Box<dyn Input>, crate::input::Invalid>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    SoftDelete,
+    Mutable,
+    AppendOnly,
+}
+
+/// Statement texts. `t` is always the entity's table. Empty text: the action does not exist.
+pub struct Sql {
+    /// `select <columns>[, allowed_actions] from … where t.id = $1`
+    pub get: &'static str,
+    /// `select <columns> from …` without `where`: the list builder completes it.
+    pub list: &'static str,
+    /// `select <columns> from … where t.id = any($1)`
+    pub by_ids: &'static str,
+    /// `insert into … returning <columns>` (guarded: `returning t.id, t.version`); arguments in the order of `Input::bind`.
+    pub create: &'static str,
+    /// `update … where t.id = $1 and t.version = $2 returning <columns>` (guarded: `t.id, t.version`);
+    /// then per updatable column a boolean "is given" and the value.
+    pub update: &'static str,
+    /// `$1` id, `$2` version or null; `returning t.version`
+    pub archive: &'static str,
+    pub restore: &'static str,
+    pub suspend: &'static str,
+    pub unsuspend: &'static str,
+    /// `select t.version, <status or 'active'> as status, <state or null> as state, array of the actions
+    /// whose rule holds for this row (`update`, `delete`, `restore`, `suspend`, verbs) as may … where t.id = $1`
+    pub probe: &'static str,
+}
+
+pub struct Rules {
+    pub read: &'static Rule,
+    pub create: &'static Rule,
+    pub update: &'static Rule,
+    pub delete: &'static Rule,
+    pub restore: &'static Rule,
+    pub suspend: &'static Rule,
+}
+
+/// A query parameter of the list.
+pub struct Filter {
+    /// `city_id`, `starts_at`, `q`, `near`
+    pub param: &'static str,
+    /// SQL expression compared: `t.city_id`; for Search/Point the name of the projection view, `app.events_public`.
+    pub sql: &'static str,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Uuid,
+    Text,
+    /// Closed set; the values are in the API document.
+    Enum(&'static [&'static str]),
+    Int,
+    Bigint,
+    Decimal,
+    Bool,
+    Time,
+    Date,
+    /// `q=`: full text and partial words over the public projection's `search` and `search_text`.
+    Search,
+    /// `near=lat,lng&radius_m=` and `bbox=west,south,east,north` over the public projection's column (same name).
+    Point,
+}
+
+/// `sort=name` ascending, `sort=-name` descending; the id breaks ties.
+pub struct Sort {
+    pub name: &'static str,
+    /// `t.starts_at`
+    pub sql: &'static str,
+    pub kind: Kind,
+}
+
+/// `expand=host` puts the readable related object under `host` beside `host_id`.
+pub struct Expand {
+    pub name: &'static str,
+    /// `host_id`
+    pub column: &'static str,
+    /// `host_type`
+    pub type_column: Option<&'static str>,
+    /// entity names (equal to the values of the type column)
+    pub targets: &'static [&'static str],
+}
+
+/// `GET /<parent>/{id}/<path>`: the child's list, held to this parent.
+pub struct Child {
+    pub path: &'static str,
+    /// entity name of the child
+    pub entity: &'static str,
+    /// `t.event_id`, or the generated column of a `one of`: `t.entity_event_id`
+    pub sql: &'static str,
+}
+
+pub struct Transition {
+    /// `publish`
+    pub name: &'static str,
+    pub rule: &'static Rule,
+    /// `$1` id, `$2` version or null; `returning t.version`
+    pub sql: &'static str,
+    /// states it starts from; empty for `set`
+    pub from: &'static [&'static str],
+    /// readable text of the `when` guard, for the 409
+    pub when: Option<&'static str>,
+    pub reason: bool,
+}
+
+pub struct Constraint {
+    pub name: &'static str,
+    pub answer: Answer,
+    /// JSON pointer of the field to blame: `/slug`
+    pub pointer: &'static str,
+    pub detail: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 409
+    Conflict,
+    /// 422
+    Invalid,
+    /// 422, the one text for references that are missing, archived or unreadable
+    Reference,
+}

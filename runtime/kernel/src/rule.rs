@@ -1,0 +1,66 @@
+//! Access rules as data: the same tree the database policies were compiled from.
+//!
+//! The database decides; this copy picks the status code to answer with, tells whether an actor could
+//! ever be allowed something (before any row is looked at), and lets tests compare both sides.
+
+/// Built only as `static` data by generated code.
+#[derive(Debug)]
+pub enum Rule {
+    Anyone,
+    SignedIn,
+    Nobody,
+    All(&'static [Rule]),
+    Any(&'static [Rule]),
+    Not(&'static Rule),
+    /// Another rule of this or another entity's `Resource`, by reference so that each is written once.
+    Ref(&'static Rule),
+    /// The column holds the caller's id.
+    MeIs(&'static str),
+    /// A role held everywhere.
+    Holds(&'static str),
+    /// A role held for the row whose id is in the column (`id`: this row).
+    HoldsOf(&'static str, &'static str),
+    /// The column's value is in the named set of the caller (`sec.<set>()`).
+    In(&'static str, &'static str),
+    /// The related row is readable and the rule holds for it.
+    Of(&'static Of),
+    Compare(Value, Op, Value),
+    OneOf(Value, &'static [Value]),
+    IsNull(Value),
+    /// A boolean column.
+    Flag(&'static str),
+}
+
+#[derive(Debug)]
+pub struct Of {
+    /// Column with the related id.
+    pub column: &'static str,
+    /// Column with the related type, for `one of`.
+    pub type_column: Option<&'static str>,
+    /// Entity name (equal to the type column's value) and what must hold for its row.
+    /// `None`: being readable is enough.
+    pub targets: &'static [(&'static str, Option<&'static Rule>)],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+#[derive(Debug)]
+pub enum Value {
+    Column(&'static str),
+    Text(&'static str),
+    Int(i64),
+    Decimal(&'static str),
+    Bool(bool),
+    Null,
+    Now,
+    Add(&'static Value, &'static Value),
+    Sub(&'static Value, &'static Value),
+}
