@@ -27,6 +27,10 @@ pub struct Model {
     pub tags: Vec<(String, Vec<EntityId>)>,
     /// In file-name order.
     pub entities: Vec<Entity>,
+    /// Losses that app.yaml states (`dropped:`): `entity` for a table, `entity.field` for the values
+    /// of a column that changes its type.
+    #[serde(default)]
+    pub dropped: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
