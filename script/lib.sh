@@ -1,0 +1,73 @@
+# Shell functions that script/run and script/test share: messages, packages, ports.
+# Sourced, never run. Knows nothing of what the scripts are for.
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+note() { printf '    %s\n' "$*" >&2; }
+die() {
+  printf '\033[31merror:\033[0m %s\n' "$1" >&2
+  shift
+  for line in "$@"; do printf '       %s\n' "$line" >&2; done
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# Runs a command as root, or says which one somebody has to run.
+as_root() {
+  if is_root; then
+    "$@"
+  elif has sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+    sudo "$@"
+  else
+    die "this needs root, and sudo is not available. Please run:" "$*"
+  fi
+}
+
+apt_install() {
+  say "installing $*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2 \
+    || die "apt-get could not install: $*"
+}
+
+apt_refreshed=
+apt_refresh() {
+  [ -n "$apt_refreshed" ] && return
+  as_root apt-get update -q >&2 || die "apt-get update failed"
+  apt_refreshed=yes
+}
+
+need_rust() {
+  has cargo && return
+  # shellcheck disable=SC1091
+  if [ -r "${CARGO_HOME:-$HOME/.cargo}/env" ]; then . "${CARGO_HOME:-$HOME/.cargo}/env"; fi
+  has cargo || die "Rust is missing. Install it with:" \
+    "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+}
+
+need_c_compiler() {
+  has cc && return
+  has apt-get || die "a C compiler (cc) is missing; on macOS: xcode-select --install"
+  apt_refresh
+  apt_install build-essential
+}
+
+# A short name for this checkout, for places outside of it.
+checkout_key() { printf '%s' "$1" | cksum | cut -d' ' -f1; }
+
+port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# The first free port from $1 on.
+free_port() {
+  local port=$1
+  while port_in_use "$port"; do port=$((port + 1)); done
+  printf '%s' "$port"
+}
+
+random_word() { head -c 24 /dev/urandom | base64 | tr -d '\n' | tr '+/' 'ab'; }
+
+# Writes stdin to a file that only its owner reads, whole or not at all.
+keep_secret() {
+  local file=$1
+  (umask 077 && cat >"$file.new") && mv "$file.new" "$file"
+}
