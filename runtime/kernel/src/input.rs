@@ -1,6 +1,22 @@
 //! What a request body becomes: the traits that `#[derive(Input)]` and `#[derive(Choice)]` implement,
 //! and the helpers their expansions call. Knows no entity and no HTTP.
 
+mod bind;
+mod body;
+mod check;
+mod choice;
+mod format;
+mod json;
+mod scalar;
+
+pub use bind::{bind, bind_patch};
+pub use body::Body;
+pub use check::Check;
+pub use choice::{Choice, choice};
+pub use format::Format;
+pub use json::{DEPTH_MAX, Node};
+pub use scalar::{FromJson, Place};
+
 use sqlx::postgres::PgArguments;
 use std::any::Any;
 
@@ -51,4 +67,22 @@ pub enum Patch<T> {
     Absent,
     Null,
     Value(T),
+}
+
+impl<T> Patch<T> {
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Patch::Absent)
+    }
+    /// The given value; nothing for absent and null.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Patch::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The body as the type that the hook knows; `None` when the caller mixed up two entities.
+pub fn typed<T: Input>(input: &mut dyn Input) -> Option<&mut T> {
+    input.as_any_mut().downcast_mut()
 }

@@ -1,0 +1,354 @@
+//! A body while its fields are taken out of it. What is left over in the end is unknown to the entity.
+//!
+//! The methods with a type parameter are thin; what they share is not generic, because a body of every
+//! entity comes through here.
+
+use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Patch, Place};
+
+pub struct Body {
+    entries: Vec<(String, Node)>,
+    errors: Vec<FieldError>,
+    /// Pointer of the object itself: empty for the whole body.
+    path: String,
+    mode: Mode,
+}
+
+/// How a field came.
+enum Sent {
+    Absent,
+    Null,
+    Value(Node),
+}
+
+impl Body {
+    pub fn parse(bytes: &[u8], mode: Mode) -> Result<Body, Invalid> {
+        match Node::parse(bytes) {
+            Ok(Node::Object(entries)) => Ok(Body {
+                entries,
+                errors: Vec::new(),
+                path: String::new(),
+                mode,
+            }),
+            Ok(other) => Err(Invalid::Syntax(format!(
+                "the body must be an object, not {}",
+                other.kind()
+            ))),
+            Err(why) => Err(Invalid::Syntax(format!(
+                "the body is not JSON that can be read: {why}"
+            ))),
+        }
+    }
+
+    /// An object inside of a body; [`Body::leave`] hands its faults on.
+    pub fn nested(entries: Vec<(String, Node)>, pointer: &str) -> Body {
+        Body {
+            entries,
+            errors: Vec::new(),
+            path: pointer.to_owned(),
+            mode: Mode::Create,
+        }
+    }
+
+    /// Create: must be there and not null.
+    pub fn required<T: FromJson>(&mut self, name: &str, checks: &[Check]) -> Option<T> {
+        match self.take(name) {
+            Sent::Absent => self.fault(name, "required", "must be given"),
+            Sent::Null => self.null(name),
+            Sent::Value(node) => self.read(name, node, checks),
+        }
+    }
+
+    /// Create: absent and null are the same.
+    pub fn optional<T: FromJson>(&mut self, name: &str, checks: &[Check]) -> Option<Option<T>> {
+        match self.take(name) {
+            Sent::Absent | Sent::Null => Some(None),
+            Sent::Value(node) => self.read(name, node, checks).map(Some),
+        }
+    }
+
+    /// Create: absent becomes the default, null is refused.
+    pub fn defaulted<T: FromJson>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+        default: T,
+    ) -> Option<T> {
+        match self.take(name) {
+            Sent::Absent => Some(default),
+            Sent::Null => self.null(name),
+            Sent::Value(node) => self.read(name, node, checks),
+        }
+    }
+
+    /// Create: absent becomes the default, null stays null.
+    pub fn optional_or<T: FromJson>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+        default: T,
+    ) -> Option<Option<T>> {
+        match self.take(name) {
+            Sent::Absent => Some(Some(default)),
+            Sent::Null => Some(None),
+            Sent::Value(node) => self.read(name, node, checks).map(Some),
+        }
+    }
+
+    /// Update: PUT must have it, PATCH may; never null.
+    pub fn patch_required<T: FromJson>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+    ) -> Option<Patch<T>> {
+        match self.take(name) {
+            Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
+            Sent::Absent => self.fault(
+                name,
+                "required",
+                "must be given: PUT replaces the whole object",
+            ),
+            Sent::Null => self.null(name),
+            Sent::Value(node) => self.read(name, node, checks).map(Patch::Value),
+        }
+    }
+
+    /// Update: absent empties on PUT.
+    pub fn patch_optional<T: FromJson>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+    ) -> Option<Patch<T>> {
+        match self.take(name) {
+            Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
+            Sent::Absent | Sent::Null => Some(Patch::Null),
+            Sent::Value(node) => self.read(name, node, checks).map(Patch::Value),
+        }
+    }
+
+    /// Update: absent becomes the default on PUT.
+    pub fn patch_defaulted<T: FromJson>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+        nullable: bool,
+        default: T,
+    ) -> Option<Patch<T>> {
+        match self.take(name) {
+            Sent::Absent if self.mode == Mode::Merge => Some(Patch::Absent),
+            Sent::Absent => Some(Patch::Value(default)),
+            Sent::Null if nullable => Some(Patch::Null),
+            Sent::Null => self.null(name),
+            Sent::Value(node) => self.read(name, node, checks).map(Patch::Value),
+        }
+    }
+
+    /// Update: absent stays as it is, on PUT too. For fields that not everyone gets to see or may set:
+    /// who sends back what they were given must not empty the rest.
+    pub fn patch_kept<T: FromJson>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+        nullable: bool,
+    ) -> Option<Patch<T>> {
+        match self.take(name) {
+            Sent::Absent => Some(Patch::Absent),
+            Sent::Null if nullable => Some(Patch::Null),
+            Sent::Null => self.null(name),
+            Sent::Value(node) => self.read(name, node, checks).map(Patch::Value),
+        }
+    }
+
+    /// Two fields that mean something only together. To be asked before they are taken.
+    pub fn together(&mut self, one: &str, other: &str) {
+        let sent = |name: &str| {
+            self.entries
+                .iter()
+                .any(|(key, node)| key == name && *node != Node::Null)
+        };
+        match (sent(one), sent(other)) {
+            (true, false) => self.push(
+                other,
+                "required",
+                format!("must be given together with {one}"),
+            ),
+            (false, true) => self.push(
+                one,
+                "required",
+                format!("must be given together with {other}"),
+            ),
+            _ => {}
+        }
+    }
+
+    /// Unknown fields are refused, then everything that was found wrong is told at once.
+    pub fn finish(mut self) -> Result<(), Invalid> {
+        self.refuse_rest();
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Invalid::Fields(self.errors))
+        }
+    }
+
+    pub fn leave(mut self, errors: &mut Vec<FieldError>) {
+        self.refuse_rest();
+        errors.append(&mut self.errors);
+    }
+
+    fn refuse_rest(&mut self) {
+        for (key, _) in std::mem::take(&mut self.entries) {
+            self.push(
+                &key,
+                "unknown",
+                "is not a field of this object that can be sent".into(),
+            );
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Sent {
+        // `swap_remove` would report unknown fields out of order.
+        match self.entries.iter().position(|(key, _)| key == name) {
+            None => Sent::Absent,
+            Some(i) => match self.entries.remove(i).1 {
+                Node::Null => Sent::Null,
+                node => Sent::Value(node),
+            },
+        }
+    }
+
+    fn read<T: FromJson>(&mut self, name: &str, node: Node, checks: &[Check]) -> Option<T> {
+        let pointer = self.pointer(name);
+        T::from_json(
+            node,
+            checks,
+            &mut Place {
+                pointer: &pointer,
+                errors: &mut self.errors,
+            },
+        )
+    }
+
+    fn null<T>(&mut self, name: &str) -> Option<T> {
+        self.fault(name, "null", "must not be null")
+    }
+
+    fn fault<T>(&mut self, name: &str, code: &'static str, detail: &str) -> Option<T> {
+        self.push(name, code, detail.to_owned());
+        None
+    }
+
+    fn push(&mut self, name: &str, code: &'static str, detail: String) {
+        let pointer = self.pointer(name);
+        self.errors.push(FieldError {
+            pointer,
+            code,
+            detail,
+        });
+    }
+
+    /// RFC 6901: `~` and `/` inside of a key are escaped.
+    fn pointer(&self, name: &str) -> String {
+        format!(
+            "{}/{}",
+            self.path,
+            name.replace('~', "~0").replace('/', "~1")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(invalid: Invalid) -> Vec<(String, &'static str)> {
+        match invalid {
+            Invalid::Fields(errors) => errors.into_iter().map(|e| (e.pointer, e.code)).collect(),
+            Invalid::Syntax(why) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn reports_everything_at_once() {
+        let text = r#"{"title":"","count":"x","state":null,"a/b~c":1,"where":{"lat":91,"up":1},"tags":["a",2,""]}"#;
+        let mut body = Body::parse(text.as_bytes(), Mode::Create).unwrap();
+        body.required::<String>("title", &[Check::Length(1, 10)]);
+        body.required::<i32>("count", &[]);
+        body.required::<bool>("state", &[]);
+        body.required::<String>("name", &[]);
+        body.required::<crate::value::Point>("where", &[]);
+        body.required::<Vec<String>>("tags", &[Check::List(5, 3)]);
+        let found = codes(body.finish().unwrap_err());
+        let expected = [
+            ("/title", "length"),
+            ("/count", "type"),
+            ("/state", "null"),
+            ("/name", "required"),
+            ("/where/lat", "range"),
+            ("/where/lng", "required"),
+            ("/where/up", "unknown"),
+            ("/tags/1", "type"),
+            ("/tags/2", "length"),
+            ("/a~1b~0c", "unknown"),
+        ];
+        assert_eq!(found, expected.map(|(p, c)| (p.to_owned(), c)));
+    }
+
+    #[test]
+    fn put_and_patch_differ_in_what_is_absent() {
+        let body = |mode| Body::parse(br#"{"b":null}"#, mode).unwrap();
+        assert_eq!(
+            body(Mode::Merge).patch_optional::<i32>("a", &[]),
+            Some(Patch::Absent)
+        );
+        assert_eq!(
+            body(Mode::Replace).patch_optional::<i32>("a", &[]),
+            Some(Patch::Null)
+        );
+        assert_eq!(
+            body(Mode::Merge).patch_optional::<i32>("b", &[]),
+            Some(Patch::Null)
+        );
+        assert_eq!(body(Mode::Replace).patch_required::<i32>("a", &[]), None);
+        assert_eq!(
+            body(Mode::Merge).patch_required::<i32>("a", &[]),
+            Some(Patch::Absent)
+        );
+        assert_eq!(body(Mode::Merge).patch_required::<i32>("b", &[]), None);
+        assert_eq!(
+            body(Mode::Replace).patch_defaulted("a", &[], false, 7),
+            Some(Patch::Value(7))
+        );
+        assert_eq!(
+            body(Mode::Replace).patch_kept::<i32>("a", &[], true),
+            Some(Patch::Absent)
+        );
+        assert_eq!(
+            body(Mode::Replace).patch_kept::<i32>("b", &[], true),
+            Some(Patch::Null)
+        );
+    }
+
+    #[test]
+    fn halves_of_a_pair_name_the_other_half() {
+        let mut body = Body::parse(br#"{"host_id":"x"}"#, Mode::Merge).unwrap();
+        body.together("host_type", "host_id");
+        body.take("host_id");
+        assert_eq!(
+            codes(body.finish().unwrap_err()),
+            [("/host_type".to_owned(), "required")]
+        );
+    }
+
+    #[test]
+    fn only_an_object_is_a_body() {
+        for text in ["[]", "1", "", "{", "{\"a\":1,\"a\":1}"] {
+            assert!(
+                matches!(
+                    Body::parse(text.as_bytes(), Mode::Create),
+                    Err(Invalid::Syntax(_))
+                ),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a field's value must be like beyond its type. The same bounds are CHECKs in the database;
+//! here they are found before the database is asked, all at once, with a sentence for people.
+
+use super::format::Format;
+
+/// One demand on a value, as the derive writes it down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Check {
+    /// Characters of a text.
+    Length(u32, u32),
+    /// Either end may be open.
+    Range(Option<i64>, Option<i64>),
+    Format(Format),
+    /// Characters of each text and number of texts of a list.
+    List(u32, u32),
+    /// Decimal places of a number.
+    Places(u32),
+}
+
+/// What is wrong: code and sentence.
+pub type Fault = (&'static str, String);
+
+/// Checks of a text. A text without any still holds no control characters.
+pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
+    if value
+        .chars()
+        .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    {
+        return Some(("format", "must not hold control characters".into()));
+    }
+    checks.iter().find_map(|check| match check {
+        Check::Length(min, max) => length(value.chars().count(), *min, *max),
+        Check::Format(format) => {
+            (!format.accepts(value)).then(|| ("format", format.wants().into()))
+        }
+        _ => None,
+    })
+}
+
+pub fn integer(value: i64, checks: &[Check]) -> Option<Fault> {
+    checks.iter().find_map(|check| match check {
+        Check::Range(min, max) => range(value, *min, *max),
+        _ => None,
+    })
+}
+
+pub fn decimal(value: f64, checks: &[Check]) -> Option<Fault> {
+    checks.iter().find_map(|check| match check {
+        Check::Places(places) => {
+            let scaled = value * 10f64.powi(*places as i32);
+            // A decimal fraction is rarely exact in binary: allow for its last bits.
+            ((scaled - scaled.round()).abs() > 1e-6 * scaled.abs().max(1.0)).then(|| {
+                (
+                    "format",
+                    format!("must have at most {places} decimal places"),
+                )
+            })
+        }
+        Check::Range(min, max) => (min.is_some_and(|min| value < min as f64)
+            || max.is_some_and(|max| value > max as f64))
+        .then(|| range_fault(*min, *max)),
+        _ => None,
+    })
+}
+
+/// The list's own size; its items are checked one by one with [`item_checks`].
+pub fn list(count: usize, checks: &[Check]) -> Option<Fault> {
+    checks.iter().find_map(|check| match check {
+        Check::List(_, max) if count > *max as usize => {
+            Some(("length", format!("must have at most {max} items")))
+        }
+        _ => None,
+    })
+}
+
+pub fn item_checks(checks: &[Check]) -> Option<Check> {
+    checks.iter().find_map(|check| match check {
+        Check::List(max, _) => Some(Check::Length(1, *max)),
+        _ => None,
+    })
+}
+
+fn length(count: usize, min: u32, max: u32) -> Option<Fault> {
+    let fits = count >= min as usize && count <= max as usize;
+    (!fits).then(|| {
+        let wants = match (min, max) {
+            (0, max) => format!("must have at most {max} characters"),
+            (min, max) if min == max => format!("must have exactly {min} characters"),
+            (min, max) => format!("must have {min} to {max} characters"),
+        };
+        ("length", wants)
+    })
+}
+
+fn range(value: i64, min: Option<i64>, max: Option<i64>) -> Option<Fault> {
+    (min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max))
+        .then(|| range_fault(min, max))
+}
+
+fn range_fault(min: Option<i64>, max: Option<i64>) -> Fault {
+    let wants = match (min, max) {
+        (Some(min), Some(max)) => format!("must be from {min} to {max}"),
+        (Some(min), None) => format!("must be at least {min}"),
+        (None, Some(max)) => format!("must be at most {max}"),
+        (None, None) => "must be another number".into(),
+    };
+    ("range", wants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_count_characters_not_bytes() {
+        assert_eq!(text("äöü", &[Check::Length(1, 3)]), None);
+        assert_eq!(
+            text("", &[Check::Length(1, 3)]).unwrap().1,
+            "must have 1 to 3 characters"
+        );
+        assert_eq!(
+            text("abcd", &[Check::Length(0, 3)]).unwrap().1,
+            "must have at most 3 characters"
+        );
+        assert_eq!(text("a\u{7}", &[]).unwrap().0, "format");
+        assert_eq!(text("line\nline\t", &[]), None);
+    }
+
+    #[test]
+    fn ranges_and_places() {
+        assert_eq!(integer(1, &[Check::Range(Some(1), None)]), None);
+        assert_eq!(
+            integer(0, &[Check::Range(Some(1), None)]).unwrap().1,
+            "must be at least 1"
+        );
+        assert_eq!(decimal(0.1 + 0.2, &[Check::Places(1)]), None);
+        assert!(decimal(1.25, &[Check::Places(1)]).is_some());
+    }
+}

@@ -1,0 +1,204 @@
+//! One JSON value → one Rust value. An implementation reports what is wrong and gives nothing back.
+
+use super::check::{self, Check, Fault};
+use super::{FieldError, Node};
+use crate::value::{Json, Point};
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+/// Where in the body we are, and where faults go.
+pub struct Place<'a> {
+    /// JSON pointer of the value.
+    pub pointer: &'a str,
+    pub errors: &'a mut Vec<FieldError>,
+}
+
+impl Place<'_> {
+    pub fn fault<T>(&mut self, code: &'static str, detail: impl Into<String>) -> Option<T> {
+        self.errors.push(FieldError {
+            pointer: self.pointer.to_owned(),
+            code,
+            detail: detail.into(),
+        });
+        None
+    }
+
+    /// `wants`: what should stand here, with its article.
+    pub fn wrong_type<T>(&mut self, wants: &str, got: &Node) -> Option<T> {
+        self.fault("type", format!("must be {wants}, not {}", got.kind()))
+    }
+
+    fn unless<T>(&mut self, fault: Option<Fault>, value: T) -> Option<T> {
+        match fault {
+            Some((code, detail)) => self.fault(code, detail),
+            None => Some(value),
+        }
+    }
+}
+
+/// A type that a field of a body can have.
+pub trait FromJson: Sized {
+    /// `node` is never null.
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self>;
+}
+
+fn text(node: Node, wants: &str, place: &mut Place) -> Option<String> {
+    match node {
+        Node::Text(text) => Some(text),
+        other => place.wrong_type(wants, &other),
+    }
+}
+
+fn parsed<T>(
+    node: Node,
+    wants: &str,
+    place: &mut Place,
+    parse: fn(&str) -> Option<T>,
+) -> Option<T> {
+    let text = text(node, wants, place)?;
+    parse(&text).or_else(|| place.fault("format", format!("must be {wants}")))
+}
+
+fn integer(node: Node, checks: &[Check], min: i64, max: i64, place: &mut Place) -> Option<i64> {
+    let Node::Number(number) = &node else {
+        return place.wrong_type("a whole number", &node);
+    };
+    // `5.0` is the same number as `5` in JSON.
+    let whole = number.as_i64().or_else(|| {
+        number
+            .as_f64()
+            .filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
+            .map(|f| f as i64)
+    });
+    match whole {
+        Some(value) if (min..=max).contains(&value) => {
+            place.unless(check::integer(value, checks), value)
+        }
+        Some(_) => place.fault("range", format!("must be from {min} to {max}")),
+        None if number.is_u64() => place.fault("range", format!("must be from {min} to {max}")),
+        None => place.fault("type", "must be a whole number"),
+    }
+}
+
+impl FromJson for String {
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
+        let text = text(node, "a text", place)?;
+        place.unless(check::text(&text, checks), text)
+    }
+}
+
+impl FromJson for i32 {
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
+        integer(node, checks, i32::MIN.into(), i32::MAX.into(), place).map(|value| value as i32)
+    }
+}
+
+impl FromJson for i64 {
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
+        integer(node, checks, i64::MIN, i64::MAX, place)
+    }
+}
+
+impl FromJson for f64 {
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
+        match node {
+            Node::Number(number) => {
+                let value = number.as_f64()?;
+                place.unless(check::decimal(value, checks), value)
+            }
+            other => place.wrong_type("a number", &other),
+        }
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        match node {
+            Node::Bool(value) => Some(value),
+            other => place.wrong_type("true or false", &other),
+        }
+    }
+}
+
+impl FromJson for Uuid {
+    fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        // Only the one spelling that answers use: braces, urn: and bare digits would make keys of caches differ.
+        parsed(node, "a UUID", place, |text| {
+            (text.len() == 36)
+                .then(|| Uuid::try_parse(text).ok())
+                .flatten()
+        })
+    }
+}
+
+impl FromJson for DateTime<Utc> {
+    fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        parsed(
+            node,
+            "a time such as 2026-05-01T18:00:00Z",
+            place,
+            crate::value::parse_time,
+        )
+    }
+}
+
+impl FromJson for NaiveDate {
+    fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        parsed(
+            node,
+            "a date such as 2026-05-01",
+            place,
+            crate::value::parse_date,
+        )
+    }
+}
+
+impl FromJson for Json {
+    fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        if node.has_nul() {
+            return place.fault("format", "must not hold the character NUL");
+        }
+        let mut text = String::new();
+        node.write(&mut text);
+        Some(Json(text))
+    }
+}
+
+impl FromJson for Vec<String> {
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
+        let Node::List(items) = node else {
+            return place.wrong_type("a list of texts", &node);
+        };
+        if let Some((code, detail)) = check::list(items.len(), checks) {
+            return place.fault(code, detail);
+        }
+        let each = check::item_checks(checks);
+        let faults_before = place.errors.len();
+        let mut texts = Vec::with_capacity(items.len());
+        for (i, item) in items.into_iter().enumerate() {
+            let pointer = format!("{}/{i}", place.pointer);
+            let mut at = Place {
+                pointer: &pointer,
+                errors: place.errors,
+            };
+            texts.extend(String::from_json(item, each.as_slice(), &mut at));
+        }
+        (place.errors.len() == faults_before).then_some(texts)
+    }
+}
+
+impl FromJson for Point {
+    fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        let Node::Object(entries) = node else {
+            return place.wrong_type("an object with lat and lng", &node);
+        };
+        let mut body = super::Body::nested(entries, place.pointer);
+        let lat = body.required::<f64>("lat", &[Check::Range(Some(-90), Some(90))]);
+        let lng = body.required::<f64>("lng", &[Check::Range(Some(-180), Some(180))]);
+        body.leave(place.errors);
+        Some(Point {
+            lat: lat?,
+            lng: lng?,
+        })
+    }
+}

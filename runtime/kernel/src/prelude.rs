@@ -1,0 +1,14 @@
+//! What a generated entity file imports. Nothing is defined here.
+
+pub use crate::input::{self, Check, Input as InputBody, Invalid, Mode, Patch};
+pub use crate::resource::{
+    Answer, Child, Constraint, Expand, Filter, Kind, Lifecycle, Resource, Rules, Sort, Sql,
+    Transition,
+};
+pub use crate::rule::Op;
+pub use crate::rule::Rule::{self, *};
+pub use crate::rule::{Of as Related, Value as V};
+pub use crate::value::{Json, Point};
+pub use chrono::{DateTime, NaiveDate, Utc};
+pub use sqlx::postgres::PgRow;
+pub use uuid::Uuid;
