@@ -1,3 +1,5 @@
 //! The list of every output: model → files.
 //!
 //! Each file kind is one module below; they read the model and nothing else.
+
+pub mod openapi;

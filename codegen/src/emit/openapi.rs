@@ -1,0 +1,134 @@
+//! `generated/openapi.json`: the OpenAPI 3.1 document of all generated routes.
+//!
+//! A pure function of the model. Hand-written routes are added by the kernel when the server starts.
+
+mod action;
+mod common;
+mod example;
+mod names;
+mod operation;
+mod parameters;
+mod schema;
+mod types;
+mod words;
+
+use self::{
+    action::{Action, operations},
+    names::pascal,
+    schema::Body,
+};
+use crate::model::{EntityId, Model};
+use serde_json::{Map, Value, json};
+
+/// Version of the API, not of the software: the first number changes when a client could break.
+const API_VERSION: &str = "1.0.0";
+
+/// The file's text.
+pub fn render(model: &Model) -> String {
+    let mut text = serde_json::to_string_pretty(&document(model)).expect("keys are strings");
+    text.push('\n');
+    text
+}
+
+pub fn document(model: &Model) -> Value {
+    let order = reading_order(model);
+    let paths: Map<String, Value> = order.iter().flat_map(|id| operation::paths(model, *id)).collect();
+    let mut schemas = common::schemas(model);
+    for id in &order {
+        add_schemas(model, *id, &mut schemas);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": model.title,
+            "version": API_VERSION,
+            "description": introduction(model),
+        },
+        "servers": [{"url": "/"}],
+        "tags": tags(model, &order),
+        "x-tagGroups": tag_groups(model, &order),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": common::responses(),
+            "parameters": common::parameters(),
+            "headers": common::headers(),
+            "securitySchemes": common::security_schemes(),
+        },
+    })
+}
+
+/// Entities with routes, as `tags:` of app.yaml orders them, then the others.
+fn reading_order(model: &Model) -> Vec<EntityId> {
+    let mut order: Vec<EntityId> = Vec::new();
+    let named = model.tags.iter().flat_map(|(_, entities)| entities.iter().copied());
+    for id in named.chain(0..model.entities.len()) {
+        if !order.contains(&id) && !operations(model, id).is_empty() {
+            order.push(id);
+        }
+    }
+    order
+}
+
+fn tags(model: &Model, order: &[EntityId]) -> Vec<Value> {
+    let entities = order.iter().map(|id| &model.entities[*id]);
+    entities.map(|entity| json!({"name": schema::heading(entity), "description": entity.doc})).collect()
+}
+
+/// Understood by readers that fold tags into chapters; the others ignore it.
+fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
+    let group = |name: &str, ids: Vec<EntityId>| {
+        let tags: Vec<String> = ids.iter().map(|id| schema::heading(&model.entities[*id])).collect();
+        json!({"name": name, "tags": tags})
+    };
+    let mut groups: Vec<Value> = Vec::new();
+    let mut seen: Vec<EntityId> = Vec::new();
+    for (name, entities) in &model.tags {
+        let here: Vec<EntityId> = entities.iter().copied().filter(|id| order.contains(id) && !seen.contains(id)).collect();
+        seen.extend(&here);
+        if !here.is_empty() {
+            groups.push(group(name, here));
+        }
+    }
+    let rest: Vec<EntityId> = order.iter().copied().filter(|id| !seen.contains(id)).collect();
+    if !rest.is_empty() {
+        groups.push(group("Other", rest));
+    }
+    groups
+}
+
+fn add_schemas(model: &Model, id: EntityId, schemas: &mut Map<String, Value>) {
+    let entity = &model.entities[id];
+    let name = pascal(&entity.name);
+    let allowed = action::allowed(model, id);
+    let row = schema::row(model, id, &allowed);
+    let mut add = |name: String, schema: Value| {
+        let before = schemas.insert(name.clone(), schema);
+        assert!(before.is_none(), "two schemas of the API document are called {name}: rename an entity or an object");
+    };
+    add(name.clone(), row);
+    add(format!("{name}List"), schema::list(entity, example::row(model, id)));
+    for operation in operations(model, id) {
+        match operation.action {
+            Action::Create => add(format!("Create{name}"), schema::body(model, id, Body::Create)),
+            Action::Replace => add(format!("Replace{name}"), schema::body(model, id, Body::Replace)),
+            Action::Patch => add(format!("Patch{name}"), schema::body(model, id, Body::Patch)),
+            _ => {}
+        }
+    }
+}
+
+fn introduction(model: &Model) -> String {
+    format!(
+        "{doc}
+
+**Signing in.** Send the access token as `Authorization: Bearer …` (here: the *Authorize* button). Much can be read without one. Every operation says who may use it; in its table *yes* and *no* hold for every object, *depends* means that the rule above it decides.
+
+**Reading.** Lists come in pages: repeat the request with `cursor` set to `next_cursor` until it is null. `expand` puts related objects into the answer. Ignore properties that you do not know; new ones are added without notice.
+
+**Changing.** PUT and PATCH need the object's ETag in `If-Match`, so that nobody overwrites a change unseen (428 without, 412 if it is outdated). DELETE archives.
+
+**Errors** are `application/problem+json` (RFC 9457). `type` leads to a page about the problem; `errors` lists every value that is wrong, with a JSON pointer. What a caller may not see is answered like what does not exist: 404.",
+        doc = model.doc
+    )
+}

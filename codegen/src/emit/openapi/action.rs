@@ -1,0 +1,212 @@
+//! Which operations an entity has, what they are called, and who may perform them.
+
+use super::{
+    names::{self, pascal, segment, title},
+    schema::{self, Body},
+    words::{article, spaced},
+};
+use crate::model::{Change, EntityId, Expr, Has, Lifecycle, Literal, Model, Transition};
+
+#[derive(Clone, Copy)]
+pub enum Action<'a> {
+    List,
+    /// `GET /events/{id}/likes`; the entity is the parent.
+    Nested(&'a Has),
+    Get,
+    Create,
+    Replace,
+    Patch,
+    Archive,
+    Restore,
+    Suspend,
+    Unsuspend,
+    Transition(&'a Transition),
+}
+
+/// An operation of an entity.
+pub struct Operation<'a> {
+    pub entity: EntityId,
+    pub action: Action<'a>,
+    pub rule: &'a Expr,
+}
+
+/// All operations of an entity in reading order.
+pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
+    let entity = &model.entities[id];
+    if entity.internal {
+        return Vec::new();
+    }
+    let access = &entity.access;
+    let mut all = vec![(Action::List, &access.read)];
+    if entity.writable() {
+        all.push((Action::Create, &access.create));
+    }
+    all.push((Action::Get, &access.read));
+    if entity.writable() {
+        if updatable(model, id) {
+            all.extend([(Action::Replace, &access.update), (Action::Patch, &access.update)]);
+        }
+        if entity.lifecycle == Lifecycle::SoftDelete {
+            all.extend([
+                (Action::Archive, &access.delete),
+                (Action::Restore, &access.restore),
+                (Action::Suspend, &access.suspend),
+                (Action::Unsuspend, &access.suspend),
+            ]);
+        }
+    }
+    let mut operations: Vec<Operation> = all
+        .into_iter()
+        .filter_map(|(action, rule)| Some(Operation { entity: id, action, rule: possible(rule.as_ref()?)? }))
+        .collect();
+    if entity.writable() {
+        operations.extend(entity.transitions.iter().map(|transition| Operation {
+            entity: id,
+            action: Action::Transition(transition),
+            rule: &transition.by,
+        }));
+    }
+    operations.extend(entity.has.iter().filter_map(|has| {
+        let child = &model.entities[has.child];
+        let rule = child.access.read.as_ref().filter(|_| !child.internal)?;
+        Some(Operation { entity: id, action: Action::Nested(has), rule: possible(rule)? })
+    }));
+    operations
+}
+
+fn possible(rule: &Expr) -> Option<&Expr> {
+    (*rule != Expr::Nobody).then_some(rule)
+}
+
+fn updatable(model: &Model, id: EntityId) -> bool {
+    model.entities[id].lifecycle != Lifecycle::AppendOnly && !schema::inputs(model, id, Body::Replace).is_empty()
+}
+
+/// What `allowed_actions` may name, in the order of the operations.
+pub fn allowed(model: &Model, id: EntityId) -> Vec<String> {
+    let mut names = Vec::new();
+    for operation in operations(model, id) {
+        let name = match operation.action {
+            Action::Replace => "update",
+            Action::Archive => "delete",
+            Action::Restore => "restore",
+            Action::Suspend => "suspend",
+            Action::Transition(transition) => &transition.name,
+            _ => continue,
+        };
+        names.push(name.to_owned());
+    }
+    names
+}
+
+impl<'a> Operation<'a> {
+    pub fn method(&self) -> &'static str {
+        match self.action {
+            Action::List | Action::Nested(_) | Action::Get => "get",
+            Action::Replace => "put",
+            Action::Patch => "patch",
+            Action::Archive => "delete",
+            _ => "post",
+        }
+    }
+
+    pub fn path(&self, model: &Model) -> String {
+        let all = format!("/{}", segment(&model.entities[self.entity].plural));
+        match self.action {
+            Action::List | Action::Create => all,
+            Action::Get | Action::Replace | Action::Patch | Action::Archive => format!("{all}/{{id}}"),
+            Action::Nested(has) => format!("{all}/{{id}}/{}", segment(&has.name)),
+            Action::Restore => format!("{all}/{{id}}/restore"),
+            Action::Suspend => format!("{all}/{{id}}/suspend"),
+            Action::Unsuspend => format!("{all}/{{id}}/unsuspend"),
+            Action::Transition(transition) => format!("{all}/{{id}}/{}", segment(&transition.name)),
+        }
+    }
+
+    pub fn id(&self, model: &Model) -> String {
+        let entity = &model.entities[self.entity];
+        let one = pascal(&entity.name);
+        match self.action {
+            Action::List => names::operation("list", &pascal(&entity.plural)),
+            Action::Nested(has) => names::operation("list", &format!("{one}{}", pascal(&has.name))),
+            Action::Get => names::operation("get", &one),
+            Action::Create => names::operation("create", &one),
+            Action::Replace => names::operation("replace", &one),
+            Action::Patch => names::operation("update", &one),
+            Action::Archive => names::operation("archive", &one),
+            Action::Restore => names::operation("restore", &one),
+            Action::Suspend => names::operation("suspend", &one),
+            Action::Unsuspend => names::operation("unsuspend", &one),
+            Action::Transition(transition) => names::operation(&transition.name, &one),
+        }
+    }
+
+    pub fn summary(&self, model: &Model) -> String {
+        let entity = &model.entities[self.entity];
+        let one = article(&spaced(&entity.name));
+        match self.action {
+            Action::List => format!("List {}", spaced(&entity.plural)),
+            Action::Nested(has) => format!("List the {} of {one}", spaced(&has.name)),
+            Action::Get => format!("Get {one}"),
+            Action::Create => format!("Create {one}"),
+            Action::Replace => format!("Replace {one}"),
+            Action::Patch => format!("Update {one}"),
+            Action::Archive => format!("Archive {one}"),
+            Action::Restore => format!("Restore an archived {}", spaced(&entity.name)),
+            Action::Suspend => format!("Suspend {one}"),
+            Action::Unsuspend => format!("Lift the suspension of {one}"),
+            Action::Transition(transition) => format!("{} {one}", title(&transition.name)),
+        }
+    }
+
+    /// What it does, without who may do it.
+    pub fn effect(&self, model: &Model) -> String {
+        let entity = &model.entities[self.entity];
+        let (one, many) = (spaced(&entity.name), spaced(&entity.plural));
+        match self.action {
+            Action::List => format!("The {many} that the caller may see, in pages of {} unless `limit` says otherwise.", entity.page),
+            Action::Nested(has) => format!(
+                "The {} of one {one} that the caller may see. 404 if the caller may not see the {one} itself.",
+                spaced(&has.name)
+            ),
+            Action::Get => format!(
+                "One {one}, with what the caller may do with it in `allowed_actions`. Send a former ETag in `If-None-Match` to get 304 while nothing has changed."
+            ),
+            Action::Create => format!("Creates {} and answers with it; `Location` says where it is.", article(&one)),
+            Action::Replace => "Replaces every field that a body may hold: what is left out becomes its default or empty. Needs `If-Match`.".to_owned(),
+            Action::Patch => {
+                "Changes the given fields and leaves the others (JSON Merge Patch, RFC 7396): `null` empties a field. Needs `If-Match`.".to_owned()
+            }
+            Action::Archive => {
+                format!("Archives the {one}: it disappears from every answer{}.", if entity.access.restore.is_some() { " until it is restored" } else { "" })
+            }
+            Action::Restore => format!("Makes an archived {one} active again."),
+            Action::Suspend => format!("Hides the {one} from everyone but those who may update or suspend it."),
+            Action::Unsuspend => format!("Makes a suspended {one} active again."),
+            Action::Transition(transition) => transition_effect(transition),
+        }
+    }
+}
+
+fn transition_effect(transition: &Transition) -> String {
+    let effect = match &transition.change {
+        Change::State { field, from, to } => {
+            let from: Vec<String> = from.iter().map(|state| format!("`{state}`")).collect();
+            format!("Moves `{field}` from {} to `{to}`; 409 from any other state.", from.join(" or "))
+        }
+        Change::Set { field, value } => {
+            let value = match value {
+                Literal::Null => "empty".to_owned(),
+                Literal::Bool(value) => format!("`{value}`"),
+                Literal::Int(value) => format!("`{value}`"),
+                Literal::Decimal(value) | Literal::Text(value) => format!("`{value}`"),
+                Literal::Now => "the present time".to_owned(),
+            };
+            format!("Sets `{field}` to {value}.")
+        }
+    };
+    match transition.reason {
+        true => format!("{effect} Needs a reason, which goes to the audit log."),
+        false => effect,
+    }
+}

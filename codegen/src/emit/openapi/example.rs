@@ -1,0 +1,185 @@
+//! Example values: one world in which every object is the same wherever it is mentioned.
+//!
+//! Everything is derived from names, so an unrelated change of the spec changes no example.
+
+use super::{
+    names::capitalised,
+    schema::{self, Body},
+    words::spaced,
+};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Relation, Ty};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+pub const CREATED_AT: &str = "2026-03-02T08:15:00Z";
+pub const UPDATED_AT: &str = "2026-03-05T16:40:00Z";
+pub const ETAG: &str = "\"3-9f2c4e1ab07d5583\"";
+
+/// The id of the example object of an entity (or of anything named): a UUID version 7.
+pub fn id(name: &str) -> String {
+    let hash: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("019caddd-0f20-7{}-a{}-{}", &hash[0..3], &hash[3..6], &hash[6..18])
+}
+
+/// The object as it is answered.
+pub fn row(model: &Model, id_: EntityId) -> Value {
+    let entity = &model.entities[id_];
+    let mut row = Map::new();
+    for column in schema::columns(model, id_) {
+        use schema::Column::*;
+        let value = match column {
+            Id => json!(id(&entity.name)),
+            Status => json!("active"),
+            Field(field) => self::field(model, entity, field),
+            TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
+            IdOf(relation) => reference(model, relation),
+            Derived(derived) => self::derived(entity, derived),
+            Version => json!(3),
+            CreatedAt => json!(CREATED_AT),
+            UpdatedAt => json!(UPDATED_AT),
+        };
+        // A guarded column is left out when it is empty.
+        if !(value.is_null() && column.guarded()) {
+            row.insert(column.name(), value);
+        }
+    }
+    Value::Object(row)
+}
+
+/// A body that creates or replaces it.
+pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
+    let mut example = Map::new();
+    for column in schema::inputs(model, entity, body) {
+        let value = match column {
+            schema::Column::Field(field) => self::field(model, &model.entities[entity], field),
+            schema::Column::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
+            schema::Column::IdOf(relation) => reference(model, relation),
+            _ => continue,
+        };
+        if !value.is_null() {
+            example.insert(column.name(), value);
+        }
+    }
+    if body == Body::Patch {
+        // Just one change: what a patch is for.
+        example = example.into_iter().take(1).collect();
+    }
+    Value::Object(example)
+}
+
+pub fn field(model: &Model, entity: &Entity, field: &Field) -> Value {
+    if let Some(default) = super::types::default(field) {
+        return default;
+    }
+    value(model, entity, field)
+}
+
+fn reference(model: &Model, relation: &Relation) -> Value {
+    json!(id(&model.entities[relation.targets[0]].name))
+}
+
+fn derived(entity: &Entity, derived: &Derived) -> Value {
+    match &derived.kind {
+        DerivedKind::Count { .. } => json!(12),
+        DerivedKind::Sum { .. } => json!(48),
+        DerivedKind::Avg { has, .. } => json!(if entity.has.len() > *has { 4.6 } else { 4.0 }),
+        DerivedKind::Flag { .. } => json!(false),
+    }
+}
+
+/// An object of `objects:`.
+pub fn object(model: &Model, index: usize) -> Value {
+    let object = &model.objects[index];
+    let nobody = Owner { name: &object.name, fields: &object.fields };
+    let all = object.fields.iter().filter(|field| !matches!(field.ty, Ty::Json)).take(4);
+    Value::Object(all.map(|field| (field.name.clone(), of(model, &nobody, field))).collect())
+}
+
+/// What a field stands in: its neighbours decide some values.
+struct Owner<'a> {
+    name: &'a str,
+    fields: &'a [Field],
+}
+
+fn value(model: &Model, entity: &Entity, field: &Field) -> Value {
+    of(model, &Owner { name: &entity.name, fields: &entity.fields }, field)
+}
+
+fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
+    match &field.ty {
+        Ty::Text { min, max } => json!(text(owner, field, *min, *max)),
+        Ty::Int { min, max } => json!(within(*min, *max, 3)),
+        Ty::Bigint { min, max } => json!(within(*min, *max, 120)),
+        Ty::Money { min, max } => json!(within(*min, *max, 2500)),
+        Ty::Decimal { .. } => json!(4.5),
+        Ty::Bool => json!(false),
+        Ty::Time => json!(time(owner, field)),
+        Ty::Date => json!("2026-06-12"),
+        Ty::Uuid => json!(id(&field.name)),
+        Ty::Json => json!({}),
+        Ty::Url => json!(format!("https://example.org/{}", slug(&field.name))),
+        Ty::Email => json!(format!("{}@example.org", slug(owner.name))),
+        Ty::Phone => json!("+41446681800"),
+        Ty::Slug { from } => {
+            let source = from.as_ref().and_then(|name| owner.fields.iter().find(|other| other.name == *name));
+            match source.map(|source| of(model, owner, source)) {
+                Some(Value::String(source)) => json!(slug(&source)),
+                _ => json!(format!("example-{}", slug(owner.name))),
+            }
+        }
+        Ty::Currency => json!("CHF"),
+        Ty::Country => json!("CH"),
+        Ty::Locale => json!("de-CH"),
+        Ty::Timezone => json!("Europe/Zurich"),
+        Ty::Enum { values } | Ty::States { values } => json!(values[0]),
+        Ty::Point => point(),
+        Ty::Object { object } => self::object(model, *object),
+        Ty::TextList { max, .. } => json!([cut("first", *max), cut("second", *max)]),
+    }
+}
+
+pub fn point() -> Value {
+    json!({"lat": 47.3769, "lng": 8.5417})
+}
+
+fn within(min: Option<i64>, max: Option<i64>, wish: i64) -> i64 {
+    wish.clamp(min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX))
+}
+
+/// Times follow each other in the order of the fields, which is the order of most checks.
+fn time(owner: &Owner, field: &Field) -> String {
+    let times = owner.fields.iter().filter(|other| other.ty == Ty::Time);
+    let place = times.take_while(|other| other.name != field.name).count();
+    format!("2026-06-{:02}T18:00:00Z", 12 + place.min(16))
+}
+
+fn text(owner: &Owner, field: &Field, min: u32, max: u32) -> String {
+    let words = match field.name.as_str() {
+        "name" | "title" | "display_name" | "label" => format!("Example {}", spaced(owner.name)),
+        "handle" | "username" => "ada_lovelace".to_owned(),
+        "code" | "token" => "EXAMPLE1".to_owned(),
+        name if max < 30 => capitalised(&spaced(name)),
+        name => format!("{} of the {}", capitalised(&spaced(name)), spaced(owner.name)),
+    };
+    let mut words = cut(&words, max);
+    while words.chars().count() < min as usize {
+        words.push('x');
+    }
+    words
+}
+
+fn cut(text: &str, max: u32) -> String {
+    text.chars().take(max as usize).collect::<String>().trim_end().to_owned()
+}
+
+fn slug(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        if letter.is_ascii_alphanumeric() {
+            out.push(letter.to_ascii_lowercase());
+        } else if !out.is_empty() && !out.ends_with('-') {
+            out.push('-');
+        }
+    }
+    out.trim_end_matches('-').to_owned()
+}

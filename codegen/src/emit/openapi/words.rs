@@ -1,0 +1,274 @@
+//! Access rules in words, and what they come to for each kind of caller.
+//!
+//! Reads the same trees that become database policies, so the document cannot promise something else.
+//! Knows no JSON.
+
+use crate::model::{Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Value};
+
+/// A rule in words, with the named conditions it leans on.
+pub struct Words {
+    pub rule: String,
+    /// Name → meaning, each once, in the order in which they come up.
+    pub conditions: Vec<(String, String)>,
+}
+
+impl Words {
+    /// In one line, for a note on a field.
+    pub fn inline(&self) -> String {
+        let meanings: Vec<String> = self.conditions.iter().map(|(name, text)| format!("`{name}`: {text}")).collect();
+        if meanings.is_empty() { self.rule.clone() } else { format!("{} ({})", self.rule, meanings.join("; ")) }
+    }
+}
+
+/// One kind of caller, holding nothing but this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    Anonymous,
+    SignedIn,
+    /// Index into `Model::roles`.
+    Role(usize),
+}
+
+/// Whether a kind of caller may do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    Yes,
+    No,
+    /// It depends on the row and on the caller's relation to it.
+    Depends,
+}
+
+impl May {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            May::Yes => "yes",
+            May::No => "no",
+            May::Depends => "depends",
+        }
+    }
+}
+
+/// All kinds of caller with the name the document uses.
+pub fn callers(model: &Model) -> Vec<(String, Caller)> {
+    let mut all = vec![
+        ("anonymous".to_owned(), Caller::Anonymous),
+        ("signed in".to_owned(), Caller::SignedIn),
+    ];
+    all.extend(model.roles.iter().enumerate().map(|(i, role)| (role.name.clone(), Caller::Role(i))));
+    all
+}
+
+pub fn explain(model: &Model, entity: EntityId, rule: &Expr) -> Words {
+    let mut teller = Teller { model, conditions: Vec::new() };
+    let rule = teller.tell(entity, rule, false);
+    Words { rule, conditions: teller.conditions }
+}
+
+pub fn may(model: &Model, entity: EntityId, rule: &Expr, caller: Caller) -> May {
+    weigh(model, entity, rule, caller, MAX_DEPTH)
+}
+
+/// Rules lead through relations to rules of other entities; the checker refuses cycles, this bound
+/// only keeps a mistake there from hanging the generator.
+const MAX_DEPTH: usize = 24;
+
+fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize) -> May {
+    if depth == 0 {
+        return May::Depends;
+    }
+    let entity = &model.entities[id];
+    let again = |rule: &Expr| weigh(model, id, rule, caller, depth - 1);
+    match rule {
+        Expr::Anyone => May::Yes,
+        Expr::Nobody => May::No,
+        Expr::SignedIn if caller == Caller::Anonymous => May::No,
+        Expr::SignedIn => May::Yes,
+        Expr::All(parts) => strictest(parts.iter().map(again)),
+        Expr::Any(parts) => not(strictest(parts.iter().map(|part| not(again(part))))),
+        Expr::Not(inner) => not(again(inner)),
+        Expr::Condition(i) => again(&entity.conditions[*i].expr),
+        Expr::Of { relation, what } => {
+            let targets = &entity.belongs[*relation].targets;
+            let reachable = targets.iter().any(|target| {
+                let rule = what.iter().find(|(t, _)| t == target).map(|(_, what)| target_rule(model, *target, what));
+                match rule {
+                    Some(Some(rule)) => weigh(model, *target, rule, caller, depth - 1) != May::No,
+                    Some(None) => false,
+                    None => what.is_empty(),
+                }
+            });
+            if reachable { May::Depends } else { May::No }
+        }
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } if caller == Caller::Anonymous => May::No,
+        Expr::MeHolds { role } if caller == Caller::Role(*role) => May::Yes,
+        Expr::MeHolds { .. } => May::No,
+        Expr::MeHoldsOf { role, .. } if caller != Caller::Role(*role) => May::No,
+        _ => May::Depends,
+    }
+}
+
+fn strictest(all: impl Iterator<Item = May>) -> May {
+    all.fold(May::Yes, |so_far, one| match (so_far, one) {
+        (May::No, _) | (_, May::No) => May::No,
+        (May::Yes, May::Yes) => May::Yes,
+        _ => May::Depends,
+    })
+}
+
+fn not(may: May) -> May {
+    match may {
+        May::Yes => May::No,
+        May::No => May::Yes,
+        May::Depends => May::Depends,
+    }
+}
+
+fn target_rule<'a>(model: &'a Model, target: EntityId, what: &OfWhat) -> Option<&'a Expr> {
+    let entity = &model.entities[target];
+    match what {
+        OfWhat::Condition(i) => Some(&entity.conditions[*i].expr),
+        OfWhat::Read => entity.access.read.as_ref(),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+    }
+}
+
+struct Teller<'a> {
+    model: &'a Model,
+    conditions: Vec<(String, String)>,
+}
+
+impl Teller<'_> {
+    /// `inner`: parts joined by "or" get parentheses.
+    fn tell(&mut self, id: EntityId, rule: &Expr, inner: bool) -> String {
+        let model = self.model;
+        let entity = &model.entities[id];
+        match rule {
+            Expr::Anyone => "anyone".to_owned(),
+            Expr::SignedIn => "anyone signed in".to_owned(),
+            Expr::Nobody => "nobody".to_owned(),
+            Expr::All(parts) => self.join(id, parts, " and ", inner),
+            Expr::Any(parts) => self.join(id, parts, " or ", inner),
+            Expr::Not(what) => match &**what {
+                Expr::IsNull(value) => format!("{} is set", tell_value(value)),
+                Expr::Compare { left, op: Op::Eq, right } => format!("{} is not {}", tell_value(left), tell_value(right)),
+                Expr::Flag(name) => format!("`{name}` is not set"),
+                other => format!("not ({})", self.tell(id, other, false)),
+            },
+            Expr::Condition(i) => {
+                let condition = &entity.conditions[*i];
+                self.note(id, &condition.name, &condition.expr, format!("`{}`", condition.name))
+            }
+            Expr::Of { relation, what } => self.tell_of(entity, *relation, what),
+            Expr::MeIs { relation } => format!("the caller is the `{}`", entity.belongs[*relation].name),
+            Expr::MeIsThis => format!("the caller is this {}", spaced(&entity.name)),
+            Expr::MeHolds { role } => format!("the caller holds `{}`", model.roles[*role].name),
+            Expr::MeHoldsOf { role, relation: Some(relation) } => {
+                format!("the caller holds `{}` of the `{}`", model.roles[*role].name, entity.belongs[*relation].name)
+            }
+            Expr::MeHoldsOf { role, relation: None } => {
+                format!("the caller holds `{}` of this {}", model.roles[*role].name, spaced(&entity.name))
+            }
+            Expr::MeIn { has, me, filter } => {
+                let has = &entity.has[*has];
+                let child = &model.entities[has.child];
+                match filter {
+                    None => format!("the caller is the `{me}` of one of its {}", spaced(&has.name)),
+                    Some(filter) => {
+                        let filter = self.tell(has.child, filter, false);
+                        format!("the caller is the `{me}` of one of its {} ({} where {filter})", spaced(&has.name), article(&spaced(&child.name)))
+                    }
+                }
+            }
+            Expr::Compare { left, op, right } => format!("{} {} {}", tell_value(left), tell_op(*op), tell_value(right)),
+            Expr::In { value, list } => {
+                let list: Vec<String> = list.iter().map(tell_literal).collect();
+                format!("{} is one of {}", tell_value(value), list.join(", "))
+            }
+            Expr::IsNull(value) => format!("{} is empty", tell_value(value)),
+            Expr::Flag(name) => format!("`{name}` is set"),
+        }
+    }
+
+    fn join(&mut self, id: EntityId, parts: &[Expr], word: &str, inner: bool) -> String {
+        let told: Vec<String> = parts.iter().map(|part| self.tell(id, part, parts.len() > 1)).collect();
+        let text = told.join(word);
+        if inner && parts.len() > 1 { format!("({text})") } else { text }
+    }
+
+    fn tell_of(&mut self, entity: &Entity, relation: usize, what: &[(EntityId, OfWhat)]) -> String {
+        let relation = &entity.belongs[relation].name;
+        let Some((_, first)) = what.first() else {
+            return format!("the `{relation}` is readable");
+        };
+        let word = match first {
+            OfWhat::Read => return format!("the caller may read the `{relation}`"),
+            OfWhat::Update => return format!("the caller may update the `{relation}`"),
+            OfWhat::Delete => return format!("the caller may archive the `{relation}`"),
+            OfWhat::Condition(_) => {
+                for (target, what) in what {
+                    let OfWhat::Condition(i) = what else { continue };
+                    let target_entity = &self.model.entities[*target];
+                    let condition = &target_entity.conditions[*i];
+                    let name = format!("{} of {}", condition.name, article(&spaced(&target_entity.name)));
+                    self.note(*target, &name, &condition.expr, String::new());
+                }
+                let (target, OfWhat::Condition(i)) = &what[0] else { unreachable!("matched above") };
+                &self.model.entities[*target].conditions[*i].name
+            }
+        };
+        format!("`{word}` of the `{relation}`")
+    }
+
+    /// Records what a named condition means, once, before what it leans on itself.
+    fn note(&mut self, id: EntityId, name: &str, expr: &Expr, word: String) -> String {
+        if !self.conditions.iter().any(|(known, _)| known == name) {
+            let at = self.conditions.len();
+            self.conditions.push((name.to_owned(), String::new()));
+            self.conditions[at].1 = self.tell(id, expr, false);
+        }
+        word
+    }
+}
+
+fn tell_op(op: Op) -> &'static str {
+    match op {
+        Op::Eq => "is",
+        Op::Ne => "is not",
+        Op::Lt => "<",
+        Op::Le => "≤",
+        Op::Gt => ">",
+        Op::Ge => "≥",
+    }
+}
+
+fn tell_value(value: &Value) -> String {
+    match value {
+        Value::Column(name) => format!("`{name}`"),
+        Value::Literal(literal) => tell_literal(literal),
+        Value::Add(a, b) => format!("{} + {}", tell_value(a), tell_value(b)),
+        Value::Sub(a, b) => format!("{} − {}", tell_value(a), tell_value(b)),
+    }
+}
+
+fn tell_literal(literal: &Literal) -> String {
+    match literal {
+        Literal::Null => "empty".to_owned(),
+        Literal::Bool(value) => format!("`{value}`"),
+        Literal::Int(value) => format!("`{value}`"),
+        Literal::Decimal(value) => format!("`{value}`"),
+        Literal::Text(value) => format!("`{value}`"),
+        Literal::Now => "now".to_owned(),
+    }
+}
+
+/// `ticket_type` → `ticket type`
+pub fn spaced(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// `event` → `an event`; the `u` of user and the like is spoken as a consonant.
+pub fn article(noun: &str) -> String {
+    let an = noun.starts_with(['a', 'e', 'i', 'o']);
+    format!("{} {noun}", if an { "an" } else { "a" })
+}
