@@ -8,8 +8,6 @@ pub const ORGANIZATION: EntityId = 2;
 pub const EVENT: EntityId = 3;
 pub const LIKE: EntityId = 4;
 pub const ROLE_ASSIGNMENT: EntityId = 5;
-pub const TRANSACTION: EntityId = 6;
-pub const SECRET: EntityId = 7;
 
 pub const ORG_ADMIN: usize = 0;
 pub const PLATFORM_ADMIN: usize = 1;
@@ -21,7 +19,6 @@ pub fn model() -> Model {
         doc: "What is on, who hosts it, who goes.".into(),
         identity: USER,
         assignments: ROLE_ASSIGNMENT,
-        sessions: None,
         roles: vec![
             Role { name: "orgAdmin".into(), scopes: vec![ORGANIZATION] },
             Role { name: "platformAdmin".into(), scopes: vec![] },

@@ -1,0 +1,215 @@
+//! The API document: what is in it, and that everything it shows as an example is true to its schemas.
+
+mod check;
+mod world;
+
+use codegen::emit::openapi;
+use serde_json::{Value, json};
+
+fn document() -> Value {
+    openapi::document(&world::model())
+}
+
+fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
+    &document["paths"][path][method]
+}
+
+fn parameter_names(operation: &Value) -> Vec<&str> {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    all.filter_map(|parameter| parameter["name"].as_str()).collect()
+}
+
+#[test]
+fn every_example_is_valid_and_every_reference_leads_somewhere() {
+    let faults = check::faults(&document());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_text_is_the_same_every_time() {
+    assert_eq!(openapi::render(&world::model()), openapi::render(&world::model()));
+    assert!(openapi::render(&world::model()).ends_with("}\n"));
+}
+
+#[test]
+fn operations_have_the_expected_names() {
+    let document = document();
+    let mut ids: Vec<String> = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if path.starts_with("/events") {
+            ids.extend(item.as_object().unwrap().iter().map(|(method, operation)| {
+                format!("{method} {path} {}", operation["operationId"].as_str().unwrap())
+            }));
+        }
+    }
+    assert_eq!(
+        ids,
+        [
+            "get /events listEvents",
+            "post /events createEvent",
+            "get /events/{id} getEvent",
+            "put /events/{id} replaceEvent",
+            "patch /events/{id} updateEvent",
+            "delete /events/{id} archiveEvent",
+            "post /events/{id}/restore restoreEvent",
+            "post /events/{id}/suspend suspendEvent",
+            "post /events/{id}/unsuspend unsuspendEvent",
+            "post /events/{id}/publish publishEvent",
+            "post /events/{id}/cancel cancelEvent",
+            "get /events/{id}/likes listEventLikes",
+        ]
+    );
+}
+
+#[test]
+fn what_does_not_exist_is_not_written_down() {
+    let document = document();
+    let methods = |path: &str| -> Vec<String> {
+        document["paths"][path].as_object().map(|item| item.keys().cloned().collect()).unwrap_or_default()
+    };
+    assert_eq!(methods("/secrets"), [""; 0], "internal");
+    assert_eq!(methods("/transactions"), ["get"], "written by a module only");
+    assert_eq!(methods("/transactions/{id}"), ["get"]);
+    assert_eq!(methods("/likes/{id}"), ["get", "delete"], "nothing of a like can be updated");
+    assert_eq!(methods("/likes/{id}/restore"), [""; 0], "nobody");
+    assert_eq!(methods("/role-assignments/{id}"), ["get"], "no rule for update, no delete without soft delete");
+    assert_eq!(methods("/users"), ["get"]);
+}
+
+#[test]
+fn bodies_hold_what_a_caller_may_send() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let keys = |name: &str| -> Vec<String> { schemas[name]["properties"].as_object().unwrap().keys().cloned().collect() };
+    let common = ["title", "slug", "description", "category", "starts_at", "ends_at", "capacity", "location", "door_code"];
+    let with = |more: &[&str]| -> Vec<String> { common.iter().chain(more).map(|name| (*name).to_owned()).collect() };
+    assert_eq!(keys("CreateEvent"), with(&["price_cents", "currency", "tags", "city_id", "host_type", "host_id", "venue_id"]));
+    assert_eq!(keys("ReplaceEvent"), with(&["currency", "tags", "venue_id"]));
+    assert_eq!(keys("PatchEvent"), keys("ReplaceEvent"));
+    for body in ["CreateEvent", "ReplaceEvent", "PatchEvent"] {
+        assert_eq!(schemas[body]["additionalProperties"], json!(false));
+    }
+    assert_eq!(
+        schemas["CreateEvent"]["required"],
+        json!(["title", "starts_at", "ends_at", "price_cents", "currency", "city_id", "host_type", "host_id"])
+    );
+    assert_eq!(schemas["ReplaceEvent"]["required"], json!(["title", "starts_at", "ends_at", "currency"]));
+    assert_eq!(schemas["PatchEvent"]["required"], Value::Null);
+    assert_eq!(schemas["CreateEvent"]["properties"]["category"]["default"], "other");
+    assert_eq!(schemas["PatchEvent"]["properties"]["category"]["default"], Value::Null);
+    assert_eq!(schemas["CreateRoleAssignment"]["dependentRequired"], json!({"scope_type": ["scope_id"], "scope_id": ["scope_type"]}));
+}
+
+#[test]
+fn answers_say_what_is_null_hidden_or_kept_by_the_server() {
+    let document = document();
+    let event = &document["components"]["schemas"]["Event"];
+    let property = |name: &str| &event["properties"][name];
+    let required: Vec<&str> = event["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(property("title")["minLength"], 1);
+    assert_eq!(property("title")["maxLength"], 140);
+    assert_eq!(property("description")["type"], json!(["string", "null"]));
+    assert_eq!(property("capacity")["maximum"], 1_000_000);
+    assert_eq!(property("location")["anyOf"], json!([{"$ref": "#/components/schemas/Point"}, {"type": "null"}]));
+    assert_eq!(property("door_code")["type"], "string", "left out rather than null");
+    assert!(!required.contains(&"door_code"));
+    assert!(required.contains(&"description"), "null, but always there");
+    for name in ["id", "status", "state", "version", "created_at", "updated_at", "like_count", "full", "allowed_actions", "city"] {
+        assert_eq!(property(name)["readOnly"], json!(true), "{name}");
+    }
+    for name in ["city", "host", "allowed_actions"] {
+        assert!(!required.contains(&name), "{name}");
+    }
+    assert_eq!(property("venue"), &Value::Null, "hidden");
+    assert_eq!(property("host_type")["enum"], json!(["organization", "user"]));
+    assert_eq!(
+        property("allowed_actions")["items"]["enum"],
+        json!(["update", "delete", "restore", "suspend", "publish", "cancel"])
+    );
+}
+
+#[test]
+fn filters_are_typed() {
+    let document = document();
+    let list = operation(&document, "get", "/events");
+    assert_eq!(
+        parameter_names(list),
+        [
+            "q", "category", "category.in", "state", "state.in", "starts_at", "starts_at.gte", "starts_at.lte", "starts_at.gt",
+            "starts_at.lt", "capacity", "capacity.gte", "capacity.lte", "capacity.gt", "capacity.lt", "near", "radius_m",
+            "bbox", "city_id", "city_id.in", "host_type", "host_type.in", "host_id", "host_id.in", "like_count",
+            "like_count.gte", "like_count.lte", "like_count.gt", "like_count.lt", "sort", "limit", "expand",
+        ]
+    );
+    let find = |name: &str| list["parameters"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap();
+    assert_eq!(find("starts_at.gte")["schema"]["format"], "date-time");
+    assert_eq!(find("city_id.in")["schema"]["items"]["format"], "uuid");
+    assert_eq!(find("limit")["schema"]["default"], 50);
+    assert_eq!(find("expand")["schema"]["items"]["enum"], json!(["city", "host"]));
+    assert_eq!(find("sort")["schema"]["enum"][0], "title");
+    assert!(!parameter_names(operation(&document, "get", "/events/{id}/likes")).contains(&"event_id"));
+}
+
+#[test]
+fn security_follows_the_rules() {
+    let document = document();
+    let public = json!([{}, {"bearer": []}]);
+    let signed_in = json!([{"bearer": []}]);
+    assert_eq!(operation(&document, "get", "/events")["security"], public);
+    assert_eq!(operation(&document, "get", "/events/{id}/likes")["security"], public, "the rule leads to events");
+    assert_eq!(operation(&document, "post", "/events")["security"], signed_in);
+    assert_eq!(operation(&document, "get", "/transactions")["security"], signed_in);
+}
+
+#[test]
+fn access_is_told_in_words() {
+    let document = document();
+    let read = &operation(&document, "get", "/events/{id}")["x-access"];
+    assert_eq!(read["rule"], "`state` is not `draft` or `host`");
+    assert_eq!(
+        read["where"],
+        json!({
+            "host": "`admin` of the `host`",
+            "admin of an organization": "the caller holds `orgAdmin` of this organization",
+        })
+    );
+    assert_eq!(
+        read["callers"],
+        json!({"anonymous": "depends", "signed in": "depends", "orgAdmin": "depends", "platformAdmin": "depends"})
+    );
+    let suspend = &operation(&document, "post", "/events/{id}/suspend")["x-access"];
+    assert_eq!(suspend["callers"], json!({"anonymous": "no", "signed in": "no", "orgAdmin": "no", "platformAdmin": "yes"}));
+    let create = &operation(&document, "post", "/events")["x-access"];
+    assert_eq!(create["callers"]["signed in"], "no", "only who holds a role there");
+    let text = operation(&document, "get", "/events/{id}")["description"].as_str().unwrap();
+    assert!(text.contains("- `host`: `admin` of the `host`"), "{text}");
+}
+
+#[test]
+fn preconditions_and_reasons() {
+    let document = document();
+    let refs = |method: &str, path: &str| -> Vec<String> {
+        let all = operation(&document, method, path)["parameters"].as_array().into_iter().flatten();
+        all.filter_map(|parameter| parameter["$ref"].as_str()).map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(refs("put", "/events/{id}"), ["Id", "IfMatch"]);
+    assert_eq!(refs("patch", "/events/{id}"), ["Id", "IfMatch"]);
+    assert_eq!(refs("delete", "/events/{id}"), ["Id", "IfMatchOptional"]);
+    assert_eq!(refs("post", "/events/{id}/publish"), ["Id", "IfMatchOptional"]);
+    assert_eq!(refs("get", "/events/{id}"), ["Id", "IfNoneMatch"]);
+    assert_eq!(
+        operation(&document, "post", "/events/{id}/cancel")["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/Reason"
+    );
+    assert_eq!(operation(&document, "post", "/events/{id}/publish")["requestBody"], Value::Null);
+    let answers: Vec<&String> = operation(&document, "patch", "/events/{id}")["responses"].as_object().unwrap().keys().collect();
+    assert_eq!(answers, ["200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "429", "500", "503"]);
+}
+
+#[test]
+fn tags_come_in_reading_order() {
+    let document = document();
+    let tags: Vec<&str> = document["tags"].as_array().unwrap().iter().filter_map(|tag| tag["name"].as_str()).collect();
+    assert_eq!(tags, ["Events", "Likes", "Users", "Cities", "Organizations", "Role assignments", "Transactions"]);
+    assert_eq!(document["x-tagGroups"][0], json!({"name": "Events", "tags": ["Events", "Likes"]}));
+}
