@@ -20,6 +20,9 @@ pub struct Model {
     /// The entity whose rows hold roles. It has a reference to `identity`, an enum field `role`
     /// and an optional polymorphic reference `scope`.
     pub assignments: EntityId,
+    /// The entity whose rows are sign-ins (`sessions:`): a relation to `identity` and `revoked_at`.
+    #[serde(default)]
+    pub sessions: Option<EntityId>,
     pub roles: Vec<Role>,
     pub objects: Vec<Object>,
     pub modules: Vec<Module>,
@@ -95,6 +98,9 @@ pub struct Entity {
     pub creator: Option<usize>,
     pub hooks: Vec<Hook>,
     pub page: u32,
+    /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
+    #[serde(default = "audited")]
+    pub audit: bool,
     /// Former columns whose loss the spec states with `drop`.
     pub dropped: Vec<String>,
     pub was: Option<String>,
@@ -342,6 +348,10 @@ pub enum Value {
     /// `a + b`, `a - b` over numbers
     Add(Box<Value>, Box<Value>),
     Sub(Box<Value>, Box<Value>),
+}
+
+fn audited() -> bool {
+    true
 }
 
 impl Model {
