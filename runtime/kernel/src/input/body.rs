@@ -181,18 +181,20 @@ impl Body {
     }
 
     /// Unknown fields are refused, then everything that was found wrong is told at once.
-    pub fn finish(mut self) -> Result<(), Invalid> {
+    /// `input` is what was made of the fields: nothing if one of them was wrong.
+    pub fn finish<T>(mut self, input: Option<T>) -> Result<T, Invalid> {
         self.refuse_rest();
-        if self.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Invalid::Fields(self.errors))
-        }
+        input
+            .filter(|_| self.errors.is_empty())
+            .ok_or(Invalid::Fields(self.errors))
     }
 
-    pub fn leave(mut self, errors: &mut Vec<FieldError>) {
+    /// For an object inside of a body: hands the faults on.
+    pub fn leave<T>(mut self, value: Option<T>, errors: &mut Vec<FieldError>) -> Option<T> {
         self.refuse_rest();
+        let sound = self.errors.is_empty();
         errors.append(&mut self.errors);
+        value.filter(|_| sound)
     }
 
     fn refuse_rest(&mut self) {
@@ -277,7 +279,7 @@ mod tests {
         body.required::<String>("name", &[]);
         body.required::<crate::value::Point>("where", &[]);
         body.required::<Vec<String>>("tags", &[Check::List(5, 3)]);
-        let found = codes(body.finish().unwrap_err());
+        let found = codes(body.finish(Some(())).unwrap_err());
         let expected = [
             ("/title", "length"),
             ("/count", "type"),
@@ -334,7 +336,7 @@ mod tests {
         body.together("host_type", "host_id");
         body.take("host_id");
         assert_eq!(
-            codes(body.finish().unwrap_err()),
+            codes(body.finish(Some(())).unwrap_err()),
             [("/host_type".to_owned(), "required")]
         );
     }

@@ -104,3 +104,48 @@ macro_rules! choice_impls {
         };
     };
 }
+
+/// What an object of `#[input(object)]`, which also derives serde's traits, is inside of bodies and to PostgreSQL (jsonb).
+#[macro_export]
+macro_rules! object_impls {
+    ($name:ty) => {
+        const _: () = {
+            use $crate::input::{Body, Check, FromJson, Node, Place};
+            use $crate::private::{BoxDynError, PgValueRef, sqlx};
+            use $crate::value::{Cell, Json, object_from_sql, object_to_sql};
+            type Db = sqlx::Postgres;
+
+            impl FromJson for $name {
+                fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+                    let Node::Object(entries) = node else {
+                        return place.wrong_type("an object", &node);
+                    };
+                    let mut body = Body::nested(entries, place.pointer);
+                    let value = Self::read(&mut body);
+                    body.leave(value, place.errors)
+                }
+            }
+            impl Cell for $name {
+                fn read(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+                    object_from_sql(&value)
+                }
+                fn write(value: PgValueRef<'_>, out: &mut Vec<u8>) -> Result<(), BoxDynError> {
+                    <Json as Cell>::write(value, out)
+                }
+            }
+            impl sqlx::Type<Db> for $name {
+                fn type_info() -> <Db as sqlx::Database>::TypeInfo {
+                    <Json as sqlx::Type<Db>>::type_info()
+                }
+            }
+            impl<'q> sqlx::Encode<'q, Db> for $name {
+                fn encode_by_ref(
+                    &self,
+                    buffer: &mut <Db as sqlx::Database>::ArgumentBuffer,
+                ) -> Result<sqlx::encode::IsNull, BoxDynError> {
+                    object_to_sql(self, buffer)
+                }
+            }
+        };
+    };
+}

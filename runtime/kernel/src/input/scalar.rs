@@ -195,10 +195,7 @@ impl FromJson for Point {
         let mut body = super::Body::nested(entries, place.pointer);
         let lat = body.required::<f64>("lat", &[Check::Range(Some(-90), Some(90))]);
         let lng = body.required::<f64>("lng", &[Check::Range(Some(-180), Some(180))]);
-        body.leave(place.errors);
-        Some(Point {
-            lat: lat?,
-            lng: lng?,
-        })
+        let point = lat.zip(lng).map(|(lat, lng)| Point { lat, lng });
+        body.leave(point, place.errors)
     }
 }

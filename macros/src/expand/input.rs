@@ -1,0 +1,204 @@
+//! `#[derive(Input)]`: one statement per field in `read`, one in `bind`, one in `given`.
+
+use super::Derive;
+use crate::ast::{Field, Shape, Struct};
+use crate::attr::{InputKind, RuleKind};
+use crate::valid::FORMATS;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{DeriveInput, LitStr, Result};
+
+#[allow(non_upper_case_globals)]
+pub const derive: Derive = Derive {
+    expand,
+    fallback: crate::fallback::input,
+};
+
+fn expand(node: &DeriveInput) -> Result<TokenStream> {
+    let item = Struct::from_syn(node)?;
+    let kind = crate::valid::input(&item)?;
+    let read = read(&item);
+    let rest = match kind {
+        InputKind::Object => object(&item.ident),
+        InputKind::Create | InputKind::Update => body(&item, kind),
+    };
+    Ok(quote!(#read #rest))
+}
+
+/// Takes every field before giving up, so that all faults are found.
+fn read(item: &Struct) -> TokenStream {
+    let name = &item.ident;
+    let pairs = item.fields.iter().filter_map(|field| {
+        let other = field.rules.iter().find_map(|rule| match &rule.kind {
+            RuleKind::With(name) => Some(name),
+            _ => None,
+        })?;
+        let this = field.name();
+        Some(quote!(body.together(#other, #this);))
+    });
+    let takes = item.fields.iter().map(|field| {
+        let (ident, take) = (&field.ident, take(field));
+        quote!(let #ident = #take;)
+    });
+    let idents = item.fields.iter().map(|field| &field.ident);
+    quote! {
+        #[automatically_derived]
+        impl #name {
+            fn read(body: &mut ::kernel::input::Body) -> ::core::option::Option<Self> {
+                #(#pairs)*
+                #(#takes)*
+                ::core::option::Option::Some(Self { #(#idents: #idents?),* })
+            }
+        }
+    }
+}
+
+fn take(field: &Field) -> TokenStream {
+    let name = field.name();
+    let checks = field.rules.iter().filter_map(|rule| check(&rule.kind));
+    let checks = quote!(&[#(#checks),*]);
+    let has = |wanted: fn(&RuleKind) -> bool| field.rules.iter().any(|rule| wanted(&rule.kind));
+    let nullable = has(|kind| matches!(kind, RuleKind::Optional));
+    let default = field.rules.iter().find_map(|rule| match &rule.kind {
+        RuleKind::Default(value) => Some(default(value.as_ref())),
+        _ => None,
+    });
+    match (&field.shape, default) {
+        (Shape::Plain(_), None) => quote!(body.required(#name, #checks)),
+        (Shape::Plain(_), Some(default)) => quote!(body.defaulted(#name, #checks, #default)),
+        (Shape::Option(_), None) => quote!(body.optional(#name, #checks)),
+        (Shape::Option(_), Some(default)) => quote!(body.optional_or(#name, #checks, #default)),
+        (Shape::Patch(_), Some(default)) => {
+            quote!(body.patch_defaulted(#name, #checks, #nullable, #default))
+        }
+        (Shape::Patch(_), None) if has(|kind| matches!(kind, RuleKind::Keep)) => {
+            quote!(body.patch_kept(#name, #checks, #nullable))
+        }
+        (Shape::Patch(_), None) if nullable => quote!(body.patch_optional(#name, #checks)),
+        (Shape::Patch(_), None) => quote!(body.patch_required(#name, #checks)),
+    }
+}
+
+fn check(rule: &RuleKind) -> Option<TokenStream> {
+    Some(match rule {
+        RuleKind::Length(min, max) => quote!(::kernel::input::Check::Length(#min, #max)),
+        RuleKind::Range(min, max) => {
+            let (min, max) = (bound(min), bound(max));
+            quote!(::kernel::input::Check::Range(#min, #max))
+        }
+        RuleKind::Format(name) => {
+            let format = format_variant(name);
+            quote!(::kernel::input::Check::Format(::kernel::input::Format::#format))
+        }
+        RuleKind::List(max, count) => quote!(::kernel::input::Check::List(#max, #count)),
+        RuleKind::Places(places) => quote!(::kernel::input::Check::Places(#places)),
+        RuleKind::Default(_)
+        | RuleKind::Required
+        | RuleKind::Optional
+        | RuleKind::Keep
+        | RuleKind::With(_) => return None,
+    })
+}
+
+fn bound(bound: &Option<i64>) -> TokenStream {
+    match bound {
+        Some(number) => quote!(::core::option::Option::Some(#number)),
+        None => quote!(::core::option::Option::None),
+    }
+}
+
+/// `valid` has seen to it that the name is known.
+fn format_variant(name: &LitStr) -> Ident {
+    let variant = FORMATS
+        .iter()
+        .find(|(known, _)| *known == name.value())
+        .map_or("Url", |(_, variant)| variant);
+    Ident::new(variant, Span::call_site())
+}
+
+fn default(value: Option<&syn::Expr>) -> TokenStream {
+    match value {
+        // `into` lets a text literal stand for a `String` and a small number for an `i64`.
+        Some(value) => quote!(::core::convert::Into::into(#value)),
+        None => quote!(::core::default::Default::default()),
+    }
+}
+
+fn body(item: &Struct, kind: InputKind) -> TokenStream {
+    let name = &item.ident;
+    let bind = match kind {
+        InputKind::Update => quote!(::kernel::input::bind_patch),
+        _ => quote!(::kernel::input::bind),
+    };
+    let binds = item.fields.iter().map(|field| {
+        let ident = &field.ident;
+        quote!(#bind(arguments, &self.#ident)?;)
+    });
+    let given = item.fields.iter().map(given);
+    quote! {
+        #[automatically_derived]
+        impl #name {
+            /// Reads and checks a body; everything that is wrong is reported at once.
+            pub fn decode(
+                bytes: &[u8],
+                mode: ::kernel::input::Mode,
+            ) -> ::core::result::Result<::std::boxed::Box<dyn ::kernel::input::Input>, ::kernel::input::Invalid> {
+                Self::from_json(bytes, mode).map(|input| ::std::boxed::Box::new(input) as _)
+            }
+
+            /// The same, for those who know the type.
+            pub fn from_json(
+                bytes: &[u8],
+                mode: ::kernel::input::Mode,
+            ) -> ::core::result::Result<Self, ::kernel::input::Invalid> {
+                let mut body = ::kernel::input::Body::parse(bytes, mode)?;
+                let input = Self::read(&mut body);
+                body.finish(input)
+            }
+        }
+
+        #[automatically_derived]
+        impl ::kernel::input::Input for #name {
+            fn bind(
+                &self,
+                arguments: &mut ::kernel::private::PgArguments,
+            ) -> ::core::result::Result<(), ::kernel::private::BoxDynError> {
+                #(#binds)*
+                ::core::result::Result::Ok(())
+            }
+            fn as_any_mut(&mut self) -> &mut dyn ::core::any::Any {
+                self
+            }
+            fn given(&self) -> ::std::vec::Vec<&'static str> {
+                [#(#given),*].into_iter().flatten().collect()
+            }
+        }
+    }
+}
+
+/// A field with a default counts as given when it is something else: the row would be the same without it.
+fn given(field: &Field) -> TokenStream {
+    let (ident, name) = (&field.ident, field.name());
+    let default = field.rules.iter().find_map(|rule| match &rule.kind {
+        RuleKind::Default(value) => Some(default(value.as_ref())),
+        _ => None,
+    });
+    let ty = field.shape.value().to_token_stream();
+    let test = match (&field.shape, default) {
+        (Shape::Patch(_), _) => quote!(!self.#ident.is_absent()),
+        (Shape::Option(_), Some(default)) => {
+            quote!(self.#ident != ::core::option::Option::Some::<#ty>(#default))
+        }
+        (Shape::Option(_), None) => quote!(self.#ident.is_some()),
+        (Shape::Plain(_), Some(default)) => {
+            quote!(self.#ident != { let default: #ty = #default; default })
+        }
+        (Shape::Plain(_), None) => quote!(true),
+    };
+    quote!((#test).then_some(#name))
+}
+
+/// A closed object inside of a body, stored as jsonb.
+fn object(name: &Ident) -> TokenStream {
+    quote!(::kernel::object_impls!(#name);)
+}

@@ -1,0 +1,166 @@
+//! What parses but makes no sense: said at the token that is wrong, with what to write instead.
+
+use crate::ast::{Enum, Field, Shape, Struct, all};
+use crate::attr::{InputKind, Rule, RuleKind};
+use crate::expand::choice::word;
+use syn::{Error, Result};
+
+pub const FORMATS: [(&str, &str); 9] = [
+    ("email", "Email"),
+    ("url", "Url"),
+    ("https", "Https"),
+    ("phone", "Phone"),
+    ("slug", "Slug"),
+    ("currency", "Currency"),
+    ("country", "Country"),
+    ("locale", "Locale"),
+    ("timezone", "Timezone"),
+];
+
+/// The one kind of body that the struct says it is.
+pub fn kind(item: &Struct) -> Result<InputKind> {
+    match &item.attrs[..] {
+        [one] => Ok(one.kind),
+        [] => Err(Error::new_spanned(
+            &item.ident,
+            "say what this is: `#[input(create)]`, `#[input(update)]` or `#[input(object)]`",
+        )),
+        [_, second, ..] => Err(Error::new(
+            second.span,
+            "only one of `create`, `update` and `object`",
+        )),
+    }
+}
+
+pub fn input(item: &Struct) -> Result<InputKind> {
+    let kind = kind(item)?;
+    all(item.fields.iter().map(|field| match kind {
+        InputKind::Update => update_field(field),
+        InputKind::Create | InputKind::Object => create_field(field),
+    }))?;
+    all(item
+        .fields
+        .iter()
+        .flat_map(|field| field.rules.iter().map(|rule| field_rule(item, field, rule))))?;
+    all(item.fields.iter().flat_map(|field| {
+        field.rules.iter().enumerate().map(|(i, rule)| {
+            let again = field.rules[..i]
+                .iter()
+                .any(|earlier| earlier.ident == rule.ident);
+            if again {
+                Err(Error::new(
+                    rule.ident.span(),
+                    format!("`{}` stands here twice", rule.ident),
+                ))
+            } else {
+                Ok(())
+            }
+        })
+    }))?;
+    Ok(kind)
+}
+
+/// Create: the type says what is required.
+fn create_field(field: &Field) -> Result<()> {
+    if let Shape::Patch(_) = field.shape {
+        return Err(Error::new_spanned(
+            &field.ty,
+            "`Patch` is for `#[input(update)]`; write the type itself or `Option`",
+        ));
+    }
+    match field.rules.iter().find(|r| {
+        matches!(
+            r.kind,
+            RuleKind::Required | RuleKind::Optional | RuleKind::Keep
+        )
+    }) {
+        Some(rule) => Err(Error::new(
+            rule.ident.span(),
+            format!(
+                "`{}` is for `#[input(update)]`; here the type says it: `Option` may be left out",
+                rule.ident
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Update: everything may be absent, so it must be said what PUT and null do.
+fn update_field(field: &Field) -> Result<()> {
+    let Shape::Patch(_) = field.shape else {
+        return Err(Error::new_spanned(
+            &field.ty,
+            "expected `Patch<…>`: in an update absent is not null",
+        ));
+    };
+    let has = |wanted: fn(&RuleKind) -> bool| field.rules.iter().find(|r| wanted(&r.kind));
+    let required = has(|k| matches!(k, RuleKind::Required));
+    let optional = has(|k| matches!(k, RuleKind::Optional));
+    let default = has(|k| matches!(k, RuleKind::Default(_)));
+    let keep = has(|k| matches!(k, RuleKind::Keep));
+    match (required, optional, default, keep) {
+        (Some(_), Some(rule), ..) | (Some(_), _, Some(rule), _) | (_, _, Some(rule), Some(_)) => {
+            Err(Error::new(
+                rule.ident.span(),
+                format!("`{}` contradicts what stands before it", rule.ident),
+            ))
+        }
+        (None, None, None, None) => Err(Error::new_spanned(
+            &field.ident,
+            "say what PUT does when this is absent: `required`, `optional`, `default = …` or `keep`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn field_rule(item: &Struct, field: &Field, rule: &Rule) -> Result<()> {
+    let fail = |message: String| Err(Error::new(rule.ident.span(), message));
+    match &rule.kind {
+        RuleKind::Length(min, max) if min > max => fail(format!(
+            "no text has {min} to {max} characters: swap the two"
+        )),
+        RuleKind::Range(Some(min), Some(max)) if min > max => {
+            fail(format!("no number is from {min} to {max}: swap the two"))
+        }
+        RuleKind::Range(None, None) => fail("a range needs a bound; leave it out instead".into()),
+        RuleKind::Length(..) | RuleKind::Format(_) if is_list(field) => {
+            fail("texts of a list are bounded with `list(characters, items)`".into())
+        }
+        RuleKind::List(..) if !is_list(field) => {
+            fail("`list` is for `Vec<String>`; a text takes `length(min, max)`".into())
+        }
+        RuleKind::Format(name) if !FORMATS.iter().any(|(known, _)| *known == name.value()) => {
+            let known = FORMATS.map(|(known, _)| known).join(", ");
+            Err(Error::new_spanned(
+                name,
+                format!("unknown format, expected one of: {known}"),
+            ))
+        }
+        RuleKind::With(name) if !item.fields.iter().any(|other| other.name() == name.value()) => {
+            Err(Error::new_spanned(name, "there is no field of this name"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_list(field: &Field) -> bool {
+    matches!(field.shape.value(), syn::Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Vec"))
+}
+
+pub fn choice(item: &Enum) -> Result<()> {
+    let words: Vec<String> = item.variants.iter().map(word).collect();
+    all(words.iter().enumerate().map(|(i, word)| {
+        let variant = &item.variants[i].ident;
+        if word.is_empty() {
+            return Err(Error::new_spanned(variant, "a word must not be empty"));
+        }
+        match words[..i].contains(word) {
+            true => Err(Error::new_spanned(
+                variant,
+                format!("the word `{word}` stands here twice"),
+            )),
+            false => Ok(()),
+        }
+    }))?;
+    Ok(())
+}
