@@ -34,8 +34,26 @@ pub struct Resource {
     pub create: Option<Decode>,
     /// One type for PUT and PATCH.
     pub update: Option<Decode>,
+    /// Updatable columns that not everyone may read: a statement that keeps their old value would have to
+    /// read it, so there is one text per set of those that are given.
+    pub private: &'static [&'static str],
     /// Actions with a hook: `create`, `update`, `archive`, verbs.
     pub hooks: &'static [&'static str],
+}
+
+impl Resource {
+    /// The text of the update for what the body gives (`Input::given`).
+    pub fn update_text(&self, given: &[&str]) -> &'static str {
+        let bits = self
+            .private
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| given.contains(name));
+        match bits.fold(0, |mask, (i, _)| mask | 1 << i) {
+            0 => self.sql.update,
+            mask => self.sql.update_private[mask - 1],
+        }
+    }
 }
 
 /// Reads a request body, checks every field, reports all that is wrong at once.
@@ -60,7 +78,10 @@ pub struct Sql {
     pub create: &'static str,
     /// `update … where t.id = $1 and t.version = $2 returning <columns>` (guarded: `t.id, t.version`);
     /// then per updatable column a boolean "is given" and the value.
+    /// Columns of `private` stay untouched; see [`Resource::update_text`].
     pub update: &'static str,
+    /// The same when some of `private` are given: at `mask - 1` for the set of them.
+    pub update_private: &'static [&'static str],
     /// `$1` id, `$2` version or null; `returning t.version`
     pub archive: &'static str,
     pub restore: &'static str,
@@ -164,4 +185,77 @@ pub enum Answer {
     Invalid,
     /// 422, the one text for references that are missing, archived or unreadable
     Reference,
+}
+
+impl Filter {
+    pub const fn new(param: &'static str, sql: &'static str, kind: Kind) -> Self {
+        Filter { param, sql, kind }
+    }
+}
+
+impl Sort {
+    pub const fn new(name: &'static str, sql: &'static str, kind: Kind) -> Self {
+        Sort { name, sql, kind }
+    }
+}
+
+impl Expand {
+    pub const fn to(
+        name: &'static str,
+        column: &'static str,
+        targets: &'static [&'static str],
+    ) -> Self {
+        Expand {
+            name,
+            column,
+            type_column: None,
+            targets,
+        }
+    }
+    pub const fn to_one_of(
+        name: &'static str,
+        column: &'static str,
+        type_column: &'static str,
+        targets: &'static [&'static str],
+    ) -> Self {
+        Expand {
+            name,
+            column,
+            type_column: Some(type_column),
+            targets,
+        }
+    }
+}
+
+impl Child {
+    pub const fn new(path: &'static str, entity: &'static str, sql: &'static str) -> Self {
+        Child { path, entity, sql }
+    }
+}
+
+impl Constraint {
+    pub const fn conflict(name: &'static str, pointer: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Conflict,
+            pointer,
+            detail,
+        }
+    }
+    pub const fn invalid(name: &'static str, pointer: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Invalid,
+            pointer,
+            detail,
+        }
+    }
+    pub const fn reference(name: &'static str, pointer: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Reference,
+            pointer,
+            detail: "does not refer to anything you can use here",
+        }
+    }
 }

@@ -1,0 +1,168 @@
+//! What the derives do, seen from outside: bodies in, values and faults out.
+
+use chrono::{DateTime, Utc};
+use kernel::input::{Choice as _, Input as _, Invalid, Mode, Patch};
+use kernel::value::Point;
+use macros::{Choice, Entity, Input};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+enum Category {
+    Concert,
+    OpenAir,
+    #[choice(rename = "AU")]
+    Au,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Input)]
+#[input(object)]
+struct Links {
+    #[input(format = "https")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    website: Option<String>,
+}
+
+#[allow(dead_code)]
+#[derive(Debug, Clone, Entity)]
+struct Event {
+    id: Uuid,
+    r#type: Category,
+    #[entity(omit_null)]
+    door_code: Option<String>,
+    place: Option<Point>,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Input)]
+#[input(create)]
+struct CreateEvent {
+    #[input(length(1, 20))]
+    title: String,
+    #[input(default = Category::OpenAir)]
+    r#type: Category,
+    #[input(default = 5, range(1, _))]
+    seats: i64,
+    #[input(default = "EUR", format = "currency")]
+    currency: Option<String>,
+    host_type: Option<Category>,
+    #[input(with = "host_type")]
+    host_id: Option<Uuid>,
+    links: Option<Links>,
+    #[input(list(5, 2), default)]
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Clone, Input)]
+#[input(update)]
+struct UpdateEvent {
+    #[input(required, length(1, 20))]
+    title: Patch<String>,
+    #[input(default = 5)]
+    seats: Patch<i32>,
+    #[input(optional)]
+    capacity: Patch<i32>,
+    #[input(keep, optional)]
+    door_code: Patch<String>,
+}
+
+fn create(body: &str) -> Result<CreateEvent, Invalid> {
+    CreateEvent::from_json(body.as_bytes(), Mode::Create)
+}
+
+fn faults(invalid: Invalid) -> Vec<String> {
+    match invalid {
+        Invalid::Fields(errors) => errors
+            .iter()
+            .map(|e| format!("{} {}", e.pointer, e.code))
+            .collect(),
+        Invalid::Syntax(why) => vec![why],
+    }
+}
+
+#[test]
+fn a_small_body_takes_the_defaults() {
+    let event = create(r#"{"title":"Night"}"#).unwrap();
+    assert_eq!(
+        (event.title.as_str(), event.r#type, event.seats),
+        ("Night", Category::OpenAir, 5)
+    );
+    assert_eq!(event.currency.as_deref(), Some("EUR"));
+    assert_eq!(event.given(), ["title"]);
+    let event = create(r#"{"title":"Night","type":"AU","currency":null,"tags":["a"]}"#).unwrap();
+    assert_eq!(
+        (event.r#type, event.currency.as_deref()),
+        (Category::Au, None)
+    );
+    assert_eq!(event.given(), ["title", "type", "currency", "tags"]);
+}
+
+#[test]
+fn every_fault_is_found() {
+    let body = r#"{"title":"","type":"au","seats":0,"currency":"eur","host_id":"x","links":{"website":"http://x.org","x":1},
+                   "tags":["abcdef"],"id":1}"#;
+    let expected = [
+        "/host_type required",
+        "/title length",
+        "/type choice",
+        "/seats range",
+        "/currency format",
+        "/host_id format",
+        "/links/website format",
+        "/links/x unknown",
+        "/tags/0 length",
+        "/id unknown",
+    ];
+    assert_eq!(faults(create(body).unwrap_err()), expected);
+}
+
+#[test]
+fn put_replaces_and_patch_merges() {
+    let put = UpdateEvent::from_json(br#"{"title":"x"}"#, Mode::Replace).unwrap();
+    assert_eq!(
+        (put.seats, put.capacity, put.door_code),
+        (Patch::Value(5), Patch::Null, Patch::Absent)
+    );
+    assert_eq!(
+        faults(UpdateEvent::from_json(b"{}", Mode::Replace).unwrap_err()),
+        ["/title required"]
+    );
+
+    let patch =
+        UpdateEvent::from_json(br#"{"capacity":null,"door_code":null}"#, Mode::Merge).unwrap();
+    assert_eq!(patch.given(), ["capacity", "door_code"]);
+    assert_eq!(
+        (patch.title, patch.capacity, patch.door_code),
+        (Patch::Absent, Patch::Null, Patch::Null)
+    );
+    assert_eq!(
+        faults(UpdateEvent::from_json(br#"{"seats":null}"#, Mode::Merge).unwrap_err()),
+        ["/seats null"]
+    );
+}
+
+#[test]
+fn bodies_are_bound_and_known_to_hooks_by_their_type() {
+    let mut input = CreateEvent::decode(br#"{"title":"Night"}"#, Mode::Create).unwrap();
+    let mut arguments = kernel::private::PgArguments::default();
+    input.bind(&mut arguments).unwrap();
+    assert_eq!(kernel::private::sqlx::Arguments::len(&arguments), 8);
+    kernel::input::typed::<CreateEvent>(&mut *input)
+        .unwrap()
+        .title = "Day".into();
+    assert!(kernel::input::typed::<UpdateEvent>(&mut *input).is_none());
+
+    let input = UpdateEvent::decode(b"{}", Mode::Merge).unwrap();
+    let mut arguments = kernel::private::PgArguments::default();
+    input.bind(&mut arguments).unwrap();
+    assert_eq!(kernel::private::sqlx::Arguments::len(&arguments), 8);
+}
+
+#[test]
+fn words_are_the_same_everywhere() {
+    assert_eq!(Category::WORDS, ["concert", "open_air", "AU"]);
+    for category in Category::ALL {
+        assert_eq!(category.to_string().parse(), Ok(*category));
+    }
+    assert!("Concert".parse::<Category>().is_err());
+}
