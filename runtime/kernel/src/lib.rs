@@ -2,11 +2,27 @@
 //!
 //! Names no entity, no role and no country; those come as data from the generated crate.
 
+pub mod actor;
+pub mod auth;
+pub mod caller;
+pub mod config;
+pub mod cx;
+pub mod error;
+pub mod http;
 pub mod input;
+pub mod mount;
 pub mod prelude;
+pub mod problem;
+pub mod problems;
 pub mod resource;
 pub mod rule;
+pub mod serve;
 pub mod value;
+
+pub use actor::{Actor, Facts};
+pub use caller::Caller;
+pub use cx::{Cx, Db};
+pub use error::{Error, Result};
 
 /// What expansions of the derives name, so that a crate using them needs no dependency but this one.
 #[doc(hidden)]

@@ -1,0 +1,136 @@
+//! Settings of the engine as plain structs. Where the values come from is the server's business.
+
+use secrecy::SecretString;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Connections to PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct DbConfig {
+    /// Login of the request role.
+    pub url: SecretString,
+    /// Login of the job role; without it no module can write.
+    pub job_url: Option<SecretString>,
+    pub connections: u32,
+    pub job_connections: u32,
+    /// A caller waits this long for a connection, then gets 503.
+    pub acquire_timeout: Duration,
+    /// Per connection; at least the number of generated statements.
+    pub statement_cache: usize,
+    /// A connection idle for longer is tested before use.
+    pub ping_after_idle: Duration,
+}
+
+impl DbConfig {
+    pub fn new(url: SecretString) -> Self {
+        Self {
+            url,
+            job_url: None,
+            connections: 10,
+            job_connections: 4,
+            acquire_timeout: Duration::from_secs(2),
+            statement_cache: 2000,
+            ping_after_idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The listener and what a request may cost.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    pub listen: SocketAddr,
+    /// A second listener for `/livez`, `/readyz` and `/metrics`.
+    pub admin_listen: Option<SocketAddr>,
+    /// Serve `/readyz` and `/metrics` on the public listener as well.
+    pub expose_admin: bool,
+    pub header_timeout: Duration,
+    pub max_header_bytes: usize,
+    pub max_connections: usize,
+    /// Requests in progress; more are answered 503 at once.
+    pub max_requests: usize,
+    pub body_limit: usize,
+    pub body_timeout: Duration,
+    pub handler_timeout: Duration,
+    /// After the signal to stop: not ready any more, but still accepting.
+    pub drain_delay: Duration,
+    /// Then: time for requests in progress.
+    pub drain_timeout: Duration,
+    /// Origins that browsers may call from; `null` and `*` are refused.
+    pub cors_origins: Vec<String>,
+    /// Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    pub ip_limit: Option<RateLimit>,
+    pub user_limit: Option<RateLimit>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: None,
+            expose_admin: false,
+            header_timeout: Duration::from_secs(5),
+            max_header_bytes: 16 * 1024,
+            max_connections: 4096,
+            max_requests: 512,
+            body_limit: 256 * 1024,
+            body_timeout: Duration::from_secs(30),
+            handler_timeout: Duration::from_secs(15),
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(25),
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            ip_limit: Some(RateLimit { per_minute: 1200, burst: 200 }),
+            user_limit: Some(RateLimit { per_minute: 600, burst: 100 }),
+        }
+    }
+}
+
+/// A bucket of `burst` requests that refills with `per_minute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    pub per_minute: u32,
+    pub burst: u32,
+}
+
+/// Access tokens that this API issues.
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    pub issuer: String,
+    pub audience: String,
+    /// Ed25519 private key, PKCS #8 PEM.
+    pub signing_key: SecretString,
+    /// Ed25519 public keys (PEM) of former signing keys whose tokens still count.
+    pub former_keys: Vec<String>,
+    pub lifetime: Duration,
+    /// Tolerated difference of clocks.
+    pub leeway: Duration,
+}
+
+impl TokenConfig {
+    pub fn new(issuer: String, audience: String, signing_key: SecretString) -> Self {
+        Self {
+            issuer,
+            audience,
+            signing_key,
+            former_keys: Vec::new(),
+            lifetime: Duration::from_secs(600),
+            leeway: Duration::from_secs(5),
+        }
+    }
+}
+
+/// An OpenID Connect issuer whose tokens are accepted as well.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    pub issuer: String,
+    pub audience: String,
+    pub jwks: Jwks,
+    /// Keys are fetched again after this time, or when a token names an unknown one.
+    pub refresh: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum Jwks {
+    Url(url::Url),
+    File(PathBuf),
+}

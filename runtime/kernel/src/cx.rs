@@ -1,0 +1,260 @@
+//! The only way to the database: an actor and an open transaction that knows them.
+//!
+//! The pools are private. Whoever wants to run SQL asks for a [`Cx`], and the database then holds every
+//! statement to the rules of that actor. The texts built here consist of literals, UUIDs and checked
+//! static names only.
+
+use crate::{
+    actor::{Actor, Facts},
+    caller::Caller,
+    config::DbConfig,
+    error::{Error, Result},
+};
+use secrecy::ExposeSecret;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions, PgTransactionManager},
+    types::Json,
+};
+use sqlx_core::transaction::TransactionManager;
+use std::{fmt::Write, str::FromStr, sync::Arc};
+use uuid::Uuid;
+
+/// Times a transaction is run in all when the database asks to try again.
+pub const ATTEMPTS: u32 = 3;
+
+/// Handle on both pools. Cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Pools>);
+
+struct Pools {
+    request: PgPool,
+    job: Option<PgPool>,
+}
+
+/// Figures for `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    pub open: u32,
+    pub idle: usize,
+}
+
+impl Db {
+    /// Does not wait for the database: `/readyz` says when it is there.
+    pub fn connect(config: &DbConfig) -> Result<Self, sqlx::Error> {
+        let request = pool(config, config.url.expose_secret(), config.connections, "request")?;
+        let job = match &config.job_url {
+            Some(url) => Some(pool(config, url.expose_secret(), config.job_connections, "job")?),
+            None => None,
+        };
+        Ok(Self(Arc::new(Pools { request, job })))
+    }
+
+    /// For reading as this caller. Anonymous callers need no context and get no transaction.
+    pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
+        let Actor::User { id, session } = caller.actor else {
+            let connection = self.0.request.acquire().await?;
+            return Ok(Cx { connection, actor: Actor::Anonymous, request: caller.request_id, open: false });
+        };
+        let text = enter("begin read only", Some(id), session, "read", caller.request_id);
+        self.open(&self.0.request, text, caller).await
+    }
+
+    /// For writing as this caller; policies hold the transaction to `action`.
+    pub async fn begin_write(&self, caller: &Caller, action: &'static str) -> Result<Cx> {
+        if !is_name(action) {
+            return Err(Error::internal(format!("not an action name: {action}")));
+        }
+        let text = enter("begin", caller.actor.user(), caller.actor.session(), action, caller.request_id);
+        self.open(&self.0.request, text, caller).await
+    }
+
+    /// For a module's own work: the tables it declares in `app.yaml`, for a user if there is one.
+    pub async fn job(&self, name: &'static str, on_behalf_of: Option<Uuid>, request: Uuid) -> Result<Cx> {
+        let Some(pool) = &self.0.job else {
+            return Err(Error::internal("no login for the job role is configured"));
+        };
+        if !is_name(name) {
+            return Err(Error::internal(format!("not a module name: {name}")));
+        }
+        let mut text = String::with_capacity(160);
+        text.push_str("begin; select sec.enter_job('");
+        text.push_str(name);
+        text.push_str("', ");
+        push_uuid(&mut text, on_behalf_of);
+        let _ = write!(text, ", '{request}')");
+        let actor = on_behalf_of.map_or(Actor::Anonymous, |id| Actor::User { id, session: None });
+        self.open(pool, text, &Caller { actor, request_id: request, ip: None }).await
+    }
+
+    /// Is the database there? For `/readyz`.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        self.0.request.acquire().await?.ping().await
+    }
+
+    pub fn state(&self) -> PoolState {
+        PoolState { open: self.0.request.size(), idle: self.0.request.num_idle() }
+    }
+
+    /// After the last request.
+    pub async fn close(&self) {
+        self.0.request.close().await;
+        if let Some(job) = &self.0.job {
+            job.close().await;
+        }
+    }
+
+    async fn open(&self, pool: &PgPool, text: String, caller: &Caller) -> Result<Cx> {
+        let mut entering = Entering(Some(pool.acquire().await?));
+        let connection = entering.connection();
+        if let Err(error) = PgTransactionManager::begin(connection, Some(AssertSqlSafe(text).into_sql_str())).await {
+            // `begin` itself has run when the context is refused
+            if sqlx::raw_sql("rollback").execute(connection).await.is_ok() {
+                entering.0.take();
+            }
+            return Err(error.into());
+        }
+        let connection = entering.0.take().expect("taken once");
+        Ok(Cx { connection, actor: caller.actor, request: caller.request_id, open: true })
+    }
+}
+
+/// An actor and their transaction. Dropped without `commit`, it is as if nothing had been done.
+pub struct Cx {
+    connection: PoolConnection<Postgres>,
+    actor: Actor,
+    request: Uuid,
+    open: bool,
+}
+
+impl Cx {
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    pub fn request_id(&self) -> Uuid {
+        self.request
+    }
+
+    /// What statements run on: `sqlx::query("…").execute(cx.conn())`.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// The roles of the actor, as the database sees them in this transaction.
+    pub async fn facts(&mut self) -> Result<Facts, sqlx::Error> {
+        if self.actor == Actor::Anonymous {
+            return Ok(Facts::default());
+        }
+        let Json(facts) = sqlx::query_scalar("select sec.facts()").fetch_one(self.conn()).await?;
+        Ok(facts)
+    }
+
+    /// Goes to the audit log with the changes of this transaction.
+    pub async fn set_reason(&mut self, reason: &str) -> Result<(), sqlx::Error> {
+        sqlx::query("select sec.set_reason($1)").bind(reason).execute(self.conn()).await?;
+        Ok(())
+    }
+
+    /// Constraints that are checked late may refuse here.
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        if self.open {
+            PgTransactionManager::commit(&mut self.connection).await?;
+            self.open = false;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cx {
+    /// The rollback rides on the ping with which the pool takes the connection back.
+    fn drop(&mut self) {
+        if self.open {
+            PgTransactionManager::start_rollback(&mut self.connection);
+        }
+    }
+}
+
+/// A connection while `begin` runs on it. The driver counts a transaction as open only afterwards: when
+/// its future is dropped, the server may hold an open transaction with somebody's context that the driver
+/// knows nothing of. Such a connection is closed, never returned to the pool.
+struct Entering(Option<PoolConnection<Postgres>>);
+
+impl Entering {
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("taken only at the end")
+    }
+}
+
+impl Drop for Entering {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
+fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?
+        .statement_cache_capacity(config.statement_cache)
+        .application_name(name)
+        .disable_statement_logging();
+    let ping_after = config.ping_after_idle;
+    Ok(PgPoolOptions::new()
+        .min_connections(connections)
+        .max_connections(connections)
+        .acquire_timeout(config.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(move |connection, state| {
+            Box::pin(async move {
+                if state.idle_for > ping_after {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options))
+}
+
+fn enter(begin: &'static str, user: Option<Uuid>, session: Option<Uuid>, action: &'static str, request: Uuid) -> String {
+    let mut text = String::with_capacity(200);
+    text.push_str(begin);
+    text.push_str("; select sec.enter(");
+    push_uuid(&mut text, user);
+    text.push_str(", ");
+    push_uuid(&mut text, session);
+    let _ = write!(text, ", '{action}', '{request}')");
+    text
+}
+
+fn push_uuid(text: &mut String, id: Option<Uuid>) {
+    let _ = match id {
+        Some(id) => write!(text, "'{id}'"),
+        None => write!(text, "null"),
+    };
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_is_one_text_of_literals_and_uuids() {
+        assert_eq!(
+            enter("begin", Some(Uuid::nil()), None, "update", Uuid::max()),
+            "begin; select sec.enter('00000000-0000-0000-0000-000000000000', null, 'update', \
+             'ffffffff-ffff-ffff-ffff-ffffffffffff')"
+        );
+    }
+
+    #[test]
+    fn names_cannot_end_a_literal() {
+        assert!(is_name("archive") && is_name("set_featured"));
+        assert!(!is_name("x'; drop") && !is_name("") && !is_name("Archive"));
+    }
+}

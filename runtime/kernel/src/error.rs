@@ -1,0 +1,180 @@
+//! What can go wrong in a request, as one type: a problem for the client and a cause for the log.
+//!
+//! Text of the database stays in the cause and never reaches the client.
+
+use crate::{
+    input::Invalid,
+    problem::{Item, Problem},
+    problems::{self, Kind},
+};
+use axum::response::{IntoResponse, Response};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Boxed: errors are rare, results are everywhere.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    problem: Problem,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    again: bool,
+}
+
+/// What an answer carries beside its body so that the outer layer can add the request id and log the cause.
+#[derive(Clone)]
+pub(crate) struct Carried {
+    pub problem: Problem,
+    pub cause: Option<Arc<str>>,
+}
+
+impl Error {
+    pub fn new(kind: &'static Kind) -> Self {
+        Problem::new(kind).into()
+    }
+
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.problem.detail = detail.into();
+        self
+    }
+
+    pub fn item(mut self, item: Item) -> Self {
+        self.0.problem.errors.push(item);
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.problem.retry_after = Some(seconds);
+        self
+    }
+
+    /// For the log only.
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// 422 for one field of the body.
+    pub fn field(pointer: impl Into<Cow<'static, str>>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(&problems::INVALID).item(Item::body(pointer, code, detail))
+    }
+
+    /// 500 with the cause in the log.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(&problems::INTERNAL).because(cause)
+    }
+
+    pub fn unavailable() -> Self {
+        Self::new(&problems::UNAVAILABLE).retry_after(2)
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(&problems::NOT_FOUND)
+    }
+
+    pub fn forbidden() -> Self {
+        Self::new(&problems::FORBIDDEN)
+    }
+
+    pub fn unauthenticated() -> Self {
+        Self::new(&problems::UNAUTHENTICATED)
+    }
+
+    pub fn kind(&self) -> &'static Kind {
+        self.0.problem.kind
+    }
+
+    pub fn status(&self) -> u16 {
+        self.kind().status
+    }
+
+    pub fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
+    /// A serialization failure or deadlock: the same transaction may succeed when run again.
+    pub fn is_transient(&self) -> bool {
+        self.0.again
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(Inner { problem, cause: None, again: false }))
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Syntax(detail) => Self::new(&problems::SYNTAX).detail(detail),
+            Invalid::Fields(fields) => {
+                let mut error = Self::new(&problems::INVALID);
+                error.0.problem.errors = fields.into_iter().map(Item::from).collect();
+                error
+            }
+        }
+    }
+}
+
+/// What the database's refusal means when nothing more is known about the statement.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+                return Self::unavailable().because(error);
+            }
+            _ => return Self::internal(error),
+        };
+        let message = match &error {
+            sqlx::Error::Database(database) => database.message(),
+            _ => "",
+        };
+        let mut answer = match code.as_str() {
+            "28000" if message.contains("session_revoked") => Self::new(&problems::SESSION_REVOKED),
+            "28000" if message.contains("account_") => Self::new(&problems::ACCOUNT_SUSPENDED),
+            "40001" | "40P01" => {
+                let mut again = Self::unavailable();
+                again.0.again = true;
+                again
+            }
+            // lock and statement timeouts, shutdown of the server, too many connections
+            "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" => Self::unavailable(),
+            "42501" => Self::forbidden(),
+            "23505" | "23P01" => Self::new(&problems::CONFLICT),
+            "23502" | "23514" | "22001" | "22003" | "22007" | "22008" | "22021" | "22P02" | "22P05" => {
+                Self::new(&problems::INVALID)
+            }
+            "23503" => Self::new(&problems::REFERENCE),
+            _ => Self::new(&problems::INTERNAL),
+        };
+        answer.0.cause = Some(Box::new(error));
+        answer
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.problem.kind.title, self.0.problem.detail)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.0.problem.response(None);
+        response.extensions_mut().insert(Carried {
+            cause: self.0.cause.map(|cause| cause.to_string().into()),
+            problem: self.0.problem,
+        });
+        response
+    }
+}

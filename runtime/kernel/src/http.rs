@@ -1,0 +1,78 @@
+//! What every request passes on its way in and out, whatever the route.
+//!
+//! Knows requests, limits and credentials; no entity, no table.
+
+pub mod body;
+pub mod client;
+pub mod cors;
+pub mod docs;
+pub mod health;
+mod identify;
+pub mod limits;
+pub mod metrics;
+mod outer;
+
+pub use body::Json;
+
+use crate::{
+    auth::Authenticator,
+    config::HttpConfig,
+    http::{client::Network, cors::Origins, limits::Limiter},
+};
+use axum::{Router, middleware::from_fn_with_state};
+use std::{net::IpAddr, sync::Arc};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// Settings and state of the HTTP layer, shared by all connections.
+pub struct Http {
+    pub(crate) config: HttpConfig,
+    auth: Authenticator,
+    proxies: Vec<Network>,
+    origins: Origins,
+    per_ip: Option<Limiter<IpAddr>>,
+    per_user: Option<Limiter<Uuid>>,
+    requests: Arc<Semaphore>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct ConfigError {
+    pub setting: &'static str,
+    pub reason: String,
+}
+
+impl Http {
+    pub fn new(config: HttpConfig, auth: Authenticator) -> Result<Arc<Self>, ConfigError> {
+        let proxies = config.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self {
+            auth,
+            proxies,
+            origins: Origins::new(&config.cors_origins)?,
+            per_ip: config.ip_limit.map(|limit| Limiter::new("ip", limit)).transpose()?,
+            per_user: config.user_limit.map(|limit| Limiter::new("user", limit)).transpose()?,
+            requests: Arc::new(Semaphore::new(config.max_requests)),
+            config,
+        }))
+    }
+
+    /// Puts the layers around all routes of the API. The router must have at least one route.
+    pub fn wrap(self: &Arc<Self>, routes: Router) -> Router {
+        routes
+            // 404 and 405 are answered before credentials are looked at
+            .route_layer(from_fn_with_state(self.clone(), identify::identify))
+            .merge(docs::router())
+            .layer(from_fn_with_state(self.clone(), outer::outer))
+    }
+
+    /// Forgets callers whose buckets are full again. Called now and then by the server.
+    pub(crate) fn tidy(&self) {
+        if let Some(limiter) = &self.per_ip {
+            limiter.tidy();
+        }
+        if let Some(limiter) = &self.per_user {
+            limiter.tidy();
+        }
+    }
+}

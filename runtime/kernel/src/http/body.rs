@@ -1,0 +1,173 @@
+//! Request bodies: how much, how slowly, and of which kind.
+
+use crate::{
+    error::{Error, Result},
+    input::Mode,
+    problems,
+};
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderValue, header},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use serde::de::DeserializeOwned;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A JSON body of a hand-written route, with problems like everywhere else. 422 for a wrong shape.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        let text = read_json(&parts.headers, body, Mode::Create).await?;
+        match serde_json::from_slice(&text) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) if error.is_data() => Err(Error::new(&problems::INVALID).detail(error.to_string())),
+            Err(error) => Err(Error::new(&problems::SYNTAX).detail(error.to_string())),
+        }
+    }
+}
+
+/// The whole body, which must be JSON.
+pub async fn read_json(headers: &HeaderMap, body: Body, mode: Mode) -> Result<Bytes> {
+    if !is_json(headers.get(header::CONTENT_TYPE), mode) {
+        return Err(Error::new(&problems::MEDIA_TYPE));
+    }
+    read(body).await
+}
+
+/// The whole body. The outer layer has limited it.
+pub async fn read(body: Body) -> Result<Bytes> {
+    match body.collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => Err(refusal(error)),
+    }
+}
+
+/// Why reading a body failed: the limits of [`Limited`] are found under the layers that wrap errors.
+pub fn refusal(error: axum::Error) -> Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(at) = source {
+        match at.downcast_ref::<Exceeded>() {
+            Some(Exceeded::Size(limit)) => return too_large(*limit),
+            Some(Exceeded::Time) => return Error::new(&problems::TIMEOUT),
+            None => source = at.source(),
+        }
+    }
+    Error::new(&problems::BAD_REQUEST).detail("The body could not be read.").because(error)
+}
+
+pub(crate) fn too_large(limit: usize) -> Error {
+    Error::new(&problems::TOO_LARGE).detail(format!("The body may have {limit} bytes."))
+}
+
+fn is_json(value: Option<&HeaderValue>, mode: Mode) -> bool {
+    let Some(text) = value.and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    let known = media.eq_ignore_ascii_case("application/json")
+        || (mode == Mode::Merge && media.eq_ignore_ascii_case("application/merge-patch+json"));
+    known
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, charset)) if name.eq_ignore_ascii_case("charset") => {
+                charset.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Exceeded {
+    #[error("body longer than {0} bytes")]
+    Size(usize),
+    #[error("body too slow")]
+    Time,
+}
+
+/// A body that ends in an error when it is longer or slower than allowed.
+pub(crate) struct Limited {
+    body: Body,
+    limit: usize,
+    left: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Limited {
+    pub fn new(body: Body, limit: usize, time: Duration) -> Self {
+        Self { body, limit, left: limit, deadline: Box::pin(sleep_until(Instant::now() + time)) }
+    }
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            return match self.deadline.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(Exceeded::Time)))),
+                Poll::Pending => Poll::Pending,
+            };
+        };
+        if let Some(Ok(frame)) = &frame {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match self.left.checked_sub(length) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(axum::Error::new(Exceeded::Size(self.limit))))),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    #[test]
+    fn json_is_recognised_by_its_media_type() {
+        let json = |text: &'static str, mode| is_json(Some(&HeaderValue::from_static(text)), mode);
+        assert!(json("application/json", Mode::Create));
+        assert!(json("Application/JSON; charset=UTF-8", Mode::Replace));
+        assert!(json("application/merge-patch+json", Mode::Merge));
+        assert!(!json("application/merge-patch+json", Mode::Replace));
+        assert!(!json("application/json; charset=latin1", Mode::Create));
+        assert!(!json("text/plain", Mode::Create));
+        assert!(!is_json(None, Mode::Create));
+    }
+
+    #[tokio::test]
+    async fn a_long_body_ends_at_the_limit() {
+        let chunks = stream::iter((0..10).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789"))));
+        let body = Body::new(Limited::new(Body::from_stream(chunks), 45, Duration::from_secs(60)));
+        assert_eq!(read(body).await.unwrap_err().status(), 413);
+    }
+
+    #[tokio::test]
+    async fn a_slow_body_ends_at_the_deadline() {
+        let never = stream::pending::<Result<Bytes, std::io::Error>>();
+        let body = Body::new(Limited::new(Body::from_stream(never), 45, Duration::from_millis(5)));
+        assert_eq!(read(body).await.unwrap_err().status(), 408);
+    }
+}

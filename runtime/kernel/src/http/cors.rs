@@ -1,0 +1,87 @@
+//! Which web pages may call the API. Tokens travel in a header, so credentials are never allowed.
+
+use super::ConfigError;
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, Method, Request, header},
+    response::Response,
+};
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, if-match, if-none-match, idempotency-key");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotency-replayed");
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// Exact origins.
+pub struct Origins(Vec<HeaderValue>);
+
+impl Origins {
+    pub fn new(origins: &[String]) -> Result<Self, ConfigError> {
+        let read = |origin: &String| {
+            let reason = |why: &str| ConfigError { setting: "CORS origins", reason: format!("`{origin}` {why}") };
+            let url = url::Url::parse(origin).map_err(|_| reason("is not an origin"))?;
+            if url.origin().ascii_serialization() != *origin || !url.origin().is_tuple() {
+                return Err(reason("is not an origin such as `https://app.example`"));
+            }
+            HeaderValue::from_str(origin).map_err(|_| reason("is not an origin"))
+        };
+        Ok(Self(origins.iter().map(read).collect::<Result<_, _>>()?))
+    }
+
+    /// The answer to a browser that asks before it calls.
+    pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response> {
+        let headers = request.headers();
+        let asks = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if !asks || self.0.is_empty() {
+            return None;
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = axum::http::StatusCode::NO_CONTENT;
+        if self.allow(headers.get(header::ORIGIN), response.headers_mut()) {
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+            response.headers_mut().insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+        }
+        Some(response)
+    }
+
+    /// Adds the headers for a known origin.
+    pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        let Some(origin) = origin.filter(|origin| self.0.contains(origin)) else {
+            return false;
+        };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_origins_are_settings() {
+        for bad in ["*", "null", "https://app.test/", "https://app.test/path", "app.test", "file:///x"] {
+            assert!(Origins::new(&[bad.to_owned()]).is_err(), "{bad}");
+        }
+        assert!(Origins::new(&["https://app.test".to_owned(), "http://localhost:3000".to_owned()]).is_ok());
+    }
+
+    #[test]
+    fn strangers_learn_nothing() {
+        let origins = Origins::new(&["https://app.test".to_owned()]).unwrap();
+        let mut headers = HeaderMap::new();
+        assert!(!origins.allow(Some(&HeaderValue::from_static("https://evil.test")), &mut headers));
+        assert!(!origins.allow(Some(&HeaderValue::from_static("null")), &mut headers));
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+        assert!(origins.allow(Some(&HeaderValue::from_static("https://app.test")), &mut headers));
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.test");
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+}

@@ -1,0 +1,86 @@
+//! `/livez`, `/readyz`, `/metrics`: for the platform, not for clients.
+
+use super::metrics;
+use crate::cx::Db;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::future::BoxFuture;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// Anything else that must be so before requests may come, such as the state of the migrations.
+pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    check: Option<Check>,
+    stopping: AtomicBool,
+}
+
+impl Health {
+    pub fn new(db: Db, check: Option<Check>) -> Self {
+        Self(Arc::new(Inner { db, check, stopping: AtomicBool::new(false) }))
+    }
+
+    /// From now on not ready, though still answering.
+    pub fn stop(&self) {
+        self.0.stopping.store(true, Relaxed);
+    }
+
+    pub async fn ready(&self) -> Result<(), String> {
+        if self.0.stopping.load(Relaxed) {
+            return Err("stopping".to_owned());
+        }
+        match tokio::time::timeout(Duration::from_secs(3), self.0.db.ping()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(format!("database: {error}")),
+            Err(_) => return Err("database: no answer".to_owned()),
+        }
+        match &self.0.check {
+            Some(check) => check().await,
+            None => Ok(()),
+        }
+    }
+
+    /// `/livez` alone says nothing worth hiding.
+    pub fn public(&self) -> Router {
+        Router::new().route("/livez", get(live))
+    }
+
+    pub fn admin(&self) -> Router {
+        let routes = Router::new().route("/readyz", get(ready)).route("/metrics", get(figures));
+        routes.with_state(self.clone()).merge(self.public())
+    }
+}
+
+async fn live() -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], "ok").into_response()
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let answer = match health.ready().await {
+        Ok(()) => (StatusCode::OK, "ready"),
+        Err(reason) => {
+            tracing::warn!(reason, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+        }
+    };
+    ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
+}
+
+async fn figures(State(health): State<Health>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::text(health.0.db.state())).into_response()
+}

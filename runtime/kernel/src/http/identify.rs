@@ -1,0 +1,41 @@
+//! Between router and handler: who is asking, and have they asked too often.
+
+use super::Http;
+use crate::{actor::Actor, caller::Caller};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The outer layer has put an anonymous caller with address and id into the request.
+pub(super) async fn identify(State(http): State<Arc<Http>>, mut request: Request, next: Next) -> Response {
+    let actor = match http.auth.authenticate(request.headers()).await {
+        Ok(actor) => actor,
+        Err(error) => return error.into_response(),
+    };
+    let mut quota = None;
+    if let Actor::User { id, .. } = actor {
+        if let Some(limiter) = &http.per_user {
+            match limiter.check(&id) {
+                Ok(left) => quota = Some((limiter, left)),
+                Err(refused) => return refused.into_response(),
+            }
+        }
+        tracing::Span::current().record("user", tracing::field::display(id));
+    }
+    match request.extensions_mut().get_mut::<Caller>() {
+        Some(caller) => caller.actor = actor,
+        None => {
+            let caller = Caller { actor, request_id: Uuid::now_v7(), ip: None };
+            request.extensions_mut().insert(caller);
+        }
+    }
+    let mut response = next.run(request).await;
+    if let Some((limiter, left)) = quota {
+        limiter.describe(left, response.headers_mut());
+    }
+    response
+}

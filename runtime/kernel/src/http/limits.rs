@@ -1,0 +1,124 @@
+//! Rate limits: buckets by key, and the headers that describe them.
+//!
+//! The application uses the same for its own sensitive routes (sign-in, mails).
+
+use super::ConfigError;
+use crate::{
+    config::RateLimit,
+    error::{Error, Result},
+    problems,
+};
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::{IntoResponse, Response},
+};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DashMapStateStore,
+};
+use std::{fmt::Write, hash::Hash, num::NonZeroU32, time::Duration};
+
+static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+pub struct Limiter<K: Hash + Eq + Clone> {
+    name: &'static str,
+    policy: HeaderValue,
+    clock: DefaultClock,
+    buckets: RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>,
+}
+
+/// A refusal with its headers.
+pub struct Exceeded {
+    error: Error,
+    headers: [(HeaderName, HeaderValue); 2],
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    pub fn new(name: &'static str, limit: RateLimit) -> Result<Self, ConfigError> {
+        let error = |reason: &str| ConfigError { setting: "rate limit", reason: format!("{name}: {reason}") };
+        let per_minute = NonZeroU32::new(limit.per_minute).ok_or_else(|| error("needs at least 1 per minute"))?;
+        let burst = NonZeroU32::new(limit.burst).ok_or_else(|| error("needs a burst of at least 1"))?;
+        let window = Duration::from_secs(60) * burst.get() / per_minute.get();
+        let policy = format!("\"{name}\";q={burst};w={}", window.as_secs().max(1));
+        Ok(Self {
+            name,
+            policy: HeaderValue::from_str(&policy).map_err(|_| error("the name is not a token"))?,
+            clock: DefaultClock::default(),
+            buckets: RateLimiter::dashmap(Quota::per_minute(per_minute).allow_burst(burst)).with_middleware(),
+        })
+    }
+
+    /// Takes one from the bucket of `key`; says how many are left.
+    pub fn check(&self, key: &K) -> Result<u32, Box<Exceeded>> {
+        match self.buckets.check_key(key) {
+            Ok(state) => Ok(state.remaining_burst_capacity()),
+            Err(not_until) => {
+                let seconds = not_until.wait_time_from(self.clock.now()).as_secs() + 1;
+                super::metrics::RATE_LIMITED.add();
+                let left = HeaderValue::from_str(&format!("\"{}\";r=0;t={seconds}", self.name));
+                Err(Box::new(Exceeded {
+                    error: Error::new(&problems::QUOTA).retry_after(seconds),
+                    headers: [
+                        (RATELIMIT_POLICY.clone(), self.policy.clone()),
+                        (RATELIMIT.clone(), left.unwrap_or_else(|_| self.policy.clone())),
+                    ],
+                }))
+            }
+        }
+    }
+
+    /// For handlers that only want the error.
+    pub fn take(&self, key: &K) -> Result<()> {
+        self.check(key).map(drop).map_err(|exceeded| exceeded.error)
+    }
+
+    pub(crate) fn describe(&self, left: u32, headers: &mut HeaderMap) {
+        let mut text = String::with_capacity(24);
+        let _ = write!(text, "\"{}\";r={left}", self.name);
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
+            headers.insert(RATELIMIT.clone(), value);
+            headers.insert(RATELIMIT_POLICY.clone(), self.policy.clone());
+        }
+    }
+
+    pub fn tidy(&self) {
+        self.buckets.retain_recent();
+        self.buckets.shrink_to_fit();
+    }
+}
+
+impl IntoResponse for Box<Exceeded> {
+    fn into_response(self) -> Response {
+        let mut response = self.error.into_response();
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_one_more_is_not() {
+        let limiter = Limiter::new("ip", RateLimit { per_minute: 6, burst: 2 }).unwrap();
+        assert_eq!(limiter.check(&1).ok(), Some(1));
+        assert_eq!(limiter.check(&1).ok(), Some(0));
+        let refused = limiter.check(&1).err().unwrap().into_response();
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()["ratelimit-policy"], "\"ip\";q=2;w=20");
+        assert!(refused.headers().contains_key("ratelimit"));
+        let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=10).contains(&wait));
+        assert!(limiter.check(&2).is_ok(), "another key has its own bucket");
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_a_mistake() {
+        assert!(Limiter::<u8>::new("ip", RateLimit { per_minute: 0, burst: 1 }).is_err());
+        assert!(Limiter::<u8>::new("ip", RateLimit { per_minute: 1, burst: 0 }).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! Counters of the process, written as Prometheus text.
+//!
+//! Plain atomics: no labels with values from requests, so the number of series is fixed.
+
+use crate::cx::PoolState;
+use std::{
+    fmt::Write,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The database refused what the rules in Rust allow. Must stay 0.
+pub static POLICY_DIVERGENCE: Counter = Counter::new();
+pub static RATE_LIMITED: Counter = Counter::new();
+pub static SHED: Counter = Counter::new();
+pub static PANICS: Counter = Counter::new();
+pub static RETRIED: Counter = Counter::new();
+
+/// By class of status: 1xx to 5xx.
+static ANSWERS: [Counter; 5] = [const { Counter::new() }; 5];
+static DURATIONS: [Counter; BOUNDS.len() + 1] = [const { Counter::new() }; BOUNDS.len() + 1];
+static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
+const BOUNDS: [(u64, &str); 9] = [
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (100_000, "0.1"),
+    (500_000, "0.5"),
+    (2_500_000, "2.5"),
+    (10_000_000, "10"),
+];
+
+pub(crate) fn answered(status: u16, took: Duration) {
+    ANSWERS[usize::from(status / 100).clamp(1, 5) - 1].add();
+    let micros = took.as_micros() as u64;
+    MICROSECONDS.fetch_add(micros, Relaxed);
+    let bucket = BOUNDS.iter().position(|(bound, _)| micros <= *bound).unwrap_or(BOUNDS.len());
+    DURATIONS[bucket].add();
+}
+
+pub fn text(pool: PoolState) -> String {
+    let mut text = String::with_capacity(2048);
+    for (name, help, value) in [
+        ("policy_divergence_total", "Writes that only the database refused", POLICY_DIVERGENCE.get()),
+        ("rate_limited_total", "Requests answered 429", RATE_LIMITED.get()),
+        ("shed_total", "Requests answered 503 because too many were in progress", SHED.get()),
+        ("panics_total", "Handlers that panicked", PANICS.get()),
+        ("transactions_retried_total", "Transactions run again after a conflict", RETRIED.get()),
+    ] {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
+    }
+    let _ = writeln!(text, "# HELP http_answers_total Answers by class of status\n# TYPE http_answers_total counter");
+    for (index, counter) in ANSWERS.iter().enumerate() {
+        let _ = writeln!(text, "http_answers_total{{class=\"{}xx\"}} {}", index + 1, counter.get());
+    }
+    let name = "http_duration_seconds";
+    let _ = writeln!(text, "# HELP {name} Time from request to answer\n# TYPE {name} histogram");
+    let mut sum = 0;
+    for (counter, (_, bound)) in DURATIONS.iter().zip(BOUNDS) {
+        sum += counter.get();
+        let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {sum}");
+    }
+    sum += DURATIONS[BOUNDS.len()].get();
+    let seconds = MICROSECONDS.load(Relaxed) as f64 / 1e6;
+    let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {sum}\n{name}_sum {seconds}\n{name}_count {sum}");
+    let _ = writeln!(text, "# HELP db_connections Connections of the request pool\n# TYPE db_connections gauge");
+    let _ = writeln!(text, "db_connections{{state=\"idle\"}} {}", pool.idle);
+    let busy = (pool.open as usize).saturating_sub(pool.idle);
+    let _ = writeln!(text, "db_connections{{state=\"busy\"}} {busy}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_histogram_counts_up_to_all() {
+        answered(200, Duration::from_millis(3));
+        answered(503, Duration::from_secs(60));
+        let text = text(PoolState { open: 3, idle: 1 });
+        assert!(text.contains("db_connections{state=\"busy\"} 2"));
+        let last = text.lines().find(|line| line.contains("+Inf")).unwrap();
+        let count = text.lines().find(|line| line.starts_with("http_duration_seconds_count")).unwrap();
+        assert_eq!(last.rsplit(' ').next(), count.rsplit(' ').next());
+    }
+}

@@ -1,0 +1,189 @@
+//! The outermost layer: an id, a span, limits that need no credentials, and answers in one form.
+//!
+//! One function instead of a stack of layers: the order is the order of the lines, and a request pays
+//! for one boxed future.
+
+use super::{Http, body, client, metrics};
+use crate::{
+    caller::Caller,
+    error::{Carried, Error},
+    problem::{self, Problem},
+    problems,
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use hyper::body::Body as _;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(super) async fn outer(State(http): State<Arc<Http>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = Uuid::now_v7();
+    let peer = request.extensions().get::<client::Peer>().copied();
+    let ip = client::address(peer, request.headers(), &http.proxies);
+    request.extensions_mut().insert(Caller { ip, ..Caller::anonymous(id) });
+
+    let span = tracing::info_span!(
+        "request",
+        %id,
+        method = %request.method(),
+        path = request.uri().path(),
+        client_id = sane_id(request.headers()),
+        user = tracing::field::Empty,
+        entity = tracing::field::Empty,
+        action = tracing::field::Empty,
+    );
+    let credential = request.headers().contains_key(header::AUTHORIZATION);
+    let origin = request.headers().get(header::ORIGIN).cloned();
+
+    let run = AssertUnwindSafe(admit(&http, request, next)).catch_unwind();
+    let mut response = match run.instrument(span.clone()).await {
+        Ok(response) => response,
+        Err(_) => {
+            metrics::PANICS.add();
+            Error::internal("a handler panicked").into_response()
+        }
+    };
+    if response.status().as_u16() >= 400 {
+        response = span.in_scope(|| as_problem(response, id));
+    }
+    finish(&mut response, id, credential);
+    http.origins.allow(origin.as_ref(), response.headers_mut());
+    let took = started.elapsed();
+    metrics::answered(response.status().as_u16(), took);
+    span.in_scope(|| tracing::info!(status = response.status().as_u16(), micros = took.as_micros() as u64, "answered"));
+    response
+}
+
+/// Everything that may refuse before the router is asked, then the router.
+async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
+    if let Some(preflight) = http.origins.preflight(&request) {
+        return preflight;
+    }
+    if request.method() == axum::http::Method::TRACE {
+        return Error::new(&problems::METHOD).into_response();
+    }
+    if header_bytes(&request) > http.config.max_header_bytes {
+        return Error::new(&problems::HEADERS_TOO_LARGE).into_response();
+    }
+    if let Err(error) = limit_body(http, &mut request) {
+        return error.into_response();
+    }
+    let caller = request.extensions().get::<Caller>().copied();
+    let mut quota = None;
+    if let (Some(limiter), Some(ip)) = (&http.per_ip, caller.and_then(|caller| caller.ip)) {
+        match limiter.check(&client::bucket(ip)) {
+            Ok(left) => quota = Some((limiter, left)),
+            Err(refused) => return refused.into_response(),
+        }
+    }
+    let Ok(_permit) = http.requests.clone().try_acquire_owned() else {
+        metrics::SHED.add();
+        return Error::unavailable().retry_after(1).into_response();
+    };
+    // The body has a deadline of its own; the handler's time counts on top of it.
+    let mut time = http.config.handler_timeout;
+    if !request.body().is_end_stream() {
+        time += http.config.body_timeout;
+    }
+    let mut response = match tokio::time::timeout(time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Error::unavailable().because("handler timeout").into_response(),
+    };
+    if let Some((limiter, left)) = quota
+        && !response.headers().contains_key("ratelimit")
+    {
+        limiter.describe(left, response.headers_mut());
+    }
+    response
+}
+
+fn header_bytes(request: &Request) -> usize {
+    let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+}
+
+fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
+    let headers = request.headers();
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        return Err(Error::new(&problems::MEDIA_TYPE).detail("Compressed bodies are not accepted."));
+    }
+    if request.body().is_end_stream() {
+        return Ok(());
+    }
+    let limit = http.config.body_limit;
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(body::too_large(limit));
+    }
+    let time: Duration = http.config.body_timeout;
+    let whole = std::mem::replace(request.body_mut(), Body::empty());
+    *request.body_mut() = Body::new(body::Limited::new(whole, limit, time));
+    Ok(())
+}
+
+/// Every refusal is problem+json with the id of the request, whoever made it.
+fn as_problem(mut response: Response, id: Uuid) -> Response {
+    let carried = response.extensions_mut().remove::<Carried>();
+    let (problem, cause) = match carried {
+        Some(carried) => (carried.problem, carried.cause),
+        None if is_problem(response.headers()) => return response,
+        None => (Problem::new(problems::by_status(response.status().as_u16())), None),
+    };
+    if problem.kind.status >= 500 {
+        tracing::error!(kind = problem.kind.slug, cause = cause.as_deref().unwrap_or_default(), "failed");
+    } else if let Some(cause) = cause.as_deref() {
+        tracing::debug!(kind = problem.kind.slug, cause, "refused");
+    }
+    let mut answer = problem.response(Some(id));
+    // `Allow`, `RateLimit`, `Retry-After` and the like stay
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    answer
+}
+
+fn is_problem(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value == problem::CONTENT_TYPE)
+}
+
+/// Headers of every answer.
+fn finish(response: &mut Response, id: Uuid, credential: bool) {
+    let failed = response.status().as_u16() >= 400;
+    let headers = response.headers_mut();
+    let mut text = Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.append(header::VARY, HeaderValue::from_static("authorization"));
+    if credential || failed {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// An id the client gave is only logged, and only if it is harmless.
+fn sane_id(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(&REQUEST_ID)?.to_str().ok()?;
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (text.len() <= 64 && text.bytes().all(harmless)).then_some(text)
+}

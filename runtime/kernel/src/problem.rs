@@ -1,0 +1,133 @@
+//! One problem answer (RFC 9457) on its way to the client.
+//!
+//! Holds only what the client may know. Knows no database.
+
+use crate::{input::FieldError, problems::Kind};
+use axum::{body::Body, http::header, response::Response};
+use serde::Serialize;
+use std::borrow::Cow;
+use uuid::Uuid;
+
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub kind: &'static Kind,
+    pub detail: Cow<'static, str>,
+    pub errors: Vec<Item>,
+    /// Seconds, for 429 and 503.
+    pub retry_after: Option<u64>,
+}
+
+/// One thing that is wrong: in the body (pointer) or in the query (parameter).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Item {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<Cow<'static, str>>,
+    pub code: &'static str,
+    pub detail: Cow<'static, str>,
+}
+
+impl Problem {
+    pub fn new(kind: &'static Kind) -> Self {
+        Self { kind, detail: Cow::Borrowed(kind.doc), errors: Vec::new(), retry_after: None }
+    }
+
+    /// The answer; `instance` identifies the request.
+    pub fn response(&self, instance: Option<Uuid>) -> Response {
+        let mut response = Response::new(Body::from(self.body(instance)));
+        *response.status_mut() = axum::http::StatusCode::from_u16(self.kind.status).expect("a listed status");
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(CONTENT_TYPE));
+        if self.kind.status == 401 {
+            let challenge = if self.kind.slug == "authentication-required" {
+                "Bearer"
+            } else {
+                "Bearer error=\"invalid_token\""
+            };
+            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    fn body(&self, instance: Option<Uuid>) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            r#type: String,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            instance: Option<String>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            errors: &'a [Item],
+        }
+        serde_json::to_vec(&Document {
+            r#type: format!("/problems/{}", self.kind.slug),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail: &self.detail,
+            instance: instance.map(|id| id.urn().to_string()),
+            errors: &self.errors,
+        })
+        .expect("plain data")
+    }
+}
+
+impl Item {
+    pub fn body(pointer: impl Into<Cow<'static, str>>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { pointer: Some(pointer.into()), parameter: None, code, detail: detail.into() }
+    }
+
+    pub fn query(parameter: impl Into<Cow<'static, str>>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { pointer: None, parameter: Some(parameter.into()), code, detail: detail.into() }
+    }
+}
+
+impl From<FieldError> for Item {
+    fn from(error: FieldError) -> Self {
+        Self::body(error.pointer, error.code, error.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problems;
+
+    #[test]
+    fn a_problem_is_a_document_of_rfc_9457() {
+        let mut problem = Problem::new(&problems::INVALID);
+        problem.errors.push(Item::body("/title", "length", "Use 1 to 140 characters."));
+        problem.errors.push(Item::query("limit", "range", "Use 1 to 100."));
+        let document: serde_json::Value = serde_json::from_slice(&problem.body(Some(Uuid::nil()))).unwrap();
+        assert_eq!(
+            document,
+            serde_json::json!({
+                "type": "/problems/invalid-request",
+                "title": problems::INVALID.title,
+                "status": 422,
+                "detail": problems::INVALID.doc,
+                "instance": "urn:uuid:00000000-0000-0000-0000-000000000000",
+                "errors": [
+                    {"pointer": "/title", "code": "length", "detail": "Use 1 to 140 characters."},
+                    {"parameter": "limit", "code": "range", "detail": "Use 1 to 100."},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn every_401_challenges_and_waiting_is_announced() {
+        let answer = Problem::new(&problems::INVALID_TOKEN).response(None);
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
+        let mut busy = Problem::new(&problems::UNAVAILABLE);
+        busy.retry_after = Some(2);
+        assert_eq!(busy.response(None).headers()["retry-after"], "2");
+    }
+}

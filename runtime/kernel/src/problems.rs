@@ -1,0 +1,122 @@
+//! Every kind of problem the API answers with: the one documented list.
+//!
+//! Served as documentation under `/problems/{slug}`. Knows no HTTP machinery, only names and texts.
+
+/// A problem type of RFC 9457.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Last segment of the type: `/problems/<slug>`.
+    pub slug: &'static str,
+    pub status: u16,
+    pub title: &'static str,
+    /// What it means and what the client can do.
+    pub doc: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:literal, $slug:literal, $title:literal, $doc:literal;)*) => {
+        $(#[doc = $doc] pub static $name: Kind = Kind { slug: $slug, status: $status, title: $title, doc: $doc };)*
+        /// In the order of their status.
+        pub static ALL: &[&Kind] = &[$(&$name),*];
+    };
+}
+
+kinds! {
+    SYNTAX = 400, "invalid-syntax", "The request body is not valid JSON",
+        "The body could not be read as one JSON object: a syntax error, a key given twice, or nesting that is too deep. Nothing was changed.";
+    BAD_REQUEST = 400, "bad-request", "The request could not be understood",
+        "A header or the request line is malformed. The detail says which.";
+    CURSOR = 400, "invalid-cursor", "The cursor is not valid here",
+        "Cursors are opaque and belong to one list with its filters, its order and its caller. Start again without `cursor`.";
+    UNAUTHENTICATED = 401, "authentication-required", "Sign in to do this",
+        "No access token was sent and the operation is not public.";
+    INVALID_TOKEN = 401, "invalid-token", "The access token is not valid",
+        "The token is malformed, expired, or not meant for this API. Get a new one and repeat the request.";
+    ACCOUNT_SUSPENDED = 401, "account-suspended", "The account is suspended",
+        "The account behind the token is suspended or no longer exists. A new token does not help.";
+    SESSION_REVOKED = 401, "session-revoked", "The session has ended",
+        "The session behind the token was signed out or revoked. Sign in again.";
+    STEP_UP = 401, "step-up-required", "Sign in again to do this",
+        "The operation needs a recent sign-in. Sign in again and repeat the request.";
+    FORBIDDEN = 403, "forbidden", "You may not do this",
+        "The caller is known but lacks the right for this operation or this object.";
+    FORBIDDEN_FIELD = 403, "forbidden-field", "You may not set this field",
+        "The caller may change the object, but not the fields named in `errors`.";
+    NOT_FOUND = 404, "not-found", "Not found",
+        "There is no such object, or the caller may not know of it. Both look the same.";
+    NO_ROUTE = 404, "no-such-route", "No such path",
+        "The API has no such path. Paths are lower case and end without a slash.";
+    METHOD = 405, "method-not-allowed", "The method is not allowed here",
+        "The `Allow` header lists the methods of this path.";
+    TIMEOUT = 408, "request-timeout", "The request took too long to arrive",
+        "The body did not arrive in time. Repeat the request.";
+    CONFLICT = 409, "conflict", "The change clashes with other data",
+        "A value that must be unique is already used, or the object is still referred to. `errors` names the field.";
+    STATE = 409, "invalid-state", "The object is not in a state that allows this",
+        "The action starts from other states, or its condition does not hold at the moment.";
+    IN_PROGRESS = 409, "request-in-progress", "The same request is being processed",
+        "A request with this idempotency key has not finished. Wait and repeat it.";
+    GONE = 410, "gone", "No longer available",
+        "What was asked for existed once and was removed for good.";
+    PRECONDITION = 412, "precondition-failed", "The object has changed in the meantime",
+        "`If-Match` does not name the current version. Read the object again and repeat the change on it.";
+    TOO_LARGE = 413, "content-too-large", "The request body is too large",
+        "The body is longer than the limit, which the detail names.";
+    MEDIA_TYPE = 415, "unsupported-media-type", "The media type is not supported",
+        "Send `application/json` (PATCH: also `application/merge-patch+json`), in UTF-8 and not compressed.";
+    INVALID = 422, "invalid-request", "Some values are not valid",
+        "`errors` lists every value that is wrong, by JSON pointer (body) or parameter name (query).";
+    REFERENCE = 422, "invalid-reference", "A referenced object is not available",
+        "A reference names an object that does not exist, is archived, or that the caller may not see.";
+    PRECONDITION_REQUIRED = 428, "precondition-required", "If-Match is required",
+        "Send the ETag of the version this change is based on in `If-Match`.";
+    QUOTA = 429, "quota-exceeded", "Too many requests",
+        "The rate limit is used up. `Retry-After` says when to try again.";
+    HEADERS_TOO_LARGE = 431, "headers-too-large", "The request headers are too large",
+        "The headers together are larger than the limit.";
+    INTERNAL = 500, "internal-error", "Something went wrong on our side",
+        "The request failed unexpectedly. Quote `instance` when reporting it.";
+    UNAVAILABLE = 503, "unavailable", "Temporarily unavailable",
+        "The service is busy or restarting. Nothing was changed; repeat the request after `Retry-After` seconds.";
+}
+
+pub fn by_slug(slug: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.slug == slug)
+}
+
+/// For answers that arose outside our code (router, HTTP library).
+pub fn by_status(status: u16) -> &'static Kind {
+    match status {
+        401 => &UNAUTHENTICATED,
+        403 => &FORBIDDEN,
+        404 => &NO_ROUTE,
+        405 => &METHOD,
+        408 => &TIMEOUT,
+        409 => &CONFLICT,
+        410 => &GONE,
+        412 => &PRECONDITION,
+        413 => &TOO_LARGE,
+        415 => &MEDIA_TYPE,
+        422 => &INVALID,
+        428 => &PRECONDITION_REQUIRED,
+        429 => &QUOTA,
+        431 => &HEADERS_TOO_LARGE,
+        503 => &UNAVAILABLE,
+        500.. => &INTERNAL,
+        _ => &BAD_REQUEST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_unique_and_statuses_ascend() {
+        let mut slugs: Vec<_> = ALL.iter().map(|kind| kind.slug).collect();
+        slugs.sort_unstable();
+        slugs.dedup();
+        assert_eq!(slugs.len(), ALL.len());
+        assert!(ALL.is_sorted_by_key(|kind| kind.status));
+    }
+}

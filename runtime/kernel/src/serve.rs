@@ -1,0 +1,97 @@
+//! Connections: accepting them, bounding what they may cost before there is a request, ending them.
+//!
+//! hyper is driven directly because `axum::serve` sets no time limit for request headers.
+
+use crate::http::{Http, client::Peer, health::Health};
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use std::{io, pin::pin, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
+use tower::Service;
+
+/// Answers requests until `stop` completes, then lets those in progress finish.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    http: Arc<Http>,
+    health: Health,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let probes = if http.config.expose_admin { health.admin() } else { health.public() };
+    let routes = routes.merge(probes);
+    let connections = Arc::new(Semaphore::new(http.config.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = pin!(async {
+        stop.await;
+        // Whoever routes requests here learns of it before connections are refused.
+        health.stop();
+        sleep(http.config.drain_delay).await;
+    });
+    let mut tidy = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &connections) => accepted,
+            _ = tidy.tick() => {
+                http.tidy();
+                continue;
+            }
+            () = &mut stop => break,
+        };
+        let (stream, peer, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or the client is gone already.
+                tracing::warn!(%error, "accept");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let routes = routes.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            routes.clone().call(request.map(Body::new))
+        });
+        let connection = builder(&http).serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(http.config.drain_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+    Ok(())
+}
+
+/// `/livez`, `/readyz` and `/metrics` on a listener of their own, for as long as the process lives.
+pub async fn serve_admin(listener: TcpListener, health: Health) -> io::Result<()> {
+    axum::serve(listener, health.admin()).await
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, Peer(peer), permit))
+}
+
+fn builder(http: &Http) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(http.config.header_timeout)
+        // Moderate excess is refused by the outer layer with a problem; this is where reading stops.
+        .max_header_size(2 * http.config.max_header_bytes);
+    builder
+}
