@@ -19,6 +19,7 @@ pub fn model() -> Model {
         doc: "What is on, who hosts it, who goes.".into(),
         identity: USER,
         assignments: ROLE_ASSIGNMENT,
+        sessions: None,
         roles: vec![
             Role { name: "orgAdmin".into(), scopes: vec![ORGANIZATION] },
             Role { name: "platformAdmin".into(), scopes: vec![] },
@@ -250,5 +251,6 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         page: 20,
         dropped: vec![],
         was: None,
+        audit: true,
     }
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod http;
 pub mod input;
 pub mod mount;
+pub mod openapi;
 pub mod prelude;
 pub mod problem;
 pub mod problems;

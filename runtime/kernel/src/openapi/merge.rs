@@ -1,0 +1,141 @@
+//! Two OpenAPI documents become one: paths and tags side by side, every component once,
+//! and the same problem answers everywhere.
+//!
+//! Knows JSON only.
+
+use serde_json::{Map, Value, json};
+
+/// Where the added routes stand for whoever reads from top to bottom.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    First,
+    Last,
+}
+
+/// Adds `other` to `document`. What both define, `document` keeps.
+pub fn add(document: &mut Value, mut other: Value, place: Place) {
+    complete(document, &mut other);
+    let paths = take(&mut other, "paths");
+    let target = document["paths"].take();
+    document["paths"] = Value::Object(side_by_side(as_map(target), as_map(paths), place));
+
+    let tags = as_list(take(&mut other, "tags"));
+    let target = as_list(document["tags"].take());
+    let chapter: Vec<Value> = tags.iter().filter_map(|tag| tag.get("name").cloned()).collect();
+    document["tags"] = Value::Array(joined(target, tags, place, |tag| tag["name"].clone()));
+    if let (Some(name), false) = (other.get("x-chapter").cloned(), chapter.is_empty()) {
+        let groups = as_list(document["x-tagGroups"].take());
+        let group = vec![json!({"name": name, "tags": chapter})];
+        document["x-tagGroups"] = Value::Array(joined(groups, group, place, |group| group["name"].clone()));
+    }
+
+    for (kind, components) in as_map(take(&mut other, "components")) {
+        let target = as_map(document["components"][&kind].take());
+        // The generated ones first: what both define is theirs.
+        document["components"][&kind] = Value::Object(side_by_side(target, as_map(components), Place::Last));
+    }
+}
+
+/// Gives every operation the problem answers that the layers around all routes may send, in the one shared form.
+fn complete(document: &Value, other: &mut Value) {
+    let shared = shared_problems(document);
+    let Some(paths) = other.get_mut("paths").and_then(Value::as_object_mut) else { return };
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    for operation in operations.filter(|operation| operation.get("responses").is_some()) {
+        let has_body = operation.get("requestBody").is_some();
+        let is_plain = operation.get("x-plain").is_some();
+        let responses = as_map(operation["responses"].take());
+        let mut answers: Vec<(String, Value)> = Vec::new();
+        for (status, answer) in responses {
+            let answer = match shared.iter().find(|(known, _)| *known == status) {
+                Some((_, name)) => reference(name, answer.get("description")),
+                None => answer,
+            };
+            answers.push((status, answer));
+        }
+        let expected: &[&str] = match (is_plain, has_body) {
+            (true, _) => &[],
+            (false, true) => &["400", "401", "413", "415", "422", "429", "500", "503"],
+            (false, false) => &["400", "401", "429", "500", "503"],
+        };
+        for status in expected {
+            let known = shared.iter().find(|(known, _)| known == status);
+            if let (Some((_, name)), false) = (known, answers.iter().any(|(given, _)| given == status)) {
+                answers.push(((*status).to_owned(), reference(name, None)));
+            }
+        }
+        answers.sort_by(|(one, _), (other, _)| one.cmp(other));
+        operation["responses"] = Value::Object(answers.into_iter().collect());
+        if let Some(operation) = operation.as_object_mut() {
+            operation.remove("x-plain");
+        }
+    }
+}
+
+/// Status → name of the shared answer, by the status its example bears.
+fn shared_problems(document: &Value) -> Vec<(String, String)> {
+    let responses = document["components"]["responses"].as_object().into_iter().flatten();
+    let status = |answer: &Value| answer["content"]["application/problem+json"]["example"]["status"].as_u64();
+    responses.filter_map(|(name, answer)| Some((status(answer)?.to_string(), name.clone()))).collect()
+}
+
+fn reference(name: &str, description: Option<&Value>) -> Value {
+    let mut reference = json!({"$ref": format!("#/components/responses/{name}")});
+    if let Some(description) = description.filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+        reference["description"] = description.clone();
+    }
+    reference
+}
+
+/// Both maps; a path that both have gets the operations of both.
+fn side_by_side(target: Map<String, Value>, added: Map<String, Value>, place: Place) -> Map<String, Value> {
+    let (mut all, later) = match place {
+        Place::Last => (target, added),
+        Place::First => (added, target),
+    };
+    for (key, value) in later {
+        match all.get_mut(&key) {
+            None => {
+                all.insert(key, value);
+            }
+            Some(there) if key.starts_with('/') => join_path(there, value),
+            Some(_) => {}
+        }
+    }
+    all
+}
+
+fn join_path(there: &mut Value, value: Value) {
+    if let (Some(there), Value::Object(value)) = (there.as_object_mut(), value) {
+        for (method, operation) in value {
+            there.entry(method).or_insert(operation);
+        }
+    }
+}
+
+fn joined(target: Vec<Value>, added: Vec<Value>, place: Place, key: impl Fn(&Value) -> Value) -> Vec<Value> {
+    let known: Vec<Value> = target.iter().map(&key).collect();
+    let added = added.into_iter().filter(|one| !known.contains(&key(one)));
+    match place {
+        Place::First => added.collect::<Vec<_>>().into_iter().chain(target).collect(),
+        Place::Last => target.into_iter().chain(added).collect(),
+    }
+}
+
+fn take(value: &mut Value, key: &str) -> Value {
+    value.get_mut(key).map(Value::take).unwrap_or_default()
+}
+
+fn as_map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn as_list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(list) => list,
+        _ => Vec::new(),
+    }
+}

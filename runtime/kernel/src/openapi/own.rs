@@ -1,0 +1,66 @@
+//! The engine's own routes, as the document describes them.
+
+use serde_json::{Value, json};
+
+/// Answers of these are not JSON or come from before the layers, so they name their problems themselves (`x-plain`).
+pub fn document() -> Value {
+    let tag = "About the API";
+    let page = |what: &str| json!({"description": what, "content": {"text/html": {"schema": {"type": "string"}}}});
+    json!({
+        "x-chapter": tag,
+        "tags": [{"name": tag, "description": "This document, the problem types, and whether the server is alive."}],
+        "paths": {
+            super::PATH: {"get": {
+                "tags": [tag],
+                "operationId": "getDocument",
+                "summary": "Get this document",
+                "description": "The OpenAPI document of all routes. Its ETag changes when the document does.",
+                "parameters": [{"$ref": "#/components/parameters/IfNoneMatch"}],
+                "security": [{}],
+                "responses": {
+                    "200": {
+                        "description": "The document.",
+                        "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+                        "content": {"application/json": {"schema": {"type": "object"}}},
+                    },
+                    "304": {"$ref": "#/components/responses/NotModified"},
+                },
+            }},
+            "/problems": {"get": {
+                "tags": [tag],
+                "operationId": "listProblems",
+                "summary": "List the problem types",
+                "description": "A page with every kind of problem that the API answers with.",
+                "security": [{}],
+                "x-plain": true,
+                "responses": {"200": page("The page."), "429": {"description": ""}},
+            }},
+            "/problems/{slug}": {"get": {
+                "tags": [tag],
+                "operationId": "getProblem",
+                "summary": "Get a problem type",
+                "description": "What the `type` of a problem answer leads to: what it means and what can be done.",
+                "parameters": [{
+                    "name": "slug",
+                    "in": "path",
+                    "required": true,
+                    "description": "Last segment of the type.",
+                    "schema": {"type": "string", "pattern": "^[a-z-]+$"},
+                    "example": "not-found",
+                }],
+                "security": [{}],
+                "x-plain": true,
+                "responses": {"200": page("The page."), "404": {"description": ""}, "429": {"description": ""}},
+            }},
+            "/livez": {"get": {
+                "tags": [tag],
+                "operationId": "getLiveness",
+                "summary": "Is the server alive?",
+                "description": "Answers as long as the process does, without asking the database.",
+                "security": [{}],
+                "x-plain": true,
+                "responses": {"200": {"description": "`ok`", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+            }},
+        },
+    })
+}

@@ -1,0 +1,129 @@
+//! What merging does to documents, and what the routes answer.
+
+use super::{document, router};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode},
+};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use utoipa::{OpenApi, ToSchema};
+
+const GENERATED: &str = r##"{
+  "openapi": "3.1.0",
+  "info": {"title": "Test", "version": "1.0.0"},
+  "tags": [{"name": "Things", "description": "Things."}],
+  "x-tagGroups": [{"name": "All", "tags": ["Things"]}],
+  "paths": {"/things": {"get": {"tags": ["Things"], "responses": {"200": {"description": "The page."}}}}},
+  "components": {
+    "schemas": {"Problem": {"type": "object", "description": "the generated one"}},
+    "responses": {
+      "Unauthorized": {"description": "401", "content": {"application/problem+json": {"example": {"status": 401}}}},
+      "Conflict": {"description": "409", "content": {"application/problem+json": {"example": {"status": 409}}}},
+      "NotModified": {"description": "304"}
+    },
+    "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}
+  }
+}"##;
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "described, never made")]
+struct SignIn {
+    email: String,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "described, never made")]
+struct Problem {
+    title: String,
+}
+
+#[utoipa::path(
+    post, path = "/sessions", tag = "Sessions", request_body = SignIn,
+    responses((status = 201, description = "Signed in."), (status = 409, description = "Taken.", body = Problem))
+)]
+#[allow(dead_code, reason = "described, never called")]
+fn sign_in() {}
+
+#[utoipa::path(post, path = "/things", tag = "Things", responses((status = 200, description = "Done.")))]
+#[allow(dead_code, reason = "described, never called")]
+fn add_thing() {}
+
+#[derive(OpenApi)]
+#[openapi(paths(sign_in, add_thing), tags((name = "Sessions", description = "Signing in.")))]
+struct HandWritten;
+
+fn merged() -> Value {
+    document(GENERATED, HandWritten::openapi).expect("a document")
+}
+
+#[test]
+fn hand_written_routes_come_first_and_share_paths() {
+    let merged = merged();
+    let tags: Vec<&Value> = merged["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    assert_eq!(tags, ["Sessions", "Things", "About the API"]);
+    let things: Vec<&String> = merged["paths"]["/things"].as_object().unwrap().keys().collect();
+    assert_eq!(things, ["post", "get"]);
+    assert_eq!(merged["info"]["title"], "Test", "the generated document says what this is");
+    assert!(merged["paths"]["/problems/{slug}"].is_object());
+}
+
+#[test]
+fn components_are_there_once_and_generated_ones_win() {
+    let merged = merged();
+    assert_eq!(merged["components"]["schemas"]["Problem"]["description"], "the generated one");
+    assert!(merged["components"]["schemas"]["SignIn"].is_object());
+    assert!(merged["components"]["securitySchemes"]["bearer"].is_object());
+}
+
+#[test]
+fn problem_answers_take_the_shared_form() {
+    let responses = &merged()["paths"]["/sessions"]["post"]["responses"];
+    assert_eq!(responses["201"]["description"], "Signed in.");
+    assert_eq!(responses["401"], json!({"$ref": "#/components/responses/Unauthorized"}), "added");
+    assert_eq!(responses["409"], json!({"$ref": "#/components/responses/Conflict", "description": "Taken."}), "replaced");
+}
+
+#[tokio::test]
+async fn the_document_has_an_etag() {
+    let app = router(GENERATED, HandWritten::openapi);
+    let first = get(&app, "/openapi.json", None).await;
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(first.headers()["content-type"], "application/json");
+    let etag = first.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(serde_json::from_slice::<Value>(&body(first).await).unwrap(), merged());
+    let again = get(&app, "/openapi.json", Some(&etag)).await;
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert!(body(again).await.is_empty());
+    let other = get(&app, "/openapi.json", Some("\"other\"")).await;
+    assert_eq!(other.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn swagger_ui_is_served_from_the_binary() {
+    let app = router(GENERATED, HandWritten::openapi);
+    assert_eq!(get(&app, "/docs", None).await.headers()["location"], "/docs/");
+    let page = get(&app, "/docs/", None).await;
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    let html = String::from_utf8(body(page).await).unwrap();
+    assert!(!html.contains("http://") && !html.contains("https://"), "nothing from elsewhere: {html}");
+    let script = String::from_utf8(body(get(&app, "/docs/swagger-initializer.js", None).await).await).unwrap();
+    assert!(script.contains("\"url\": \"/openapi.json\""), "{script}");
+    assert!(script.contains("\"persistAuthorization\": true"), "{script}");
+    assert_eq!(get(&app, "/docs/swagger-ui-bundle.js", None).await.status(), StatusCode::OK);
+    assert_eq!(get(&app, "/docs/nothing", None).await.status(), StatusCode::NOT_FOUND);
+}
+
+async fn get(app: &Router, path: &str, etag: Option<&str>) -> Response<Body> {
+    let mut request = Request::get(path);
+    if let Some(etag) = etag {
+        request = request.header("if-none-match", etag);
+    }
+    app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+async fn body(response: Response<Body>) -> Vec<u8> {
+    response.into_body().collect().await.unwrap().to_bytes().to_vec()
+}
