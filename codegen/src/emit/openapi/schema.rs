@@ -92,9 +92,11 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column<'_>> {
 pub fn inputs(model: &Model, id: EntityId, body: Body) -> Vec<Column<'_>> {
     let entity = &model.entities[id];
     let update = body != Body::Create;
-    let fields = entity.fields.iter().filter(|field| {
-        !field.system && !matches!(field.ty, Ty::States { .. }) && !(update && field.fixed)
-    });
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|field| !field.system && !matches!(field.ty, Ty::States { .. }))
+        .filter(|field| !(update && field.fixed));
     let relations =
         entity.belongs.iter().filter(|relation| !relation.set_me && !relation.system && (!update || relation.movable));
     fields.map(Column::Field).chain(relations.flat_map(of_relation)).collect()
