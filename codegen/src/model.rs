@@ -358,6 +358,15 @@ impl Model {
     pub fn entity(&self, name: &str) -> Option<(EntityId, &Entity)> {
         self.entities.iter().enumerate().find(|(_, e)| e.name == name)
     }
+    /// Whose row it is, of an assignment or a session: the reference to `identity` that is called like
+    /// it, or else the first.
+    pub fn holder(&self, entity: &Entity) -> Option<&Relation> {
+        let to_identity = |r: &&Relation| !r.polymorphic && r.targets == [self.identity];
+        let name = &self.entities.get(self.identity)?.name;
+        let index = entity.belongs.iter().position(|r| to_identity(&r) && r.name == *name);
+        let index = index.or_else(|| entity.belongs.iter().position(|r| to_identity(&r)))?;
+        self.entities.iter().find(|e| e.name == entity.name)?.belongs.get(index)
+    }
 }
 
 impl Relation {

@@ -1,0 +1,205 @@
+//! Names: which are allowed, how they change case, and which one was probably meant.
+//!
+//! The only place that knows reserved words and PostgreSQL's limit of 63 bytes.
+
+/// PostgreSQL cuts longer identifiers off without saying so.
+pub const NAME_BYTES_MAX: usize = 63;
+
+/// Room for the longest ending a generated name gets: `events_title_` + `duplicate`.
+const ENDING_BYTES_MAX: usize = 10;
+
+/// `^[a-z][a-z0-9_]{0,62}$`
+pub fn is_name(word: &str) -> bool {
+    word.len() <= NAME_BYTES_MAX
+        && word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Role names and enum values may also have capitals: `orgAdmin`, `AU`.
+pub fn is_word(word: &str) -> bool {
+    word.len() <= NAME_BYTES_MAX
+        && word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Whether `<table>_<columns>_<kind>` fits into an identifier.
+pub fn fits_constraint(table: &str, columns: &[&str]) -> bool {
+    let columns: usize = columns.iter().map(|c| c.len() + 1).sum();
+    table.len() + columns + 1 + ENDING_BYTES_MAX <= NAME_BYTES_MAX
+}
+
+pub fn plural(singular: &str) -> String {
+    format!("{singular}s")
+}
+
+/// `orgAdmin` → `org_admin`
+pub fn snake(word: &str) -> String {
+    let mut out = String::with_capacity(word.len() + 2);
+    for (n, c) in word.chars().enumerate() {
+        if c.is_ascii_uppercase() && n > 0 && !out.ends_with('_') {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+/// `ticket_type`, `orgAdmin` → `TicketType`, `OrgAdmin`
+pub fn pascal(word: &str) -> String {
+    let mut out = String::with_capacity(word.len());
+    for part in word.split('_') {
+        let mut chars = part.chars();
+        if let Some(first) = chars.next() {
+            out.extend(first.to_uppercase());
+            out.push_str(chars.as_str());
+        }
+    }
+    out
+}
+
+/// `ticket_types` → `ticket-types`
+pub fn kebab(word: &str) -> String {
+    word.replace('_', "-")
+}
+
+/// YAML 1.1 readers take these for booleans or null when they stand alone.
+pub fn is_yaml_word(word: &str) -> bool {
+    matches!(
+        word.to_ascii_lowercase().as_str(),
+        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null" | "~"
+    )
+}
+
+/// Words of the rule language: never names of conditions, fields or relations.
+pub fn is_rule_word(word: &str) -> bool {
+    matches!(
+        word,
+        "anyone" | "signed_in" | "nobody" | "me" | "this" | "is" | "holds" | "and" | "or" | "not" | "in" | "of"
+            | "where" | "as" | "null" | "true" | "false" | "now"
+    )
+}
+
+/// Names of columns that every table may have.
+pub fn is_builtin_column(word: &str) -> bool {
+    matches!(word, "id" | "status" | "version" | "created_at" | "updated_at" | "live_id" | "allowed_actions")
+}
+
+/// Words that PostgreSQL takes as a column or table name only in quotes.
+pub fn is_sql_reserved(word: &str) -> bool {
+    SQL_RESERVED.binary_search(&word).is_ok()
+}
+
+/// Words that cannot name a Rust module, even one written `r#…`, or would read badly there.
+pub fn is_rust_reserved(word: &str) -> bool {
+    RUST_RESERVED.binary_search(&word).is_ok()
+}
+
+/// Words that cannot be a Rust field name even as `r#…`.
+pub fn is_rust_unraw(word: &str) -> bool {
+    matches!(word, "self" | "super" | "crate" | "_")
+}
+
+/// The known name that the unknown one was probably meant to be.
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.len() / 3).clamp(1, 3);
+    let plain = word.to_ascii_lowercase().replace(['_', '-'], "");
+    known
+        .into_iter()
+        .filter(|k| *k != word)
+        .map(|k| (distance(&plain, &k.to_ascii_lowercase().replace(['_', '-'], "")), k))
+        .filter(|(d, _)| *d <= allowed)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k)
+}
+
+/// `did you mean `x`?`, or the list of what there is.
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, kind: &str) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(near) = closest(word, known.iter().copied()) {
+        return format!("did you mean `{near}`?");
+    }
+    match known.as_slice() {
+        [] => format!("there is no {kind} here"),
+        few if few.len() <= 24 => format!("{kind}: {}", quoted(few)),
+        many => format!("there are {} of {kind}; none is called `{word}`", many.len()),
+    }
+}
+
+/// `` `a`, `b`, `c` ``
+pub fn quoted<S: AsRef<str>>(words: &[S]) -> String {
+    words.iter().map(|w| format!("`{}`", w.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// Reserved in PostgreSQL 15, also those that may only name functions or types. Sorted.
+const SQL_RESERVED: &[&str] = &[
+    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "binary",
+    "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create",
+    "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time",
+    "current_timestamp", "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end",
+    "except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike",
+    "in", "initially", "inner", "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left",
+    "like", "limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only",
+    "or", "order", "outer", "overlaps", "placing", "primary", "references", "returning", "right", "select",
+    "session_user", "similar", "some", "symmetric", "table", "tablesample", "then", "to", "trailing", "true",
+    "union", "unique", "user", "using", "variadic", "verbose", "when", "where", "window", "with",
+];
+
+/// Keywords, names in every prelude scope, and modules that `generated` already has. Sorted.
+const RUST_RESERVED: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "hooks", "if", "impl", "in", "let", "lib",
+    "loop", "macro", "main", "match", "migrations", "mod", "move", "mut", "objects", "option", "override",
+    "patch", "point", "priv", "pub", "ref", "result", "return", "self", "static", "status", "string", "struct",
+    "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "uuid", "value", "virtual",
+    "where", "while", "yield",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn word_lists_are_sorted_as_the_search_needs() {
+        assert!(SQL_RESERVED.is_sorted());
+        assert!(RUST_RESERVED.is_sorted());
+    }
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let known = ["orgAdmin", "cityAdmin", "platformAdmin"];
+        assert_eq!(closest("orgadmin", known), Some("orgAdmin"));
+        assert_eq!(closest("ogrAdmin", known), Some("orgAdmin"));
+        assert_eq!(closest("owner", known), None);
+    }
+
+    #[test]
+    fn case_changes() {
+        assert_eq!(snake("orgAdmin"), "org_admin");
+        assert_eq!(pascal("ticket_type"), "TicketType");
+        assert_eq!(pascal("orgAdmin"), "OrgAdmin");
+        assert_eq!(kebab("ticket_types"), "ticket-types");
+    }
+}

@@ -1,0 +1,189 @@
+//! The small phrases that a spec's values are: their trees and how they are read.
+//!
+//! Every part keeps its place. Nothing is looked up here: names are only words.
+
+mod derived;
+mod field;
+mod lexer;
+mod reader;
+mod relation;
+mod role;
+mod rule;
+mod transition;
+
+use crate::diag::Span;
+use crate::model::{Literal, OnArchive, Op, Ty};
+
+pub use derived::{derived, exclude};
+pub use field::{FIELD_MODIFIERS, TYPES, field};
+pub use reader::Parsed;
+pub use relation::{RELATION_MODIFIERS, has, relation};
+pub use role::role;
+pub use rule::{ATOMS, rule};
+pub use transition::transition;
+
+/// Something with its place in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At<T> {
+    pub it: T,
+    pub span: Span,
+}
+
+pub type Word = At<String>;
+
+/// `text(1..140)?, search, sort` or `drop`
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldLine {
+    Field(Box<FieldPhrase>),
+    Drop(Span),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldPhrase {
+    pub ty: At<TyPhrase>,
+    pub optional: bool,
+    pub default: Option<At<Literal>>,
+    pub modifiers: Vec<At<FieldModifier>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TyPhrase {
+    /// Complete as written.
+    Known(Ty),
+    /// `slug from title`
+    SlugFrom(Word),
+    Enum(Vec<Word>),
+    States(Vec<Word>),
+    /// `object social_links`
+    Object(Word),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldModifier {
+    Unique,
+    Search,
+    Filter,
+    Sort,
+    Fixed,
+    System,
+    Redact,
+    Read(Rule),
+    Write(Rule),
+    Check(Rule),
+    Was(Word),
+}
+
+/// `one of organization | community, same city` or `drop`
+#[derive(Clone, Debug, PartialEq)]
+pub enum RelationLine {
+    Relation(Box<RelationPhrase>),
+    Drop(Span),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelationPhrase {
+    pub targets: Vec<Word>,
+    pub polymorphic: bool,
+    pub optional: bool,
+    pub modifiers: Vec<At<RelationModifier>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RelationModifier {
+    Same(Word),
+    OnArchive(OnArchive),
+    Movable,
+    SetMe,
+    System,
+    Unique,
+    Filter,
+    Hidden,
+    Was(Word),
+    Read(Rule),
+}
+
+/// `like* via event`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HasPhrase {
+    pub child: Word,
+    pub via: Word,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DerivedPhrase {
+    pub kind: DerivedForm,
+    pub sort: Option<Span>,
+    pub filter: Option<Span>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum DerivedForm {
+    Count { has: Word, filter: Option<Rule> },
+    Sum { has: Word, field: Word, filter: Option<Rule> },
+    Avg { has: Word, field: Word, filter: Option<Rule> },
+    Flag(Rule),
+}
+
+/// `scope, valid_from..valid_to`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExcludePhrase {
+    pub columns: Vec<Word>,
+    pub from: Word,
+    pub to: Word,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransitionPhrase {
+    pub change: ChangePhrase,
+    pub by: Option<Rule>,
+    pub when: Option<Rule>,
+    pub reason: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChangePhrase {
+    State { from: Vec<Word>, to: Word },
+    Set { field: Word, value: At<Literal> },
+}
+
+/// A rule or row expression as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    pub form: Form,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Form {
+    Anyone,
+    SignedIn,
+    Nobody,
+    All(Vec<Rule>),
+    Any(Vec<Rule>),
+    Not(Box<Rule>),
+    /// A condition, or a boolean field.
+    Name(String),
+    Of { what: Word, relation: Word },
+    /// `me is <relation>`; `this` for the row itself
+    MeIs(Word),
+    /// `of` may be `this`
+    MeHolds { role: Word, of: Option<Word> },
+    MeIn { has: Word, me: Option<Word>, filter: Option<Box<Rule>> },
+    Compare { left: Operand, op: Op, right: Operand },
+    In { value: Operand, list: Vec<At<Literal>> },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    pub form: OperandForm,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperandForm {
+    /// A column, or the value of an enum.
+    Name(String),
+    Literal(Literal),
+    Add(Box<Operand>, Box<Operand>),
+    Sub(Box<Operand>, Box<Operand>),
+}

@@ -1,0 +1,250 @@
+//! `text(1..140)?, search, check ends_at > starts_at`
+
+use super::reader::{Parsed, Reader};
+use super::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, Word, rule};
+use crate::diag::Diagnostic;
+use crate::model::Ty;
+use crate::names;
+use crate::spec::yaml::Text;
+
+/// First words of a field phrase, as the grammar page must show them.
+pub const TYPES: [&str; 25] = [
+    "text", "int", "bigint", "decimal", "money", "bool", "time", "date", "uuid", "json", "url", "email", "phone",
+    "slug", "currency", "country", "locale", "timezone", "enum", "states", "point", "object", "list", "drop",
+    "slug from",
+];
+
+pub const FIELD_MODIFIERS: [&str; 11] =
+    ["unique", "search", "filter", "sort", "fixed", "system", "read", "write", "redact", "check", "was"];
+
+/// Texts are stored and sent whole.
+const TEXT_MAX: i64 = 1_000_000;
+const LIST_COUNT_MAX: i64 = 1_000;
+
+pub fn field(text: &Text) -> Parsed<FieldLine> {
+    let mut r = Reader::new(text);
+    if r.is_word("drop") {
+        let span = r.skip();
+        r.expect_end("`drop` stands alone: `old_name: drop`")?;
+        return Ok(FieldLine::Drop(span));
+    }
+    let ty = ty(&mut r)?;
+    let optional = r.take_sign("?").is_some();
+    let default = match r.take_sign("=") {
+        Some(_) => Some(r.take_literal()?),
+        None => None,
+    };
+    if default.is_some() && r.is_sign("?") {
+        return Err(r.unexpected("the end", "`?` stands right after the type: `text(..20)? = x`"));
+    }
+    let mut modifiers = Vec::new();
+    while r.take_sign(",").is_some() {
+        modifiers.push(modifier(&mut r)?);
+    }
+    r.expect_end("modifiers stand after commas: `text(..80), search, sort`")?;
+    Ok(FieldLine::Field(Box::new(FieldPhrase { ty, optional, default, modifiers })))
+}
+
+fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
+    let start = r.span();
+    let name = match r.peek() {
+        Some(super::lexer::Token::Word(word)) => word.clone(),
+        _ => return Err(r.unknown("modifier", &FIELD_MODIFIERS)),
+    };
+    if !FIELD_MODIFIERS.contains(&name.as_str()) {
+        return Err(r.unknown("modifier", &FIELD_MODIFIERS));
+    }
+    r.skip();
+    let it = match name.as_str() {
+        "unique" => FieldModifier::Unique,
+        "search" => FieldModifier::Search,
+        "filter" => FieldModifier::Filter,
+        "sort" => FieldModifier::Sort,
+        "fixed" => FieldModifier::Fixed,
+        "system" => FieldModifier::System,
+        "redact" => FieldModifier::Redact,
+        "read" => FieldModifier::Read(rule::any(r)?),
+        "write" => FieldModifier::Write(rule::any(r)?),
+        "check" => FieldModifier::Check(rule::any(r)?),
+        _ => FieldModifier::Was(r.expect_name("the former name", "write `was old_name`")?),
+    };
+    Ok(At { it, span: start.to(r.last_span()) })
+}
+
+fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
+    let start = r.span();
+    let help = "start with the type: `text(1..80)`, `int`, `time`, `enum(a, b)` …";
+    let name = match r.peek() {
+        Some(super::lexer::Token::Word(word)) => word.clone(),
+        _ => return Err(r.unexpected("a type", help)),
+    };
+    if !TYPES.contains(&name.as_str()) {
+        let known = TYPES.iter().copied().filter(|t| !t.contains(' ') && *t != "drop");
+        let near = known_as(&name).map(|right| format!("write `{right}`"));
+        return Err(Diagnostic::at(start, format!("unknown type `{name}`"))
+            .help(near.unwrap_or_else(|| names::suggest(&name, known, "types"))));
+    }
+    r.skip();
+    let it = match name.as_str() {
+        "text" => {
+            let (min, max) = text_bounds(r, start, "text(1..140)")?;
+            TyPhrase::Known(Ty::Text { min, max })
+        }
+        "int" => {
+            let (min, max) = bounds(r, i64::from(i32::MIN), i64::from(i32::MAX), "int(1..100)")?;
+            TyPhrase::Known(Ty::Int { min, max })
+        }
+        "bigint" => {
+            let (min, max) = bounds(r, i64::MIN, i64::MAX, "bigint(0..)")?;
+            TyPhrase::Known(Ty::Bigint { min, max })
+        }
+        "money" => {
+            let (min, max) = bounds(r, i64::MIN, i64::MAX, "money(0..)")?;
+            TyPhrase::Known(Ty::Money { min, max })
+        }
+        "decimal" => TyPhrase::Known(Ty::Decimal { places: places(r)? }),
+        "bool" => TyPhrase::Known(Ty::Bool),
+        "time" => TyPhrase::Known(Ty::Time),
+        "date" => TyPhrase::Known(Ty::Date),
+        "uuid" => TyPhrase::Known(Ty::Uuid),
+        "json" => TyPhrase::Known(Ty::Json),
+        "url" => TyPhrase::Known(Ty::Url),
+        "email" => TyPhrase::Known(Ty::Email),
+        "phone" => TyPhrase::Known(Ty::Phone),
+        "currency" => TyPhrase::Known(Ty::Currency),
+        "country" => TyPhrase::Known(Ty::Country),
+        "locale" => TyPhrase::Known(Ty::Locale),
+        "timezone" => TyPhrase::Known(Ty::Timezone),
+        "point" => TyPhrase::Known(Ty::Point),
+        "slug" => match r.take_word("from") {
+            Some(_) => TyPhrase::SlugFrom(r.expect_name("a field", "write `slug from title`")?),
+            None => TyPhrase::Known(Ty::Slug { from: None }),
+        },
+        "enum" => TyPhrase::Enum(values(r, "enum(a, b)")?),
+        "states" => TyPhrase::States(values(r, "states(draft, published)")?),
+        "object" => TyPhrase::Object(r.expect_name("the name of an object", "write `object social_links`")?),
+        "list" => text_list(r)?,
+        _ => return Err(Diagnostic::at(start, "`drop` stands alone").help("write `old_name: drop`")),
+    };
+    Ok(At { it, span: start.to(r.last_span()) })
+}
+
+/// Types by their names elsewhere.
+fn known_as(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "string" | "str" | "varchar" | "char" => "text(..200)",
+        "integer" | "i32" | "number" | "smallint" => "int",
+        "i64" | "long" => "bigint",
+        "float" | "double" | "real" | "numeric" => "decimal(2)",
+        "boolean" => "bool",
+        "timestamp" | "timestamptz" | "datetime" => "time",
+        "jsonb" => "json",
+        "array" => "list text(..80)(..20)",
+        "location" | "geography" | "geometry" => "point",
+        _ => return None,
+    })
+}
+
+/// `(min..max)`; either may be missing.
+fn range(r: &mut Reader, example: &str) -> Parsed<(Option<At<i64>>, Option<At<i64>>)> {
+    let help = format!("write bounds like `{example}`");
+    r.expect_sign("(", &help)?;
+    let min = r.take_integer()?;
+    r.expect_sign("..", &help)?;
+    let max = r.take_integer()?;
+    if min.is_none() && max.is_none() {
+        return Err(r.unexpected("a bound", &help));
+    }
+    r.expect_sign(")", &help)?;
+    if let (Some(min), Some(max)) = (&min, &max)
+        && min.it > max.it
+    {
+        return Err(Diagnostic::at(min.span.to(max.span), format!("{} is more than {}", min.it, max.it))
+            .help(format!("the smaller bound comes first: `{}..{}`", max.it, min.it)));
+    }
+    Ok((min, max))
+}
+
+fn bounds(r: &mut Reader, least: i64, most: i64, example: &str) -> Parsed<(Option<i64>, Option<i64>)> {
+    if !r.is_sign("(") {
+        return Ok((None, None));
+    }
+    let (min, max) = range(r, example)?;
+    for bound in [&min, &max].into_iter().flatten() {
+        if bound.it < least || bound.it > most {
+            return Err(Diagnostic::at(bound.span, format!("{} does not fit this type", bound.it))
+                .help(format!("it holds {least} to {most}; `bigint` holds more")));
+        }
+    }
+    Ok((min.map(|b| b.it), max.map(|b| b.it)))
+}
+
+fn text_bounds(r: &mut Reader, start: crate::diag::Span, example: &str) -> Parsed<(u32, u32)> {
+    let unbounded = |span| {
+        Diagnostic::at(span, "a text without a greatest length")
+            .help(format!("every text is bounded: `{example}`, or `text(..2000)` for long ones"))
+    };
+    if !r.is_sign("(") {
+        return Err(unbounded(start));
+    }
+    let (min, max) = range(r, example)?;
+    let Some(max) = max else { return Err(unbounded(start.to(r.last_span()))) };
+    for bound in [min.as_ref(), Some(&max)].into_iter().flatten() {
+        if bound.it < 0 || bound.it > TEXT_MAX {
+            return Err(Diagnostic::at(bound.span, format!("a length of {}", bound.it))
+                .help(format!("lengths are 0 to {TEXT_MAX}")));
+        }
+    }
+    Ok((min.map_or(0, |m| m.it as u32), max.it as u32))
+}
+
+fn places(r: &mut Reader) -> Parsed<u32> {
+    let help = "write the number of decimal places: `decimal(2)`";
+    r.expect_sign("(", help)?;
+    let Some(places) = r.take_integer()? else { return Err(r.unexpected("a number of places", help)) };
+    if !(0..=12).contains(&places.it) {
+        return Err(Diagnostic::at(places.span, format!("{} decimal places", places.it)).help("0 to 12 are possible"));
+    }
+    r.expect_sign(")", help)?;
+    Ok(places.it as u32)
+}
+
+/// `(a, b)`
+fn values(r: &mut Reader, example: &str) -> Parsed<Vec<Word>> {
+    let help = format!("list the values like `{example}`");
+    r.expect_sign("(", &help)?;
+    let mut values: Vec<Word> = Vec::new();
+    loop {
+        let value = r.expect_name("a value", &help)?;
+        if let Some(first) = values.iter().find(|v| v.it == value.it) {
+            return Err(Diagnostic::at(value.span, format!("the value `{}` is here twice", value.it))
+                .also(first.span, "first written here")
+                .help("keep one of the two"));
+        }
+        if !names::is_word(&value.it) {
+            return Err(Diagnostic::at(value.span, format!("`{}` can't be a value", value.it))
+                .help("start with a letter; letters, digits and `_` follow, 63 at most"));
+        }
+        values.push(value);
+        if r.take_sign(",").is_none() {
+            break;
+        }
+    }
+    r.expect_sign(")", &help)?;
+    Ok(values)
+}
+
+/// `text(..80)(..20)`
+fn text_list(r: &mut Reader) -> Parsed<TyPhrase> {
+    let example = "list text(..80)(..20)";
+    let start = r.expect_word("text", &format!("lists hold texts: `{example}`"))?;
+    let (_, max) = text_bounds(r, start, example)?;
+    let (min, count) = range(r, example)?;
+    match (min, count) {
+        (None, Some(count)) if (1..=LIST_COUNT_MAX).contains(&count.it) => {
+            Ok(TyPhrase::Known(Ty::TextList { max, count: count.it as u32 }))
+        }
+        (_, count) => Err(Diagnostic::at(count.map_or(r.last_span(), |c| c.span), "a list without a greatest count")
+            .help(format!("write `{example}`: texts of at most 80, at most 20 of them ({LIST_COUNT_MAX} at most)"))),
+    }
+}

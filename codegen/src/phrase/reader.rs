@@ -1,0 +1,197 @@
+//! A place in a phrase: looking ahead, taking tokens, and saying what was expected.
+
+use super::lexer::{Token, tokens};
+use super::{At, Word};
+use crate::diag::{Diagnostic, Span};
+use crate::model::Literal;
+use crate::names;
+use crate::spec::yaml::Text;
+
+/// The first mistake ends the phrase; other phrases are read all the same.
+pub type Parsed<T> = Result<T, Diagnostic>;
+
+/// Deep enough for any rule a person reads, shallow enough for the stack.
+const NESTING_MAX: usize = 32;
+
+pub struct Reader {
+    tokens: Vec<At<Token>>,
+    next: usize,
+    depth: usize,
+    whole: Span,
+    end: Span,
+}
+
+impl Reader {
+    pub fn new(text: &Text) -> Reader {
+        let place = |from: usize, to: usize| match text.phrase_start {
+            Some(start) => Span { file: text.span.file, start: start + from, end: start + to },
+            None => text.span,
+        };
+        let tokens = tokens(&text.phrase)
+            .into_iter()
+            .map(|(it, range)| At { it, span: place(range.start, range.end) })
+            .collect();
+        let len = text.phrase.trim_end().len();
+        Reader { tokens, next: 0, depth: 0, whole: text.span, end: place(len, len + 1) }
+    }
+
+    pub fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.next).map(|t| &t.it)
+    }
+    pub fn peek_second(&self) -> Option<&Token> {
+        self.tokens.get(self.next + 1).map(|t| &t.it)
+    }
+    pub fn is_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Some(Token::Word(w)) if w == word)
+    }
+    pub fn is_sign(&self, sign: &str) -> bool {
+        matches!(self.peek(), Some(Token::Sign(s)) if *s == sign)
+    }
+    pub fn at_end(&self) -> bool {
+        self.next >= self.tokens.len()
+    }
+
+    /// Place of the next token, or just behind the last.
+    pub fn span(&self) -> Span {
+        self.tokens.get(self.next).map_or(self.end, |t| t.span)
+    }
+    pub fn last_span(&self) -> Span {
+        self.next.checked_sub(1).and_then(|n| self.tokens.get(n)).map_or(self.whole, |t| t.span)
+    }
+    pub fn whole(&self) -> Span {
+        self.whole
+    }
+
+    pub fn skip(&mut self) -> Span {
+        let span = self.span();
+        self.next += 1;
+        span
+    }
+    pub fn take_word(&mut self, word: &str) -> Option<Span> {
+        self.is_word(word).then(|| self.skip())
+    }
+    pub fn take_sign(&mut self, sign: &str) -> Option<Span> {
+        self.is_sign(sign).then(|| self.skip())
+    }
+
+    pub fn expect_sign(&mut self, sign: &str, help: &str) -> Parsed<Span> {
+        match self.take_sign(sign) {
+            Some(span) => Ok(span),
+            None => Err(self.unexpected(&format!("`{sign}`"), help)),
+        }
+    }
+    pub fn expect_word(&mut self, word: &str, help: &str) -> Parsed<Span> {
+        match self.take_word(word) {
+            Some(span) => Ok(span),
+            None => Err(self.unexpected(&format!("`{word}`"), help)),
+        }
+    }
+    /// Any word.
+    pub fn expect_name(&mut self, what: &str, help: &str) -> Parsed<Word> {
+        if let Some(Token::Word(word)) = self.peek() {
+            let it = word.clone();
+            return Ok(At { it, span: self.skip() });
+        }
+        Err(self.unexpected(what, help))
+    }
+    /// The phrase ends here, or a comma leads to the next modifier.
+    pub fn expect_end(&self, help: &str) -> Parsed<()> {
+        if self.at_end() { Ok(()) } else { Err(self.unexpected("the end", help)) }
+    }
+
+    /// A whole number, maybe negative.
+    pub fn take_integer(&mut self) -> Parsed<Option<At<i64>>> {
+        let negative = self.is_sign("-") && matches!(self.peek_second(), Some(Token::Number(_)));
+        if !negative && !matches!(self.peek(), Some(Token::Number(_))) {
+            return Ok(None);
+        }
+        let start = self.span();
+        let sign = if negative { "-" } else { "" };
+        if negative {
+            self.skip();
+        }
+        let digits = match self.peek() {
+            Some(Token::Number(digits)) => digits.clone(),
+            _ => String::new(),
+        };
+        let span = start.to(self.skip());
+        match format!("{sign}{digits}").parse() {
+            Ok(it) => Ok(Some(At { it, span })),
+            Err(_) => Err(Diagnostic::at(span, format!("`{sign}{digits}` is not a whole number in range"))
+                .help(format!("write digits only, {} at most", i64::MAX))),
+        }
+    }
+
+    /// `5`, `-2.50`, `true`, `null`, `now()`, `word`, `"quoted text"`
+    pub fn take_literal(&mut self) -> Parsed<At<Literal>> {
+        let negative = self.is_sign("-") && matches!(self.peek_second(), Some(Token::Number(_)));
+        let decimal = match if negative { self.peek_second() } else { self.peek() } {
+            Some(Token::Number(digits)) if digits.contains('.') => Some(digits.clone()),
+            _ => None,
+        };
+        if let Some(digits) = decimal {
+            let mut span = self.skip();
+            if negative {
+                span = span.to(self.skip());
+            }
+            if digits.len() > 30 || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                return Err(Diagnostic::at(span, format!("`{digits}` is not a number")).help("write it like `12.50`"));
+            }
+            let sign = if negative { "-" } else { "" };
+            return Ok(At { it: Literal::Decimal(format!("{sign}{digits}")), span });
+        }
+        if let Some(number) = self.take_integer()? {
+            return Ok(At { it: Literal::Int(number.it), span: number.span });
+        }
+        let it = match self.peek() {
+            Some(Token::Quoted(text)) => Literal::Text(text.clone()),
+            Some(Token::Word(word)) => match word.as_str() {
+                "true" => Literal::Bool(true),
+                "false" => Literal::Bool(false),
+                "null" => Literal::Null,
+                "now" => {
+                    let span = self.skip();
+                    self.expect_sign("(", "write `now()`")?;
+                    return Ok(At { it: Literal::Now, span: span.to(self.expect_sign(")", "write `now()`")?) });
+                }
+                _ => Literal::Text(word.clone()),
+            },
+            _ => return Err(self.unexpected("a value", "values: a number, `true`, `null`, `now()`, a word, \"a text\"")),
+        };
+        Ok(At { it, span: self.skip() })
+    }
+
+    /// Runs `inner` one level deeper.
+    pub fn nested<T>(&mut self, inner: impl FnOnce(&mut Reader) -> Parsed<T>) -> Parsed<T> {
+        if self.depth == NESTING_MAX {
+            return Err(Diagnostic::at(self.span(), "this nests too deep")
+                .help("give parts of it a name as conditions of their own"));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    pub fn unexpected(&self, expected: &str, help: &str) -> Diagnostic {
+        let found = match self.peek() {
+            None => format!("expected {expected}, but the phrase ends here"),
+            Some(Token::Word(word)) => format!("expected {expected}, found `{word}`"),
+            Some(Token::Number(number)) => format!("expected {expected}, found `{number}`"),
+            Some(Token::Quoted(text)) => format!("expected {expected}, found \"{text}\""),
+            Some(Token::Sign(sign)) => format!("expected {expected}, found `{sign}`"),
+            Some(Token::Unknown('"')) => "this quote is never closed".to_owned(),
+            Some(Token::Unknown(c)) => format!("expected {expected}, found `{}`", c.escape_debug()),
+        };
+        Diagnostic::at(self.span(), found).help(help)
+    }
+
+    /// An unknown word where only some are allowed.
+    pub fn unknown(&self, what: &str, known: &[&str]) -> Diagnostic {
+        match self.peek() {
+            Some(Token::Word(word)) => Diagnostic::at(self.span(), format!("unknown {what} `{word}`"))
+                .help(names::suggest(word, known.iter().copied(), &format!("{what}s"))),
+            _ => self.unexpected(&format!("a {what}"), &format!("{what}s: {}", names::quoted(known))),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `one of organization | community?, same city, on archive cascade` and `like* via event`
+
+use super::lexer::Token;
+use super::reader::{Parsed, Reader};
+use super::{At, HasPhrase, RelationLine, RelationModifier, RelationPhrase, rule};
+use crate::diag::Diagnostic;
+use crate::model::OnArchive;
+use crate::spec::yaml::Text;
+
+pub const RELATION_MODIFIERS: [&str; 10] =
+    ["same", "on archive", "movable", "set me", "system", "unique", "filter", "hidden", "was", "read"];
+
+pub fn relation(text: &Text) -> Parsed<RelationLine> {
+    let mut r = Reader::new(text);
+    if r.is_word("drop") && r.peek_second().is_none() {
+        return Ok(RelationLine::Drop(r.skip()));
+    }
+    let help = "write `city`, `venue?` or `one of organization | community`";
+    let polymorphic = r.is_word("one") && matches!(r.peek_second(), Some(Token::Word(w)) if w == "of");
+    if polymorphic {
+        r.skip();
+        r.skip();
+    }
+    let mut targets = vec![r.expect_name("an entity", help)?];
+    while polymorphic && r.take_sign("|").is_some() {
+        let target = r.expect_name("an entity", help)?;
+        if let Some(first) = targets.iter().find(|t| t.it == target.it) {
+            return Err(Diagnostic::at(target.span, format!("`{}` is here twice", target.it))
+                .also(first.span, "first written here")
+                .help("keep one of the two"));
+        }
+        targets.push(target);
+    }
+    if r.is_sign("|") {
+        return Err(Diagnostic::at(r.span(), "several targets without `one of`")
+            .help(format!("write `one of {} | …`", targets[0].it)));
+    }
+    if r.is_sign("*") {
+        return Err(Diagnostic::at(r.span(), "`*` in `belongs`")
+            .help("a row belongs to one other row; the many side is named under `has:` of the other entity"));
+    }
+    let optional = r.take_sign("?").is_some();
+    let mut modifiers = Vec::new();
+    while r.take_sign(",").is_some() {
+        modifiers.push(modifier(&mut r)?);
+    }
+    r.expect_end("modifiers stand after commas: `city, on archive restrict, filter`")?;
+    Ok(RelationLine::Relation(Box::new(RelationPhrase { targets, polymorphic, optional, modifiers })))
+}
+
+fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
+    let start = r.span();
+    let name = match r.peek() {
+        Some(Token::Word(word)) => word.clone(),
+        _ => return Err(r.unknown("modifier", &RELATION_MODIFIERS)),
+    };
+    let it = match name.as_str() {
+        "movable" => RelationModifier::Movable,
+        "system" => RelationModifier::System,
+        "unique" => RelationModifier::Unique,
+        "filter" => RelationModifier::Filter,
+        "hidden" => RelationModifier::Hidden,
+        "same" => {
+            r.skip();
+            let relation = r.expect_name("a relation", "write `same city`: both rows have the same city")?;
+            return Ok(At { it: RelationModifier::Same(relation), span: start.to(r.last_span()) });
+        }
+        "on" => {
+            r.skip();
+            r.expect_word("archive", "write `on archive restrict`, `on archive cascade` or `on archive detach`")?;
+            let what = match r.peek() {
+                Some(Token::Word(w)) if w == "restrict" => OnArchive::Restrict,
+                Some(Token::Word(w)) if w == "cascade" => OnArchive::Cascade,
+                Some(Token::Word(w)) if w == "detach" => OnArchive::Detach,
+                _ => return Err(r.unknown("way to archive", &["restrict", "cascade", "detach"])),
+            };
+            r.skip();
+            return Ok(At { it: RelationModifier::OnArchive(what), span: start.to(r.last_span()) });
+        }
+        "set" => {
+            r.skip();
+            r.expect_word("me", "write `set me`: the signed-in user")?;
+            return Ok(At { it: RelationModifier::SetMe, span: start.to(r.last_span()) });
+        }
+        "was" => {
+            r.skip();
+            let was = r.expect_name("the former name", "write `was old_name`")?;
+            return Ok(At { it: RelationModifier::Was(was), span: start.to(r.last_span()) });
+        }
+        "read" => {
+            r.skip();
+            let rule = rule::any(r)?;
+            return Ok(At { it: RelationModifier::Read(rule), span: start.to(r.last_span()) });
+        }
+        _ => return Err(r.unknown("modifier", &RELATION_MODIFIERS)),
+    };
+    r.skip();
+    Ok(At { it, span: start })
+}
+
+pub fn has(text: &Text) -> Parsed<HasPhrase> {
+    let mut r = Reader::new(text);
+    let help = "write `like* via event`: the child entity, `*`, `via`, and the child's relation to this entity";
+    let child = r.expect_name("an entity", help)?;
+    r.expect_sign("*", help)?;
+    r.expect_word("via", help)?;
+    let via = r.expect_name("a relation of the child", help)?;
+    r.expect_end(help)?;
+    Ok(HasPhrase { child, via })
+}

@@ -1,0 +1,207 @@
+//! Rules and row expressions: `(state != draft) or me holds orgAdmin of host`.
+
+use super::lexer::Token;
+use super::reader::{Parsed, Reader};
+use super::{At, Form, Operand, OperandForm, Rule, Word};
+use crate::diag::Diagnostic;
+use crate::model::{Literal, Op};
+use crate::spec::yaml::Text;
+
+/// The words that rules are made of, as the grammar page must show them.
+pub const ATOMS: [&str; 18] = [
+    "anyone", "signed_in", "nobody", "me is", "me holds", "me in", "this", "as", "where", "of", "in", "and", "or",
+    "not", "null", "now()", "true", "false",
+];
+
+pub fn rule(text: &Text) -> Parsed<Rule> {
+    let mut reader = Reader::new(text);
+    let rule = any(&mut reader)?;
+    reader.expect_end(JOIN)?;
+    Ok(rule)
+}
+
+const JOIN: &str = "join conditions with `and` or `or`";
+const COMPARE: &str = "compare like `state == draft`, `capacity > 0`, `kind in (a, b)`, `ends_at == null`";
+
+/// `or` binds loosest.
+pub fn any(r: &mut Reader) -> Parsed<Rule> {
+    joined(r, "or", all, Form::Any)
+}
+
+fn all(r: &mut Reader) -> Parsed<Rule> {
+    joined(r, "and", not, Form::All)
+}
+
+fn joined(
+    r: &mut Reader,
+    word: &str,
+    part: fn(&mut Reader) -> Parsed<Rule>,
+    form: fn(Vec<Rule>) -> Form,
+) -> Parsed<Rule> {
+    let first = part(r)?;
+    if !r.is_word(word) {
+        if let Some(Token::Sign(sign @ "|")) = r.peek() {
+            return Err(Diagnostic::at(r.span(), format!("`{sign}` does not join conditions")).help("write `or`"));
+        }
+        return Ok(first);
+    }
+    let mut parts = vec![first];
+    while r.take_word(word).is_some() {
+        parts.push(part(r)?);
+    }
+    let span = parts[0].span.to(r.last_span());
+    Ok(Rule { form: form(parts), span })
+}
+
+fn not(r: &mut Reader) -> Parsed<Rule> {
+    let Some(start) = r.take_word("not") else { return atom(r) };
+    let inner = r.nested(not)?;
+    Ok(Rule { span: start.to(inner.span), form: Form::Not(Box::new(inner)) })
+}
+
+fn atom(r: &mut Reader) -> Parsed<Rule> {
+    if let Some(start) = r.take_sign("(") {
+        let inner = r.nested(any)?;
+        let end = r.expect_sign(")", "close the parenthesis")?;
+        return Ok(Rule { form: inner.form, span: start.to(end) });
+    }
+    let start = r.span();
+    let simple = match r.peek() {
+        Some(Token::Word(word)) => match word.as_str() {
+            "anyone" => Some(Form::Anyone),
+            "signed_in" => Some(Form::SignedIn),
+            "nobody" => Some(Form::Nobody),
+            "me" => {
+                r.skip();
+                let form = me(r)?;
+                return Ok(Rule { form, span: start.to(r.last_span()) });
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(form) = simple {
+        r.skip();
+        return Ok(Rule { form, span: start });
+    }
+    let form = comparison_or_name(r)?;
+    Ok(Rule { form, span: start.to(r.last_span()) })
+}
+
+/// What follows `me`.
+fn me(r: &mut Reader) -> Parsed<Form> {
+    if r.take_word("is").is_some() {
+        return Ok(Form::MeIs(r.expect_name("a relation", "write `me is <relation>` or `me is this`")?));
+    }
+    if r.take_word("holds").is_some() {
+        let role = r.expect_name("a role", "write `me holds <role> of <relation>`")?;
+        let of = match r.take_word("of") {
+            Some(_) => Some(r.expect_name("a relation", "write `me holds <role> of <relation>` or `… of this`")?),
+            None => None,
+        };
+        return Ok(Form::MeHolds { role, of });
+    }
+    if r.take_word("in").is_some() {
+        let has = r.expect_name("a name from `has`", "write `me in members where (state == active)`")?;
+        let me = match r.take_word("as") {
+            Some(_) => Some(r.expect_name("a relation of the child", "write `me in members as user`")?),
+            None => None,
+        };
+        return Ok(Form::MeIn { has, me, filter: filter(r)?.map(Box::new) });
+    }
+    Err(r.unexpected("`is`, `holds` or `in`", "write `me is <relation>`, `me holds <role>` or `me in <has>`"))
+}
+
+/// `where (…)`
+fn filter(r: &mut Reader) -> Parsed<Option<Rule>> {
+    if r.take_word("where").is_none() {
+        return Ok(None);
+    }
+    r.expect_sign("(", "put the condition in parentheses: `where (state == active)`")?;
+    let inner = r.nested(any)?;
+    r.expect_sign(")", "close the parenthesis")?;
+    Ok(Some(inner))
+}
+
+fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
+    let left = operand(r)?;
+    if let Some(op) = take_op(r)? {
+        let right = operand(r)?;
+        return Ok(Form::Compare { left, op, right });
+    }
+    if r.take_word("in").is_some() {
+        return Ok(Form::In { value: left, list: list(r)? });
+    }
+    let OperandForm::Name(name) = left.form else {
+        return Err(r.unexpected("a comparison", COMPARE));
+    };
+    let what = Word { it: name, span: left.span };
+    if r.take_word("of").is_some() {
+        let relation = r.expect_name("a relation", "write `<condition> of <relation>`")?;
+        return Ok(Form::Of { what, relation });
+    }
+    Ok(Form::Name(what.it))
+}
+
+fn take_op(r: &mut Reader) -> Parsed<Option<Op>> {
+    let Some(Token::Sign(sign)) = r.peek() else { return Ok(None) };
+    let op = match *sign {
+        "==" => Op::Eq,
+        "!=" => Op::Ne,
+        "<" => Op::Lt,
+        "<=" => Op::Le,
+        ">" => Op::Gt,
+        ">=" => Op::Ge,
+        "=" => return Err(Diagnostic::at(r.span(), "`=` does not compare").help("write `==`")),
+        _ => return Ok(None),
+    };
+    r.skip();
+    Ok(Some(op))
+}
+
+fn list(r: &mut Reader) -> Parsed<Vec<At<Literal>>> {
+    let help = "write `in (a, b)`";
+    r.expect_sign("(", help)?;
+    let mut list = vec![r.take_literal()?];
+    while r.take_sign(",").is_some() {
+        list.push(r.take_literal()?);
+    }
+    r.expect_sign(")", help)?;
+    Ok(list)
+}
+
+/// `a`, `5`, `a + b - c`
+fn operand(r: &mut Reader) -> Parsed<Operand> {
+    let mut left = term(r)?;
+    for _ in 0..16 {
+        let make = if r.take_sign("+").is_some() {
+            OperandForm::Add
+        } else if r.take_sign("-").is_some() {
+            OperandForm::Sub
+        } else {
+            return Ok(left);
+        };
+        let right = term(r)?;
+        let span = left.span.to(right.span);
+        left = Operand { form: make(Box::new(left), Box::new(right)), span };
+    }
+    Err(Diagnostic::at(left.span, "this sum is too long").help("make a derived field of a part of it"))
+}
+
+fn term(r: &mut Reader) -> Parsed<Operand> {
+    if let Some(Token::Word(word)) = r.peek()
+        && !matches!(word.as_str(), "true" | "false" | "null" | "now")
+    {
+        let word = word.clone();
+        if matches!(word.as_str(), "and" | "or" | "in" | "of" | "is" | "holds" | "where" | "as" | "not" | "me") {
+            return Err(r.unexpected("a condition", "a rule is made of conditions joined by `and` and `or`"));
+        }
+        let span = r.skip();
+        return Ok(Operand { form: OperandForm::Name(word), span });
+    }
+    if r.at_end() || matches!(r.peek(), Some(Token::Sign(s)) if *s != "-") {
+        return Err(r.unexpected("a condition", COMPARE));
+    }
+    let literal = r.take_literal()?;
+    Ok(Operand { form: OperandForm::Literal(literal.it), span: literal.span })
+}

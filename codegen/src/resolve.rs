@@ -1,0 +1,81 @@
+//! Spec as written → model: every name is looked up, every value gets its type.
+//!
+//! In stages, and a stage only starts when the one before had no errors:
+//! names → types and relations → columns, derived values and rules.
+
+mod app;
+mod columns;
+mod entity;
+mod fields;
+mod lines;
+mod places;
+mod relations;
+mod rules;
+mod values;
+
+pub use places::{Part, Places};
+
+use crate::diag::{Collector, Diagnostics, Sources};
+use crate::model::{EntityId, Model};
+use crate::phrase::{At, Word};
+use crate::spec::Spec;
+use crate::{diag, names};
+
+pub struct Resolved {
+    pub model: Model,
+    /// Where each part of the model was written.
+    pub places: Places,
+}
+
+pub fn resolve(spec: &Spec, sources: &Sources) -> Result<Resolved, Diagnostics> {
+    let errors = Collector::default();
+    let mut places = Places::default();
+    let model = app::names(spec, &mut places, &errors);
+    errors.finish(sources)?;
+
+    let errors = Collector::default();
+    let mut model = model;
+    let lines: Vec<_> = spec.entities.iter().map(|entity| lines::merge(spec, entity, &errors)).collect();
+    for (id, lines) in lines.iter().enumerate() {
+        fields::resolve(&mut model, id, lines, &mut places, &errors);
+        relations::belongs(&mut model, id, lines, &mut places, &errors);
+    }
+    for (id, lines) in lines.iter().enumerate() {
+        relations::has(&mut model, id, lines, &mut places, &errors);
+    }
+    errors.finish(sources)?;
+
+    let errors = Collector::default();
+    for (id, lines) in lines.iter().enumerate() {
+        entity::derived(&mut model, id, lines, &mut places, &errors);
+    }
+    errors.finish(sources)?;
+
+    let errors = Collector::default();
+    let resolver = rules::Resolver::new(&model, spec, &errors);
+    let parts: Vec<_> =
+        lines.iter().enumerate().map(|(id, lines)| entity::rules(&resolver, id, lines, &mut places)).collect();
+    resolver.refuse_unused();
+    for (entity, parts) in model.entities.iter_mut().zip(parts) {
+        parts.put_into(entity);
+    }
+    errors.finish(sources)?;
+    Ok(Resolved { model, places })
+}
+
+/// Looks an entity up; an unknown one is an error at its place.
+fn entity_id(model: &Model, word: &Word, errors: &Collector) -> Option<EntityId> {
+    let found = model.entity(&word.it).map(|(id, _)| id);
+    if found.is_none() {
+        let known = model.entities.iter().map(|e| e.name.as_str());
+        errors.push(
+            diag::Diagnostic::at(word.span, format!("unknown entity `{}`", word.it))
+                .help(names::suggest(&word.it, known, "entities")),
+        );
+    }
+    found
+}
+
+fn at(word: &Word) -> At<&str> {
+    At { it: word.it.as_str(), span: word.span }
+}

@@ -1,0 +1,218 @@
+//! First stage: the names of entities, roles, modules and objects, and what app.yaml says of them.
+
+use super::fields::object_fields;
+use super::places::{Part, Places};
+use super::{at, entity_id};
+use crate::diag::{Collector, Diagnostic};
+use crate::model::{Access, Entity, EntityId, Model, Module, Object, Role};
+use crate::names;
+use crate::phrase::Word;
+use crate::spec::{EntitySpec, Spec};
+
+/// A model of entities that have names and nothing in them.
+pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
+    let app = &spec.app;
+    let mut model = Model {
+        app: app.app.it.clone(),
+        title: app.title.clone(),
+        doc: app.doc.clone(),
+        identity: 0,
+        assignments: 0,
+        sessions: None,
+        roles: Vec::new(),
+        objects: Vec::new(),
+        modules: Vec::new(),
+        tags: Vec::new(),
+        entities: Vec::new(),
+        dropped: app.dropped.iter().map(|word| word.it.clone()).collect(),
+    };
+    entities(&mut model, spec, places, errors);
+    model.identity = entity_id(&model, &app.identity, errors).unwrap_or(0);
+    model.assignments = entity_id(&model, &app.assignments, errors).unwrap_or(0);
+    model.sessions = app.sessions.as_ref().and_then(|word| entity_id(&model, word, errors));
+    places.put_app("identity", app.identity.span);
+    places.put_app("assignments", app.assignments.span);
+    if let Some(sessions) = &app.sessions {
+        places.put_app("sessions", sessions.span);
+    }
+    for (name, scopes) in &app.roles {
+        let scopes = scopes.iter().filter_map(|scope| entity_id(&model, scope, errors)).collect();
+        model.roles.push(Role { name: name.it.clone(), scopes });
+        places.put_app(&format!("roles.{}", name.it), name.span);
+    }
+    for (name, fields) in &app.objects {
+        let fields = object_fields(fields, errors);
+        model.objects.push(Object { name: name.it.clone(), fields });
+        places.put_app(&format!("objects.{}", name.it), name.span);
+    }
+    modules(&mut model, spec, places, errors);
+    tags(&mut model, spec, errors);
+    unused(spec, errors);
+    model
+}
+
+fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collector) {
+    for (id, entity) in spec.entities.iter().enumerate() {
+        let plural = entity.plural.as_ref().map_or_else(|| names::plural(&entity.name.it), |p| p.it.clone());
+        places.put(id, Part::Entity, "", entity.name.span);
+        refuse_entity_name(entity, &plural, errors);
+        if let Some((other, _)) = model.entities.iter().zip(&spec.entities).find(|(e, _)| e.plural == plural) {
+            errors.push(
+                Diagnostic::at(entity.name.span, format!("`{}` and `{}` share the table `{plural}`", other.name, entity.name.it))
+                    .help("give one of them another `plural:`"),
+            );
+        }
+        let module = entity.module.as_ref().and_then(|word| {
+            let found = spec.app.modules.iter().position(|m| m.name.it == word.it);
+            if found.is_none() {
+                let known = spec.app.modules.iter().map(|m| m.name.it.as_str());
+                errors.push(
+                    Diagnostic::at(word.span, format!("unknown module `{}`", word.it))
+                        .help(names::suggest(&word.it, known, "modules")),
+                );
+            }
+            found
+        });
+        model.entities.push(Entity {
+            name: entity.name.it.clone(),
+            plural,
+            doc: entity.doc.clone(),
+            lifecycle: entity.lifecycle.it,
+            module,
+            internal: entity.internal.is_some(),
+            fields: Vec::new(),
+            belongs: Vec::new(),
+            has: Vec::new(),
+            derived: Vec::new(),
+            unique: Vec::new(),
+            exclude: Vec::new(),
+            index: Vec::new(),
+            checks: Vec::new(),
+            transitions: Vec::new(),
+            conditions: Vec::new(),
+            access: Access { read: None, create: None, update: None, delete: None, restore: None, suspend: None },
+            creator: None,
+            hooks: Vec::new(),
+            page: entity.page.as_ref().map_or(20, |p| p.it),
+            audit: entity.audit_off.is_none(),
+            dropped: Vec::new(),
+            was: entity.was.as_ref().map(|w| w.it.clone()),
+        });
+    }
+}
+
+fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
+    let name = at(&entity.name);
+    if names::is_rust_reserved(name.it) {
+        errors.push(
+            Diagnostic::at(name.span, format!("`{}` can't be an entity: Rust has the word for itself", name.it))
+                .help("choose a longer name, like `event_type` for `type`"),
+        );
+    }
+    let (word, span) = entity.plural.as_ref().map_or((plural, name.span), |p| (p.it.as_str(), p.span));
+    if names::is_sql_reserved(word) {
+        errors.push(
+            Diagnostic::at(span, format!("the table `{word}` would need quotes in SQL"))
+                .help("choose another `plural:`"),
+        );
+    }
+    // `<plural>_public`, and room for a column's constraints.
+    if plural.len() > 40 {
+        errors.push(
+            Diagnostic::at(span, format!("the table name `{plural}` leaves no room for the names of its constraints"))
+                .help("choose a shorter name; the plural has 40 letters at most"),
+        );
+    }
+    if let Some(given) = &entity.plural
+        && given.it == names::plural(name.it)
+    {
+        errors.push(
+            Diagnostic::at(given.span, format!("`plural: {}` is what it would be anyway", given.it))
+                .help("leave the key out"),
+        );
+    }
+}
+
+fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collector) {
+    // Its own entities may be listed for the reader; they are its own anyway.
+    let list = |model: &Model, words: &[Word], module: usize| -> Vec<EntityId> {
+        let ids = words.iter().filter_map(|word| entity_id(model, word, errors));
+        ids.filter(|id| model.entities[*id].module != Some(module)).collect()
+    };
+    for (index, module) in spec.app.modules.iter().enumerate() {
+        let resolved = Module {
+            name: module.name.it.clone(),
+            doc: module.doc.clone(),
+            reads: list(model, &module.reads, index),
+            writes: list(model, &module.writes, index),
+        };
+        let owned = model.entities.iter().any(|e| e.module == Some(index));
+        if !owned && resolved.reads.is_empty() && resolved.writes.is_empty() {
+            errors.push(
+                Diagnostic::at(module.name.span, format!("the module `{}` owns, reads and writes nothing", module.name.it))
+                    .help("add `read:`/`write:` lists or `module:` to an entity, or remove it"),
+            );
+        }
+        for word in &module.reads {
+            if module.writes.iter().any(|w| w.it == word.it) {
+                errors.push(
+                    Diagnostic::at(word.span, format!("`{}` is in `write:` too", word.it))
+                        .help("leave it out of `read:`: who writes also reads"),
+                );
+            }
+        }
+        places.put_app(&format!("modules.{}", module.name.it), module.name.span);
+        model.modules.push(resolved);
+    }
+}
+
+/// Each entity with routes has one place in the API document.
+fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
+    let mut seen: Vec<Option<&Word>> = vec![None; model.entities.len()];
+    for (tag, words) in &spec.app.tags {
+        let mut ids = Vec::new();
+        for word in words {
+            let Some(id) = entity_id(model, word, errors) else { continue };
+            if model.entities[id].internal {
+                errors.push(
+                    Diagnostic::at(word.span, format!("`{}` is internal: it is not in the API document", word.it))
+                        .help("leave it out of the tag"),
+                );
+            }
+            if let Some(first) = seen[id].replace(word) {
+                errors.push(
+                    Diagnostic::at(word.span, format!("`{}` is under two tags", word.it))
+                        .also(first.span, "first written here")
+                        .help("keep one of the two"),
+                );
+            }
+            ids.push(id);
+        }
+        model.tags.push((tag.it.clone(), ids));
+    }
+    let Some(span) = spec.app.tags_span else { return };
+    let missing: Vec<&str> = model
+        .entities
+        .iter()
+        .zip(&seen)
+        .filter(|(entity, seen)| seen.is_none() && !entity.internal)
+        .map(|(entity, _)| entity.name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        errors.push(
+            Diagnostic::at(span, format!("under no tag: {}", names::quoted(&missing)))
+                .help("every entity with routes has its place in the API document"),
+        );
+    }
+}
+
+fn unused(spec: &Spec, errors: &Collector) {
+    for (name, _) in &spec.app.mixins {
+        if !spec.entities.iter().any(|e| e.mixins.iter().any(|m| m.it == name.it)) {
+            errors.push(
+                Diagnostic::at(name.span, format!("no entity uses the mixin `{}`", name.it))
+                    .help(format!("add `mixins: [{}]` to an entity, or remove it", name.it)),
+            );
+        }
+    }
+}

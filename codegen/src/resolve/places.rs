@@ -1,0 +1,58 @@
+//! Where the parts of the model were written, for the checks that come after.
+
+use crate::diag::Span;
+use crate::model::EntityId;
+use std::collections::HashMap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The entity's own name; name empty.
+    Entity,
+    Field,
+    Relation,
+    Has,
+    Derived,
+    Check,
+    /// By its columns, joined with `,`.
+    Unique,
+    Index,
+    Exclude,
+    Transition,
+    Condition,
+    /// By action.
+    Access,
+    /// `deny` by action.
+    Deny,
+    Hook,
+    /// A key of the entity: `page`, `creator` …
+    Key,
+}
+
+/// Spans by entity, part and name.
+#[derive(Debug, Default)]
+pub struct Places {
+    places: HashMap<(EntityId, Part, String), Span>,
+    app: HashMap<String, Span>,
+}
+
+impl Places {
+    pub fn put(&mut self, entity: EntityId, part: Part, name: &str, span: Span) {
+        self.places.insert((entity, part, name.to_owned()), span);
+    }
+    /// The place, or that of the entity.
+    pub fn of(&self, entity: EntityId, part: Part, name: &str) -> Span {
+        self.find(entity, part, name)
+            .or_else(|| self.find(entity, Part::Entity, ""))
+            .unwrap_or(Span { file: 0, start: 0, end: 0 })
+    }
+    pub fn find(&self, entity: EntityId, part: Part, name: &str) -> Option<Span> {
+        self.places.get(&(entity, part, name.to_owned())).copied()
+    }
+    pub fn put_app(&mut self, key: &str, span: Span) {
+        self.app.insert(key.to_owned(), span);
+    }
+    /// A key of app.yaml.
+    pub fn of_app(&self, key: &str) -> Span {
+        self.app.get(key).copied().unwrap_or(Span { file: 0, start: 0, end: 0 })
+    }
+}

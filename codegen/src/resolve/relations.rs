@@ -1,0 +1,114 @@
+//! `belongs` and `has`: both ends of every reference.
+
+use super::entity_id;
+use super::lines::Lines;
+use super::places::{Part, Places};
+use crate::diag::{Collector, Diagnostic};
+use crate::model::{EntityId, Has, Model, OnArchive, Relation};
+use crate::names;
+use crate::phrase::{At, RelationModifier};
+
+pub fn belongs(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Places, errors: &Collector) {
+    let mut belongs = Vec::new();
+    for (name, phrase) in &lines.belongs {
+        places.put(id, Part::Relation, &name.it, name.span);
+        if names::is_rule_word(&name.it) {
+            errors.push(
+                Diagnostic::at(name.span, format!("`{}` can't be a relation: it is a word of the rule language", name.it))
+                    .help("choose another name"),
+            );
+        }
+        let targets: Vec<_> = phrase.targets.iter().filter_map(|target| entity_id(model, target, errors)).collect();
+        if targets.len() < phrase.targets.len() {
+            continue;
+        }
+        let mut relation = Relation {
+            name: name.it.clone(),
+            targets,
+            polymorphic: phrase.polymorphic,
+            optional: phrase.optional,
+            same: Vec::new(),
+            on_archive: OnArchive::Restrict,
+            movable: false,
+            set_me: false,
+            system: false,
+            unique: false,
+            filter: false,
+            hidden: false,
+            read: None,
+            was: None,
+        };
+        let mut seen: Vec<&At<RelationModifier>> = Vec::new();
+        for modifier in &phrase.modifiers {
+            let same = |m: &&&At<RelationModifier>| match (&m.it, &modifier.it) {
+                (RelationModifier::Same(a), RelationModifier::Same(b)) => a.it == b.it,
+                (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+            };
+            if let Some(first) = seen.iter().find(same) {
+                errors.push(
+                    Diagnostic::at(modifier.span, "this modifier is here twice")
+                        .also(first.span, "first written here")
+                        .help("keep one of the two"),
+                );
+            }
+            seen.push(modifier);
+            match &modifier.it {
+                RelationModifier::Same(same) => {
+                    if !lines.belongs.iter().any(|(n, _)| n.it == same.it) {
+                        let known = lines.belongs.iter().map(|(n, _)| n.it.as_str()).filter(|n| *n != name.it);
+                        errors.push(
+                            Diagnostic::at(same.span, format!("this entity has no relation `{}`", same.it))
+                                .help(names::suggest(&same.it, known, "relations")),
+                        );
+                    }
+                    relation.same.push(same.it.clone());
+                }
+                RelationModifier::OnArchive(what) => relation.on_archive = *what,
+                RelationModifier::Movable => relation.movable = true,
+                RelationModifier::SetMe => relation.set_me = true,
+                RelationModifier::System => relation.system = true,
+                RelationModifier::Unique => relation.unique = true,
+                RelationModifier::Filter => relation.filter = true,
+                RelationModifier::Hidden => relation.hidden = true,
+                RelationModifier::Was(was) => relation.was = Some(was.it.clone()),
+                RelationModifier::Read(_) => {}
+            }
+        }
+        belongs.push(relation);
+    }
+    model.entities[id].belongs = belongs;
+}
+
+pub fn has(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Places, errors: &Collector) {
+    let mut has = Vec::new();
+    for (name, phrase) in &lines.has {
+        places.put(id, Part::Has, &name.it, name.span);
+        let Some(child) = entity_id(model, &phrase.child, errors) else { continue };
+        let other = &model.entities[child];
+        let back = other.belongs.iter().filter(|r| r.targets.contains(&id)).map(|r| r.name.as_str());
+        match other.relation(&phrase.via.it) {
+            None => errors.push(
+                Diagnostic::at(phrase.via.span, format!("`{}` has no relation `{}`", other.name, phrase.via.it))
+                    .help(names::suggest(&phrase.via.it, back, "relations back to this entity")),
+            ),
+            Some(relation) if !relation.targets.contains(&id) => errors.push(
+                Diagnostic::at(
+                    phrase.via.span,
+                    format!("`{}` of `{}` does not lead to `{}`", phrase.via.it, other.name, model.entities[id].name),
+                )
+                .help(names::suggest(&phrase.via.it, back, "relations back to this entity")),
+            ),
+            Some(_) => has.push(Has { name: name.it.clone(), child, via: phrase.via.it.clone() }),
+        }
+    }
+    model.entities[id].has = has;
+}
+
+/// The relations that hold one member of the identity entity.
+pub fn identity_relations(model: &Model, entity: EntityId) -> impl Iterator<Item = &str> {
+    model.entities[entity]
+        .belongs
+        .iter()
+        .filter(|r| !r.polymorphic && r.targets == [model.identity])
+        .map(|r| r.name.as_str())
+}

@@ -1,0 +1,196 @@
+//! Comparisons: both sides looked up and of one kind.
+
+use super::columns::{self, Class};
+use super::rules::{Kind, Resolver};
+use crate::diag::{Diagnostic, Span};
+use crate::model::{EntityId, Expr, Literal, Op, Value};
+use crate::names;
+use crate::phrase::{At, Operand, OperandForm};
+
+/// A side of a comparison. `class` is `None` for `null`.
+struct Side {
+    value: Value,
+    class: Option<Class>,
+    nullable: bool,
+    span: Span,
+}
+
+impl Resolver<'_> {
+    pub(super) fn compare(&self, entity: EntityId, left: &Operand, op: Op, right: &Operand, kind: Kind) -> Option<Expr> {
+        let left = self.side(entity, left, None, kind)?;
+        let right = self.side(entity, right, left.class.as_ref(), kind)?;
+        let whole = left.span.to(right.span);
+        if let Some(null) = compare_null(&left, op, &right, whole) {
+            return self.errors.keep(null);
+        }
+        let (Some(a), Some(b)) = (&left.class, &right.class) else { return None };
+        if matches!((&left.value, &right.value), (Value::Literal(_), Value::Literal(_))) {
+            self.errors.push(
+                Diagnostic::at(whole, "this comparison is always the same").help("compare a field of the row"),
+            );
+            return None;
+        }
+        if !comparable(a, b, &left.value, &right.value) {
+            self.errors.push(
+                Diagnostic::at(whole, format!("{} is compared with {}", a.name(), b.name()))
+                    .help("both sides must be of one kind"),
+            );
+            return None;
+        }
+        if matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && !a.is_ordered() {
+            self.errors.push(
+                Diagnostic::at(whole, format!("{} is neither more nor less than another", a.name()))
+                    .help("compare with `==`, `!=` or `in (…)`"),
+            );
+            return None;
+        }
+        Some(Expr::Compare { left: left.value, op, right: right.value })
+    }
+
+    pub(super) fn is_in(&self, entity: EntityId, value: &Operand, list: &[At<Literal>], kind: Kind) -> Option<Expr> {
+        let side = self.side(entity, value, None, kind)?;
+        let class = side.class?;
+        let mut literals: Vec<Literal> = Vec::new();
+        for literal in list {
+            let found = self.literal(&literal.it, literal.span, Some(&class), kind)?;
+            if found.class.as_ref().is_none_or(|c| !comparable(&class, c, &side.value, &found.value)) {
+                self.errors.push(
+                    Diagnostic::at(literal.span, format!("{} can't be one of these", class.name()))
+                        .help("all values in the list are of the field's kind; for null write `or x == null`"),
+                );
+                return None;
+            }
+            if literals.contains(&literal.it) {
+                self.errors.push(
+                    Diagnostic::at(literal.span, "this value is in the list twice").help("keep one of the two"),
+                );
+                return None;
+            }
+            literals.push(literal.it.clone());
+        }
+        Some(Expr::In { value: side.value, list: literals })
+    }
+
+    fn side(&self, entity: EntityId, operand: &Operand, other: Option<&Class>, kind: Kind) -> Option<Side> {
+        let span = operand.span;
+        match &operand.form {
+            OperandForm::Literal(literal) => self.literal(literal, span, other, kind),
+            OperandForm::Name(name) => {
+                if let Some(Class::Choice(values)) = other {
+                    if values.contains(name) {
+                        return self.literal(&Literal::Text(name.clone()), span, other, kind);
+                    }
+                    if columns::find(self.model, entity, name).is_none() {
+                        self.errors.push(
+                            Diagnostic::at(span, format!("`{name}` is none of the values"))
+                                .help(names::suggest(name, values.iter().map(String::as_str), "values")),
+                        );
+                        return None;
+                    }
+                }
+                let Some(column) = columns::find(self.model, entity, name) else {
+                    self.unknown_column(entity, name, span, other);
+                    return None;
+                };
+                Some(Side { value: Value::Column(column.name), class: Some(column.class), nullable: column.nullable, span })
+            }
+            OperandForm::Add(a, b) | OperandForm::Sub(a, b) => {
+                let (a, b) = (self.side(entity, a, None, kind)?, self.side(entity, b, None, kind)?);
+                for side in [&a, &b] {
+                    if side.class != Some(Class::Number) {
+                        self.errors.push(
+                            Diagnostic::at(side.span, "only numbers are added and subtracted")
+                                .help("compare times as they are: `ends_at > starts_at`"),
+                        );
+                        return None;
+                    }
+                }
+                let nullable = a.nullable || b.nullable;
+                let (a, b) = (Box::new(a.value), Box::new(b.value));
+                let value =
+                    if matches!(operand.form, OperandForm::Add(..)) { Value::Add(a, b) } else { Value::Sub(a, b) };
+                Some(Side { value, class: Some(Class::Number), nullable, span })
+            }
+        }
+    }
+
+    fn unknown_column(&self, entity: EntityId, name: &str, span: Span, other: Option<&Class>) {
+        let entity = &self.model.entities[entity];
+        let known = columns::known(entity);
+        let help = if entity.derived.iter().any(|d| d.name == name) {
+            "a derived condition is no column: write it out".to_owned()
+        } else if other == Some(&Class::Text) {
+            format!("a text stands in quotes: \"{name}\"")
+        } else {
+            names::suggest(name, known, "fields")
+        };
+        self.errors
+            .push(Diagnostic::at(span, format!("`{}` has no field `{name}`", entity.name)).help(help));
+    }
+
+    fn literal(&self, literal: &Literal, span: Span, other: Option<&Class>, kind: Kind) -> Option<Side> {
+        let class = match literal {
+            Literal::Null => None,
+            Literal::Bool(_) => Some(Class::Bool),
+            Literal::Int(_) | Literal::Decimal(_) => Some(Class::Number),
+            Literal::Text(text) => match other {
+                Some(Class::Choice(values)) => {
+                    if !values.contains(text) {
+                        self.errors.push(
+                            Diagnostic::at(span, format!("`{text}` is none of the values"))
+                                .help(names::suggest(text, values.iter().map(String::as_str), "values")),
+                        );
+                        return None;
+                    }
+                    other.cloned()
+                }
+                _ => Some(Class::Text),
+            },
+            Literal::Now => {
+                if kind == Kind::Stored {
+                    self.errors.push(
+                        Diagnostic::at(span, "`now()` in what is stored: it would be true today and false tomorrow")
+                            .help("use `now()` in rules, in `when` and in derived conditions"),
+                    );
+                    return None;
+                }
+                Some(if other == Some(&Class::Date) { Class::Date } else { Class::Time })
+            }
+        };
+        Some(Side { value: Value::Literal(literal.clone()), class, nullable: false, span })
+    }
+}
+
+/// `x == null`, `x != null`: the only ways to compare with null.
+fn compare_null(left: &Side, op: Op, right: &Side, whole: Span) -> Option<Result<Expr, Diagnostic>> {
+    let side = match (&left.class, &right.class) {
+        (None, None) => {
+            return Some(Err(Diagnostic::at(whole, "null is compared with null").help("compare a field of the row")));
+        }
+        (None, Some(_)) => right,
+        (Some(_), None) => left,
+        (Some(_), Some(_)) => return None,
+    };
+    if !matches!(op, Op::Eq | Op::Ne) {
+        return Some(Err(Diagnostic::at(whole, "nothing is more or less than null")
+            .help("write `x == null` or `x != null`")));
+    }
+    if !side.nullable || !matches!(side.value, Value::Column(_)) {
+        return Some(Err(Diagnostic::at(side.span, "this is never null")
+            .help("remove the comparison, or make the field optional")));
+    }
+    let is_null = Expr::IsNull(side.value.clone());
+    Some(Ok(if op == Op::Eq { is_null } else { Expr::Not(Box::new(is_null)) }))
+}
+
+fn comparable(a: &Class, b: &Class, left: &Value, right: &Value) -> bool {
+    match (a, b) {
+        (Class::Opaque(_), _) | (_, Class::Opaque(_)) => false,
+        // Two enums are texts that may share values; a column against a literal was looked up already.
+        (Class::Choice(x), Class::Choice(y)) => x.iter().any(|v| y.contains(v)),
+        (Class::Text, Class::Choice(_)) | (Class::Choice(_), Class::Text) => {
+            matches!((left, right), (Value::Column(_), Value::Column(_)))
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,191 @@
+//! `app.yaml` as written.
+
+use super::entity::{Body, MIXIN_KEYS, body};
+use super::keys::{Keys, entries, name, name_of, phrases, scalar, words};
+use super::yaml::{Node, Text};
+use crate::diag::{Collector, Diagnostic, Span};
+use crate::names;
+use crate::phrase::{self, FieldLine, Word};
+
+pub const APP_KEYS: [&str; 12] = [
+    "app", "title", "doc", "identity", "assignments", "sessions", "roles", "objects", "mixins", "modules", "tags",
+    "dropped",
+];
+pub const MODULE_KEYS: [&str; 3] = ["doc", "read", "write"];
+
+#[derive(Debug)]
+pub struct AppSpec {
+    pub app: Word,
+    pub title: String,
+    pub doc: String,
+    pub identity: Word,
+    pub assignments: Word,
+    pub sessions: Option<Word>,
+    /// Role → the entities it is held of; none: everywhere.
+    pub roles: Vec<(Word, Vec<Word>)>,
+    pub objects: Vec<(Word, Vec<(Word, FieldLine)>)>,
+    pub mixins: Vec<(Word, Body)>,
+    pub modules: Vec<ModuleSpec>,
+    pub tags: Vec<(Word, Vec<Word>)>,
+    /// `entity` or `entity.field`
+    pub dropped: Vec<Word>,
+    /// The key `tags`, where a missing entity would have to go.
+    pub tags_span: Option<Span>,
+}
+
+#[derive(Debug)]
+pub struct ModuleSpec {
+    pub name: Word,
+    pub doc: String,
+    pub reads: Vec<Word>,
+    pub writes: Vec<Word>,
+}
+
+pub fn read(_file: usize, tree: &Node, errors: &Collector) -> Option<AppSpec> {
+    let keys = Keys::of(tree, "app.yaml", &APP_KEYS, errors)?;
+    keys.required("app", "add `app: culturepass`: it names the database roles");
+    keys.required("title", "add `title: CulturePass`");
+    keys.required("doc", "add `doc:` with a sentence or two for the API document");
+    keys.required("identity", "add `identity: user`: the entity people sign in as");
+    keys.required("assignments", "add `assignments: role_assignment`: the entity that holds roles");
+    let app = name_of(keys.text("app", "write `app: culturepass`"), errors);
+    if let Some(app) = &app
+        && app.it.len() > 40
+    {
+        errors.push(
+            Diagnostic::at(app.span, format!("`{}` is too long to name database roles after", app.it))
+                .help("40 letters at most"),
+        );
+    }
+    let identity = keys.word("identity", "write the name of an entity");
+    let assignments = keys.word("assignments", "write the name of an entity");
+    Some(AppSpec {
+        title: text(&keys, "title"),
+        doc: text(&keys, "doc"),
+        sessions: keys.word("sessions", "write the name of an entity"),
+        roles: roles(&keys),
+        objects: objects(&keys),
+        mixins: mixins(&keys),
+        modules: modules(&keys),
+        tags: tags(&keys),
+        dropped: keys.words("dropped", "write `dropped: [old_entity, event.capacity]`"),
+        tags_span: keys.key_span("tags"),
+        app: app?,
+        identity: identity?,
+        assignments: assignments?,
+    })
+}
+
+fn text(keys: &Keys, key: &str) -> String {
+    keys.text(key, "write a sentence").map(|t| t.value.clone()).unwrap_or_default()
+}
+
+fn roles(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
+    let help = "one `name: everywhere` or `name: of organization | community` per line";
+    let Some(node) = keys.get("roles") else { return Vec::new() };
+    let mut roles: Vec<(Word, Vec<Word>)> = Vec::new();
+    for (key, value) in entries(node, "`roles`", help, keys.errors) {
+        let Some(text) = scalar(value, &format!("the phrase of `{}`", key.value), help, keys.errors) else { continue };
+        let scopes = keys.errors.keep(phrase::role(text));
+        let Some(word) = role_name(key, keys.errors) else { continue };
+        let snake = names::snake(&word.it);
+        if let Some((first, _)) = roles.iter().find(|(r, _)| names::snake(&r.it) == snake) {
+            keys.errors.push(
+                Diagnostic::at(word.span, format!("`{}` and `{}` are both `{snake}` in the database", word.it, first.it))
+                    .also(first.span, "first written here")
+                    .help("rename one of the two"),
+            );
+            continue;
+        }
+        roles.extend(scopes.map(|scopes| (word, scopes)));
+    }
+    roles
+}
+
+/// Roles may have capitals.
+fn role_name(key: &Text, errors: &Collector) -> Option<Word> {
+    let it = key.value.clone();
+    if !names::is_word(&it) || names::is_rule_word(&it) || names::is_yaml_word(&it) || names::snake(&it).len() > 40 {
+        errors.push(
+            Diagnostic::at(key.span, format!("`{}` can't be a role", it.escape_debug()))
+                .help("write it like `orgAdmin`: letters, digits and `_`, 40 at most"),
+        );
+        return None;
+    }
+    Some(Word { it, span: key.span })
+}
+
+fn objects(keys: &Keys) -> Vec<(Word, Vec<(Word, FieldLine)>)> {
+    let help = "one object per line, its fields below it";
+    let Some(node) = keys.get("objects") else { return Vec::new() };
+    entries(node, "`objects`", help, keys.errors)
+        .iter()
+        .filter_map(|(key, value)| {
+            let fields = phrases(value, &format!("the object `{}`", key.value), "name: type", phrase::field, keys.errors);
+            Some((name(key, keys.errors)?, fields))
+        })
+        .collect()
+}
+
+fn mixins(keys: &Keys) -> Vec<(Word, Body)> {
+    let help = "one mixin per line, `fields:` below it";
+    let Some(node) = keys.get("mixins") else { return Vec::new() };
+    entries(node, "`mixins`", help, keys.errors)
+        .iter()
+        .filter_map(|(key, value)| {
+            let name = name(key, keys.errors);
+            let inner = Keys::of(value, &format!("the mixin `{}`", key.value), &MIXIN_KEYS, keys.errors)?;
+            let body = body(&inner);
+            Some((name?, body))
+        })
+        .collect()
+}
+
+fn modules(keys: &Keys) -> Vec<ModuleSpec> {
+    let help = "one `name: {doc: …, read: [entity], write: [entity]}` per line";
+    let Some(node) = keys.get("modules") else { return Vec::new() };
+    let mut modules = Vec::new();
+    for (key, value) in entries(node, "`modules`", help, keys.errors) {
+        let name = name(key, keys.errors);
+        let what = format!("the module `{}`", key.value);
+        let Some(inner) = Keys::of(value, &what, &MODULE_KEYS, keys.errors) else { continue };
+        inner.required("doc", "add `doc:` with a sentence that says what the module does");
+        let module = ModuleSpec {
+            name: match name {
+                Some(name) => name,
+                None => continue,
+            },
+            doc: text(&inner, "doc"),
+            reads: inner.words("read", "write a list of entities"),
+            writes: inner.words("write", "write a list of entities"),
+        };
+        modules.push(module);
+    }
+    modules
+}
+
+/// A mapping in reading order, or a list of them.
+fn tags(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
+    let help = "one `Places: [country, city]` per line";
+    let mut tags: Vec<(Word, Vec<Word>)> = Vec::new();
+    let mappings = match keys.get("tags") {
+        None => &[],
+        Some(Node::List(items, _)) => items.as_slice(),
+        Some(node) => std::slice::from_ref(node),
+    };
+    for mapping in mappings {
+        for (key, value) in entries(mapping, "`tags`", help, keys.errors) {
+            if let Some((first, _)) = tags.iter().find(|(t, _)| t.it == key.value) {
+                keys.errors.push(
+                    Diagnostic::at(key.span, format!("the tag `{}` is here twice", key.value))
+                        .also(first.span, "first written here")
+                        .help("join the two lists"),
+                );
+                continue;
+            }
+            let entities = words(value, &format!("the tag `{}`", key.value), help, keys.errors);
+            tags.push((Word { it: key.value.clone(), span: key.span }, entities));
+        }
+    }
+    tags
+}

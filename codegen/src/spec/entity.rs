@@ -1,0 +1,227 @@
+//! One entity file as written.
+
+use super::keys::{Keys, entries, list, name, name_of, scalar};
+use super::yaml::Node;
+use crate::diag::{Collector, Diagnostic, Span};
+use crate::model::Lifecycle;
+use crate::names;
+use crate::phrase::{
+    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, RelationLine, Rule, TransitionPhrase, Word,
+};
+
+pub const ENTITY_KEYS: [&str; 22] = [
+    "entity", "plural", "was", "doc", "lifecycle", "module", "internal", "mixins", "fields", "belongs", "has",
+    "derived", "unique", "exclude", "index", "check", "transitions", "access", "creator", "hooks", "page", "audit",
+];
+
+pub const ACTIONS: [&str; 6] = ["read", "create", "update", "delete", "restore", "suspend"];
+
+/// What a mixin may bring.
+pub const MIXIN_KEYS: [&str; 5] = ["fields", "belongs", "has", "derived", "check"];
+
+/// What entities and mixins have in common.
+#[derive(Debug, Default)]
+pub struct Body {
+    pub fields: Vec<(Word, FieldLine)>,
+    pub belongs: Vec<(Word, RelationLine)>,
+    pub has: Vec<(Word, HasPhrase)>,
+    pub derived: Vec<(Word, DerivedPhrase)>,
+    pub check: Vec<(Word, Rule)>,
+}
+
+#[derive(Debug)]
+pub struct EntitySpec {
+    pub file: usize,
+    pub name: Word,
+    pub plural: Option<Word>,
+    pub was: Option<Word>,
+    pub doc: String,
+    pub lifecycle: At<Lifecycle>,
+    pub module: Option<Word>,
+    pub internal: Option<Span>,
+    pub mixins: Vec<Word>,
+    /// `mixins:` stands before `fields:`.
+    pub mixins_first: bool,
+    pub body: Body,
+    pub unique: Vec<Vec<Word>>,
+    pub exclude: Vec<At<ExcludePhrase>>,
+    pub index: Vec<Vec<Word>>,
+    pub transitions: Vec<(Word, TransitionPhrase)>,
+    pub access: Option<AccessSpec>,
+    pub creator: Option<Word>,
+    pub hooks: Vec<Word>,
+    pub page: Option<At<u32>>,
+    pub audit_off: Option<Span>,
+}
+
+#[derive(Debug)]
+pub struct AccessSpec {
+    pub span: Span,
+    pub conditions: Vec<(Word, Rule)>,
+    /// `read`, `create` …
+    pub grants: Vec<(Word, Rule)>,
+    /// The word is the action.
+    pub denies: Vec<(Word, Rule)>,
+}
+
+pub fn read(file: usize, stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
+    let keys = Keys::of(tree, "an entity", &ENTITY_KEYS, errors)?;
+    keys.required("entity", "start the file with `entity: <name>`");
+    keys.required("doc", "add `doc:` with one sentence: it is shown in code, SQL and the API document");
+    let entity = name_of(keys.text("entity", "write `entity: event`"), errors);
+    if let Some(entity) = &entity
+        && entity.it != stem
+    {
+        errors.push(
+            Diagnostic::at(entity.span, format!("the file is called `{stem}.yaml`, its entity `{}`", entity.it))
+                .help(format!("rename the file to `{}.yaml`, or the entity", entity.it)),
+        );
+    }
+    let mixins_first = match (keys.position("mixins"), keys.position("fields")) {
+        (Some(mixins), Some(fields)) => mixins < fields,
+        _ => true,
+    };
+    Some(EntitySpec {
+        file,
+        plural: name_of(keys.text("plural", "write `plural: cities`"), errors),
+        was: name_of(keys.text("was", "write the former name: `was: happening`"), errors),
+        doc: keys.text("doc", "write one sentence").map(|t| t.value.clone()).unwrap_or_default(),
+        lifecycle: lifecycle(&keys),
+        module: keys.word("module", "write the name of a module of app.yaml"),
+        internal: flag(&keys, "internal", "true"),
+        mixins: keys.words("mixins", "write `mixins: [profile]`"),
+        mixins_first,
+        body: body(&keys),
+        unique: keys.word_lists("unique", "write `unique: [[city, slug]]`"),
+        exclude: exclude(&keys),
+        index: keys.word_lists("index", "write `index: [[city, starts_at]]`"),
+        transitions: keys.phrases("transitions", "verb: draft -> published, by <rule>", phrase::transition),
+        access: access(&keys),
+        creator: keys.word("creator", "write the role that the creator gets"),
+        hooks: keys.words("hooks", "write `hooks: [create, publish]`"),
+        page: page(&keys),
+        audit_off: flag(&keys, "audit", "off"),
+        name: entity?,
+    })
+}
+
+pub fn body(keys: &Keys) -> Body {
+    Body {
+        fields: keys.phrases("fields", "name: type, modifiers", phrase::field),
+        belongs: keys.phrases("belongs", "name: entity, modifiers", phrase::relation),
+        has: keys.phrases("has", "name: child* via relation", phrase::has),
+        derived: keys.phrases("derived", "name: count(has)", phrase::derived),
+        check: keys.phrases("check", "name: expression", phrase::rule),
+    }
+}
+
+fn lifecycle(keys: &Keys) -> At<Lifecycle> {
+    let help = "one of `soft_delete` (default), `mutable`, `append_only`";
+    let Some(text) = keys.text("lifecycle", help) else {
+        return At { it: Lifecycle::SoftDelete, span: keys.span };
+    };
+    let it = match text.value.as_str() {
+        "soft_delete" => Lifecycle::SoftDelete,
+        "mutable" => Lifecycle::Mutable,
+        "append_only" => Lifecycle::AppendOnly,
+        other => {
+            keys.errors.push(
+                Diagnostic::at(text.span, format!("unknown lifecycle `{other}`"))
+                    .help(names::suggest(other, ["soft_delete", "mutable", "append_only"], "lifecycles")),
+            );
+            Lifecycle::SoftDelete
+        }
+    };
+    At { it, span: text.span }
+}
+
+/// A key that has only one value; the other is to leave it out.
+fn flag(keys: &Keys, key: &str, only: &str) -> Option<Span> {
+    let help = format!("write `{key}: {only}` or leave the key out");
+    let text = keys.text(key, &help)?;
+    if text.value != only {
+        keys.errors.push(Diagnostic::at(text.span, format!("`{key}: {}` has no effect", text.value)).help(help));
+        return None;
+    }
+    Some(text.span)
+}
+
+fn page(keys: &Keys) -> Option<At<u32>> {
+    let text = keys.text("page", "write `page: 50`")?;
+    match text.value.parse::<u32>() {
+        Ok(it @ 1..=100) => Some(At { it, span: text.span }),
+        _ => {
+            keys.errors.push(
+                Diagnostic::at(text.span, format!("a page of `{}`", text.value)).help("write a number from 1 to 100"),
+            );
+            None
+        }
+    }
+}
+
+fn exclude(keys: &Keys) -> Vec<At<ExcludePhrase>> {
+    let help = "write a list of phrases like `- scope, valid_from..valid_to`";
+    let Some(node) = keys.get("exclude") else { return Vec::new() };
+    list(node, "`exclude`", help, keys.errors)
+        .iter()
+        .filter_map(|item| scalar(item, "an item of `exclude`", help, keys.errors))
+        .filter_map(|text| {
+            let it = keys.errors.keep(phrase::exclude(text))?;
+            Some(At { it, span: text.span })
+        })
+        .collect()
+}
+
+fn access(keys: &Keys) -> Option<AccessSpec> {
+    let node = keys.get("access")?;
+    let errors = keys.errors;
+    let help = "one `name: rule` per line: conditions, then `read`, `create`, `update`, `delete` …";
+    let mut access = AccessSpec {
+        span: keys.key_span("access").unwrap_or(keys.span),
+        conditions: Vec::new(),
+        grants: Vec::new(),
+        denies: Vec::new(),
+    };
+    let lines = match node {
+        // Says that nobody may anything.
+        Node::Map(lines, _) => lines.as_slice(),
+        node => entries(node, "`access`", help, errors),
+    };
+    for (key, value) in lines {
+        let Some(text) = scalar(value, &format!("the rule of `{}`", key.value), help, errors) else { continue };
+        let rule = errors.keep(phrase::rule(text));
+        if let Some(action) = key.value.strip_prefix("deny ") {
+            let word = Word { it: action.trim().to_owned(), span: key.span };
+            if !ACTIONS.contains(&word.it.as_str()) {
+                errors.push(
+                    Diagnostic::at(key.span, format!("unknown action `{}`", word.it))
+                        .help(names::suggest(&word.it, ACTIONS, "actions")),
+                );
+            } else if let Some(rule) = rule {
+                access.denies.push((word, rule));
+            }
+            continue;
+        }
+        if ACTIONS.contains(&key.value.as_str()) {
+            let word = Word { it: key.value.clone(), span: key.span };
+            access.grants.extend(rule.map(|rule| (word, rule)));
+            continue;
+        }
+        if names::is_rule_word(&key.value) || matches!(key.value.as_str(), "deny" | "archive" | "unsuspend") {
+            let help = match key.value.as_str() {
+                "archive" => "write `delete`: DELETE archives",
+                "unsuspend" => "write `suspend`: who may suspend may also take it back",
+                "deny" => "write `deny update: <rule>`",
+                _ => "choose another name",
+            };
+            errors.push(
+                Diagnostic::at(key.span, format!("`{}` can't be the name of a condition", key.value)).help(help),
+            );
+            continue;
+        }
+        if let (Some(name), Some(rule)) = (name(key, errors), rule) {
+            access.conditions.push((name, rule));
+        }
+    }
+    Some(access)
+}
