@@ -1,6 +1,7 @@
 //! An entity's lines and those of its mixins in one list, in the order of the model.
 
 use crate::diag::{Collector, Diagnostic};
+use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{DerivedPhrase, FieldLine, FieldPhrase, HasPhrase, RelationLine, RelationPhrase, Rule, Word};
 use crate::spec::{Body, EntitySpec, Spec};
@@ -75,7 +76,9 @@ fn refuse_twice(lines: &Lines, errors: &Collector) {
     });
     let own = lines.fields.iter().map(|(name, _)| *name).chain(lines.derived.iter().map(|(name, _)| *name));
     for (column, word) in own.map(|word| (word.it.clone(), word)).chain(relation_columns) {
-        if names::is_builtin_column(&column) {
+        // Without the soft delete's `status` the word is free for the domain's own.
+        let free = column == "status" && lines.spec.lifecycle.it != Lifecycle::SoftDelete;
+        if names::is_builtin_column(&column) && !free {
             errors.push(
                 Diagnostic::at(word.span, format!("`{column}` is a column that every entity has"))
                     .help("leave it out, or choose another name (`state` for what a row goes through)"),
