@@ -36,6 +36,8 @@ kinds! {
         "The account behind the token is suspended or no longer exists. A new token does not help.";
     SESSION_REVOKED = 401, "session-revoked", "The session has ended",
         "The session behind the token was signed out or revoked. Sign in again.";
+    INVALID_CREDENTIALS = 401, "invalid-credentials", "Address or password is wrong",
+        "No account has this address and this password. Which of the two is wrong is not told.";
     STEP_UP = 401, "step-up-required", "Sign in again to do this",
         "The operation needs a recent sign-in. Sign in again and repeat the request.";
     FORBIDDEN = 403, "forbidden", "You may not do this",

@@ -180,6 +180,11 @@ impl Body {
         }
     }
 
+    /// A fault that no check of one field finds.
+    pub fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
+        self.push(name, code, detail.into());
+    }
+
     /// Unknown fields are refused, then everything that was found wrong is told at once.
     /// `input` is what was made of the fields: nothing if one of them was wrong.
     pub fn finish<T>(mut self, input: Option<T>) -> Result<T, Invalid> {

@@ -1,0 +1,1 @@
+//! What generated routes ask before they write.

@@ -1,0 +1,1 @@
+//! A member's own view of things.

@@ -1,0 +1,130 @@
+//! Beginning a session: its row, its first refresh token, an access token.
+
+use super::{Sessions, after, secret};
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Error, Result};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use std::net::IpAddr;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// From where somebody signs in, for the list of sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Device {
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+/// What a client gets for signing in and for refreshing.
+#[derive(Serialize, ToSchema)]
+pub struct Signed {
+    /// For `Authorization: Bearer …`.
+    pub access_token: String,
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds until the access token expires.
+    #[schema(example = 600)]
+    pub expires_in: u64,
+    /// Good for one use at `POST /auth/refresh`, which answers with the next one.
+    pub refresh_token: String,
+    /// When the refresh token expires if it is not used.
+    pub refresh_expires_at: DateTime<Utc>,
+    pub session_id: Uuid,
+    pub user_id: Uuid,
+}
+
+impl std::fmt::Debug for Signed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signed")
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// A new session for this member.
+    pub(super) async fn begin(&self, cx: &mut Cx, user: Uuid, device: &Device) -> Result<Signed> {
+        let now = self.0.clock.now();
+        let expires_at = after(now, self.0.config.session_lifetime);
+        let agent = device
+            .user_agent
+            .as_deref()
+            .map(|agent| agent.chars().take(300).collect::<String>());
+        let session: Uuid = sqlx::query_scalar(
+            "insert into app.sessions (user_id, authenticated_at, expires_at, ip_address, user_agent)
+             values ($1, $2, $3, $4, nullif($5, '')) returning id",
+        )
+        .bind(user)
+        .bind(now)
+        .bind(expires_at)
+        .bind(device.ip.map(|ip| ip.to_string()))
+        .bind(agent)
+        .fetch_one(cx.conn())
+        .await?;
+        let token = secret::random();
+        let refresh_expires_at = self.keep_refresh(cx, session, &token, expires_at).await?;
+        self.signed(user, session, token, refresh_expires_at)
+    }
+
+    /// Remembers a refresh token of this session; when it expires.
+    pub(super) async fn keep_refresh(
+        &self,
+        cx: &mut Cx,
+        session: Uuid,
+        token: &SecretString,
+        session_expires_at: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>> {
+        let expires_at =
+            after(self.0.clock.now(), self.0.config.idle_lifetime).min(session_expires_at);
+        sqlx::query("insert into app.refresh_tokens (session_id, token_hash, expires_at) values ($1, $2, $3)")
+            .bind(session)
+            .bind(secret::digest(token.expose_secret()))
+            .bind(expires_at)
+            .execute(cx.conn())
+            .await?;
+        Ok(expires_at)
+    }
+
+    /// The answer, with a fresh access token.
+    pub(super) fn signed(
+        &self,
+        user: Uuid,
+        session: Uuid,
+        refresh_token: SecretString,
+        refresh_expires_at: DateTime<Utc>,
+    ) -> Result<Signed> {
+        let issued = self
+            .0
+            .tokens
+            .issue(user, session, self.0.clock.now().timestamp())
+            .map_err(Error::internal)?;
+        Ok(Signed {
+            access_token: issued.token,
+            token_type: "Bearer",
+            expires_in: issued.expires_in,
+            refresh_token: refresh_token.expose_secret().to_owned(),
+            refresh_expires_at,
+            session_id: session,
+            user_id: user,
+        })
+    }
+
+    /// A session for a member whom the operator names, without a password. For development only: the server
+    /// offers no way to it.
+    pub async fn impersonate(&self, email: &str) -> Result<Option<Signed>> {
+        let request = Uuid::now_v7();
+        let mut cx = self.cx(None, request).await?;
+        let user: Option<Uuid> =
+            sqlx::query_scalar("select id from app.users where email = $1 and status = 'active'")
+                .bind(email)
+                .fetch_optional(cx.conn())
+                .await?;
+        drop(cx);
+        let Some(user) = user else { return Ok(None) };
+        let mut cx = self.cx(Some(user), request).await?;
+        let signed = self.begin(&mut cx, user, &Device::default()).await?;
+        cx.commit().await?;
+        Ok(Some(signed))
+    }
+}

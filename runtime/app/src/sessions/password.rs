@@ -1,0 +1,200 @@
+//! Hashing and checking passwords with argon2id, off the async threads and only so many at once.
+//!
+//! Knows no accounts: a check without a hash takes as long as one with.
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use kernel::{Error, Result, input::FieldError};
+use secrecy::{ExposeSecret, SecretString};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+pub const MIN_CHARS: u32 = 10;
+pub const MAX_CHARS: u32 = 128;
+
+/// Longer queues answer 503 instead of piling up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub struct Hasher {
+    argon: Arc<Argon2<'static>>,
+    at_once: Arc<Semaphore>,
+    /// Checked for accounts that do not exist.
+    dummy: Arc<str>,
+}
+
+impl Hasher {
+    pub fn new(memory_kib: u32, passes: u32, at_once: usize) -> Self {
+        let params = Params::new(memory_kib, passes, 1, None).expect("settings were checked");
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = super::secret::random();
+        let dummy = argon
+            .hash_password(nobody.expose_secret().as_bytes())
+            .expect("hashing works")
+            .to_string();
+        Self {
+            argon: Arc::new(argon),
+            at_once: Arc::new(Semaphore::new(at_once)),
+            dummy: dummy.into(),
+        }
+    }
+
+    /// The hash as a PHC string.
+    pub async fn hash(&self, password: SecretString) -> Result<String> {
+        let argon = self.argon.clone();
+        self.run(move || {
+            let hash = argon
+                .hash_password(password.expose_secret().as_bytes())
+                .map_err(Error::internal)?;
+            Ok(hash.to_string())
+        })
+        .await
+    }
+
+    /// `None` for the hash of an account that does not exist or has no password: never right, never faster.
+    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool> {
+        let argon = self.argon.clone();
+        let dummy = self.dummy.clone();
+        self.run(move || {
+            let text = hash.as_deref().unwrap_or(&dummy);
+            let parsed = PasswordHash::new(text).map_err(Error::internal)?;
+            let right = argon
+                .verify_password(password.expose_secret().as_bytes(), &parsed)
+                .is_ok();
+            Ok(right && hash.is_some())
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = tokio::time::timeout(PATIENCE, self.at_once.clone().acquire_owned())
+            .await
+            .map_err(|_| Error::unavailable())?
+            .map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || {
+            // Held by the work, not by the request: one that is given up still occupies a core.
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(Error::internal)?
+    }
+}
+
+/// What a new password may not be, beyond its length.
+pub fn weakness(password: &str, personal: &[&str]) -> Option<FieldError> {
+    let lower = password.to_lowercase();
+    let common = COMMON
+        .iter()
+        .any(|word| lower.contains(word) && lower.chars().count() < word.len() + 6);
+    let one_char = lower.chars().all(|c| Some(c) == lower.chars().next());
+    let own = personal
+        .iter()
+        .any(|part| part.chars().count() >= 4 && lower.contains(&part.to_lowercase()));
+    (common || one_char || own).then(|| FieldError {
+        pointer: "/password".to_owned(),
+        code: "weak",
+        detail: if own {
+            "must not contain your handle, name or address".to_owned()
+        } else {
+            "is among the first ones that are tried; take several words".to_owned()
+        },
+    })
+}
+
+/// Lower case. With up to five characters around them they are still guessed at once.
+const COMMON: &[&str] = &[
+    "password",
+    "passw0rd",
+    "passwort",
+    "contraseña",
+    "contrasena",
+    "motdepasse",
+    "1234567890",
+    "123456789",
+    "0123456789",
+    "qwertyuiop",
+    "qwertzuiop",
+    "azertyuiop",
+    "qwerty123",
+    "1q2w3e4r5t",
+    "1qaz2wsx3edc",
+    "abcdefghij",
+    "iloveyou",
+    "letmein",
+    "welcome",
+    "administrator",
+    "changeme",
+    "football",
+    "baseball",
+    "superman",
+    "princess",
+    "sunshine",
+    "trustno1",
+    "whatever",
+    "starwars",
+    "dragon123",
+    "monkey123",
+    "culturepass",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher() -> Hasher {
+        Hasher::new(64, 1, 2)
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_an_existing_account_is_right() {
+        let hasher = hasher();
+        let hash = hasher.hash("correct horse battery".into()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$"));
+        assert!(
+            hasher
+                .verify("correct horse battery".into(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !hasher
+                .verify("correct horse batterY".into(), Some(hash))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !hasher
+                .verify("correct horse battery".into(), None)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn what_everybody_tries_is_weak() {
+        for weak in [
+            "password12",
+            "Password123!",
+            "1234567890",
+            "aaaaaaaaaaaa",
+            "QWERTYuiop1",
+            "xx-maria.lopez-99",
+        ] {
+            assert!(weakness(weak, &["maria.lopez"]).is_some(), "{weak}");
+        }
+        for strong in [
+            "correct horse battery",
+            "password is not a good one",
+            "Tn7#qk2!vPz0",
+            "ein kleiner Elefant",
+        ] {
+            assert_eq!(weakness(strong, &["maria.lopez", "ein"]), None, "{strong}");
+        }
+    }
+}

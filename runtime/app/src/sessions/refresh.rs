@@ -1,0 +1,121 @@
+//! A refresh token for the next pair. Each is good once; one that comes back late is a theft.
+
+use super::{Sessions, Signed, bodies::RefreshToken, secret};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{Caller, Cx, Error, Result, problems};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+/// A token with its session and member.
+type Row = (
+    Uuid,
+    DateTime<Utc>,
+    Uuid,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+    Uuid,
+    String,
+);
+
+impl Sessions {
+    pub async fn refresh(&self, caller: &Caller, input: RefreshToken) -> Result<Signed> {
+        let token = input.refresh_token.expose_secret();
+        let now = self.0.clock.now();
+        let mut cx = self.cx(None, caller.request_id).await?;
+        let found: Option<Row> = sqlx::query_as(
+            "select r.id, r.expires_at, s.id, s.expires_at, s.revoked_at, u.id, u.status
+             from app.refresh_tokens r
+             join app.sessions s on s.id = r.session_id
+             join app.users u on u.id = s.user_id
+             where r.token_hash = $1",
+        )
+        .bind(secret::digest(token))
+        .fetch_optional(cx.conn())
+        .await?;
+        let Some((id, expires_at, session, session_expires_at, revoked_at, user, status)) = found
+        else {
+            return Err(refused());
+        };
+        if revoked_at.is_some() {
+            return Err(Error::new(&problems::SESSION_REVOKED));
+        }
+        if status != "active" {
+            return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
+        }
+        if expires_at <= now || session_expires_at <= now {
+            return Err(refused());
+        }
+
+        // Of requests that race, one gets the row; the others wait here and then find it used.
+        let used: Option<Uuid> = sqlx::query_scalar(
+            "update app.refresh_tokens set used_at = $2 where id = $1 and used_at is null returning id",
+        )
+        .bind(id)
+        .bind(now)
+        .fetch_optional(cx.conn())
+        .await?;
+        let next = self.0.key.next_refresh(token);
+        let expires_at = match used {
+            Some(_) => {
+                self.keep_refresh(&mut cx, session, &next, session_expires_at)
+                    .await?
+            }
+            None => match self
+                .repeated(&mut cx, id, next.expose_secret(), now)
+                .await?
+            {
+                Some(expires_at) => expires_at,
+                None => {
+                    self.revoke_stolen(&mut cx, session, now).await?;
+                    cx.commit().await?;
+                    tracing::warn!(%session, "a used refresh token came back; the session was revoked");
+                    return Err(Error::new(&problems::SESSION_REVOKED));
+                }
+            },
+        };
+        cx.commit().await?;
+        self.signed(user, session, next, expires_at)
+    }
+
+    /// Is this the same request again, whose answer may have been lost? Then its answer is the same: the next
+    /// token, as long as nobody has used that one.
+    async fn repeated(
+        &self,
+        cx: &mut Cx,
+        id: Uuid,
+        next: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>> {
+        let overlap = TimeDelta::from_std(self.0.config.refresh_overlap).unwrap_or_default();
+        let next: Option<(Option<DateTime<Utc>>, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+            "select n.used_at, n.expires_at, r.used_at
+             from app.refresh_tokens n join app.refresh_tokens r on r.id = $2
+             where n.token_hash = $1 and n.session_id = r.session_id",
+        )
+        .bind(secret::digest(next))
+        .bind(id)
+        .fetch_optional(cx.conn())
+        .await?;
+        Ok(match next {
+            Some((None, expires_at, used_at)) if now - used_at <= overlap => Some(expires_at),
+            _ => None,
+        })
+    }
+
+    async fn revoke_stolen(&self, cx: &mut Cx, session: Uuid, now: DateTime<Utc>) -> Result<()> {
+        sqlx::query(
+            "update app.sessions set revoked_at = $2, revoked_because = 'token_reused'
+             where id = $1 and revoked_at is null",
+        )
+        .bind(session)
+        .bind(now)
+        .execute(cx.conn())
+        .await?;
+        Ok(())
+    }
+}
+
+fn refused() -> Error {
+    Error::new(&problems::INVALID_TOKEN)
+        .detail("The refresh token is not valid, or no longer. Sign in again.")
+}

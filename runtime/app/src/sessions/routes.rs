@@ -1,0 +1,247 @@
+//! `/auth/…` and `/me/sessions`: HTTP around the module.
+
+use super::{
+    Device, Sessions, Signed,
+    bodies::{
+        Address, ChangePassword, Credentials, MailedToken, NewPassword, Password, RefreshToken,
+        Sent, SessionList, SignUp,
+    },
+};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post, put},
+};
+use kernel::{Caller, Error, Result};
+use utoipa::OpenApi;
+
+pub fn router(sessions: Sessions) -> Router {
+    Router::new()
+        .route("/auth/sign-up", post(sign_up))
+        .route("/auth/verify-email", post(verify_email))
+        .route("/auth/sign-in", post(sign_in))
+        .route("/auth/refresh", post(refresh))
+        .route("/auth/step-up", post(step_up))
+        .route("/auth/sign-out", post(sign_out))
+        .route("/auth/sign-out-everywhere", post(sign_out_everywhere))
+        .route("/auth/forgot-password", post(forgot_password))
+        .route("/auth/reset-password", post(reset_password))
+        .route("/me/password", put(change_password))
+        .route("/me/email", put(change_email))
+        .route("/me/sessions", get(list))
+        .route("/me/sessions/{id}", delete(end))
+        .with_state(sessions)
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    sign_up,
+    verify_email,
+    sign_in,
+    refresh,
+    step_up,
+    sign_out,
+    sign_out_everywhere,
+    forgot_password,
+    reset_password,
+    change_password,
+    change_email,
+    list,
+    end
+))]
+pub struct Document;
+
+/// Ask to become a member
+///
+/// Sends a mail with a link; the member exists once it is opened. The answer is the same whether or not the
+/// address belongs to a member already.
+#[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
+    security(()), responses((status = 202, description = "A mail is on its way")))]
+async fn sign_up(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Sent(input): Sent<SignUp>,
+) -> Result<StatusCode> {
+    sessions.sign_up(&caller, input).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Prove an address
+///
+/// With the token of the link in the mail, after signing up or after changing the address.
+#[utoipa::path(post, path = "/auth/verify-email", operation_id = "verifyEmail", tag = "Sign-in",
+    request_body = MailedToken, security(()), responses((status = 204, description = "The address counts from now on")))]
+async fn verify_email(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Sent(input): Sent<MailedToken>,
+) -> Result<StatusCode> {
+    sessions.verify_email(&caller, input).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sign in
+///
+/// Begins a session. Every failure looks the same; after too many the account waits.
+#[utoipa::path(post, path = "/auth/sign-in", operation_id = "signIn", tag = "Sign-in", request_body = Credentials,
+    security(()), responses((status = 200, description = "Signed in", body = Signed)))]
+async fn sign_in(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    headers: HeaderMap,
+    Sent(input): Sent<Credentials>,
+) -> Result<Response> {
+    let user_agent = headers
+        .get(header::USER_AGENT)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let user_agent = user_agent.map(|agent| agent.chars().filter(|c| !c.is_control()).collect());
+    let device = Device {
+        ip: caller.ip,
+        user_agent,
+    };
+    Ok(secret(sessions.sign_in(&caller, input, device).await?))
+}
+
+/// Get the next pair of tokens
+///
+/// A refresh token is good once. One that comes back later ends the session, because somebody copied it.
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "refresh", tag = "Sign-in", request_body = RefreshToken,
+    security(()), responses((status = 200, description = "The next tokens", body = Signed)))]
+async fn refresh(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Sent(input): Sent<RefreshToken>,
+) -> Result<Response> {
+    Ok(secret(sessions.refresh(&caller, input).await?))
+}
+
+/// Prove the password again
+///
+/// Makes the session recent, which changes of the address or of payouts ask for.
+#[utoipa::path(post, path = "/auth/step-up", operation_id = "stepUp", tag = "Sign-in", request_body = Password,
+    security(("bearer" = [])), responses((status = 204, description = "The session is recent")))]
+async fn step_up(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    body: Result<Sent<Password>>,
+) -> Result<StatusCode> {
+    sessions.step_up(&caller, signed_in(&caller, body)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sign out
+#[utoipa::path(post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("bearer" = [])),
+    responses((status = 204, description = "The session has ended")))]
+async fn sign_out(State(sessions): State<Sessions>, caller: Caller) -> Result<StatusCode> {
+    sessions.sign_out(&caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sign out on all devices
+#[utoipa::path(post, path = "/auth/sign-out-everywhere", operation_id = "signOutEverywhere", tag = "Sign-in",
+    security(("bearer" = [])), responses((status = 204, description = "All sessions have ended")))]
+async fn sign_out_everywhere(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+) -> Result<StatusCode> {
+    sessions.sign_out_everywhere(&caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ask for a link to choose a new password
+///
+/// The answer is the same whether or not the address belongs to a member.
+#[utoipa::path(post, path = "/auth/forgot-password", operation_id = "forgotPassword", tag = "Sign-in",
+    request_body = Address, security(()), responses((status = 202, description = "A member gets a mail")))]
+async fn forgot_password(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Sent(input): Sent<Address>,
+) -> Result<StatusCode> {
+    sessions.forgot_password(&caller, input);
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Choose a new password
+///
+/// With the token of the link in the mail. All sessions end.
+#[utoipa::path(post, path = "/auth/reset-password", operation_id = "resetPassword", tag = "Sign-in",
+    request_body = NewPassword, security(()), responses((status = 204, description = "The new password counts")))]
+async fn reset_password(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Sent(input): Sent<NewPassword>,
+) -> Result<StatusCode> {
+    sessions.reset_password(&caller, input).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change the password
+///
+/// Other devices are signed out.
+#[utoipa::path(put, path = "/me/password", operation_id = "changePassword", tag = "Me",
+    request_body = ChangePassword, security(("bearer" = [])),
+    responses((status = 204, description = "The new password counts")))]
+async fn change_password(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    body: Result<Sent<ChangePassword>>,
+) -> Result<StatusCode> {
+    sessions
+        .change_password(&caller, signed_in(&caller, body)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change the e-mail address
+///
+/// Needs a recent sign-in. Sends a link to the new address, which counts once it is opened.
+#[utoipa::path(put, path = "/me/email", operation_id = "changeEmail", tag = "Me", request_body = Address,
+    security(("bearer" = [])), responses((status = 202, description = "A mail is on its way to the new address")))]
+async fn change_email(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    body: Result<Sent<Address>>,
+) -> Result<StatusCode> {
+    sessions
+        .change_email(&caller, signed_in(&caller, body)?)
+        .await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Where the caller is signed in
+#[utoipa::path(get, path = "/me/sessions", operation_id = "listMySessions", tag = "Me", security(("bearer" = [])),
+    responses((status = 200, description = "The sessions that have not ended", body = SessionList)))]
+async fn list(State(sessions): State<Sessions>, caller: Caller) -> Result<Response> {
+    Ok(secret(SessionList {
+        data: sessions.sessions(&caller).await?,
+    }))
+}
+
+/// Sign out on one device
+#[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "endMySession", tag = "Me",
+    params(("id" = uuid::Uuid, Path, description = "Of the session")), security(("bearer" = [])),
+    responses((status = 204, description = "The session has ended")))]
+async fn end(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.user()?;
+    let id = id.parse().map_err(|_| Error::not_found())?;
+    sessions.end(&caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is nobody learns that first, and nothing about their body.
+fn signed_in<T>(caller: &Caller, body: Result<Sent<T>>) -> Result<T> {
+    caller.user()?;
+    Ok(body?.0)
+}
+
+/// An answer that no cache may keep.
+fn secret(body: impl serde::Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}

@@ -1,0 +1,86 @@
+//! Random tokens, their digests, and what is derived with the module's key.
+//!
+//! Tables only ever hold digests. Knows no database.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+/// A fresh secret of 256 bits, as 43 characters that need no escaping anywhere.
+pub fn random() -> SecretString {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    URL_SAFE_NO_PAD.encode(bytes).into()
+}
+
+/// What a table keeps of a token. Tokens are random, so a plain hash is enough.
+pub fn digest(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
+}
+
+/// Derives values that nobody can make without the server's secret.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+impl Key {
+    pub fn new(secret: &SecretString) -> Self {
+        Self(Hmac::new_from_slice(secret.expose_secret().as_bytes()).expect("any length will do"))
+    }
+
+    /// The refresh token after this one. Being determined by it, requests that race with the same token
+    /// all get the same answer, and the chain cannot fork.
+    pub fn next_refresh(&self, token: &str) -> SecretString {
+        self.derive(&["refresh", token]).into()
+    }
+
+    /// Under which key attempts of this kind are counted.
+    pub fn throttle(&self, kind: &str, parts: &[&str]) -> String {
+        let mut all = vec!["throttle", kind];
+        all.extend(parts);
+        self.derive(&all)
+    }
+
+    fn derive(&self, parts: &[&str]) -> String {
+        let mut mac = self.0.clone();
+        for part in parts {
+            // With their lengths, so that ("ab", "c") is not ("a", "bc").
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_random_and_fit_their_column() {
+        let (one, other) = (random(), random());
+        assert_ne!(one.expose_secret(), other.expose_secret());
+        assert_eq!(one.expose_secret().len(), 43);
+        assert_eq!(digest(one.expose_secret()).len(), 43);
+    }
+
+    #[test]
+    fn derived_values_depend_on_key_kind_and_parts() {
+        let key = Key::new(&"one".into());
+        let next = key.next_refresh("t").expose_secret().to_owned();
+        assert_eq!(next, key.next_refresh("t").expose_secret());
+        assert_ne!(
+            next,
+            Key::new(&"two".into()).next_refresh("t").expose_secret()
+        );
+        assert_ne!(
+            key.throttle("mail", &["ab", "c"]),
+            key.throttle("mail", &["a", "bc"])
+        );
+        assert_ne!(
+            key.throttle("mail", &["a"]),
+            key.throttle("password", &["a"])
+        );
+        assert_eq!(key.throttle("mail", &["a"]).len(), 43);
+    }
+}
