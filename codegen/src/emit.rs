@@ -2,4 +2,5 @@
 //!
 //! Each file kind is one module below; they read the model and nothing else.
 
+pub mod migrations;
 pub mod openapi;

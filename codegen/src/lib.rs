@@ -4,6 +4,7 @@
 
 pub mod diag;
 pub mod emit;
+pub mod migrate;
 pub mod model;
 pub mod names;
 pub mod objects;

@@ -10,6 +10,7 @@ pub mod cx;
 pub mod error;
 pub mod http;
 pub mod input;
+pub mod migrate;
 pub mod mount;
 pub mod openapi;
 pub mod prelude;

@@ -1,0 +1,142 @@
+//! The way from the last migration to the spec as it is now.
+//!
+//! ```text
+//! history   what was written before, and whether anybody touched it
+//! change    which tables and columns are the same under which name
+//! refuse    what needs a word more in the spec
+//! stage     the steps (diff, depend, columns), cut into files
+//! class     what each step does to those who use the database meanwhile
+//! file      the text
+//! ```
+//!
+//! Compares SQL objects by kind and name and looks at the models only for what SQL cannot say:
+//! stated renames, stated losses. Talks to no database.
+
+mod change;
+mod class;
+mod columns;
+mod depend;
+mod diff;
+mod file;
+mod hints;
+mod history;
+mod op;
+mod phrase;
+mod placeholder;
+mod refuse;
+mod slug;
+mod stage;
+mod text;
+
+
+pub use class::Class;
+pub use file::Step;
+pub use history::{Entry, FOLDER, Past, RECORD, Record};
+pub use refuse::Refusal;
+
+use crate::emit;
+use crate::model::Model;
+use crate::objects::{Column, Schema};
+
+/// What `cargo gen` adds to `migrations/`, and the record it leaves for the next time.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// Path from the root → text.
+    pub files: Vec<(String, String)>,
+    pub plan: Plan,
+}
+
+/// The migrations that would be written, for `cargo gen plan`.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub migrations: Vec<Planned>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub entry: Entry,
+    pub up: String,
+    pub down: String,
+    pub steps: Vec<Step>,
+}
+
+pub fn next(past: &Past, model: &Model, schema: &Schema) -> Result<Next, Vec<Refusal>> {
+    let mut entries = past.checked()?;
+    let plan = plan(past, &entries, model, schema)?;
+    let mut files = Vec::new();
+    for planned in &plan.migrations {
+        files.push((format!("{FOLDER}/{}", planned.entry.up_file()), planned.up.clone()));
+        files.push((format!("{FOLDER}/{}", planned.entry.down_file()), planned.down.clone()));
+        entries.push(planned.entry.clone());
+    }
+    let text = |name: &str| {
+        let new = files.iter().find(|(path, _)| path.strip_prefix("migrations/") == Some(name)).map(|(_, text)| text);
+        new.or_else(|| past.files.get(name)).cloned().unwrap_or_default()
+    };
+    let list = emit::migrations::migrations(&entries, &text);
+    let record = Record { migrations: entries, schema: schema.clone(), model: model.clone() };
+    let mut record = serde_json::to_string_pretty(&record).expect("plain data");
+    record.push('\n');
+    files.push((emit::migrations::PATH.to_owned(), list));
+    files.push((RECORD.to_owned(), record));
+    Ok(Next { files, plan })
+}
+
+fn plan(past: &Past, entries: &[Entry], model: &Model, schema: &Schema) -> Result<Plan, Vec<Refusal>> {
+    let nothing = Schema::default();
+    let (old, hints) = match &past.record {
+        Some(record) => (&record.schema, hints::hints(&record.model, model)),
+        None => (&nothing, hints::hints(model, model)),
+    };
+    let old_model = past.record.as_ref().map(|r| &r.model);
+    let models = old_model.map(|old| refuse::Models { old, new: model });
+    let refusals = refuse::refusals(old, schema, &hints.renames, &hints, models.as_ref());
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let placeholder = |table: &str, column: &Column| placeholder::placeholder(old_model, old, table, column);
+    let judge = class::Judge::new(old, schema, &hints.renames, &hints);
+    let mut plan = Plan::default();
+    let mut version = history::next_version(entries);
+    let first = entries.is_empty();
+    let stages = stage::stages(old, schema, &hints.renames, &placeholder);
+    for stage in &stages {
+        let slug = match first {
+            true => "foundation".to_owned(),
+            false => slug::slug(&stages[0].up, &stage.part, &hints),
+        };
+        let name = format!("{version:04}_{slug}");
+        let steps = file::steps(&stage.up, &judge);
+        let up = match first {
+            true => file::foundation(&name, &steps),
+            false => file::up(&name, &steps, stage.transaction()),
+        };
+        let down = file::down(&name, &file::steps(&stage.down, &judge));
+        plan.migrations.push(Planned { entry: Entry::new(version, &slug, &up, &down), up, down, steps });
+        version += 1;
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    pub fn worst(&self) -> Class {
+        let all = self.migrations.iter().flat_map(|m| &m.steps).flat_map(|s| &s.classes);
+        all.copied().max().unwrap_or(Class::Safe)
+    }
+
+    /// Every file with its steps, classes and statements.
+    pub fn render(&self) -> String {
+        if self.migrations.is_empty() {
+            return "Nothing to migrate.\n".to_owned();
+        }
+        let mut text = String::new();
+        for planned in &self.migrations {
+            text.push_str(&format!("{FOLDER}/{}\n", planned.entry.up_file()));
+            for step in &planned.steps {
+                text.push_str(&format!("  {}\n", file::line(step)));
+            }
+        }
+        text.push_str(&format!("Worst: {}.\n", self.worst()));
+        text
+    }
+}

@@ -1,0 +1,176 @@
+//! What became of every table and column between two schemas.
+//!
+//! Knows stated renames; decides nothing about order, locks or refusals.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::text::{mentions, rename, statements};
+use crate::objects::{Column, Kind, Object, Schema};
+
+/// Names that changed while what they name stayed.
+#[derive(Clone, Debug, Default)]
+pub struct Renames {
+    /// `app.events` → `app.happenings`
+    pub tables: Vec<(String, String)>,
+    /// New table, old column, new column.
+    pub columns: Vec<(String, String, String)>,
+    /// Words that rows hold: new table, new column, old word, new word.
+    pub words: Vec<(String, String, String, String)>,
+}
+
+impl Renames {
+    /// The same, looked at from the other side.
+    pub fn reversed(&self) -> Renames {
+        let back = |table: &str| {
+            let found = self.tables.iter().find(|(_, new)| new == table);
+            found.map_or(table, |(old, _)| old).to_owned()
+        };
+        let old_column = |table: &str, column: &str| {
+            let found = self.columns.iter().find(|(t, _, new)| t == table && new == column);
+            found.map_or(column, |(_, old, _)| old).to_owned()
+        };
+        Renames {
+            tables: self.tables.iter().map(|(old, new)| (new.clone(), old.clone())).collect(),
+            columns: self.columns.iter().map(|(t, old, new)| (back(t), new.clone(), old.clone())).collect(),
+            words: (self.words.iter())
+                .map(|(t, c, old, new)| (back(t), old_column(t, c), new.clone(), old.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// A table that is there before and after.
+#[derive(Clone, Debug)]
+pub struct TableChange<'a> {
+    pub old: &'a Object,
+    pub new: &'a Object,
+    /// Old name, new name.
+    pub renamed: Vec<(String, String)>,
+    pub added: Vec<&'a Column>,
+    pub removed: Vec<&'a Column>,
+    /// Columns there before and after that are made of something else now: dropped and added.
+    pub regenerated: Vec<(&'a Column, &'a Column)>,
+    /// The rest, changed or not.
+    pub kept: Vec<(&'a Column, &'a Column)>,
+    /// Statements beside the columns that are new.
+    pub run: Vec<String>,
+}
+
+pub fn tables(schema: &Schema) -> impl Iterator<Item = &Object> {
+    schema.objects.iter().filter(|o| o.kind == Kind::Table)
+}
+
+/// The tables of both schemas, matched by name or by a stated rename.
+pub fn table_changes<'a>(old: &'a Schema, new: &'a Schema, renames: &Renames) -> Vec<TableChange<'a>> {
+    let before: BTreeMap<&str, &Object> = tables(old).map(|t| (t.name.as_str(), t)).collect();
+    let after: BTreeSet<&str> = tables(new).map(|t| t.name.as_str()).collect();
+    let matched = |table: &'a Object| {
+        let was = renames.tables.iter().find(|(_, to)| *to == table.name).map(|(from, _)| from.as_str());
+        match was {
+            Some(from) if !after.contains(from) || renamed_away(renames, from) => before.get(from).copied(),
+            _ => before.get(table.name.as_str()).copied(),
+        }
+    };
+    tables(new).filter_map(|table| matched(table).map(|was| table_change(was, table, renames))).collect()
+}
+
+/// The columns that lose their place in the table: other objects must let go of them first.
+impl TableChange<'_> {
+    pub fn lost(&self) -> impl Iterator<Item = &Column> {
+        self.removed.iter().copied().chain(self.regenerated.iter().map(|(old, _)| *old))
+    }
+
+    pub fn retyped(&self) -> impl Iterator<Item = (&Column, &Column)> {
+        self.kept.iter().copied().filter(|(old, new)| old.sql_type != new.sql_type)
+    }
+
+    /// An expression of the old table as it reads after the renames.
+    pub fn translate(&self, sql: &str) -> String {
+        let mut text = if self.old.name == self.new.name {
+            sql.to_owned()
+        } else {
+            rename(sql, &self.old.name, &self.new.name)
+        };
+        for (from, to) in &self.renamed {
+            text = rename(&text, from, to);
+        }
+        text
+    }
+
+    /// Moves a column from `kept` to `regenerated`.
+    pub fn regenerate(&mut self, name: &str) {
+        if let Some(at) = self.kept.iter().position(|(old, _)| old.name == name) {
+            self.regenerated.push(self.kept.remove(at));
+        }
+    }
+}
+
+fn renamed_away(renames: &Renames, table: &str) -> bool {
+    renames.tables.iter().any(|(from, _)| from == table)
+}
+
+fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> TableChange<'a> {
+    let mut change = TableChange {
+        old,
+        new,
+        renamed: Vec::new(),
+        added: Vec::new(),
+        removed: Vec::new(),
+        regenerated: Vec::new(),
+        kept: Vec::new(),
+        run: Vec::new(),
+    };
+    let mut left: Vec<&Column> = old.columns.iter().collect();
+    let mut pairs = Vec::new();
+    for column in &new.columns {
+        let was = former_name(column, old, new, renames);
+        match left.iter().position(|c| c.name == was.unwrap_or(&column.name)) {
+            Some(at) => {
+                let before = left.remove(at);
+                if before.name != column.name {
+                    change.renamed.push((before.name.clone(), column.name.clone()));
+                }
+                pairs.push((before, column));
+            }
+            None => change.added.push(column),
+        }
+    }
+    change.removed = left;
+    for (before, after) in pairs {
+        let text = before.generated.as_ref().map(|expr| change.translate(expr));
+        let same_type = before.sql_type == after.sql_type;
+        let made = before.generated.is_some() || after.generated.is_some();
+        if made && (text != after.generated || !same_type) {
+            change.regenerated.push((before, after));
+        } else {
+            change.kept.push((before, after));
+        }
+    }
+    // A renamed column that is made anew needs no rename.
+    let regenerated: BTreeSet<&str> = change.regenerated.iter().map(|(old, _)| old.name.as_str()).collect();
+    change.renamed.retain(|(from, _)| !regenerated.contains(from.as_str()));
+    change.run = side_statements(&change);
+    change
+}
+
+/// A stated former name counts while the old table has it and has not got the new one yet:
+/// a `was` that stays in the spec after the rename says nothing any more.
+fn former_name<'a>(column: &'a Column, old: &Object, new: &Object, renames: &'a Renames) -> Option<&'a str> {
+    let has = |table: &Object, name: &str| table.columns.iter().any(|c| c.name == name);
+    let stated = (renames.columns.iter())
+        .filter(|(table, _, to)| *table == new.name && *to == column.name)
+        .map(|(_, from, _)| from.as_str());
+    (stated.chain(column.was.as_deref()))
+        .find(|was| has(old, was) && !has(old, &column.name) && !has(new, was))
+}
+
+fn side_statements(change: &TableChange) -> Vec<String> {
+    let old = change.translate(&change.old.create);
+    let before = statements(&old);
+    let gone: Vec<&str> = change.regenerated.iter().map(|(_, new)| new.name.as_str()).collect();
+    (statements(&change.new.create).into_iter().skip(1))
+        // A column made anew has lost its comment.
+        .filter(|s| !before.contains(s) || gone.iter().any(|name| mentions(s, name)))
+        .map(str::to_owned)
+        .collect()
+}

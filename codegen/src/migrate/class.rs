@@ -1,0 +1,207 @@
+//! What a step does to those who use the database meanwhile.
+//!
+//! Knows the steps and the two schemas; refuses nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::change::{Renames, TableChange, table_changes};
+use super::depend::key;
+use super::hints::Hints;
+use super::op::{How, Op, table_of};
+use super::text::{mentions, signature, words};
+use crate::objects::{Kind, Object, Schema};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    Safe,
+    /// Values are gone afterwards.
+    Lossy,
+    /// Others wait while a table with rows is rewritten, scanned or indexed under a lock.
+    Blocking,
+    /// The version that is still running fails on it.
+    Breaking,
+}
+
+impl Class {
+    /// Exit code of `cargo gen plan`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Class::Safe => 0,
+            Class::Lossy => 2,
+            Class::Blocking => 3,
+            Class::Breaking => 4,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Class::Safe => "safe",
+            Class::Lossy => "lossy",
+            Class::Blocking => "blocking",
+            Class::Breaking => "breaking",
+        })
+    }
+}
+
+pub struct Judge<'a> {
+    old: &'a Schema,
+    new: &'a Schema,
+    changes: Vec<TableChange<'a>>,
+    hints: &'a Hints,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(old: &'a Schema, new: &'a Schema, renames: &Renames, hints: &'a Hints) -> Judge<'a> {
+        Judge { old, new, changes: table_changes(old, new, renames), hints }
+    }
+
+    /// Never empty, worst last; more than one where a step is, say, lossy and breaking.
+    pub fn classes(&self, op: &Op) -> Vec<Class> {
+        let mut found: BTreeSet<Class> = self.judge(op).into_iter().collect();
+        if found.is_empty() {
+            found.insert(Class::Safe);
+        }
+        found.into_iter().collect()
+    }
+
+    fn judge(&self, op: &Op) -> Vec<Class> {
+        use Class::{Blocking, Breaking, Lossy};
+        match op {
+            Op::Create { object, how } => self.create(object, *how),
+            Op::Drop { object } => self.drop(object),
+            Op::RenameTable { .. } | Op::RenameColumn { .. } => vec![Breaking],
+            Op::AddColumn { column, .. } => {
+                let rewrites = column.generated.is_some() || column.default.as_deref().is_some_and(volatile);
+                if rewrites { vec![Blocking] } else { vec![] }
+            }
+            Op::DropColumn { table, column } => {
+                let regenerated = |c: &TableChange| c.regenerated.iter().any(|(old, _)| old.name == column.name);
+                let comes_back = self.change(table).is_some_and(regenerated);
+                match () {
+                    () if column.generated.is_some() && comes_back => vec![Blocking],
+                    () if column.generated.is_some() => vec![],
+                    () if self.hints.derived(table, &column.name) => vec![Breaking],
+                    () => vec![Lossy, Breaking],
+                }
+            }
+            Op::Retype { old, new, .. } if widens(&old.sql_type, &new.sql_type) => vec![Blocking, Breaking],
+            Op::Retype { .. } => vec![Lossy, Blocking, Breaking],
+            // The running version sends no value where it sent none before, and cannot read an empty one.
+            Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
+            Op::Backfill { .. } => vec![Blocking],
+            Op::ReplaceWord { .. } => vec![Blocking, Breaking],
+            Op::Replace { .. }
+            | Op::RenameObject { .. }
+            | Op::SetDefault { .. }
+            | Op::SetNotNull { .. }
+            | Op::DropNotNullCheck { .. }
+            | Op::ValidateNotNullCheck { .. }
+            | Op::Validate { .. }
+            | Op::Run { .. } => vec![],
+        }
+    }
+
+    fn create(&self, object: &Object, how: How) -> Vec<Class> {
+        let Some(change) = table_of(object).and_then(|t| self.change(t)) else { return vec![] };
+        let mut found = Vec::new();
+        match object.kind {
+            Kind::Constraint | Kind::Index | Kind::ForeignKey => {
+                if how == How::Plain {
+                    found.push(Class::Blocking);
+                }
+                if self.narrows(object, change) {
+                    found.push(Class::Breaking);
+                }
+            }
+            Kind::Grant if self.takes_back(object) => found.push(Class::Breaking),
+            _ => {}
+        }
+        found
+    }
+
+    /// A rule for columns that the running version already writes, and not known to be a looser one.
+    fn narrows(&self, object: &Object, change: &TableChange) -> bool {
+        let rule = object.kind != Kind::Index || mentions(&object.create, "unique");
+        let mut named = (change.kept.iter().map(|(_, new)| *new))
+            .filter(|c| mentions(&object.create, &c.name) && c.name != "id")
+            .peekable();
+        let looser = |name: &str| self.hints.looser(&change.new.name, name);
+        let is_new_column = |name: &str| change.added.iter().any(|c| c.name == name);
+        let about_new_column = words(&object.create).into_iter().any(is_new_column);
+        rule && !about_new_column && named.peek().is_some() && !named.all(|c| looser(&c.name))
+    }
+
+    /// The grant names fewer columns or rights than before.
+    fn takes_back(&self, object: &Object) -> bool {
+        let Some(before) = self.old.objects.iter().find(|o| key(o) == key(object)) else { return false };
+        let after = words(&object.create);
+        words(&before.create).into_iter().any(|word| !after.contains(&word))
+    }
+
+    fn drop(&self, object: &Object) -> Vec<Class> {
+        let after = self.new.objects.iter().find(|o| key(o) == key(object));
+        match object.kind {
+            Kind::Table => vec![Class::Lossy, Class::Breaking],
+            Kind::View if after.is_none() => vec![Class::Breaking],
+            Kind::Function | Kind::TableFunction if !is_trigger(object) => match after {
+                Some(new) if signature(&new.create) == signature(&object.create) => vec![],
+                _ => vec![Class::Breaking],
+            },
+            _ => vec![],
+        }
+    }
+
+    fn change(&self, table: &str) -> Option<&TableChange<'a>> {
+        self.changes.iter().find(|c| c.new.name == table)
+    }
+}
+
+/// Every value of the one type is a value of the other.
+pub fn widens(from: &str, to: &str) -> bool {
+    let rank = |ty: &str| ["smallint", "integer", "bigint", "numeric"].iter().position(|t| *t == ty);
+    let same = |ty: &str| match ty {
+        "int" | "int4" => "integer".to_owned(),
+        "int8" => "bigint".to_owned(),
+        "int2" => "smallint".to_owned(),
+        other => other.to_owned(),
+    };
+    let (from, to) = (same(from), same(to));
+    match (rank(&from), rank(&to)) {
+        (Some(a), Some(b)) => a <= b,
+        // Everything has a text form that says the same; what looks alike in text need not be equal.
+        (Some(_), None) => to == "text",
+        (None, None) => {
+            from == to
+                || (to == "text" && ["citext", "uuid", "boolean", "date", "jsonb"].contains(&from.as_str()))
+                || (from == "date" && to == "timestamptz")
+                || wider_numeric(&from, &to)
+        }
+        (None, Some(_)) => from.starts_with("numeric(") && to == "numeric",
+    }
+}
+
+/// `numeric(12,2)` → `numeric(14,2)`: neither side of the point gets shorter.
+fn wider_numeric(from: &str, to: &str) -> bool {
+    let parts = |ty: &str| -> Option<(i32, i32)> {
+        let (p, s) = ty.strip_prefix("numeric(")?.strip_suffix(')')?.split_once(',')?;
+        Some((p.trim().parse().ok()?, s.trim().parse().ok()?))
+    };
+    match (parts(from), parts(to)) {
+        (Some((p, s)), Some((q, t))) => t >= s && q - t >= p - s,
+        _ => false,
+    }
+}
+
+fn is_trigger(object: &Object) -> bool {
+    signature(&object.create).contains("returns trigger")
+}
+
+/// Evaluated for every row, so that the table is written anew.
+fn volatile(default: &str) -> bool {
+    ["uuid_v7", "gen_random_uuid", "random", "nextval", "clock_timestamp"].iter().any(|f| {
+        words(default).contains(f)
+    })
+}

@@ -1,0 +1,105 @@
+//! The steps inside one table that stays: columns dropped, added, altered.
+//!
+//! Knows one table at a time.
+
+use super::change::TableChange;
+use super::diff::Direction;
+use super::op::{Fill, Op};
+use super::text::{base_name, last_name, mentions};
+use crate::objects::{Column, Object};
+
+/// A value for rows whose true one is gone: table, column → SQL.
+pub type Placeholder<'a> = dyn Fn(&str, &Column) -> String + 'a;
+
+/// Generated columns first: they hold on to the others. Defaults let go of functions that are dropped.
+pub fn drop(change: &TableChange, functions: &[&Object], ops: &mut Vec<Op>) {
+    let table = &change.new.name;
+    let mut lost: Vec<&Column> = change.lost().collect();
+    lost.sort_by_key(|c| c.generated.is_none());
+    ops.extend(lost.into_iter().map(|c| Op::DropColumn { table: table.clone(), column: c.clone() }));
+    for (old, new) in change.kept.iter().filter(|(old, _)| default_uses(old, functions)) {
+        debug_assert!(old.generated.is_none());
+        ops.push(Op::SetDefault { table: table.clone(), name: new.name.clone(), default: None });
+    }
+}
+
+pub fn alter(change: &TableChange, functions: &[&Object], direction: &Direction, ops: &mut Vec<Op>) {
+    let table = &change.new.name;
+    let plain = change.added.iter().copied();
+    for column in plain.clone().filter(|c| c.generated.is_none()) {
+        ops.push(add(table, column, direction));
+    }
+    for (old, new) in &change.kept {
+        // What was taken off for a function's sake comes back as if it had never been there.
+        let unset;
+        let old = if default_uses(old, functions) {
+            unset = Column { default: None, ..(*old).clone() };
+            &unset
+        } else {
+            old
+        };
+        alter_column(table, old, new, direction, ops);
+    }
+    for (old, new) in change.regenerated.iter().filter(|(_, new)| new.generated.is_none()) {
+        debug_assert_ne!(old.generated, new.generated);
+        ops.push(add(table, new, direction));
+    }
+    let regenerated = change.regenerated.iter().map(|(_, new)| *new);
+    for column in plain.chain(regenerated).filter(|c| c.generated.is_some()) {
+        ops.push(Op::AddColumn { table: table.clone(), column: column.clone(), fill: Fill::Default });
+    }
+    for sql in &change.run {
+        ops.push(Op::Run { table: table.clone(), sql: sql.clone() });
+    }
+}
+
+/// In a rollback a rule that some row breaks by now must not stop the way back: it is left
+/// holding for new rows, and the warning names it.
+pub fn validate_if_possible(object: &Object) -> Op {
+    let table = object.table.clone().unwrap_or_default();
+    let name = last_name(&object.name);
+    let sql = format!(
+        "do $$ begin\n  alter table {table} validate constraint {name};\n\
+         exception when check_violation or foreign_key_violation then\n  \
+         raise warning '{name} does not hold for every row of {table}: left not valid';\nend $$;"
+    );
+    Op::Run { table, sql }
+}
+
+fn add(table: &str, column: &Column, direction: &Direction) -> Op {
+    let fill = match direction {
+        Direction::Down(placeholder) if column.not_null && column.default.is_none() => {
+            Fill::Placeholder(placeholder(table, column))
+        }
+        _ => Fill::Default,
+    };
+    Op::AddColumn { table: table.to_owned(), column: column.clone(), fill }
+}
+
+fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, ops: &mut Vec<Op>) {
+    let (table, name) = (table.to_owned(), new.name.clone());
+    if old.sql_type != new.sql_type {
+        ops.push(Op::Retype { table: table.clone(), old: old.clone(), new: new.clone() });
+    } else if old.default != new.default {
+        ops.push(Op::SetDefault { table: table.clone(), name: name.clone(), default: new.default.clone() });
+    }
+    match (old.not_null, new.not_null) {
+        (true, false) => ops.push(Op::DropNotNull { table, name }),
+        (false, true) => {
+            let value = match direction {
+                Direction::Down(placeholder) => Some(placeholder(&table, new)),
+                Direction::Up => new.default.clone(),
+            };
+            if let Some(value) = value.filter(|_| new.generated.is_none()) {
+                ops.push(Op::Backfill { table: table.clone(), name: name.clone(), value });
+            }
+            ops.push(Op::SetNotNull { table, name });
+        }
+        _ => {}
+    }
+}
+
+fn default_uses(column: &Column, functions: &[&Object]) -> bool {
+    let uses = |expr: &String| functions.iter().any(|f| mentions(expr, base_name(&f.name)));
+    column.default.as_ref().is_some_and(uses)
+}

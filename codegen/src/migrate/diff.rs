@@ -1,0 +1,227 @@
+//! Two schemas → the steps from one to the other, in an order that respects what depends on what.
+//!
+//! The order: let go (grants, policies, triggers, views, functions, keys, indexes, checks), rename,
+//! drop tables, columns and functions, then create in the order of [`Kind`].
+//! Knows nothing of classes or refusals: those look at the steps afterwards.
+
+use std::collections::BTreeSet;
+
+use super::change::{Renames, TableChange, table_changes, tables};
+use super::columns::{self, Placeholder};
+use super::depend::{self, Key, key};
+use super::op::{How, Op};
+use super::text::{last_name, rename};
+use crate::objects::{Kind, Object, Schema};
+
+/// What going there asks for that coming back does not.
+pub enum Direction<'a> {
+    /// Rows that break a new rule fail a later validation.
+    Up,
+    /// Loss is allowed: values that are gone are made up, rows that break an old rule are reported.
+    Down(&'a Placeholder<'a>),
+}
+
+pub fn diff(old: &Schema, new: &Schema, renames: &Renames, direction: &Direction) -> Vec<Op> {
+    let mut changes = table_changes(old, new, renames);
+    let mut kept = renamed_objects(old, new, &changes);
+    let dropped = depend::dropped(old, new, &mut changes, &mut kept);
+    let plan = Plan { old, new, changes, kept, dropped, direction };
+    let mut ops = Vec::new();
+    plan.let_go(&mut ops);
+    plan.drop_tables(&mut ops);
+    plan.rename(&mut ops);
+    plan.drop_columns_and_functions(&mut ops);
+    for (table, name, from, to) in &renames.words {
+        ops.push(Op::ReplaceWord { table: table.clone(), name: name.clone(), from: from.clone(), to: to.clone() });
+    }
+    plan.create(&mut ops);
+    plan.drop_foundations(&mut ops);
+    ops
+}
+
+struct Plan<'a> {
+    old: &'a Schema,
+    new: &'a Schema,
+    changes: Vec<TableChange<'a>>,
+    /// Constraints and indexes that only change their name: old, new.
+    kept: Vec<(&'a Object, &'a Object)>,
+    /// Old objects that must go, for good or to come back.
+    dropped: BTreeSet<Key>,
+    direction: &'a Direction<'a>,
+}
+
+const LET_GO: [Kind; 8] = [
+    Kind::Grant,
+    Kind::Policy,
+    Kind::Trigger,
+    Kind::View,
+    Kind::TableFunction,
+    Kind::ForeignKey,
+    Kind::Index,
+    Kind::Constraint,
+];
+
+impl<'a> Plan<'a> {
+    fn let_go(&self, ops: &mut Vec<Op>) {
+        for kind in LET_GO {
+            for object in self.dropped_of(kind) {
+                let goes_with_table = matches!(kind, Kind::Grant | Kind::Index | Kind::Constraint)
+                    && object.table.as_deref().is_some_and(|t| self.table_goes(t));
+                if !goes_with_table {
+                    ops.push(Op::Drop { object: object.clone() });
+                }
+            }
+        }
+    }
+
+    fn drop_tables(&self, ops: &mut Vec<Op>) {
+        let gone: Vec<&Object> = tables(self.old).filter(|t| self.table_goes(&t.name)).collect();
+        ops.extend(gone.into_iter().rev().map(|object| Op::Drop { object: object.clone() }));
+    }
+
+    fn rename(&self, ops: &mut Vec<Op>) {
+        for change in in_free_order(&self.changes) {
+            ops.push(Op::RenameTable { old: change.old.clone(), to: change.new.name.clone() });
+        }
+        for change in &self.changes {
+            for (from, to) in &change.renamed {
+                let table = change.new.name.clone();
+                ops.push(Op::RenameColumn { table, from: from.clone(), to: to.clone() });
+            }
+        }
+        for (old, new) in &self.kept {
+            if last_name(&old.name) != last_name(&new.name) {
+                ops.push(Op::RenameObject { old: (*old).clone(), new: (*new).clone() });
+            }
+        }
+    }
+
+    fn drop_columns_and_functions(&self, ops: &mut Vec<Op>) {
+        let functions = self.dropped_of(Kind::Function);
+        for change in &self.changes {
+            columns::drop(change, &functions, ops);
+        }
+        ops.extend(functions.into_iter().map(|object| Op::Drop { object: object.clone() }));
+    }
+
+    fn create(&self, ops: &mut Vec<Op>) {
+        let mut objects: Vec<&Object> = self.new.objects.iter().collect();
+        objects.sort_by_key(|o| o.kind);
+        let functions = self.dropped_of(Kind::Function);
+        for object in objects {
+            if object.kind == Kind::Table {
+                match self.changes.iter().find(|c| c.new.name == object.name) {
+                    Some(change) => columns::alter(change, &functions, self.direction, ops),
+                    None => ops.push(Op::Create { object: object.clone(), how: How::Plain }),
+                }
+            } else if !self.kept.iter().any(|(_, new)| key(new) == key(object)) {
+                self.create_object(object, ops);
+            }
+        }
+    }
+
+    fn create_object(&self, object: &Object, ops: &mut Vec<Op>) {
+        let before = self.old.objects.iter().find(|o| key(o) == key(object));
+        match before {
+            Some(old) if !self.dropped.contains(&key(old)) => {
+                if old.create != object.create {
+                    ops.push(Op::Replace { old: old.clone(), new: object.clone() });
+                }
+            }
+            _ => self.create_new(object, ops),
+        }
+    }
+
+    fn create_new(&self, object: &Object, ops: &mut Vec<Op>) {
+        let has_rows = object.table.as_deref().is_some_and(|t| self.changes.iter().any(|c| c.new.name == t));
+        let can_wait = has_rows && waits(object);
+        let how = if can_wait { How::NotValid } else { How::Plain };
+        ops.push(Op::Create { object: object.clone(), how });
+        if can_wait && matches!(self.direction, Direction::Down(_)) {
+            ops.push(columns::validate_if_possible(object));
+        }
+    }
+
+    fn drop_foundations(&self, ops: &mut Vec<Op>) {
+        for kind in [Kind::Extension, Kind::Schema, Kind::Role] {
+            ops.extend(self.dropped_of(kind).into_iter().map(|object| Op::Drop { object: object.clone() }));
+        }
+    }
+
+    /// Last created, first dropped.
+    fn dropped_of(&self, kind: Kind) -> Vec<&'a Object> {
+        self.old.objects.iter().rev().filter(|o| o.kind == kind && self.dropped.contains(&key(o))).collect()
+    }
+
+    fn table_goes(&self, table: &str) -> bool {
+        !self.changes.iter().any(|c| c.old.name == table)
+    }
+}
+
+/// Checks and foreign keys can be added for new rows first.
+pub fn waits(object: &Object) -> bool {
+    let first = super::text::statements(&object.create).first().copied().unwrap_or_default().to_lowercase();
+    match object.kind {
+        Kind::ForeignKey => true,
+        Kind::Constraint => first.contains(" check ") || first.contains(" check("),
+        _ => false,
+    }
+}
+
+/// Constraints and indexes whose text is the same once tables and columns are called by their new names.
+fn renamed_objects<'a>(old: &'a Schema, new: &'a Schema, changes: &[TableChange]) -> Vec<(&'a Object, &'a Object)> {
+    let renamable = |o: &&Object| matches!(o.kind, Kind::Constraint | Kind::Index | Kind::ForeignKey);
+    let known = |schema: &Schema, object: &Object| schema.objects.iter().any(|o| key(o) == key(object));
+    let mut fresh: Vec<&Object> =
+        new.objects.iter().filter(renamable).filter(|o| !known(old, o) || touched(o, changes)).collect();
+    let mut kept = Vec::new();
+    for object in old.objects.iter().filter(renamable) {
+        let Some(own) = changes.iter().find(|c| object.table.as_deref() == Some(&c.old.name)) else { continue };
+        if known(new, object) && !touched(object, changes) {
+            continue;
+        }
+        let text = nameless(&translate(object, own, changes), &object.name);
+        let same = |o: &&Object| {
+            o.kind == object.kind
+                && o.table.as_deref() == Some(&own.new.name)
+                && nameless(&o.create, &o.name) == text
+        };
+        if let Some(at) = fresh.iter().position(|o| same(&o)) {
+            kept.push((object, fresh.remove(at)));
+        }
+    }
+    kept
+}
+
+/// On a table whose name or columns changed names: the text may differ although nothing else does.
+fn touched(object: &Object, changes: &[TableChange]) -> bool {
+    changes.iter().any(|c| {
+        (c.old.name != c.new.name || !c.renamed.is_empty())
+            && [&c.old.name, &c.new.name].iter().any(|t| super::text::mentions(&object.create, t))
+    })
+}
+
+fn translate(object: &Object, own: &TableChange, changes: &[TableChange]) -> String {
+    let mut text = own.translate(&object.create);
+    for change in changes.iter().filter(|c| c.old.name != own.old.name) {
+        let Some(at) = text.find(&format!("references {}", change.old.name)) else { continue };
+        let (head, tail) = text.split_at(at);
+        text = format!("{head}{}", change.translate(tail));
+    }
+    text
+}
+
+fn nameless(create: &str, name: &str) -> String {
+    rename(create, last_name(name), "name")
+}
+
+/// Table renames, each when its new name is free.
+fn in_free_order<'p, 'a>(changes: &'p [TableChange<'a>]) -> Vec<&'p TableChange<'a>> {
+    let mut left: Vec<&TableChange> = changes.iter().filter(|c| c.old.name != c.new.name).collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let free = left.iter().position(|c| !left.iter().any(|o| o.old.name == c.new.name)).unwrap_or(0);
+        ordered.push(left.remove(free));
+    }
+    ordered
+}

@@ -1,0 +1,86 @@
+//! Values for a not-null column whose true ones went with an earlier migration.
+//!
+//! Only a rollback asks for them: the shape comes back, the data cannot.
+
+use super::hints::table;
+use crate::model::{Literal, Model, Ty};
+use crate::objects::{Column, Kind, Object, Schema};
+
+/// A value that the column's own type and checks allow; a different one for every row where it must be unique.
+pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Column) -> String {
+    if let Some(value) = &column.default {
+        return value.clone();
+    }
+    let unique = schema.objects.iter().any(|o| o.table.as_deref() == Some(of) && sets_apart(o, &column.name));
+    let field = model.and_then(|m| {
+        let entity = m.entities.iter().find(|e| table(e) == of)?;
+        entity.field(&column.name)
+    });
+    match field {
+        Some(field) => match &field.default {
+            Some(value) => literal(value),
+            None => of_type(&field.ty, unique).unwrap_or_else(|| of_sql_type(&column.sql_type, unique)),
+        },
+        None => of_sql_type(&column.sql_type, unique),
+    }
+}
+
+fn sets_apart(object: &Object, column: &str) -> bool {
+    let rule = object.kind == Kind::Constraint || object.kind == Kind::Index;
+    let apart = ["unique", "exclude"].iter().any(|w| super::text::mentions(&object.create.to_lowercase(), w));
+    rule && apart && super::text::mentions(&object.create, column)
+}
+
+const ANY_WORD: &str = "substr(replace(gen_random_uuid()::text, '-', ''), 1, 12)";
+
+fn of_type(ty: &Ty, unique: bool) -> Option<String> {
+    let quoted = |text: &str| Some(format!("'{text}'"));
+    match ty {
+        Ty::Enum { values } | Ty::States { values } => quoted(values.first()?),
+        Ty::Int { min, .. } | Ty::Bigint { min, .. } | Ty::Money { min, .. } if !unique => {
+            Some(min.unwrap_or(0).max(0).to_string())
+        }
+        Ty::Text { min, max } if unique && *max >= 12 => Some(format!("rpad({ANY_WORD}, greatest(12, {min}), '-')")),
+        Ty::Text { min, .. } => Some(format!("repeat('-', {min})")),
+        Ty::Slug { .. } => Some(if unique { format!("'x' || {ANY_WORD}") } else { "'x'".to_owned() }),
+        Ty::Email => Some(format!("{ANY_WORD} || '@example.invalid'")),
+        Ty::Url => Some(format!("'https://example.invalid/' || {ANY_WORD}")),
+        Ty::Phone => quoted("+10000000000"),
+        Ty::Currency => quoted("USD"),
+        Ty::Country => quoted("US"),
+        Ty::Locale => quoted("en"),
+        Ty::Timezone => quoted("UTC"),
+        Ty::Point => quoted("SRID=4326;POINT(0 0)"),
+        _ => None,
+    }
+}
+
+fn of_sql_type(ty: &str, unique: bool) -> String {
+    let bare = ty.split('(').next().unwrap_or(ty);
+    match bare {
+        "uuid" => "gen_random_uuid()".to_owned(),
+        "boolean" | "bool" => "false".to_owned(),
+        "integer" | "int" | "bigint" | "smallint" | "numeric" if unique => {
+            "(random() * 30000)::int".to_owned()
+        }
+        "integer" | "int" | "bigint" | "smallint" | "numeric" => "0".to_owned(),
+        "timestamptz" => "now()".to_owned(),
+        "date" => "current_date".to_owned(),
+        "jsonb" | "json" => "'{}'".to_owned(),
+        _ if ty.ends_with("[]") => "'{}'".to_owned(),
+        "geography" | "geometry" => "'SRID=4326;POINT(0 0)'".to_owned(),
+        _ if unique => ANY_WORD.to_owned(),
+        _ => "''".to_owned(),
+    }
+}
+
+fn literal(value: &Literal) -> String {
+    match value {
+        Literal::Null => "null".to_owned(),
+        Literal::Bool(b) => b.to_string(),
+        Literal::Int(n) => n.to_string(),
+        Literal::Decimal(d) => d.clone(),
+        Literal::Text(t) => format!("'{}'", t.replace('\'', "''")),
+        Literal::Now => "now()".to_owned(),
+    }
+}

@@ -1,0 +1,213 @@
+//! Changes that need a word more in the spec, each with the line to write.
+//!
+//! Knows what is lost or cannot be done; does not know how the rest is done.
+
+use super::change::{Renames, TableChange, table_changes, tables};
+use super::class::widens;
+use super::hints::Hints;
+use super::phrase::phrase;
+use crate::model::{Entity, Model};
+use crate::objects::{Column, Object, Schema};
+
+/// One change that is not made, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Name of the entity whose file the mend goes to; none for `app.yaml` and for the migrations themselves.
+    pub entity: Option<String>,
+    pub field: Option<String>,
+    pub message: String,
+    pub help: String,
+}
+
+/// The models are there to quote the spec from.
+pub struct Models<'a> {
+    pub old: &'a Model,
+    pub new: &'a Model,
+}
+
+pub fn refusals(old: &Schema, new: &Schema, renames: &Renames, hints: &Hints, models: Option<&Models>) -> Vec<Refusal> {
+    let changes = table_changes(old, new, renames);
+    let mut found = Vec::new();
+    for table in tables(old).filter(|t| !changes.iter().any(|c| c.old.name == t.name)) {
+        if !hints.dropped_tables.contains(&table.name) {
+            found.push(dropped_table(table, new, &changes, hints));
+        }
+    }
+    for change in &changes {
+        let at = Place { change, hints, models };
+        at.dropped(&mut found);
+        at.added(&mut found);
+        at.altered(&mut found);
+    }
+    found
+}
+
+fn dropped_table(table: &Object, new: &Schema, changes: &[TableChange], hints: &Hints) -> Refusal {
+    let name = hints.entity(&table.name).to_owned();
+    let alike = tables(new).find(|t| {
+        let fresh = !changes.iter().any(|c| c.new.name == t.name);
+        let shared = t.columns.iter().filter(|c| table.columns.iter().any(|o| o.name == c.name)).count();
+        fresh && shared * 3 >= table.columns.len() * 2
+    });
+    let lose = format!("to lose the table with all its rows, write in spec/app.yaml: `dropped: [{name}]`");
+    let help = match alike {
+        Some(t) => {
+            let to = hints.entity(&t.name);
+            format!("if `{to}` is the same under a new name, write in spec/entities/{to}.yaml: `was: {name}`; {lose}")
+        }
+        None => lose,
+    };
+    Refusal {
+        entity: None,
+        field: None,
+        message: format!("the entity `{name}` is gone from the spec, and its rows would go with it"),
+        help,
+    }
+}
+
+struct Place<'a> {
+    change: &'a TableChange<'a>,
+    hints: &'a Hints,
+    models: Option<&'a Models<'a>>,
+}
+
+impl Place<'_> {
+    fn dropped(&self, found: &mut Vec<Refusal>) {
+        let table = &self.change.new.name;
+        let real = |c: &&Column| {
+            c.generated.is_none()
+                && !self.hints.derived(&self.change.old.name, &c.name)
+                && !self.hints.loss_stated(table, &c.name)
+        };
+        let removed: Vec<&Column> = self.change.removed.iter().copied().filter(real).collect();
+        for column in &removed {
+            // The type of a polymorphic reference goes with its id: one line says both.
+            let pair = column.name.strip_suffix("_type").map(|stem| format!("{stem}_id"));
+            if pair.is_some_and(|id| removed.iter().any(|c| c.name == id)) {
+                continue;
+            }
+            found.push(self.dropped_column(column));
+        }
+        for (column, _) in self.change.regenerated.iter().filter(|(old, _)| real(old)) {
+            found.push(self.refuse(
+                column,
+                format!("`{}` is computed from now on, and what was written in it would be lost", column.name),
+                format!("write in spec/app.yaml: `dropped: [{}.{}]`", self.entity(), column.name),
+            ));
+        }
+    }
+
+    fn dropped_column(&self, column: &Column) -> Refusal {
+        let old = self.old_word(&column.name);
+        let alike = self.change.added.iter().find(|c| c.generated.is_none() && c.sql_type == column.sql_type);
+        let lose = format!("to lose the values, write `{old}: drop`");
+        let help = match alike {
+            Some(new) => {
+                let word = self.new_word(&new.name);
+                let line = self.phrase_of(&word).map_or_else(|| "…".to_owned(), |p| p);
+                format!("if `{word}` is the same under a new name, write `{word}: {line}, was {old}`; {lose}")
+            }
+            None => format!("{lose}; to rename it, write `, was {old}` behind the field it has become"),
+        };
+        self.refuse(column, format!("`{old}` is gone from `{}`, and its values would go with it", self.entity()), help)
+    }
+
+    fn added(&self, found: &mut Vec<Refusal>) {
+        for column in self.change.added.iter().filter(|c| c.not_null && c.default.is_none() && c.generated.is_none()) {
+            // Of a polymorphic reference the id stands for both.
+            if column.name.ends_with("_type") && self.hints.relations.contains(&self.key(column)) {
+                continue;
+            }
+            let word = self.new_word(&column.name);
+            found.push(self.refuse(
+                column,
+                format!("`{word}` is new in `{}` and never null, and the rows that exist have no value for it", self.entity()),
+                self.mend_missing(column, &word),
+            ));
+        }
+    }
+
+    fn altered(&self, found: &mut Vec<Refusal>) {
+        for (old, new) in &self.change.kept {
+            let stated = self.hints.loss_stated(&self.change.new.name, &new.name);
+            if old.sql_type != new.sql_type && !widens(&old.sql_type, &new.sql_type) && !stated {
+                found.push(self.retyped(old, new));
+            }
+            let fills_itself = new.default.is_some() || new.generated.is_some();
+            // A reference has no default: it is filled by the application, and the validation finds what is left.
+            if !old.not_null && new.not_null && !fills_itself && !self.hints.relations.contains(&self.key(new)) {
+                let word = self.new_word(&new.name);
+                found.push(self.refuse(
+                    new,
+                    format!("`{word}` of `{}` is never null from now on, and rows that exist may have none", self.entity()),
+                    self.mend_missing(new, &word),
+                ));
+            }
+        }
+    }
+
+    fn retyped(&self, old: &Column, new: &Column) -> Refusal {
+        let word = self.new_word(&new.name);
+        let entity = self.entity();
+        self.refuse(
+            new,
+            format!("`{word}` of `{entity}` changes from {} to {}, and not every value survives that", old.sql_type, new.sql_type),
+            format!(
+                "add a field with the new type beside it, move the values, and write `{word}: drop` a release later; \
+                 or, if the values may be lost, write in spec/app.yaml: `dropped: [{entity}.{}]`",
+                new.name
+            ),
+        )
+    }
+
+    fn mend_missing(&self, column: &Column, word: &str) -> String {
+        let later = "fill it, and take the `?` away in a later migration";
+        if self.hints.relations.contains(&self.key(column)) {
+            return format!("write a `?` behind the target of `{word}`, {later}");
+        }
+        match self.phrase_of(word) {
+            Some(line) => {
+                let (ty, rest) = line.split_once(", ").map_or((line.as_str(), String::new()), |(a, b)| (a, format!(", {b}")));
+                format!("write `{word}: {ty} = <value>{rest}` to give them one, or `{word}: {ty}?{rest}`, {later}")
+            }
+            None => format!("give `{word}` a default (`= <value>`), or let it be null (`?`), {later}"),
+        }
+    }
+
+    fn refuse(&self, column: &Column, message: String, help: String) -> Refusal {
+        Refusal { entity: Some(self.entity().to_owned()), field: Some(self.new_word(&column.name)), message, help }
+    }
+
+    fn entity(&self) -> &str {
+        self.hints.entity(&self.change.new.name)
+    }
+
+    fn key(&self, column: &Column) -> (String, String) {
+        (self.change.new.name.clone(), column.name.clone())
+    }
+
+    /// The line of the new spec for a field, where it is one.
+    fn phrase_of(&self, word: &str) -> Option<String> {
+        let models = self.models?;
+        let (_, entity) = models.new.entity(self.entity())?;
+        Some(phrase(models.new, entity.field(word)?))
+    }
+
+    /// What the spec calls the column: the field, or the relation it belongs to.
+    fn new_word(&self, column: &str) -> String {
+        word(self.models.and_then(|m| m.new.entity(self.entity())).map(|(_, e)| e), column)
+    }
+
+    fn old_word(&self, column: &str) -> String {
+        let old = self.hints.entity(&self.change.old.name);
+        word(self.models.and_then(|m| m.old.entity(old)).map(|(_, e)| e), column)
+    }
+}
+
+fn word(entity: Option<&Entity>, column: &str) -> String {
+    let relation = |e: &Entity| {
+        let own = |r: &&crate::model::Relation| r.id_column() == column || r.type_column().as_deref() == Some(column);
+        e.belongs.iter().find(own).map(|r| r.name.clone())
+    };
+    entity.and_then(relation).unwrap_or_else(|| column.to_owned())
+}
