@@ -1,6 +1,6 @@
 //! Walks a document: every reference is resolved, every example validated against its schema.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What is wrong, with the place.
 pub fn faults(document: &Value) -> Vec<String> {
@@ -54,10 +54,27 @@ fn each(at: &Value, place: &str, mut with: impl FnMut(&str, &Value)) {
 }
 
 fn validate(document: &Value, schema: &Value, example: &Value, place: &str, faults: &mut Vec<String>) {
-    let standing_alone = json!({"allOf": [schema], "components": document["components"]});
+    // With all components a validator takes long to build; most examples need few.
+    let mut needed = Map::new();
+    collect(document, schema, &mut needed);
+    let standing_alone = json!({"allOf": [schema], "components": {"schemas": needed}});
     let validator = match jsonschema::options().should_validate_formats(true).build(&standing_alone) {
         Ok(validator) => validator,
         Err(error) => return faults.push(format!("{place}: not a schema: {error}")),
     };
     faults.extend(validator.iter_errors(example).map(|error| format!("{place}: {error} at {}", error.instance_path())));
+}
+
+/// The schemas that a schema refers to, and those that they refer to.
+fn collect(document: &Value, at: &Value, needed: &mut Map<String, Value>) {
+    if let Some(target) = at.get("$ref").and_then(Value::as_str)
+        && let Some(schema) = document.pointer(target.trim_start_matches('#'))
+    {
+        let name = target.rsplit('/').next().unwrap_or_default();
+        if !needed.contains_key(name) {
+            needed.insert(name.to_owned(), schema.clone());
+            collect(document, schema, needed);
+        }
+    }
+    each(at, "", |_, inner| collect(document, inner, needed));
 }

@@ -128,7 +128,14 @@ impl<'a> Operation<'a> {
         let one = pascal(&entity.name);
         match self.action {
             Action::List => names::operation("list", &pascal(&entity.plural)),
-            Action::Nested(has) => names::operation("list", &format!("{one}{}", pascal(&has.name))),
+            Action::Nested(has) => {
+                let noun = format!("{one}{}", pascal(&has.name));
+                // `members` of a community beside the entity community_members
+                match model.entities.iter().any(|other| pascal(&other.plural) == noun) {
+                    true => names::operation("list", &format!("{}Of{one}", pascal(&has.name))),
+                    false => names::operation("list", &noun),
+                }
+            }
             Action::Get => names::operation("get", &one),
             Action::Create => names::operation("create", &one),
             Action::Replace => names::operation("replace", &one),
