@@ -10,7 +10,7 @@ mod operation;
 mod parameters;
 mod schema;
 mod types;
-mod words;
+pub mod words;
 
 use self::{
     action::{Action, operations},
@@ -34,8 +34,10 @@ pub fn document(model: &Model) -> Value {
     let order = reading_order(model);
     let paths: Map<String, Value> = order.iter().flat_map(|id| operation::paths(model, *id)).collect();
     let mut schemas = common::schemas(model);
+    let mut parameters = common::parameters();
     for id in &order {
         add_schemas(model, *id, &mut schemas);
+        parameters.extend(parameters::components(model, *id));
     }
     json!({
         "openapi": "3.1.0",
@@ -51,7 +53,7 @@ pub fn document(model: &Model) -> Value {
         "components": {
             "schemas": schemas,
             "responses": common::responses(),
-            "parameters": common::parameters(),
+            "parameters": parameters,
             "headers": common::headers(),
             "securitySchemes": common::security_schemes(),
         },

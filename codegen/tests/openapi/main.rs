@@ -14,9 +14,18 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
     &document["paths"][path][method]
 }
 
-fn parameter_names(operation: &Value) -> Vec<&str> {
+/// Parameters with their references resolved.
+fn parameters<'a>(document: &'a Value, operation: &'a Value) -> Vec<&'a Value> {
     let all = operation["parameters"].as_array().into_iter().flatten();
-    all.filter_map(|parameter| parameter["name"].as_str()).collect()
+    all.map(|parameter| match parameter["$ref"].as_str() {
+        Some(target) => document.pointer(&target[1..]).unwrap(),
+        None => parameter,
+    })
+    .collect()
+}
+
+fn parameter_names<'a>(document: &'a Value, operation: &'a Value) -> Vec<&'a str> {
+    parameters(document, operation).iter().filter_map(|parameter| parameter["name"].as_str()).collect()
 }
 
 #[test]
@@ -145,21 +154,25 @@ fn filters_are_typed() {
     let document = document();
     let list = operation(&document, "get", "/events");
     assert_eq!(
-        parameter_names(list),
+        parameter_names(&document, list),
         [
             "q", "category", "category.in", "state", "state.in", "starts_at", "starts_at.gte", "starts_at.lte", "starts_at.gt",
             "starts_at.lt", "capacity", "capacity.gte", "capacity.lte", "capacity.gt", "capacity.lt", "near", "radius_m",
             "bbox", "city_id", "city_id.in", "host_type", "host_type.in", "host_id", "host_id.in", "like_count",
-            "like_count.gte", "like_count.lte", "like_count.gt", "like_count.lt", "sort", "limit", "expand",
+            "like_count.gte", "like_count.lte", "like_count.gt", "like_count.lt", "sort", "limit", "cursor", "count", "expand",
         ]
     );
-    let find = |name: &str| list["parameters"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap();
+    let find = |name: &str| parameters(&document, list).into_iter().find(|parameter| parameter["name"] == name).unwrap();
     assert_eq!(find("starts_at.gte")["schema"]["format"], "date-time");
     assert_eq!(find("city_id.in")["schema"]["items"]["format"], "uuid");
     assert_eq!(find("limit")["schema"]["default"], 50);
     assert_eq!(find("expand")["schema"]["items"]["enum"], json!(["city", "host"]));
-    assert_eq!(find("sort")["schema"]["enum"][0], "title");
-    assert!(!parameter_names(operation(&document, "get", "/events/{id}/likes")).contains(&"event_id"));
+    assert_eq!(
+        find("sort")["schema"]["enum"],
+        json!(["title", "-title", "starts_at", "-starts_at", "like_count", "-like_count"])
+    );
+    let likes = operation(&document, "get", "/events/{id}/likes");
+    assert_eq!(parameter_names(&document, likes), ["id", "limit", "cursor", "count", "expand"], "not event_id, nothing to sort by");
 }
 
 #[test]
@@ -208,7 +221,7 @@ fn preconditions_and_reasons() {
     assert_eq!(refs("patch", "/events/{id}"), ["Id", "IfMatch"]);
     assert_eq!(refs("delete", "/events/{id}"), ["Id", "IfMatchOptional"]);
     assert_eq!(refs("post", "/events/{id}/publish"), ["Id", "IfMatchOptional"]);
-    assert_eq!(refs("get", "/events/{id}"), ["Id", "IfNoneMatch"]);
+    assert_eq!(refs("get", "/events/{id}"), ["Id", "Event.expand", "IfNoneMatch"]);
     assert_eq!(
         operation(&document, "post", "/events/{id}/cancel")["requestBody"]["content"]["application/json"]["schema"]["$ref"],
         "#/components/schemas/Reason"

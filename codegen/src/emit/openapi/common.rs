@@ -81,7 +81,7 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in &object.fields {
-            let schema = types::schema(model, &field.ty);
+            let schema = types::in_object(model, &field.ty);
             properties.insert(field.name.clone(), if field.optional { types::nullable(schema) } else { schema });
             if !field.optional && field.default.is_none() {
                 required.push(field.name.clone());
@@ -228,8 +228,8 @@ pub fn headers() -> Value {
     })
 }
 
-pub fn parameters() -> Value {
-    json!({
+pub fn parameters() -> Map<String, Value> {
+    let all = json!({
         "Id": {
             "name": "id",
             "in": "path",
@@ -271,7 +271,11 @@ pub fn parameters() -> Value {
             "schema": {"type": "string"},
             "example": example::ETAG,
         },
-    })
+    });
+    match all {
+        Value::Object(all) => all,
+        _ => Map::new(),
+    }
 }
 
 pub fn security_schemes() -> Value {

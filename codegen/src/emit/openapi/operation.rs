@@ -9,7 +9,7 @@ use super::{
     types::reference,
     words::{self, Caller, May},
 };
-use crate::model::{EntityId, Expr, Lifecycle, Model, Op, Transition, Value as RuleValue};
+use crate::model::{EntityId, Lifecycle, Model, Transition};
 use serde_json::{Map, Value, json};
 
 /// Paths of one entity, each with its operations.
@@ -63,10 +63,10 @@ fn description(model: &Model, operation: &Operation) -> String {
     }
     let words = words::explain(model, subject, operation.rule);
     let whose = match operation.action {
-        Action::List | Action::Nested(_) | Action::Get => "Seen by",
-        _ => "Allowed for",
+        Action::List | Action::Nested(_) | Action::Get => "Who may see",
+        _ => "Who may do this",
     };
-    text.push_str(&format!("\n\n**{whose}**: {}", who(&words.rule, operation.rule)));
+    text.push_str(&format!("\n\n**{whose}**: {}.", words.rule));
     for (name, meaning) in &words.conditions {
         text.push_str(&format!("\n- `{name}`: {meaning}"));
     }
@@ -81,14 +81,6 @@ fn description(model: &Model, operation: &Operation) -> String {
         verdicts.join(" | ")
     ));
     text
-}
-
-fn who(rule: &str, expr: &Expr) -> String {
-    match expr {
-        Expr::Anyone | Expr::SignedIn | Expr::Nobody => format!("{rule}."),
-        Expr::Compare { op: Op::Eq, left: RuleValue::Column(_), .. } => format!("anyone, if {rule}."),
-        _ => format!("whoever fits this rule: {rule}."),
-    }
 }
 
 fn access(model: &Model, operation: &Operation) -> Value {
@@ -112,20 +104,20 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
     let entity = &model.entities[operation.entity];
     let mut all = Vec::new();
     if !matches!(operation.action, Action::List | Action::Create) {
-        all.extend(parameters::common("Id"));
+        all.push(parameters::common("Id"));
     }
     match operation.action {
         Action::List => all.extend(parameters::of_list(model, operation.entity, None)),
         Action::Nested(has) => all.extend(parameters::of_list(model, has.child, Some(&has.via))),
         Action::Get => {
-            all.extend(parameters::expand(model, entity));
-            all.extend(parameters::common("IfNoneMatch"));
+            all.extend(parameters::of_one(model, entity));
+            all.push(parameters::common("IfNoneMatch"));
         }
         Action::Create => {}
-        Action::Replace | Action::Patch => all.extend(parameters::common("IfMatch")),
+        Action::Replace | Action::Patch => all.push(parameters::common("IfMatch")),
         _ => {
             if entity.lifecycle != Lifecycle::AppendOnly {
-                all.extend(parameters::common("IfMatchOptional"));
+                all.push(parameters::common("IfMatchOptional"));
             }
         }
     }

@@ -1,45 +1,75 @@
 //! Query parameters of lists: filters with their comparisons, search, map, order, page, expansion.
 
 use super::{
+    names::pascal,
     schema::{Column, columns, expandable},
     types,
     words::spaced,
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, Ty};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Ty};
 use serde_json::{Value, json};
 
-/// Parameters of `GET /events`; for a nested list without those that the parent decides (`fixed`).
+/// What `GET /events` may be asked, each under the name it has in `components/parameters`: `Event.city_id`.
+/// Every list of events refers to these.
+pub fn components(model: &Model, id: EntityId) -> Vec<(String, Value)> {
+    let name = pascal(&model.entities[id].name);
+    let key = |parameter: &Value| format!("{name}.{}", parameter["name"].as_str().unwrap_or_default());
+    own(model, id).into_iter().map(|(_, parameter)| (key(&parameter), parameter)).collect()
+}
+
+/// References to the parameters of a list; for a nested one without those that the parent decides (`fixed`).
 pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
-    let entity = &model.entities[id];
-    let mut all = Vec::new();
-    if entity.fields.iter().any(|field| field.search) {
-        all.push(search(entity));
-    }
-    for column in columns(model, id) {
-        match column {
-            Column::Field(field) if field.filter && field.ty == Ty::Point => all.extend(map(field)),
-            Column::Field(field) if field.filter => all.extend(filters(model, &field.name, &field.ty)),
-            Column::TypeOf(relation) if relation.filter && fixed != Some(&relation.name) => {
-                let names = relation.targets.iter().map(|target| model.entities[*target].name.clone()).collect();
-                all.extend(filters(model, &column.name(), &Ty::Enum { values: names }));
-            }
-            Column::IdOf(relation) if relation.filter && fixed != Some(&relation.name) => {
-                all.extend(filters(model, &column.name(), &Ty::Uuid));
-            }
-            Column::Derived(derived) if derived.filter => all.extend(filters(model, &derived.name, &derived_type(derived))),
-            _ => {}
-        }
-    }
-    all.push(sort(entity));
-    all.push(limit(entity));
-    all.extend(common("Cursor"));
-    all.extend(common("CountParameter"));
-    all.extend(expand(model, entity));
+    let name = pascal(&model.entities[id].name);
+    let mut all: Vec<Value> = own(model, id)
+        .into_iter()
+        .filter(|(relation, _)| relation.is_none() || relation.as_deref() != fixed)
+        .map(|(_, parameter)| common(&format!("{name}.{}", parameter["name"].as_str().unwrap_or_default())))
+        .collect();
+    // `limit` and what follows it are the entity's own only in their defaults and words.
+    let page = all.iter().position(|one| one["$ref"].as_str().is_some_and(|name| name.ends_with(".limit")));
+    let at = page.map_or(all.len(), |page| page + 1);
+    all.splice(at..at, [common("Cursor"), common("CountParameter")]);
     all
 }
 
-/// `expand` for one object or a list, if anything can be expanded.
-pub fn expand(model: &Model, entity: &Entity) -> Option<Value> {
+/// With the relation that a filter is about.
+fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
+    let entity = &model.entities[id];
+    let mut all: Vec<(Option<String>, Value)> = Vec::new();
+    let free = |parameters: Vec<Value>| parameters.into_iter().map(|one| (None, one)).collect::<Vec<_>>();
+    if entity.fields.iter().any(|field| field.search) {
+        all.push((None, search(entity)));
+    }
+    for column in columns(model, id) {
+        let name = column.name();
+        match column {
+            Column::Field(field) if field.filter && field.ty == Ty::Point => all.extend(free(map(field))),
+            Column::Field(field) if field.filter => all.extend(free(filters(model, &name, &field.ty))),
+            Column::TypeOf(relation) if relation.filter => {
+                let values = relation.targets.iter().map(|target| model.entities[*target].name.clone()).collect();
+                let filters = filters(model, &name, &Ty::Enum { values });
+                all.extend(filters.into_iter().map(|one| (Some(relation.name.clone()), one)));
+            }
+            Column::IdOf(relation) if relation.filter => {
+                let filters = filters(model, &name, &Ty::Uuid);
+                all.extend(filters.into_iter().map(|one| (Some(relation.name.clone()), one)));
+            }
+            Column::Derived(derived) if derived.filter => all.extend(free(filters(model, &name, &derived_type(derived)))),
+            _ => {}
+        }
+    }
+    all.extend(sort(entity).map(|one| (None, one)));
+    all.push((None, limit(entity)));
+    all.extend(expand(model, entity).map(|one| (None, one)));
+    all
+}
+
+/// Reference to `expand` for the answer of one object, if anything can be expanded.
+pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
+    expand(model, entity).map(|_| common(&format!("{}.expand", pascal(&entity.name))))
+}
+
+fn expand(model: &Model, entity: &Entity) -> Option<Value> {
     let names: Vec<&str> =
         entity.belongs.iter().filter(|relation| expandable(model, relation)).map(|relation| relation.name.as_str()).collect();
     if names.is_empty() {
@@ -50,13 +80,13 @@ pub fn expand(model: &Model, entity: &Entity) -> Option<Value> {
         "in": "query",
         "description": "Relations to put into the answer as whole objects, separated by commas.",
         "explode": false,
-        "schema": {"type": "array", "uniqueItems": true, "maxItems": names.len(), "items": {"type": "string", "enum": names}},
+        "schema": {"type": "array", "uniqueItems": true, "minItems": 1, "maxItems": names.len(), "items": {"type": "string", "enum": names}},
     }))
 }
 
-/// A reference to a shared parameter.
-pub fn common(name: &str) -> Option<Value> {
-    Some(json!({"$ref": format!("#/components/parameters/{name}")}))
+/// A reference to a parameter.
+pub fn common(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
 }
 
 fn parameter(name: &str, description: String, schema: Value) -> Value {
@@ -134,10 +164,10 @@ fn search(entity: &Entity) -> Value {
     parameter("q", description, json!({"type": "string", "minLength": 1, "maxLength": 200}))
 }
 
-fn map(field: &Field) -> [Value; 3] {
+fn map(field: &Field) -> Vec<Value> {
     let spoken = spaced(&field.name);
     let number = r"-?[0-9]+(\.[0-9]+)?";
-    [
+    vec![
         json!({
             "name": "near",
             "in": "query",
@@ -167,17 +197,14 @@ fn limit(entity: &Entity) -> Value {
 }
 
 /// `sort=name` ascending, `sort=-name` descending.
-fn sort(entity: &Entity) -> Value {
-    let mut names: Vec<String> = entity.fields.iter().filter(|field| field.sort).map(|field| field.name.clone()).collect();
-    names.extend(entity.derived.iter().filter(|derived| derived.sort).map(|derived| derived.name.clone()));
-    names.push("created_at".to_owned());
-    if entity.lifecycle != Lifecycle::AppendOnly {
-        names.push("updated_at".to_owned());
+fn sort(entity: &Entity) -> Option<Value> {
+    let fields = entity.fields.iter().filter(|field| field.sort).map(|field| &field.name);
+    let derived = entity.derived.iter().filter(|derived| derived.sort).map(|derived| &derived.name);
+    let values: Vec<String> = fields.chain(derived).flat_map(|name| [name.clone(), format!("-{name}")]).collect();
+    if values.is_empty() {
+        return None;
     }
-    let values: Vec<String> = names.iter().flat_map(|name| [name.clone(), format!("-{name}")]).collect();
-    parameter(
-        "sort",
-        "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id.".to_owned(),
-        json!({"type": "string", "enum": values}),
-    )
+    let description =
+        "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id. Without it: newest first.";
+    Some(parameter("sort", description.to_owned(), json!({"type": "string", "enum": values})))
 }

@@ -160,7 +160,7 @@ pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
     let mut required = Vec::new();
     let mut properties = Map::new();
     for column in inputs(model, id, body) {
-        if body != Body::Patch && demanded(column) {
+        if body != Body::Patch && demanded(column, body) {
             required.push(column.name());
         }
         properties.insert(column.name(), sent(model, id, column, body));
@@ -169,7 +169,7 @@ pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
     let description = match body {
         Body::Create => format!("What {} is created from.", article(&one)),
         Body::Replace => {
-            format!("A whole new representation of {}. What is left out becomes its default or empty.", article(&one))
+            format!("A whole new representation of {}. What is left out becomes its default or empty, unless its description says otherwise.", article(&one))
         }
         Body::Patch => format!("Changes to {}. What is left out stays as it is; `null` empties.", article(&one)),
     };
@@ -194,12 +194,23 @@ fn pairs(model: &Model, id: EntityId, body: Body) -> Map<String, Value> {
     pairs
 }
 
-fn demanded(column: Column) -> bool {
+fn demanded(column: Column, body: Body) -> bool {
     match column {
-        Column::Field(field) => !field.optional && field.default.is_none() && !matches!(field.ty, Ty::Slug { from: Some(_) }),
+        _ if body == Body::Replace && keeps(column) => false,
+        Column::Field(field) => !field.optional && field.default.is_none() && !made(field),
         Column::TypeOf(relation) | Column::IdOf(relation) => !relation.optional,
         _ => false,
     }
+}
+
+/// A slug that is made of another field.
+fn made(field: &Field) -> bool {
+    matches!(field.ty, Ty::Slug { from: Some(_) })
+}
+
+/// Left out of a replacement it stays: who sends back what they were given loses nothing.
+fn keeps(column: Column) -> bool {
+    column.guarded() || matches!(column, Column::Field(field) if field.write.is_some() || made(field))
 }
 
 pub fn expandable(model: &Model, relation: &Relation) -> bool {
@@ -207,7 +218,8 @@ pub fn expandable(model: &Model, relation: &Relation) -> bool {
 }
 
 fn expanded(model: &Model, relation: &Relation) -> Value {
-    let mut kinds: Vec<Value> = relation.targets.iter().map(|target| reference(&pascal(&model.entities[*target].name))).collect();
+    let open = relation.targets.iter().map(|target| &model.entities[*target]).filter(|target| !target.internal);
+    let mut kinds: Vec<Value> = open.map(|target| reference(&pascal(&target.name))).collect();
     kinds.push(json!({"type": "null"}));
     json!({
         "readOnly": true,
@@ -250,12 +262,16 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
         if let Some(rule) = &field.write {
             notes.push(format!("May be sent only if {}.", words::explain(model, id, rule).inline()));
         }
-        if let (Ty::Slug { from: Some(from) }, true) = (&field.ty, body != Body::Patch) {
+        if let (Ty::Slug { from: Some(from) }, Body::Create) = (&field.ty, body) {
             notes.push(format!("Made from `{from}` when left out."));
         }
-        if let (Some(default), true) = (types::default(field), body != Body::Patch) {
+        let kept = body == Body::Patch || (body == Body::Replace && keeps(column));
+        if let (Some(default), false) = (types::default(field), kept) {
             more.insert("default".to_owned(), default);
         }
+    }
+    if body == Body::Replace && keeps(column) {
+        notes.push("Stays as it is when left out.".to_owned());
     }
     describe(schema, notes, more)
 }

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 /// No credentials, no blanks, no characters that break out of an attribute.
 const URL: &str = r#"^https?://[^\s/?#@<>"\\^`{|}]+([/?#][^\s<>"\\^`{|}]*)?$"#;
-const TIMEZONE: &str = "^(UTC|[A-Z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)+)$";
+const TIMEZONE: &str = "^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?[0-9]{1,2})$";
+const EMAIL: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+\
+    [A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$";
 
 /// The schema of a value that is there; see [`nullable`].
 pub fn schema(model: &Model, ty: &Ty) -> Value {
@@ -31,7 +33,7 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
         Ty::Uuid => json!({"type": "string", "format": "uuid"}),
         Ty::Json => json!({"type": "object"}),
         Ty::Url => json!({"type": "string", "format": "uri", "maxLength": 2000, "pattern": URL}),
-        Ty::Email => json!({"type": "string", "format": "email", "maxLength": 254}),
+        Ty::Email => json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL}),
         Ty::Phone => json!({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"}),
         Ty::Slug { .. } => json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}),
         Ty::Currency => json!({"type": "string", "pattern": "^[A-Z]{3}$"}),
@@ -44,6 +46,14 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
         Ty::TextList { max, count } => {
             json!({"type": "array", "maxItems": count, "items": {"type": "string", "minLength": 1, "maxLength": max}})
         }
+    }
+}
+
+/// The same inside an `objects:` object, where a link is something to click on: https only.
+pub fn in_object(model: &Model, ty: &Ty) -> Value {
+    match ty {
+        Ty::Url => with(schema(model, ty), json!({"pattern": URL.replacen("https?", "https", 1)})),
+        _ => schema(model, ty),
     }
 }
 

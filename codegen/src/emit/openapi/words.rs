@@ -16,7 +16,7 @@ impl Words {
     /// In one line, for a note on a field.
     pub fn inline(&self) -> String {
         let meanings: Vec<String> = self.conditions.iter().map(|(name, text)| format!("`{name}`: {text}")).collect();
-        if meanings.is_empty() { self.rule.clone() } else { format!("{} ({})", self.rule, meanings.join("; ")) }
+        if meanings.is_empty() { self.rule.clone() } else { format!("{}, with {}", self.rule, meanings.join("; ")) }
     }
 }
 
