@@ -2,6 +2,7 @@
 //!
 //! Depends on none of our crates, talks to no database, knows no HTTP.
 
+mod check;
 pub mod diag;
 pub mod emit;
 pub mod migrate;
@@ -25,5 +26,6 @@ pub fn load(root: &Path) -> Result<Model, Diagnostics> {
 pub fn load_sources(sources: &Sources) -> Result<Model, Diagnostics> {
     let spec = spec::parse(sources)?;
     let resolved = resolve::resolve(&spec, sources)?;
+    check::check(&resolved, sources)?;
     Ok(resolved.model)
 }

@@ -1,0 +1,85 @@
+//! Actions that the entity's lifecycle or its writer does not have.
+
+use super::{Of, walk};
+use crate::model::{Lifecycle, Ty};
+use crate::resolve::Part;
+
+pub fn check(of: &Of) {
+    is_there(of);
+    actions_exist(of);
+    update_has_an_effect(of);
+    conditions_are_no_fields(of);
+}
+
+fn is_there(of: &Of) {
+    let given = of.cx.places.find(of.id, Part::Key, "access").is_some();
+    if !given && !of.entity.internal {
+        of.refuse(
+            Part::Entity,
+            "",
+            format!("`{}` does not say who may read or write it", of.entity.name),
+            "add `access:` with at least `read:`; nothing is granted by itself",
+        );
+    }
+    if of.entity.internal && (walk::grants(of.entity).next().is_some() || !of.entity.conditions.is_empty()) {
+        of.refuse(
+            Part::Key,
+            "access",
+            "`access` has no effect: an internal entity has no routes",
+            "leave the key out",
+        );
+    }
+}
+
+fn actions_exist(of: &Of) {
+    if of.entity.internal {
+        return;
+    }
+    for (action, _) in walk::grants(of.entity) {
+        // `restore` may only be there because `delete` is.
+        if of.cx.places.find(of.id, Part::Access, action).is_none() {
+            continue;
+        }
+        let why = match (action, of.entity.lifecycle) {
+            ("create" | "update" | "delete" | "restore" | "suspend", _) if of.entity.module.is_some() => {
+                "only its module writes this entity"
+            }
+            ("update" | "delete" | "restore" | "suspend", Lifecycle::AppendOnly) => "rows of this entity never change",
+            ("delete" | "restore" | "suspend", Lifecycle::Mutable) => {
+                "a `mutable` entity has no status: it is neither archived nor suspended"
+            }
+            ("restore", _) if of.entity.access.delete.is_none() => "nobody may delete, so there is nothing to restore",
+            _ => continue,
+        };
+        of.refuse(Part::Access, action, format!("`{action}` has no effect: {why}"), "remove the line");
+    }
+}
+
+fn update_has_an_effect(of: &Of) {
+    if !of.updatable() {
+        return;
+    }
+    let fields = of.entity.fields.iter().any(|f| !f.fixed && !f.system && !matches!(f.ty, Ty::States { .. }));
+    let relations = of.entity.belongs.iter().any(|r| r.movable);
+    if !fields && !relations {
+        of.refuse(
+            Part::Access,
+            "update",
+            "`update` has no effect: every field is fixed or set by the server",
+            "remove the line, or the `fixed` of a field",
+        );
+    }
+}
+
+fn conditions_are_no_fields(of: &Of) {
+    for condition in &of.entity.conditions {
+        if of.entity.field(&condition.name).is_some() {
+            of.refuse(
+                Part::Condition,
+                &condition.name,
+                format!("`{}` is a field too", condition.name),
+                "rename the condition",
+            );
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The entities with a special part, and what nothing uses.
+
+use super::Cx;
+use crate::model::{Entity, EntityId, Ty};
+use crate::names;
+use crate::resolve::Part;
+
+pub fn check(cx: &Cx) {
+    assignments(cx);
+    sessions(cx);
+    unused_objects(cx);
+    identity(cx);
+}
+
+fn identity(cx: &Cx) {
+    let entity = &cx.model.entities[cx.model.identity];
+    if entity.internal {
+        cx.refuse(cx.places.of_app("identity"), format!("`{}` is internal", entity.name), "people sign in as an entity that has routes");
+    }
+}
+
+/// `me holds` asks for the assignment's user, role and scope.
+fn assignments(cx: &Cx) {
+    let model = cx.model;
+    let id = model.assignments;
+    let entity = &model.entities[id];
+    let place = cx.places.of(id, Part::Entity, "");
+    needs_holder(cx, id, entity, "who holds the role");
+    let roles: Vec<&str> = model.roles.iter().map(|r| r.name.as_str()).collect();
+    match entity.field("role").map(|f| &f.ty) {
+        Some(Ty::Enum { values }) => {
+            let place = cx.places.of(id, Part::Field, "role");
+            for value in values.iter().filter(|v| !roles.contains(&v.as_str())) {
+                cx.refuse(place, format!("`{value}` is no role of app.yaml"), names::suggest(value, roles.iter().copied(), "roles"));
+            }
+            let missing: Vec<&&str> = roles.iter().filter(|r| !values.iter().any(|v| v == **r)).collect();
+            if !missing.is_empty() {
+                cx.refuse(place, format!("nobody could hold {}", names::quoted(&missing)), "add the roles to the `enum`");
+            }
+        }
+        _ => cx.refuse(
+            place,
+            "assignments need an enum field `role`",
+            format!("add `role: enum({})`", roles.join(", ")),
+        ),
+    }
+    let mut scopes: Vec<EntityId> = model.roles.iter().flat_map(|r| r.scopes.clone()).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.is_empty() {
+        return;
+    }
+    let wanted: Vec<&str> = scopes.iter().map(|s| model.entities[*s].name.as_str()).collect();
+    let help = format!("add `scope: one of {}`", wanted.join(" | "));
+    let Some(scope) = entity.relation("scope") else {
+        cx.refuse(place, "assignments need a relation `scope`", help);
+        return;
+    };
+    let place = cx.places.of(id, Part::Relation, "scope");
+    let mut targets = scope.targets.clone();
+    targets.sort_unstable();
+    if !scope.polymorphic || targets != scopes {
+        cx.refuse(place, "`scope` does not lead to what the roles are held of", help);
+    } else if !scope.optional && model.roles.iter().any(|r| r.scopes.is_empty()) {
+        cx.refuse(place, "a role that is held everywhere has no scope", "make `scope` optional with `?`");
+    }
+}
+
+fn sessions(cx: &Cx) {
+    let Some(id) = cx.model.sessions else { return };
+    let entity = &cx.model.entities[id];
+    needs_holder(cx, id, entity, "who is signed in");
+    if !entity.field("revoked_at").is_some_and(|f| f.ty == Ty::Time && f.optional) {
+        cx.refuse(cx.places.of(id, Part::Entity, ""), "sessions need `revoked_at`", "add `revoked_at: time?`");
+    }
+}
+
+fn needs_holder(cx: &Cx, id: EntityId, entity: &Entity, what: &str) {
+    let identity = &cx.model.entities[cx.model.identity].name;
+    if cx.model.holder(entity).is_none() {
+        cx.refuse(
+            cx.places.of(id, Part::Entity, ""),
+            format!("`{}` does not say {what}", entity.name),
+            format!("add `{identity}: {identity}` under `belongs:`"),
+        );
+    }
+}
+
+fn unused_objects(cx: &Cx) {
+    for (index, object) in cx.model.objects.iter().enumerate() {
+        let used = cx.model.entities.iter().flat_map(|e| &e.fields).any(|f| f.ty == Ty::Object { object: index });
+        if !used {
+            cx.refuse(
+                cx.places.of_app(&format!("objects.{}", object.name)),
+                format!("no field is an `object {}`", object.name),
+                "use it, or remove it",
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
+
+use super::{Of, walk};
+use crate::model::{DerivedKind, Hook, Lifecycle, Ty};
+use crate::names;
+use crate::resolve::Part;
+
+pub fn check(of: &Of) {
+    internal(of);
+    page(of);
+    audit(of);
+    hooks(of);
+    creator(of);
+    derived(of);
+    has(of);
+    column_lists(of);
+    exclude(of);
+    constraint_names(of);
+}
+
+fn internal(of: &Of) {
+    if of.entity.internal && of.entity.module.is_none() && of.id != of.cx.model.assignments && !of.written_by_module() {
+        of.refuse(
+            Part::Key,
+            "internal",
+            format!("nothing can write `{}`", of.entity.name),
+            "name it under `write:` of a module in app.yaml, or give it `module:`",
+        );
+    }
+}
+
+fn page(of: &Of) {
+    if of.entity.internal && of.cx.places.find(of.id, Part::Key, "page").is_some() {
+        of.refuse(Part::Key, "page", "`page` has no effect: an internal entity has no list", "leave the key out");
+    }
+}
+
+fn audit(of: &Of) {
+    if !of.entity.audit && !of.entity.internal {
+        of.refuse(
+            Part::Key,
+            "audit",
+            format!("writes of `{}` must be audited", of.entity.name),
+            "`audit: off` is only for `internal` entities",
+        );
+    }
+}
+
+fn hooks(of: &Of) {
+    let access = &of.entity.access;
+    for hook in &of.entity.hooks {
+        let (name, possible) = match hook {
+            Hook::Create => ("create", of.creatable()),
+            Hook::Update => ("update", of.updatable()),
+            Hook::Archive => ("archive", of.entity.writable() && access.delete.is_some()),
+            Hook::Transition(_) => continue,
+        };
+        if !possible {
+            let action = if name == "archive" { "delete" } else { name };
+            of.refuse(
+                Part::Hook,
+                name,
+                format!("the hook `{name}` would never be called"),
+                format!("grant `{action}` under `access:`, or remove the hook"),
+            );
+        }
+    }
+}
+
+fn creator(of: &Of) {
+    let Some(role) = of.entity.creator else { return };
+    let role = &of.cx.model.roles[role];
+    if !role.scopes.contains(&of.id) {
+        let scopes: Vec<&str> = role.scopes.iter().map(|s| of.cx.model.entities[*s].name.as_str()).collect();
+        let held = if scopes.is_empty() { "everywhere".to_owned() } else { format!("of {}", names::quoted(&scopes)) };
+        of.refuse(
+            Part::Key,
+            "creator",
+            format!("`{}` is never held of `{}`", role.name, of.entity.name),
+            format!("it is held {held}; extend it in app.yaml: `{}: of … | {}`", role.name, of.entity.name),
+        );
+    } else if !of.creatable() {
+        of.refuse(Part::Key, "creator", "`creator` has no effect: nobody may create", "grant `create`, or leave the key out");
+    }
+}
+
+fn derived(of: &Of) {
+    for derived in &of.entity.derived {
+        let sort_help = match derived.kind {
+            DerivedKind::Flag { .. } => "remove `sort`; a condition is filtered by",
+            DerivedKind::Avg { .. } => "remove `sort`: an average is null while there is nothing to average",
+            _ => continue_if_routed(of),
+        };
+        if derived.sort && !sort_help.is_empty() {
+            of.refuse(Part::Derived, &derived.name, format!("`{}` can't be sorted by", derived.name), sort_help);
+        }
+        if derived.filter && of.entity.internal {
+            of.refuse(
+                Part::Derived,
+                &derived.name,
+                "`filter` has no effect: an internal entity has no list",
+                "remove `filter`",
+            );
+        }
+    }
+}
+
+fn continue_if_routed(of: &Of) -> &'static str {
+    if of.entity.internal { "remove `sort`: an internal entity has no list" } else { "" }
+}
+
+/// A name for the other end gives a list, a derived value or a rule; else it has no effect.
+fn has(of: &Of) {
+    let used = walk::used_has(of.entity);
+    for (index, has) in of.entity.has.iter().enumerate() {
+        let routed = !of.entity.internal && !of.cx.model.entities[has.child].internal;
+        if !routed && !used.contains(&index) {
+            of.refuse(
+                Part::Has,
+                &has.name,
+                format!("nothing uses `{}`, and there is no list of it: one side is internal", has.name),
+                "use it in a derived value or a rule, or remove it",
+            );
+        }
+    }
+}
+
+fn column_lists(of: &Of) {
+    for (part, lists, what) in [(Part::Unique, &of.entity.unique, "unique"), (Part::Index, &of.entity.index, "index")] {
+        for (n, columns) in lists.iter().enumerate() {
+            if lists[..n].contains(columns) || (part == Part::Index && of.entity.unique.contains(columns)) {
+                of.refuse(part, &columns.join(","), format!("this {what} is here twice"), "remove it: a unique list has an index");
+            }
+        }
+    }
+    for columns in &of.entity.unique {
+        if let [only] = columns.as_slice()
+            && of.entity.field(only).is_some_and(|f| f.unique)
+        {
+            of.refuse(Part::Unique, only, format!("`{only}` is unique already"), "remove one of the two");
+        }
+    }
+}
+
+fn exclude(of: &Of) {
+    for exclude in &of.entity.exclude {
+        let end = |name: &str| of.entity.field(name).filter(|f| matches!(f.ty, Ty::Time | Ty::Date));
+        let help = "a range goes from a required time (or date) to another, which may be optional: an open end";
+        match (end(&exclude.from), end(&exclude.to)) {
+            (Some(from), Some(to)) if from.ty == to.ty && !from.optional => {}
+            _ => of.refuse(Part::Exclude, &exclude.from, "this is no range", help),
+        }
+    }
+}
+
+fn constraint_names(of: &Of) {
+    let table = &of.entity.plural;
+    let too_long = |columns: &[&str]| !names::fits_constraint(table, columns);
+    let help = "PostgreSQL's names have 63 letters at most; choose shorter names";
+    for field in &of.entity.fields {
+        if too_long(&[&field.name]) {
+            of.refuse(Part::Field, &field.name, format!("`{table}_{}_…` is too long for a constraint", field.name), help);
+        }
+    }
+    for relation in &of.entity.belongs {
+        let targets = if relation.polymorphic { relation.targets.as_slice() } else { &[] };
+        let longest = targets.iter().map(|t| of.cx.model.entities[*t].name.len() + 1).max().unwrap_or(0);
+        let column = "x".repeat(longest + relation.name.len() + "live__id".len());
+        if too_long(&[&column]) {
+            of.refuse(Part::Relation, &relation.name, format!("the columns of `{}` leave no room for the names of their constraints", relation.name), help);
+        }
+    }
+    for check in &of.entity.checks {
+        if too_long(&[&check.name]) {
+            of.refuse(Part::Check, &check.name, format!("`{table}_{}_check` is too long for a constraint", check.name), help);
+        }
+    }
+    for (part, lists) in [(Part::Unique, &of.entity.unique), (Part::Index, &of.entity.index)] {
+        for columns in lists {
+            if too_long(&columns.iter().map(String::as_str).collect::<Vec<_>>()) {
+                let joined = columns.join("_");
+                of.refuse(part, &columns.join(","), format!("`{table}_{joined}_key` is too long for an index"), help);
+            }
+        }
+    }
+    if of.entity.lifecycle != Lifecycle::AppendOnly && of.entity.was.as_deref() == Some(of.entity.name.as_str()) {
+        of.refuse(Part::Entity, "", "`was` says the name it has now", "write the former name, or leave the key out");
+    }
+}

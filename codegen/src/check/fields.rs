@@ -1,0 +1,205 @@
+//! Modifiers of fields that contradict their type, each other, or have no effect.
+
+use super::{Of, open};
+use crate::model::{Field, Literal, Ty};
+use crate::names;
+use crate::resolve::Part;
+
+pub fn check(of: &Of) {
+    for field in &of.entity.fields {
+        for rule in RULES {
+            if let Some((message, help)) = rule(of, field) {
+                of.refuse(Part::Field, &field.name, message, help);
+            }
+        }
+    }
+}
+
+type Verdict = Option<(String, String)>;
+
+const RULES: [fn(&Of, &Field) -> Verdict; 15] = [
+    money_has_currency,
+    search_is_for_texts,
+    search_is_public,
+    filter_has_a_kind,
+    near_is_public,
+    sort_has_an_order,
+    unique_is_comparable,
+    nothing_leaks_past_read,
+    system_stands_alone,
+    system_is_filled,
+    fixed_has_an_effect,
+    write_has_an_effect,
+    no_list_of_internal,
+    redact_has_an_effect,
+    was_is_another_name,
+];
+
+fn say(message: impl Into<String>, help: impl Into<String>) -> Verdict {
+    Some((message.into(), help.into()))
+}
+
+fn money_has_currency(of: &Of, field: &Field) -> Verdict {
+    if !matches!(field.ty, Ty::Money { .. }) {
+        return None;
+    }
+    if !field.name.ends_with("_cents") {
+        return say(
+            format!("`{}` holds minor units, but its name does not say so", field.name),
+            format!("write `{}_cents`", field.name),
+        );
+    }
+    if !of.entity.fields.iter().any(|f| f.ty == Ty::Currency) {
+        return say(format!("`{}` is money without a currency", field.name), "add `currency: currency`");
+    }
+    None
+}
+
+fn search_is_for_texts(_: &Of, field: &Field) -> Verdict {
+    if field.search && !matches!(field.ty, Ty::Text { .. }) {
+        return say(format!("`{}` can't be searched: it is no text", field.name), "remove `search`, or add `filter`");
+    }
+    None
+}
+
+fn is_public(of: &Of) -> bool {
+    let read = of.entity.access.read.as_ref();
+    !of.entity.internal && read.is_some_and(|read| open::to_anyone(of.cx.model, of.id, read))
+}
+
+fn search_is_public(of: &Of, field: &Field) -> Verdict {
+    if field.search && !is_public(of) {
+        return say(
+            "`search` needs a public `read`: it goes through the rows that anyone may read",
+            "remove `search`, or let `read` be true for some rows without signing in",
+        );
+    }
+    None
+}
+
+fn filter_has_a_kind(_: &Of, field: &Field) -> Verdict {
+    if field.filter && matches!(field.ty, Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) {
+        return say(format!("`{}` can't be filtered by", field.name), "filters are for single values: remove `filter`");
+    }
+    None
+}
+
+fn near_is_public(of: &Of, field: &Field) -> Verdict {
+    if field.filter && field.ty == Ty::Point && !is_public(of) {
+        return say(
+            "`near` and `bbox` need a public `read`: they go through the rows that anyone may read",
+            "remove `filter`, or let `read` be true for some rows without signing in",
+        );
+    }
+    None
+}
+
+fn sort_has_an_order(_: &Of, field: &Field) -> Verdict {
+    if !field.sort {
+        return None;
+    }
+    if matches!(field.ty, Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Point | Ty::Uuid) {
+        return say(format!("`{}` has no order to sort by", field.name), "remove `sort`");
+    }
+    if field.optional {
+        return say(
+            format!("`{}` may be null, so it can't be sorted by", field.name),
+            "remove `sort`, or make the field required with a default",
+        );
+    }
+    None
+}
+
+fn unique_is_comparable(_: &Of, field: &Field) -> Verdict {
+    let no = matches!(field.ty, Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Point | Ty::Bool | Ty::States { .. });
+    if field.unique && no {
+        return say(format!("`{}` can't be unique", field.name), "remove `unique`; write `unique: [[a, b]]` for several together");
+    }
+    None
+}
+
+fn nothing_leaks_past_read(_: &Of, field: &Field) -> Verdict {
+    field.read.as_ref()?;
+    for (given, word) in [(field.search, "search"), (field.filter, "filter"), (field.sort, "sort")] {
+        if given {
+            return say(
+                format!("`{word}` would tell what `read` hides"),
+                format!("remove `{word}`, or the `read` rule"),
+            );
+        }
+    }
+    None
+}
+
+fn system_stands_alone(_: &Of, field: &Field) -> Verdict {
+    let states = matches!(field.ty, Ty::States { .. });
+    if states && (field.fixed || field.system || field.write.is_some()) {
+        return say("a state is only changed by transitions anyway", "remove `fixed`, `system` and `write`");
+    }
+    if field.system && field.fixed {
+        return say("`fixed` has no effect beside `system`: no body has the field", "remove `fixed`");
+    }
+    if field.system && field.write.is_some() {
+        return say("`write` has no effect beside `system`: no body has the field", "remove `write`");
+    }
+    None
+}
+
+/// Somebody must give a required field its first value.
+fn system_is_filled(of: &Of, field: &Field) -> Verdict {
+    let given = field.optional || matches!(field.default, Some(ref d) if *d != Literal::Null);
+    let server = field.system || matches!(field.ty, Ty::States { .. });
+    if server && !given && of.creatable() && !matches!(field.ty, Ty::Slug { from: Some(_) }) {
+        return say(
+            format!("nobody gives `{}` its first value", field.name),
+            "add `= <default>`, or `?` after the type",
+        );
+    }
+    None
+}
+
+fn fixed_has_an_effect(of: &Of, field: &Field) -> Verdict {
+    if field.fixed && !of.updatable() {
+        return say("`fixed` has no effect: no row of this entity is ever updated", "remove `fixed`");
+    }
+    None
+}
+
+fn write_has_an_effect(of: &Of, field: &Field) -> Verdict {
+    if field.write.is_some() && !of.updatable() && !of.creatable() {
+        return say("`write` has no effect: nobody writes this entity by a body", "remove `write`");
+    }
+    None
+}
+
+fn no_list_of_internal(of: &Of, field: &Field) -> Verdict {
+    if !of.entity.internal {
+        return None;
+    }
+    let modifiers = [
+        (field.search, "search"),
+        (field.filter, "filter"),
+        (field.sort, "sort"),
+        (field.read.is_some(), "read"),
+    ];
+    let (_, word) = modifiers.into_iter().find(|(given, _)| *given)?;
+    say(format!("`{word}` has no effect: an internal entity has no routes"), format!("remove `{word}`"))
+}
+
+fn redact_has_an_effect(of: &Of, field: &Field) -> Verdict {
+    if field.redact && !of.entity.audit {
+        return say("`redact` has no effect: this entity is not audited", "remove `redact`");
+    }
+    None
+}
+
+fn was_is_another_name(of: &Of, field: &Field) -> Verdict {
+    let was = field.was.as_deref()?;
+    if !names::is_name(was) {
+        return say(format!("`{was}` can't have been a name"), "names are small letters, digits and `_`");
+    }
+    if of.entity.field(was).is_some() {
+        return say(format!("`{was}` is still a field"), "write the former name, or remove `was`");
+    }
+    None
+}

@@ -1,0 +1,147 @@
+//! Modifiers of relations that contradict their targets, each other, or have no effect.
+
+use super::{Of, open};
+use crate::model::{Lifecycle, OnArchive, Relation};
+use crate::resolve::Part;
+
+pub fn check(of: &Of) {
+    for relation in &of.entity.belongs {
+        for rule in RULES {
+            if let Some((message, help)) = rule(of, relation) {
+                of.refuse(Part::Relation, &relation.name, message, help);
+            }
+        }
+    }
+}
+
+type Verdict = Option<(String, String)>;
+
+const RULES: [fn(&Of, &Relation) -> Verdict; 9] = [
+    same_is_on_both_sides,
+    detach_needs_optional,
+    cascade_can_archive,
+    archive_can_happen,
+    set_me_is_the_caller,
+    set_me_needs_a_caller,
+    system_is_filled,
+    movable_has_an_effect,
+    filter_has_an_effect,
+];
+
+fn say(message: impl Into<String>, help: impl Into<String>) -> Verdict {
+    Some((message.into(), help.into()))
+}
+
+fn same_is_on_both_sides(of: &Of, relation: &Relation) -> Verdict {
+    for same in &relation.same {
+        let here = of.entity.relation(same)?;
+        if *same == relation.name || here.polymorphic {
+            return say(format!("`same {same}` compares nothing"), "name another relation, one that leads to one entity");
+        }
+        let there = relation.targets.iter().map(|t| &of.cx.model.entities[*t]);
+        if !there.clone().any(|target| target.relation(same).is_some_and(|r| !r.polymorphic && r.targets == here.targets)) {
+            let targets: Vec<String> = there.map(|t| format!("`{}`", t.name)).collect();
+            return say(
+                format!("{} has no relation `{same}` to compare with", targets.join(" or ")),
+                format!("add `{same}` there, or remove `same {same}`"),
+            );
+        }
+    }
+    None
+}
+
+fn detach_needs_optional(_: &Of, relation: &Relation) -> Verdict {
+    if relation.on_archive == OnArchive::Detach && !relation.optional {
+        return say(
+            "`on archive detach` empties the relation, but it is required",
+            "add `?` after the target, or write `on archive restrict` or `cascade`",
+        );
+    }
+    None
+}
+
+fn cascade_can_archive(of: &Of, relation: &Relation) -> Verdict {
+    match (relation.on_archive, of.entity.lifecycle) {
+        (OnArchive::Cascade, Lifecycle::Mutable | Lifecycle::AppendOnly) => say(
+            "`on archive cascade` archives the row, but rows of this entity can't be archived",
+            "write `on archive restrict`, or remove `lifecycle`",
+        ),
+        (OnArchive::Detach, Lifecycle::AppendOnly) => say(
+            "`on archive detach` changes the row, but rows of this entity never change",
+            "write `on archive restrict`",
+        ),
+        _ => None,
+    }
+}
+
+fn archive_can_happen(of: &Of, relation: &Relation) -> Verdict {
+    let can = relation.targets.iter().any(|t| of.cx.model.entities[*t].lifecycle == Lifecycle::SoftDelete);
+    if relation.on_archive != OnArchive::Restrict && !can {
+        return say("`on archive` has no effect: the target is never archived", "remove it");
+    }
+    None
+}
+
+fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
+    if !relation.set_me {
+        return None;
+    }
+    let identity = of.cx.model.identity;
+    if relation.polymorphic || relation.targets != [identity] {
+        let name = &of.cx.model.entities[identity].name;
+        return say(format!("`set me` on a relation that does not lead to `{name}`"), format!("make it `{}: {name}, set me`", relation.name));
+    }
+    for (given, word) in [(relation.system, "system"), (relation.movable, "movable")] {
+        if given {
+            return say(format!("`{word}` beside `set me`: the caller is set once, at create"), format!("remove `{word}`"));
+        }
+    }
+    if !of.creatable() {
+        return say("`set me` has no effect: nobody may create", "write `system`, or grant `create`");
+    }
+    None
+}
+
+fn set_me_needs_a_caller(of: &Of, relation: &Relation) -> Verdict {
+    let create = of.entity.access.create.as_ref()?;
+    if relation.set_me && !relation.optional && open::to_anyone(of.cx.model, of.id, create) {
+        return say(
+            format!("who creates without signing in leaves `{}` empty", relation.name),
+            "write `create: signed_in` (or more), or make the relation optional",
+        );
+    }
+    None
+}
+
+fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
+    if relation.system && relation.movable {
+        return say("`movable` has no effect beside `system`: no body has the relation", "remove `movable`");
+    }
+    if relation.system && !relation.optional && of.creatable() {
+        return say(format!("nobody gives `{}` its value", relation.name), "make it optional with `?`, or remove `system`");
+    }
+    None
+}
+
+fn movable_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
+    if relation.movable && !of.updatable() {
+        return say("`movable` has no effect: no row of this entity is ever updated", "remove `movable`");
+    }
+    None
+}
+
+fn filter_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
+    if of.entity.internal {
+        for (given, word) in
+            [(relation.filter, "filter"), (relation.hidden, "hidden"), (relation.read.is_some(), "read")]
+        {
+            if given {
+                return say(format!("`{word}` has no effect: an internal entity has no routes"), format!("remove `{word}`"));
+            }
+        }
+    }
+    if relation.filter && relation.read.is_some() {
+        return say("`filter` would tell what `read` hides", "remove `filter`, or the `read` rule");
+    }
+    None
+}

@@ -1,0 +1,120 @@
+//! States and how they are reached.
+
+use super::Of;
+use crate::model::{Change, Lifecycle, Literal, Ty};
+use crate::names;
+use crate::resolve::Part;
+
+const TAKEN: [&str; 10] =
+    ["create", "read", "list", "update", "delete", "archive", "restore", "suspend", "unsuspend", "transition"];
+
+pub fn check(of: &Of) {
+    only_where_routes_write(of);
+    verbs_are_free(of);
+    targets_are_system(of);
+    one_states_field(of);
+    states_are_reached(of);
+}
+
+fn only_where_routes_write(of: &Of) {
+    let Some(first) = of.entity.transitions.first() else { return };
+    let why = if of.entity.internal {
+        "an internal entity has no routes"
+    } else if of.entity.module.is_some() {
+        "only its module writes this entity"
+    } else if of.entity.lifecycle == Lifecycle::AppendOnly {
+        "rows of this entity never change"
+    } else {
+        return;
+    };
+    of.refuse(Part::Transition, &first.name, format!("transitions have no effect: {why}"), "remove `transitions:`");
+}
+
+fn verbs_are_free(of: &Of) {
+    for transition in &of.entity.transitions {
+        if TAKEN.contains(&transition.name.as_str()) {
+            of.refuse(
+                Part::Transition,
+                &transition.name,
+                format!("`{}` is an action that entities have anyway", transition.name),
+                "choose another verb",
+            );
+        }
+        if let Change::State { from, to, .. } = &transition.change {
+            if from.contains(to) {
+                of.refuse(
+                    Part::Transition,
+                    &transition.name,
+                    format!("`{}` leads from `{to}` to `{to}`", transition.name),
+                    format!("leave `{to}` out of the states it starts from"),
+                );
+            }
+            if from.iter().enumerate().any(|(n, state)| from[..n].contains(state)) {
+                of.refuse(Part::Transition, &transition.name, "a state it starts from is here twice", "keep one of the two");
+            }
+        }
+    }
+}
+
+/// What a transition sets must not be open to a body too, or the transition's rule would mean nothing.
+fn targets_are_system(of: &Of) {
+    for transition in &of.entity.transitions {
+        let Change::Set { field, .. } = &transition.change else { continue };
+        if of.entity.field(field).is_some_and(|f| !f.system) {
+            of.refuse(
+                Part::Transition,
+                &transition.name,
+                format!("`{field}` may be set by any body too"),
+                format!("add `system` to the line of `{field}`"),
+            );
+        }
+    }
+}
+
+fn one_states_field(of: &Of) {
+    let mut states = of.entity.fields.iter().filter(|f| matches!(f.ty, Ty::States { .. }));
+    states.next();
+    if let Some(second) = states.next() {
+        of.refuse(Part::Field, &second.name, "a second field of states", "make it an `enum`, `system` if no body has it");
+    }
+}
+
+fn states_are_reached(of: &Of) {
+    let Some(field) = of.entity.states_field() else { return };
+    let Ty::States { values } = &field.ty else { return };
+    if of.written_by_module() {
+        return;
+    }
+    let to: Vec<&str> = of
+        .entity
+        .transitions
+        .iter()
+        .filter_map(|t| match &t.change {
+            Change::State { to, .. } => Some(to.as_str()),
+            Change::Set { .. } => None,
+        })
+        .collect();
+    if to.is_empty() {
+        of.refuse(
+            Part::Field,
+            &field.name,
+            format!("nothing changes `{}`", field.name),
+            "add `transitions:`, or make it an `enum`",
+        );
+        return;
+    }
+    let start = match &field.default {
+        Some(Literal::Text(start)) => Some(start.as_str()),
+        _ => None,
+    };
+    let lost: Vec<&str> =
+        values.iter().map(String::as_str).filter(|v| !to.contains(v) && start.is_some() && start != Some(*v)).collect();
+    if !lost.is_empty() {
+        of.refuse(
+            Part::Field,
+            &field.name,
+            format!("nothing leads to {}", names::quoted(&lost)),
+            "add a transition, or name the entity under `write:` of the module that does it",
+        );
+    }
+}
