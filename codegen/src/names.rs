@@ -5,8 +5,8 @@
 /// PostgreSQL cuts longer identifiers off without saying so.
 pub const NAME_BYTES_MAX: usize = 63;
 
-/// Room for the longest ending a generated name gets: `events_title_` + `duplicate`.
-const ENDING_BYTES_MAX: usize = 10;
+/// Room for the longest ending that the name of a column's constraint gets.
+const ENDING_BYTES_MAX: usize = "_duplicate".len();
 
 /// `^[a-z][a-z0-9_]{0,62}$`
 pub fn is_name(word: &str) -> bool {
@@ -22,10 +22,14 @@ pub fn is_word(word: &str) -> bool {
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Whether `<table>_<columns>_<kind>` fits into an identifier.
-pub fn fits_constraint(table: &str, columns: &[&str]) -> bool {
-    let columns: usize = columns.iter().map(|c| c.len() + 1).sum();
-    table.len() + columns + 1 + ENDING_BYTES_MAX <= NAME_BYTES_MAX
+/// Whether `<table>_<column>_<kind>` fits into an identifier.
+pub fn fits_constraint(table: &str, column: &str) -> bool {
+    table.len() + "_".len() + column.len() + ENDING_BYTES_MAX <= NAME_BYTES_MAX
+}
+
+/// Whether `<table>_<columns>_key` does.
+pub fn fits_index(table: &str, columns: &[String]) -> bool {
+    table.len() + columns.iter().map(|c| c.len() + 1).sum::<usize>() + "_key".len() <= NAME_BYTES_MAX
 }
 
 pub fn plural(singular: &str) -> String {

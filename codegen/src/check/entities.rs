@@ -155,10 +155,10 @@ fn exclude(of: &Of) {
 
 fn constraint_names(of: &Of) {
     let table = &of.entity.plural;
-    let too_long = |columns: &[&str]| !names::fits_constraint(table, columns);
+    let too_long = |column: &str| !names::fits_constraint(table, column);
     let help = "PostgreSQL's names have 63 letters at most; choose shorter names";
     for field in &of.entity.fields {
-        if too_long(&[&field.name]) {
+        if too_long(&field.name) {
             of.refuse(Part::Field, &field.name, format!("`{table}_{}_…` is too long for a constraint", field.name), help);
         }
     }
@@ -166,18 +166,18 @@ fn constraint_names(of: &Of) {
         let targets = if relation.polymorphic { relation.targets.as_slice() } else { &[] };
         let longest = targets.iter().map(|t| of.cx.model.entities[*t].name.len() + 1).max().unwrap_or(0);
         let column = "x".repeat(longest + relation.name.len() + "live__id".len());
-        if too_long(&[&column]) {
+        if too_long(&column) {
             of.refuse(Part::Relation, &relation.name, format!("the columns of `{}` leave no room for the names of their constraints", relation.name), help);
         }
     }
     for check in &of.entity.checks {
-        if too_long(&[&check.name]) {
+        if too_long(&check.name) {
             of.refuse(Part::Check, &check.name, format!("`{table}_{}_check` is too long for a constraint", check.name), help);
         }
     }
     for (part, lists) in [(Part::Unique, &of.entity.unique), (Part::Index, &of.entity.index)] {
         for columns in lists {
-            if too_long(&columns.iter().map(String::as_str).collect::<Vec<_>>()) {
+            if !names::fits_index(table, columns) {
                 let joined = columns.join("_");
                 of.refuse(part, &columns.join(","), format!("`{table}_{joined}_key` is too long for an index"), help);
             }
