@@ -1,0 +1,125 @@
+//! Which columns an entity's row has and which of them a body holds: the one order for structs,
+//! statements and bound values.
+
+use crate::model::{Derived, DerivedKind, Entity, Expr, Field, Lifecycle, Model, Relation, Ty};
+
+#[derive(Clone, Copy)]
+pub struct Column<'a> {
+    pub entity: &'a Entity,
+    pub source: Source<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    Id,
+    Status,
+    Field(&'a Field),
+    /// `host_type` of a `one of`.
+    TypeOf(&'a Relation),
+    IdOf(&'a Relation),
+    Derived(&'a Derived),
+    Version,
+    CreatedAt,
+    UpdatedAt,
+}
+
+/// Columns of a row as it is read: id, status, fields, relations, derived, version, times.
+pub fn row(entity: &Entity) -> Vec<Column<'_>> {
+    let kept = entity.lifecycle != Lifecycle::AppendOnly;
+    let mut sources = vec![Source::Id];
+    sources.extend((entity.lifecycle == Lifecycle::SoftDelete).then_some(Source::Status));
+    sources.extend(entity.fields.iter().map(Source::Field));
+    sources.extend(entity.belongs.iter().flat_map(of_relation));
+    sources.extend(entity.derived.iter().map(Source::Derived));
+    sources.extend(kept.then_some(Source::Version));
+    sources.push(Source::CreatedAt);
+    sources.extend(kept.then_some(Source::UpdatedAt));
+    sources.into_iter().map(|source| Column { entity, source }).collect()
+}
+
+/// What the body of a POST may hold.
+pub fn create(entity: &Entity) -> Vec<Column<'_>> {
+    body(entity, |_| true, |_| true)
+}
+
+/// What the body of a PUT or PATCH may hold.
+pub fn update(entity: &Entity) -> Vec<Column<'_>> {
+    body(entity, |field| !field.fixed, |relation| relation.movable)
+}
+
+fn body(entity: &Entity, field: fn(&Field) -> bool, relation: fn(&Relation) -> bool) -> Vec<Column<'_>> {
+    let fields = entity.fields.iter().filter(|f| !f.system && !matches!(f.ty, Ty::States { .. }) && field(f));
+    let relations = entity.belongs.iter().filter(|r| !r.set_me && !r.system && relation(r));
+    let sources = fields.map(Source::Field).chain(relations.flat_map(of_relation));
+    sources.map(|source| Column { entity, source }).collect()
+}
+
+fn of_relation(relation: &Relation) -> Vec<Source<'_>> {
+    match relation.polymorphic {
+        true => vec![Source::TypeOf(relation), Source::IdOf(relation)],
+        false => vec![Source::IdOf(relation)],
+    }
+}
+
+impl<'a> Column<'a> {
+    pub fn name(&self) -> String {
+        match self.source {
+            Source::Id => "id".into(),
+            Source::Status => "status".into(),
+            Source::Field(field) => field.name.clone(),
+            Source::TypeOf(relation) => format!("{}_type", relation.name),
+            Source::IdOf(relation) => relation.id_column(),
+            Source::Derived(derived) => derived.name.clone(),
+            Source::Version => "version".into(),
+            Source::CreatedAt => "created_at".into(),
+            Source::UpdatedAt => "updated_at".into(),
+        }
+    }
+
+    pub fn optional(&self) -> bool {
+        match self.source {
+            Source::Field(field) => field.optional,
+            Source::TypeOf(relation) | Source::IdOf(relation) => relation.optional,
+            Source::Derived(derived) => matches!(derived.kind, DerivedKind::Avg { .. }),
+            _ => false,
+        }
+    }
+
+    /// Only they get it.
+    pub fn read_rule(&self) -> Option<&'a Expr> {
+        match self.source {
+            Source::Field(field) => field.read.as_ref(),
+            Source::TypeOf(relation) | Source::IdOf(relation) => relation.read.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Absent in a PUT it stays as it is: who sends back what they were given must not empty what they
+    /// were not given or may not set, nor unmake a slug.
+    pub fn keeps(&self) -> bool {
+        let field = match self.source {
+            Source::Field(field) => Some(field),
+            _ => None,
+        };
+        self.read_rule().is_some() || field.is_some_and(|f| f.write.is_some() || matches!(f.ty, Ty::Slug { from: Some(_) }))
+    }
+
+    pub fn ty(&self) -> Option<&'a Ty> {
+        match self.source {
+            Source::Field(field) => Some(&field.ty),
+            _ => None,
+        }
+    }
+
+    /// What a derived column adds up.
+    pub fn sums_decimals(&self, model: &Model) -> bool {
+        let Source::Derived(Derived { kind: DerivedKind::Sum { has, field, .. }, .. }) = self.source else { return false };
+        let child = &model.entities[self.entity.has[*has].child];
+        child.field(field).is_some_and(|f| matches!(f.ty, Ty::Decimal { .. }))
+    }
+}
+
+/// Some column is only shown to some.
+pub fn guarded(entity: &Entity) -> bool {
+    row(entity).iter().any(|column| column.read_rule().is_some())
+}

@@ -1,0 +1,89 @@
+//! The `static Resource` of an entity: what the engine knows about it.
+
+use super::statements::{Statements, private};
+use super::{rules, tables};
+use crate::emit::actions::{self, Action};
+use crate::emit::columns;
+use crate::emit::rust::{option, pascal, text, texts, upper};
+use crate::model::{Change, Entity, EntityId, Hook, Lifecycle, Model, Transition};
+
+pub fn resource(model: &Model, id: EntityId) -> String {
+    let entity = &model.entities[id];
+    let name = pascal(&entity.name);
+    let lifecycle = match entity.lifecycle {
+        Lifecycle::SoftDelete => "SoftDelete",
+        Lifecycle::Mutable => "Mutable",
+        Lifecycle::AppendOnly => "AppendOnly",
+    };
+    let decode = |action: Action, kind: &str| option(action.open(entity).map(|_| format!("{kind}{name}::decode")));
+    let hooks: Vec<&str> = entity.hooks.iter().map(hook_name).collect();
+    let statements = Statements::of(model, id);
+    let mut out = format!("\n#[rustfmt::skip]\npub static {}: Resource = Resource {{\n", upper(&entity.name));
+    out.push_str(&format!(
+        "    name: {}, plural: {}, path: {}, lifecycle: Lifecycle::{lifecycle}, guarded: {}, page: {},\n",
+        text(&entity.name),
+        text(&entity.plural),
+        text(&crate::names::kebab(&entity.plural)),
+        columns::guarded(entity),
+        entity.page
+    ));
+    out.push_str(&format!(
+        "    encode: {name}::encode, create: {}, update: {}, private: {}, hooks: {},\n",
+        decode(Action::Create, "Create"),
+        decode(Action::Update, "Update"),
+        texts(&if Action::Update.open(entity).is_some() { private(entity) } else { Vec::new() }),
+        texts(&hooks)
+    ));
+    out.push_str(&format!("    sql: Sql {{\n{}    }},\n", statements.literal()));
+    let rules: Vec<String> =
+        actions::ALL.iter().map(|action| format!("{}: &{}", action.name(), rules::name(entity, *action))).collect();
+    out.push_str(&format!("    rules: Rules {{ {} }},\n", rules.join(", ")));
+    out.push_str(&list("filters", tables::filters(model, id)));
+    out.push_str(&list("sorts", tables::sorts(model, id)));
+    out.push_str(&list("expands", tables::expands(model, entity)));
+    out.push_str(&list("children", tables::children(model, entity)));
+    let transitions = actions::transitions(entity).iter().map(|t| transition(model, id, &statements, t));
+    out.push_str(&list("transitions", transitions.collect()));
+    out.push_str(&list("constraints", tables::constraints(model, id)));
+    out + "};\n"
+}
+
+/// One line per item, so that two branches that add one merge.
+fn list(name: &str, items: Vec<String>) -> String {
+    if items.is_empty() {
+        return format!("    {name}: &[],\n");
+    }
+    let items: String = items.iter().map(|item| format!("        {item},\n")).collect();
+    format!("    {name}: &[\n{items}    ],\n")
+}
+
+fn transition(model: &Model, id: EntityId, statements: &Statements, transition: &Transition) -> String {
+    let from: &[String] = match &transition.change {
+        Change::State { from, .. } => from,
+        Change::Set { .. } => &[],
+    };
+    format!(
+        "Transition {{ name: {}, rule: &CAN_{}, from: {}, when: {}, reason: {},\n            sql: {} }}",
+        text(&transition.name),
+        upper(&transition.name),
+        texts(from),
+        option(tables::when(model, id, transition).map(|when| text(&when))),
+        transition.reason,
+        statements.transition(transition)
+    )
+}
+
+/// The action that a hook comes before.
+pub fn hook_name(hook: &Hook) -> &str {
+    match hook {
+        Hook::Create => "create",
+        Hook::Update => "update",
+        Hook::Archive => "archive",
+        Hook::Transition(verb) => verb,
+    }
+}
+
+/// Entities that are mounted.
+pub fn mounted(model: &Model) -> impl Iterator<Item = (EntityId, &Entity)> {
+    model.entities.iter().enumerate().filter(|(_, entity)| !entity.internal)
+}

@@ -1,0 +1,121 @@
+//! `generated/src/hooks.rs`: the trait through which generated routes call hand-written code, and the list
+//! of everything that is mounted.
+
+use super::entity::descriptor::{hook_name, mounted};
+use super::rust::{pascal, upper};
+use crate::model::{Entity, Hook, Model};
+
+/// Path below `generated/` and text.
+pub fn file(model: &Model) -> (String, String) {
+    let hooked: Vec<&Entity> = mounted(model).map(|(_, entity)| entity).filter(|entity| !entity.hooks.is_empty()).collect();
+    let mut out = super::rust::header("entities/*.yaml");
+    out.push_str("//! What the application must do before some writes, and every entity that is mounted.\n\n");
+    out.push_str(&imports(&hooked));
+    out.push_str("\n/// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.\n");
+    out.push_str("pub trait AppHooks: Send + Sync {\n");
+    let methods: Vec<String> =
+        hooked.iter().flat_map(|entity| entity.hooks.iter().map(|hook| method(entity, hook))).collect();
+    out.push_str(&methods.join("\n"));
+    out.push_str("}\n\n/// Every entity with routes, in file-name order.\n");
+    let app = if hooked.is_empty() { "_app" } else { "app" };
+    out.push_str(&format!("pub fn resources({app}: Arc<dyn AppHooks>) -> Vec<Mounted> {{\n    vec![\n"));
+    for (_, entity) in mounted(model) {
+        let name = format!("{}::{}", entity.name, upper(&entity.name));
+        out.push_str(&match entity.hooks.is_empty() {
+            true => format!("        plain(&{name}),\n"),
+            false => format!("        hooked(&{name}, {}Hooks(app.clone())),\n", pascal(&entity.name)),
+        });
+    }
+    out.push_str("    ]\n}\n");
+    out.push_str(PLAIN);
+    if !hooked.is_empty() {
+        out.push_str(HOOKED);
+    }
+    for entity in hooked {
+        out.push_str(&glue(entity));
+    }
+    ("src/hooks.rs".into(), out)
+}
+
+const PLAIN: &str = "
+fn plain(resource: &'static Resource) -> Mounted {
+    Mounted {
+        resource,
+        hooks: None,
+    }
+}
+";
+
+const HOOKED: &str = "
+fn hooked(resource: &'static Resource, hooks: impl Hooks + 'static) -> Mounted {
+    Mounted {
+        resource,
+        hooks: Some(Arc::new(hooks)),
+    }
+}
+";
+
+fn imports(hooked: &[&Entity]) -> String {
+    let mut out = String::from("use crate::*;\n");
+    if !hooked.is_empty() {
+        out.push_str("use kernel::cx::Cx;\nuse kernel::error::Result;\nuse kernel::input::{Input, typed};\n");
+    }
+    let mount = if hooked.is_empty() { "Mounted" } else { "{BoxFuture, Hooks, Mounted, ready}" };
+    out.push_str(&format!("use kernel::mount::{mount};\nuse kernel::resource::Resource;\nuse std::sync::Arc;\n"));
+    if !hooked.is_empty() {
+        out.push_str("use uuid::Uuid;\n");
+    }
+    out
+}
+
+/// `event_before_create`
+fn method_name(entity: &Entity, hook: &Hook) -> String {
+    format!("{}_before_{}", entity.name, hook_name(hook))
+}
+
+fn method(entity: &Entity, hook: &Hook) -> String {
+    let input = |kind: &str| format!("input: &'a mut {}::{kind}{}", entity.name, pascal(&entity.name));
+    let mut parameters = vec!["&'a self".to_owned(), "cx: &'a mut Cx".to_owned()];
+    match hook {
+        Hook::Create => parameters.push(input("Create")),
+        Hook::Update => parameters.extend(["id: Uuid".to_owned(), input("Update")]),
+        Hook::Archive | Hook::Transition(_) => parameters.push("id: Uuid".to_owned()),
+    }
+    let lines: String = parameters.iter().map(|parameter| format!("        {parameter},\n")).collect();
+    let start = format!("    fn {}<'a>(", method_name(entity, hook));
+    let end = ") -> BoxFuture<'a, Result<()>>;\n";
+    let one_line = format!("{start}{}{end}", parameters.join(", "));
+    // As rustfmt breaks it.
+    if one_line.trim_end().len() <= 100 { one_line } else { format!("{start}\n{lines}    {end}") }
+}
+
+/// From the engine's untyped call to the typed method.
+fn glue(entity: &Entity) -> String {
+    let name = pascal(&entity.name);
+    let mut arms = String::new();
+    for hook in &entity.hooks {
+        let method = method_name(entity, hook);
+        let (pattern, call) = match hook {
+            Hook::Create => ("_, Some(input)", format!("self.0.{method}(cx, typed(input))")),
+            Hook::Update => ("Some(id), Some(input)", format!("self.0.{method}(cx, id, typed(input))")),
+            Hook::Archive | Hook::Transition(_) => ("Some(id), _", format!("self.0.{method}(cx, id)")),
+        };
+        arms.push_str(&format!("            (\"{}\", {pattern}) => {call},\n", hook_name(hook)));
+    }
+    format!(
+        "
+struct {name}Hooks(Arc<dyn AppHooks>);
+
+impl Hooks for {name}Hooks {{
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {{
+        match (action, id, input) {{
+{arms}            _ => ready(),
+        }}
+    }}
+}}
+"
+    )
+}
