@@ -19,7 +19,7 @@ pub fn file(model: &Model, id: EntityId) -> (String, String) {
     out.push_str(&imports(model, entity, &body));
     out.push_str(&body);
     if !entity.internal {
-        out.push_str(&statements::columns_macro(model, id));
+        out.push_str(&statements::macros(model, id));
         let rules = rules::statics(model, id);
         if !rules.is_empty() {
             out.push_str(&format!("\n{rules}"));

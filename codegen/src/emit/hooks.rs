@@ -18,7 +18,7 @@ pub fn file(model: &Model) -> (String, String) {
     out.push_str(&methods.join("\n"));
     out.push_str("}\n\n/// Every entity with routes, in file-name order.\n");
     let app = if hooked.is_empty() { "_app" } else { "app" };
-    out.push_str(&format!("pub fn resources({app}: Arc<dyn AppHooks>) -> Vec<Mounted> {{\n    vec![\n"));
+    out.push_str(&format!("#[rustfmt::skip]\npub fn resources({app}: Arc<dyn AppHooks>) -> Vec<Mounted> {{\n    vec![\n"));
     for (_, entity) in mounted(model) {
         let name = format!("{}::{}", entity.name, upper(&entity.name));
         out.push_str(&match entity.hooks.is_empty() {
@@ -58,10 +58,14 @@ fn hooked(resource: &'static Resource, hooks: impl Hooks + 'static) -> Mounted {
 fn imports(hooked: &[&Entity]) -> String {
     let mut out = String::from("use crate::*;\n");
     if !hooked.is_empty() {
-        out.push_str("use kernel::cx::Cx;\nuse kernel::error::Result;\nuse kernel::input::{Input, typed};\n");
+        let bodies = hooked.iter().flat_map(|e| &e.hooks).any(|hook| matches!(hook, Hook::Create | Hook::Update));
+        let input = if bodies { "{Input, typed}" } else { "Input" };
+        out.push_str(&format!("use kernel::cx::Cx;\nuse kernel::error::Result;\nuse kernel::input::{input};\n"));
     }
-    let mount = if hooked.is_empty() { "Mounted" } else { "{BoxFuture, Hooks, Mounted, ready}" };
-    out.push_str(&format!("use kernel::mount::{mount};\nuse kernel::resource::Resource;\nuse std::sync::Arc;\n"));
+    let mount = if hooked.is_empty() { "Mounted" } else { "{Hooks, Mounted}" };
+    out.push_str(&format!("use kernel::mount::{mount};\n"));
+    out.push_str(if hooked.is_empty() { "" } else { "use kernel::prelude::BoxFuture;\n" });
+    out.push_str("use kernel::resource::Resource;\nuse std::sync::Arc;\n");
     if !hooked.is_empty() {
         out.push_str("use uuid::Uuid;\n");
     }
@@ -112,7 +116,7 @@ impl Hooks for {name}Hooks {{
         &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
     ) -> BoxFuture<'a, Result<()>> {{
         match (action, id, input) {{
-{arms}            _ => ready(),
+{arms}            _ => Box::pin(std::future::ready(Ok(()))),
         }}
     }}
 }}

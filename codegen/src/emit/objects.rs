@@ -1,6 +1,6 @@
 //! `generated/src/objects.rs`: what entities share: the status, the roles, the closed objects.
 
-use super::entity::types::{choice, enum_name_of, field_type};
+use super::entity::types::{choice, default_of, enum_name_of, field_type, type_checks};
 use super::rust::{doc, header, ident, pascal};
 use crate::model::{Field, Model, Object, Ty};
 
@@ -9,12 +9,12 @@ pub fn file(model: &Model) -> (String, String) {
     let mut out = header("app.yaml");
     out.push_str("//! What entities share: the status, the roles, the closed objects.\n\n");
     let body: String = model.objects.iter().map(|object| object_type(model, object)).collect();
-    if !model.objects.is_empty() {
-        out.push_str("#[allow(unused_imports)]\nuse kernel::prelude::*;\nuse macros::{Choice, Input};\n");
-        out.push_str("use serde::{Deserialize, Serialize};\n");
-    } else {
-        out.push_str("use kernel::prelude::*;\nuse macros::Choice;\n");
-    }
+    let uses = ["DateTime", "NaiveDate", "Uuid", "Json", "Point"].iter().any(|name| body.contains(name));
+    out.push_str(if uses { "use kernel::prelude::*;\n" } else { "" });
+    out.push_str(match model.objects.is_empty() {
+        true => "use macros::Choice;\n",
+        false => "use macros::{Choice, Input};\nuse serde::{Deserialize, Serialize};\n",
+    });
     out.push_str("\n/// Whether a row is there for others: archived is the delete, suspended is a moderator's decision.");
     out.push_str(&choice("Status", &["active", "suspended", "archived"]));
     if !model.roles.is_empty() {
@@ -47,8 +47,12 @@ fn object_type(model: &Model, object: &Object) -> String {
 
 fn line(model: &Model, object: &Object, field: &Field) -> String {
     let ty = field_type(model, &field.ty, &enum_name_of(&object.name, &field.name));
-    let mut rules = super::entity::types::type_checks(&field.ty);
-    rules.extend(super::entity::types::default_of(field, &enum_name_of(&object.name, &field.name)));
+    let mut rules = match field.ty {
+        // Links that a page will show: nothing but https, as the table's CHECK has it.
+        Ty::Url => vec!["format = \"https\"".to_owned()],
+        _ => type_checks(&field.ty),
+    };
+    rules.extend(default_of(field, &enum_name_of(&object.name, &field.name)));
     let rules = if rules.is_empty() { String::new() } else { format!("#[input({})] ", rules.join(", ")) };
     let (absent, ty) = match field.optional {
         true => ("#[serde(default, skip_serializing_if = \"Option::is_none\")] ", format!("Option<{ty}>")),

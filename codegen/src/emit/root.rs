@@ -9,7 +9,7 @@ pub fn file(model: &Model) -> (String, String) {
     modules.extend(["hooks", "migrations", "objects"]);
     modules.sort_unstable();
     let modules: String = modules.iter().map(|name| format!("pub mod {name};\n")).collect();
-    let mut out = super::rust::header("");
+    let mut out = super::rust::header("app.yaml");
     out.push_str(&doc("//!", &format!("{}: {}", model.title, model.doc)));
     out.push_str("//!\n//! One module per entity: its types, its statements, its rules. No logic: that is in `kernel`.\n\n");
     ("src/lib.rs".into(), out + &modules)

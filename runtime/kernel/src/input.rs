@@ -82,7 +82,7 @@ impl<T> Patch<T> {
     }
 }
 
-/// The body as the type that the hook knows; `None` when the caller mixed up two entities.
-pub fn typed<T: Input>(input: &mut dyn Input) -> Option<&mut T> {
-    input.as_any_mut().downcast_mut()
+/// The body as the type that the hook of its entity knows.
+pub fn typed<T: Input>(input: &mut dyn Input) -> &mut T {
+    input.as_any_mut().downcast_mut().expect("an entity is mounted with the hooks of its own")
 }

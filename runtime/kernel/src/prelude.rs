@@ -10,5 +10,6 @@ pub use crate::rule::Rule::{self, *};
 pub use crate::rule::{Of as Related, Value as V};
 pub use crate::value::{Json, Point};
 pub use chrono::{DateTime, NaiveDate, Utc};
+pub use futures_util::future::BoxFuture;
 pub use sqlx::postgres::PgRow;
 pub use uuid::Uuid;

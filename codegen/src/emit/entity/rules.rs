@@ -26,7 +26,7 @@ pub fn statics(model: &Model, id: EntityId) -> String {
 }
 
 fn item(name: &str, tree: &str) -> String {
-    format!("#[rustfmt::skip]\npub static {name}: Rule = {tree};\n")
+    format!("#[rustfmt::skip] pub static {name}: Rule = {tree};\n")
 }
 
 fn own_name(action: Action) -> String {

@@ -18,12 +18,22 @@ pub struct Statements<'a> {
     entity: &'a Entity,
 }
 
-/// The selected columns, as a macro so that they stand in the file once.
-pub fn columns_macro(model: &Model, id: EntityId) -> String {
+/// What several statements share, as macros so that it stands in the file once: the selected columns, and
+/// what every update sets where there are several.
+pub fn macros(model: &Model, id: EntityId) -> String {
     let statements = Statements::of(model, id);
     let columns: Vec<String> = columns::row(statements.entity).iter().map(|c| statements.select(c)).collect();
-    let columns = wrap(&columns, WIDTH, "    ");
-    format!("\n#[rustfmt::skip]\nmacro_rules! columns {{ () => {{\n    {}\n}} }}\n", text(&columns))
+    let mut out = macro_of("columns", &columns);
+    let sets = statements.sets();
+    if Action::Update.open(statements.entity).is_some() && !private(statements.entity).is_empty() && !sets.is_empty() {
+        out.push_str(&macro_of("sets", &sets));
+    }
+    out
+}
+
+fn macro_of(name: &str, items: &[String]) -> String {
+    let items = text(&wrap(items, WIDTH, "    "));
+    format!("\n#[rustfmt::skip]\nmacro_rules! {name} {{ () => {{\n    {items}\n}} }}\n")
 }
 
 impl<'a> Statements<'a> {
@@ -152,8 +162,8 @@ impl<'a> Statements<'a> {
     /// `start` and the columns that it gives back.
     fn giving(&self, start: &str) -> String {
         match self.returning() {
-            returning if returning.is_empty() => format!("concat!({}, columns!())", text(&format!("{start} returning "))),
-            returning => text(&format!("{start} returning {returning}")),
+            returning if returning.is_empty() => format!("concat!({}, columns!())", text(&format!("{start}returning "))),
+            returning => text(&format!("{start}returning {returning}")),
         }
     }
 
@@ -163,12 +173,12 @@ impl<'a> Statements<'a> {
         }
         let columns = columns::create(self.entity);
         if columns.is_empty() {
-            return self.giving(&format!("insert into {} default values", self.table()));
+            return self.giving(&format!("insert into {} default values ", self.table()));
         }
         let names: Vec<String> = columns.iter().map(Column::name).collect();
         let values: Vec<String> = columns.iter().enumerate().map(|(i, c)| argument(c, i + 1)).collect();
         self.giving(&format!(
-            "insert into {} ({})\n{INDENT}values ({})\n{INDENT}",
+            "insert into {}\n{INDENT}  ({})\n{INDENT}values\n{INDENT}  ({})\n{INDENT}",
             self.table(),
             wrap(&names, WIDTH, &format!("{INDENT}  ")),
             wrap(&values, WIDTH, &format!("{INDENT}  "))
@@ -182,36 +192,49 @@ impl<'a> Statements<'a> {
         }
         let private = private(self.entity);
         let mut texts = (0..1_usize << private.len()).map(|mask| {
-            let given: Vec<&String> = private.iter().enumerate().filter(|(i, _)| mask & (1 << i) != 0).map(|(_, n)| n).collect();
-            self.update(&given)
+            let given = private.iter().enumerate().filter(|(i, _)| mask & (1 << i) != 0);
+            self.update(&given.map(|(_, name)| name).collect::<Vec<_>>())
         });
         (texts.next().unwrap_or_default(), texts.collect())
     }
 
+    /// The columns of an update that are always in it, as a macro when several texts share them.
+    fn sets(&self) -> Vec<String> {
+        let open = |(i, column): (usize, Column)| {
+            let (name, given) = (column.name(), 3 + 2 * i);
+            let value = argument(&column, given + 1);
+            column.read_rule().is_none().then(|| format!("{name} = case when ${given} then {value} else t.{name} end"))
+        };
+        columns::update(self.entity).into_iter().enumerate().filter_map(open).collect()
+    }
+
     fn update(&self, given_private: &[&String]) -> String {
-        let mut sets = Vec::new();
-        // The arguments of a private column that is not given are named, so that they have a type.
-        let mut unused = String::new();
-        for (i, column) in columns::update(self.entity).iter().enumerate() {
+        let (mut sets, mut conditions) = (String::new(), String::new());
+        for (i, column) in columns::update(self.entity).iter().enumerate().filter(|(_, c)| c.read_rule().is_some()) {
             let (name, given) = (column.name(), 3 + 2 * i);
             let value = argument(column, given + 1);
-            if column.read_rule().is_none() {
-                sets.push(format!("{name} = case when ${given} then {value} else t.{name} end"));
-            } else if given_private.contains(&&name) {
-                sets.push(format!("{name} = {value}"));
-                unused.push_str(&format!(" and ${given}::bool"));
+            // The arguments of a private column that is not given are named, so that they have a type.
+            if given_private.contains(&&name) {
+                sets.push_str(&format!("{name} = {value}, "));
+                conditions.push_str(&format!(" and ${given}::bool"));
             } else {
-                unused.push_str(&format!(" and not ${given}::bool and {} is null", argument(column, given + 1)));
+                conditions.push_str(&format!(" and not ${given}::bool and {value} is null"));
             }
         }
-        if sets.is_empty() {
-            sets.push("updated_at = now()".into());
+        let open = self.sets();
+        if open.is_empty() && sets.is_empty() {
+            sets.push_str("updated_at = now()");
         }
-        self.giving(&format!(
-            "update {} set\n{INDENT}  {}\n{INDENT}where t.id = $1 and t.version = $2{unused}\n{INDENT}",
-            self.table(),
-            wrap(&sets, WIDTH, &format!("{INDENT}  "))
-        ))
+        let start = format!("update {} set {}", self.table(), if open.is_empty() { sets.trim_end_matches(", ") } else { &sets });
+        let end = format!("where t.id = $1 and t.version = $2{conditions}\n{INDENT}");
+        if private(self.entity).is_empty() || open.is_empty() {
+            let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
+            return self.giving(&format!("{start}\n{INDENT}  {open}\n{INDENT}{end}"));
+        }
+        match self.returning() {
+            returning if returning.is_empty() => format!("concat!({}, sets!(), {}, columns!())", text(&start), text(&format!(" {end}returning "))),
+            returning => format!("concat!({}, sets!(), {})", text(&start), text(&format!(" {end}returning {returning}"))),
+        }
     }
 
     fn status(&self, action: Action, status: &str) -> String {

@@ -6,7 +6,9 @@ use crate::emit::openapi::words;
 use crate::emit::rust::{pascal, text, texts};
 use crate::emit::schema::names;
 use crate::emit::schema::rules::{Context, compile};
-use crate::model::{Change, Derived, DerivedKind, Entity, EntityId, Model, Relation, Ty};
+use crate::model::{
+    Change, Derived, DerivedKind, Entity, EntityId, Exclude, Has, Lifecycle, Model, OnArchive, Relation, Transition, Ty,
+};
 
 use super::types::enum_name;
 
@@ -99,7 +101,7 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
 }
 
 pub fn children(model: &Model, entity: &Entity) -> Vec<String> {
-    let line = |has: &crate::model::Has| {
+    let line = |has: &Has| {
         let child = &model.entities[has.child];
         let relation = child.relation(&has.via).filter(|_| !child.internal)?;
         let column = match relation.polymorphic {
@@ -149,13 +151,17 @@ fn uniques(entity: &Entity) -> Vec<String> {
 }
 
 fn exclusions(entity: &Entity) -> Vec<String> {
-    let line = |exclude: &crate::model::Exclude| {
+    let line = |exclude: &Exclude| {
         let mut columns = exclude.columns.clone();
         columns.push(exclude.from.clone());
         let detail = format!("overlaps another {} of the same {}", words::spaced(&entity.name), words::spaced(&exclude.columns.join(" and ")));
-        conflict(&names::exclusion(entity, &columns), &exclude.from, &detail)
+        let order = format!("must be after {}", words::spaced(&exclude.from));
+        [
+            conflict(&names::exclusion(entity, &columns), &exclude.from, &detail),
+            invalid(&names::check(entity, &exclude.to, "order"), &exclude.to, &order),
+        ]
     };
-    entity.exclude.iter().map(line).collect()
+    entity.exclude.iter().flat_map(line).collect()
 }
 
 fn checks(model: &Model, id: EntityId) -> Vec<String> {
@@ -170,7 +176,7 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
     fields.chain(rows.map(|line| line.replace("\"/\"", "\"\""))).collect()
 }
 
-/// Every foreign key that holds a reference; for a `one of` one per target.
+/// The foreign keys that hold a reference, a line per target.
 fn references(model: &Model, entity: &Entity) -> Vec<String> {
     let mut lines = Vec::new();
     for relation in entity.belongs.iter().filter(|relation| !relation.system && !relation.set_me) {
@@ -181,12 +187,23 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
                 true => names::target_column(relation, there),
                 false => relation.id_column(),
             };
-            for name in names::reference_keys(entity, relation, there, &column) {
-                lines.push(format!("Constraint::reference({}, {})", text(&name), text(&blamed)));
-            }
+            let same = relation.same.iter().any(|name| there.relation(name).is_some());
+            let keys = [
+                Some(names::foreign_key(entity, &column, &[])),
+                same.then(|| names::foreign_key(entity, &column, &relation.same)),
+                live(entity, relation, there).then(|| names::foreign_key(entity, &names::live_column(&column), &[])),
+            ];
+            let keys = keys.iter().flatten().map(|name| format!("Constraint::reference({}, {})", text(name), text(&blamed)));
+            lines.push(keys.collect::<Vec<_>>().join(", "));
         }
     }
     lines
+}
+
+/// There is a second key that only live rows satisfy.
+fn live(child: &Entity, relation: &Relation, target: &Entity) -> bool {
+    let detached = child.lifecycle == Lifecycle::Mutable && relation.on_archive == OnArchive::Detach;
+    target.lifecycle == Lifecycle::SoftDelete && (child.lifecycle == Lifecycle::SoftDelete || detached)
 }
 
 fn guards(model: &Model, id: EntityId) -> Vec<String> {
@@ -205,6 +222,6 @@ fn guards(model: &Model, id: EntityId) -> Vec<String> {
 }
 
 /// The guard of a transition in words.
-pub fn when(model: &Model, id: EntityId, transition: &crate::model::Transition) -> Option<String> {
+pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<String> {
     transition.when.as_ref().map(|when| words::explain(model, id, when).inline().replace('`', ""))
 }
