@@ -76,7 +76,10 @@ mod tests {
         )
         .unwrap();
         assert!(facts.holds("platformAdmin") && !facts.holds("orgAdmin"));
-        assert!(facts.holds_of("orgAdmin", Uuid::from_u128(2)) && !facts.holds_of("orgAdmin", Uuid::from_u128(3)));
+        assert!(
+            facts.holds_of("orgAdmin", Uuid::from_u128(2))
+                && !facts.holds_of("orgAdmin", Uuid::from_u128(3))
+        );
         assert!(facts.holds_somewhere("orgAdmin") && !facts.holds_somewhere("none"));
     }
 }

@@ -34,7 +34,10 @@ pub struct Authenticator {
 
 impl Authenticator {
     pub fn new(tokens: Arc<Tokens>, external: Vec<External>) -> Self {
-        Self { tokens, external: external.into() }
+        Self {
+            tokens,
+            external: external.into(),
+        }
     }
 
     /// No credential is nobody; a bad credential is an error, even where nobody would do.
@@ -47,7 +50,11 @@ impl Authenticator {
             return self.tokens.verify(token, now).map_err(refuse);
         }
         let issuer = external::issuer_of(token).map_err(refuse)?;
-        match self.external.iter().find(|external| external.issuer() == issuer) {
+        match self
+            .external
+            .iter()
+            .find(|external| external.issuer() == issuer)
+        {
             Some(external) => external.verify(token, now).await,
             None => Err(refuse(Refused("unknown issuer"))),
         }
@@ -79,7 +86,9 @@ pub(crate) fn refuse(refused: Refused) -> Error {
 }
 
 fn unix_now() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs() as i64)
 }
 
 #[cfg(test)]
@@ -102,6 +111,12 @@ mod tests {
         assert!(bearer(&headers(&["Basic abc"])).is_err());
         assert!(bearer(&headers(&["Bearer"])).is_err());
         assert!(bearer(&headers(&["Bearer a", "Bearer b"])).is_err());
-        assert!(bearer(&headers(&[&format!("Bearer {}", "a".repeat(MAX_TOKEN_BYTES + 1))])).is_err());
+        assert!(
+            bearer(&headers(&[&format!(
+                "Bearer {}",
+                "a".repeat(MAX_TOKEN_BYTES + 1)
+            )]))
+            .is_err()
+        );
     }
 }

@@ -20,7 +20,11 @@ pub struct Caller {
 
 impl Caller {
     pub fn anonymous(request_id: Uuid) -> Self {
-        Self { actor: Actor::Anonymous, request_id, ip: None }
+        Self {
+            actor: Actor::Anonymous,
+            request_id,
+            ip: None,
+        }
     }
 
     /// The user's id, or 401.
@@ -34,6 +38,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     /// A route outside the HTTP layer has nobody to vouch for its callers: they are anonymous.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().copied().unwrap_or_else(|| Self::anonymous(Uuid::now_v7())))
+        Ok(parts
+            .extensions
+            .get::<Self>()
+            .copied()
+            .unwrap_or_else(|| Self::anonymous(Uuid::now_v7())))
     }
 }

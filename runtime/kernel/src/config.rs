@@ -79,8 +79,14 @@ impl Default for HttpConfig {
             drain_timeout: Duration::from_secs(25),
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
-            ip_limit: Some(RateLimit { per_minute: 1200, burst: 200 }),
-            user_limit: Some(RateLimit { per_minute: 600, burst: 100 }),
+            ip_limit: Some(RateLimit {
+                per_minute: 1200,
+                burst: 200,
+            }),
+            user_limit: Some(RateLimit {
+                per_minute: 600,
+                burst: 100,
+            }),
         }
     }
 }

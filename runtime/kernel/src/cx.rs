@@ -43,9 +43,19 @@ pub struct PoolState {
 impl Db {
     /// Does not wait for the database: `/readyz` says when it is there.
     pub fn connect(config: &DbConfig) -> Result<Self, sqlx::Error> {
-        let request = pool(config, config.url.expose_secret(), config.connections, "request")?;
+        let request = pool(
+            config,
+            config.url.expose_secret(),
+            config.connections,
+            "request",
+        )?;
         let job = match &config.job_url {
-            Some(url) => Some(pool(config, url.expose_secret(), config.job_connections, "job")?),
+            Some(url) => Some(pool(
+                config,
+                url.expose_secret(),
+                config.job_connections,
+                "job",
+            )?),
             None => None,
         };
         Ok(Self(Arc::new(Pools { request, job })))
@@ -55,9 +65,20 @@ impl Db {
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
         let Actor::User { id, session } = caller.actor else {
             let connection = self.0.request.acquire().await?;
-            return Ok(Cx { connection, actor: Actor::Anonymous, request: caller.request_id, open: false });
+            return Ok(Cx {
+                connection,
+                actor: Actor::Anonymous,
+                request: caller.request_id,
+                open: false,
+            });
         };
-        let text = enter("begin read only", Some(id), session, "read", caller.request_id);
+        let text = enter(
+            "begin read only",
+            Some(id),
+            session,
+            "read",
+            caller.request_id,
+        );
         self.open(&self.0.request, text, caller).await
     }
 
@@ -66,12 +87,23 @@ impl Db {
         if !is_name(action) {
             return Err(Error::internal(format!("not an action name: {action}")));
         }
-        let text = enter("begin", caller.actor.user(), caller.actor.session(), action, caller.request_id);
+        let text = enter(
+            "begin",
+            caller.actor.user(),
+            caller.actor.session(),
+            action,
+            caller.request_id,
+        );
         self.open(&self.0.request, text, caller).await
     }
 
     /// For a module's own work: the tables it declares in `app.yaml`, for a user if there is one.
-    pub async fn job(&self, name: &'static str, on_behalf_of: Option<Uuid>, request: Uuid) -> Result<Cx> {
+    pub async fn job(
+        &self,
+        name: &'static str,
+        on_behalf_of: Option<Uuid>,
+        request: Uuid,
+    ) -> Result<Cx> {
         let Some(pool) = &self.0.job else {
             return Err(Error::internal("no login for the job role is configured"));
         };
@@ -85,7 +117,16 @@ impl Db {
         push_uuid(&mut text, on_behalf_of);
         let _ = write!(text, ", '{request}')");
         let actor = on_behalf_of.map_or(Actor::Anonymous, |id| Actor::User { id, session: None });
-        self.open(pool, text, &Caller { actor, request_id: request, ip: None }).await
+        self.open(
+            pool,
+            text,
+            &Caller {
+                actor,
+                request_id: request,
+                ip: None,
+            },
+        )
+        .await
     }
 
     /// Is the database there? For `/readyz`.
@@ -94,7 +135,10 @@ impl Db {
     }
 
     pub fn state(&self) -> PoolState {
-        PoolState { open: self.0.request.size(), idle: self.0.request.num_idle() }
+        PoolState {
+            open: self.0.request.size(),
+            idle: self.0.request.num_idle(),
+        }
     }
 
     /// After the last request.
@@ -108,7 +152,9 @@ impl Db {
     async fn open(&self, pool: &PgPool, text: String, caller: &Caller) -> Result<Cx> {
         let mut entering = Entering(Some(pool.acquire().await?));
         let connection = entering.connection();
-        if let Err(error) = PgTransactionManager::begin(connection, Some(AssertSqlSafe(text).into_sql_str())).await {
+        if let Err(error) =
+            PgTransactionManager::begin(connection, Some(AssertSqlSafe(text).into_sql_str())).await
+        {
             // `begin` itself has run when the context is refused
             if sqlx::raw_sql("rollback").execute(connection).await.is_ok() {
                 entering.0.take();
@@ -116,7 +162,12 @@ impl Db {
             return Err(error.into());
         }
         let connection = entering.0.take().expect("taken once");
-        Ok(Cx { connection, actor: caller.actor, request: caller.request_id, open: true })
+        Ok(Cx {
+            connection,
+            actor: caller.actor,
+            request: caller.request_id,
+            open: true,
+        })
     }
 }
 
@@ -147,13 +198,18 @@ impl Cx {
         if self.actor == Actor::Anonymous {
             return Ok(Facts::default());
         }
-        let Json(facts) = sqlx::query_scalar("select sec.facts()").fetch_one(self.conn()).await?;
+        let Json(facts) = sqlx::query_scalar("select sec.facts()")
+            .fetch_one(self.conn())
+            .await?;
         Ok(facts)
     }
 
     /// Goes to the audit log with the changes of this transaction.
     pub async fn set_reason(&mut self, reason: &str) -> Result<(), sqlx::Error> {
-        sqlx::query("select sec.set_reason($1)").bind(reason).execute(self.conn()).await?;
+        sqlx::query("select sec.set_reason($1)")
+            .bind(reason)
+            .execute(self.conn())
+            .await?;
         Ok(())
     }
 
@@ -217,7 +273,13 @@ fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<Pg
         .connect_lazy_with(options))
 }
 
-fn enter(begin: &'static str, user: Option<Uuid>, session: Option<Uuid>, action: &'static str, request: Uuid) -> String {
+fn enter(
+    begin: &'static str,
+    user: Option<Uuid>,
+    session: Option<Uuid>,
+    action: &'static str,
+    request: Uuid,
+) -> String {
     let mut text = String::with_capacity(200);
     text.push_str(begin);
     text.push_str("; select sec.enter(");
@@ -236,7 +298,10 @@ fn push_uuid(text: &mut String, id: Option<Uuid>) {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 #[cfg(test)]

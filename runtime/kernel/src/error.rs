@@ -57,7 +57,11 @@ impl Error {
     }
 
     /// 422 for one field of the body.
-    pub fn field(pointer: impl Into<Cow<'static, str>>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn field(
+        pointer: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(&problems::INVALID).item(Item::body(pointer, code, detail))
     }
 
@@ -102,7 +106,11 @@ impl Error {
 
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(Inner { problem, cause: None, again: false }))
+        Self(Box::new(Inner {
+            problem,
+            cause: None,
+            again: false,
+        }))
     }
 }
 
@@ -142,12 +150,13 @@ impl From<sqlx::Error> for Error {
                 again
             }
             // lock and statement timeouts, shutdown of the server, too many connections
-            "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" => Self::unavailable(),
+            "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" => {
+                Self::unavailable()
+            }
             "42501" => Self::forbidden(),
             "23505" | "23P01" => Self::new(&problems::CONFLICT),
-            "23502" | "23514" | "22001" | "22003" | "22007" | "22008" | "22021" | "22P02" | "22P05" => {
-                Self::new(&problems::INVALID)
-            }
+            "23502" | "23514" | "22001" | "22003" | "22007" | "22008" | "22021" | "22P02"
+            | "22P05" => Self::new(&problems::INVALID),
             "23503" => Self::new(&problems::REFERENCE),
             _ => Self::new(&problems::INTERNAL),
         };
@@ -158,13 +167,20 @@ impl From<sqlx::Error> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.problem.kind.title, self.0.problem.detail)
+        write!(
+            f,
+            "{}: {}",
+            self.0.problem.kind.title, self.0.problem.detail
+        )
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+        self.0
+            .cause
+            .as_deref()
+            .map(|cause| cause as &(dyn StdError + 'static))
     }
 }
 

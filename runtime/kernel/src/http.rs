@@ -45,13 +45,23 @@ pub struct ConfigError {
 
 impl Http {
     pub fn new(config: HttpConfig, auth: Authenticator) -> Result<Arc<Self>, ConfigError> {
-        let proxies = config.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let proxies = config
+            .trusted_proxies
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()?;
         Ok(Arc::new(Self {
             auth,
             proxies,
             origins: Origins::new(&config.cors_origins)?,
-            per_ip: config.ip_limit.map(|limit| Limiter::new("ip", limit)).transpose()?,
-            per_user: config.user_limit.map(|limit| Limiter::new("user", limit)).transpose()?,
+            per_ip: config
+                .ip_limit
+                .map(|limit| Limiter::new("ip", limit))
+                .transpose()?,
+            per_user: config
+                .user_limit
+                .map(|limit| Limiter::new("user", limit))
+                .transpose()?,
             requests: Arc::new(Semaphore::new(config.max_requests)),
             config,
         }))

@@ -3,13 +3,18 @@
 //! Names no entity, no role and no country; those come as data from the generated crate.
 
 pub mod actor;
+pub mod audit;
 pub mod auth;
 pub mod caller;
 pub mod config;
 pub mod cx;
+mod engine;
 pub mod error;
+mod etag;
 pub mod http;
 pub mod input;
+mod journey;
+mod list;
 pub mod migrate;
 pub mod mount;
 pub mod openapi;
@@ -19,6 +24,7 @@ pub mod problems;
 pub mod resource;
 pub mod rule;
 pub mod serve;
+pub mod telemetry;
 pub mod value;
 
 pub use actor::{Actor, Facts};

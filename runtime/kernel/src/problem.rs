@@ -32,22 +32,34 @@ pub struct Item {
 
 impl Problem {
     pub fn new(kind: &'static Kind) -> Self {
-        Self { kind, detail: Cow::Borrowed(kind.doc), errors: Vec::new(), retry_after: None }
+        Self {
+            kind,
+            detail: Cow::Borrowed(kind.doc),
+            errors: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// The answer; `instance` identifies the request.
     pub fn response(&self, instance: Option<Uuid>) -> Response {
         let mut response = Response::new(Body::from(self.body(instance)));
-        *response.status_mut() = axum::http::StatusCode::from_u16(self.kind.status).expect("a listed status");
+        *response.status_mut() =
+            axum::http::StatusCode::from_u16(self.kind.status).expect("a listed status");
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(CONTENT_TYPE));
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static(CONTENT_TYPE),
+        );
         if self.kind.status == 401 {
             let challenge = if self.kind.slug == "authentication-required" {
                 "Bearer"
             } else {
                 "Bearer error=\"invalid_token\""
             };
-            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(challenge));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                header::HeaderValue::from_static(challenge),
+            );
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -80,12 +92,30 @@ impl Problem {
 }
 
 impl Item {
-    pub fn body(pointer: impl Into<Cow<'static, str>>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { pointer: Some(pointer.into()), parameter: None, code, detail: detail.into() }
+    pub fn body(
+        pointer: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            pointer: Some(pointer.into()),
+            parameter: None,
+            code,
+            detail: detail.into(),
+        }
     }
 
-    pub fn query(parameter: impl Into<Cow<'static, str>>, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { pointer: None, parameter: Some(parameter.into()), code, detail: detail.into() }
+    pub fn query(
+        parameter: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            pointer: None,
+            parameter: Some(parameter.into()),
+            code,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -103,9 +133,14 @@ mod tests {
     #[test]
     fn a_problem_is_a_document_of_rfc_9457() {
         let mut problem = Problem::new(&problems::INVALID);
-        problem.errors.push(Item::body("/title", "length", "Use 1 to 140 characters."));
-        problem.errors.push(Item::query("limit", "range", "Use 1 to 100."));
-        let document: serde_json::Value = serde_json::from_slice(&problem.body(Some(Uuid::nil()))).unwrap();
+        problem
+            .errors
+            .push(Item::body("/title", "length", "Use 1 to 140 characters."));
+        problem
+            .errors
+            .push(Item::query("limit", "range", "Use 1 to 100."));
+        let document: serde_json::Value =
+            serde_json::from_slice(&problem.body(Some(Uuid::nil()))).unwrap();
         assert_eq!(
             document,
             serde_json::json!({
@@ -125,7 +160,10 @@ mod tests {
     #[test]
     fn every_401_challenges_and_waiting_is_announced() {
         let answer = Problem::new(&problems::INVALID_TOKEN).response(None);
-        assert_eq!(answer.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
+        assert_eq!(
+            answer.headers()["www-authenticate"],
+            "Bearer error=\"invalid_token\""
+        );
         let mut busy = Problem::new(&problems::UNAVAILABLE);
         busy.retry_after = Some(2);
         assert_eq!(busy.response(None).headers()["retry-after"], "2");

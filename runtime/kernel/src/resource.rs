@@ -102,6 +102,7 @@ pub struct Rules {
 }
 
 /// A query parameter of the list.
+#[derive(Debug)]
 pub struct Filter {
     /// `city_id`, `starts_at`, `q`, `near`
     pub param: &'static str,
@@ -129,6 +130,7 @@ pub enum Kind {
 }
 
 /// `sort=name` ascending, `sort=-name` descending; the id breaks ties.
+#[derive(Debug)]
 pub struct Sort {
     pub name: &'static str,
     /// `t.starts_at`
@@ -137,6 +139,7 @@ pub struct Sort {
 }
 
 /// `expand=host` puts the readable related object under `host` beside `host_id`.
+#[derive(Debug)]
 pub struct Expand {
     pub name: &'static str,
     /// `host_id`

@@ -3,6 +3,9 @@
 //! The database decides; this copy picks the status code to answer with, tells whether an actor could
 //! ever be allowed something (before any row is looked at), and lets tests compare both sides.
 
+pub mod decide;
+pub mod possible;
+
 /// Built only as `static` data by generated code.
 #[derive(Debug)]
 pub enum Rule {

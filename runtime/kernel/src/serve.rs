@@ -21,7 +21,11 @@ pub async fn serve(
     health: Health,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let probes = if http.config.expose_admin { health.admin() } else { health.public() };
+    let probes = if http.config.expose_admin {
+        health.admin()
+    } else {
+        health.public()
+    };
     let routes = routes.merge(probes);
     let connections = Arc::new(Semaphore::new(http.config.max_connections));
     let graceful = GracefulShutdown::new();
@@ -65,7 +69,10 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(http.config.drain_timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(http.config.drain_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests did not finish in time");
     }
     Ok(())
@@ -79,8 +86,16 @@ pub async fn serve_admin(listener: TcpListener, health: Health) -> io::Result<()
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+) -> io::Result<(
+    tokio::net::TcpStream,
+    Peer,
+    tokio::sync::OwnedSemaphorePermit,
+)> {
+    let permit = connections
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, Peer(peer), permit))

@@ -101,7 +101,10 @@ impl External {
             client,
             keys: RwLock::default(),
             fetched: Mutex::default(),
-            verified: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(60)).build(),
+            verified: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(Duration::from_secs(60))
+                .build(),
         })
     }
 
@@ -119,20 +122,38 @@ impl External {
                 check_times(claims.iat, claims.nbf, claims.exp, LEEWAY, now).map_err(refuse)?;
                 let user = self.resolver.resolve(&claims.identity).await?;
                 let user = user.ok_or_else(|| refuse(Refused("no user for this subject")))?;
-                let verified = Verified { user, issued: claims.iat, not_before: claims.nbf, expires: claims.exp };
+                let verified = Verified {
+                    user,
+                    issued: claims.iat,
+                    not_before: claims.nbf,
+                    expires: claims.exp,
+                };
                 self.verified.insert(digest, verified);
                 verified
             }
         };
-        check_times(verified.issued, verified.not_before, verified.expires, LEEWAY, now).map_err(refuse)?;
-        Ok(Actor::User { id: verified.user, session: None })
+        check_times(
+            verified.issued,
+            verified.not_before,
+            verified.expires,
+            LEEWAY,
+            now,
+        )
+        .map_err(refuse)?;
+        Ok(Actor::User {
+            id: verified.user,
+            session: None,
+        })
     }
 
     async fn check_signature(&self, token: &str) -> Result<Claims> {
         let header = decode_header(token).map_err(|_| refuse(Refused("header")))?;
         check_header(&header).map_err(refuse)?;
         let kid = header.kid.ok_or_else(|| refuse(Refused("key")))?;
-        let (algorithm, key) = self.key(&kid).await?.ok_or_else(|| refuse(Refused("key")))?;
+        let (algorithm, key) = self
+            .key(&kid)
+            .await?
+            .ok_or_else(|| refuse(Refused("key")))?;
         if header.alg != algorithm {
             return Err(refuse(Refused("algorithm")));
         }
@@ -146,16 +167,29 @@ impl External {
             Audience::One(audience) => *audience == self.config.audience,
             Audience::Several(audiences) => audiences.contains(&self.config.audience),
         };
-        if for_us { Ok(claims) } else { Err(refuse(Refused("audience"))) }
+        if for_us {
+            Ok(claims)
+        } else {
+            Err(refuse(Refused("audience")))
+        }
     }
 
     async fn key(&self, kid: &str) -> Result<Option<(Algorithm, DecodingKey)>> {
-        let known = |external: &Self| external.keys.read().expect("never poisoned").get(kid).cloned();
+        let known = |external: &Self| {
+            external
+                .keys
+                .read()
+                .expect("never poisoned")
+                .get(kid)
+                .cloned()
+        };
         let mut fetched = match known(self) {
             Some(key) => {
                 // A stale set is refreshed by whoever finds nobody else doing so.
                 match self.fetched.try_lock() {
-                    Ok(fetched) if fetched.is_none_or(|at| at.elapsed() > self.config.refresh) => fetched,
+                    Ok(fetched) if fetched.is_none_or(|at| at.elapsed() > self.config.refresh) => {
+                        fetched
+                    }
                     _ => return Ok(Some(key)),
                 }
             }
@@ -171,17 +205,23 @@ impl External {
         match self.fetch().await {
             Ok(keys) => *self.keys.write().expect("never poisoned") = Arc::new(keys),
             Err(cause) if known(self).is_none() => return Err(Error::unavailable().because(cause)),
-            Err(cause) => tracing::warn!(issuer = self.issuer(), %cause, "keys of the issuer could not be fetched"),
+            Err(cause) => {
+                tracing::warn!(issuer = self.issuer(), %cause, "keys of the issuer could not be fetched")
+            }
         }
         Ok(known(self))
     }
 
     async fn fetch(&self) -> Result<Keys, String> {
         let text = match &self.config.jwks {
-            Jwks::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
+            Jwks::File(path) => tokio::fs::read(path)
+                .await
+                .map_err(|error| error.to_string())?,
             Jwks::Url(url) => {
                 let answer = self.client.get(url.clone()).send().await;
-                let mut answer = answer.and_then(|answer| answer.error_for_status()).map_err(|e| e.to_string())?;
+                let mut answer = answer
+                    .and_then(|answer| answer.error_for_status())
+                    .map_err(|e| e.to_string())?;
                 let mut text = Vec::new();
                 while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
                     text.extend_from_slice(&chunk);
@@ -202,7 +242,8 @@ pub(super) fn issuer_of(token: &str) -> Result<String, Refused> {
     struct Issuer {
         iss: String,
     }
-    let claims: Issuer = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Refused("claims"))?;
+    let claims: Issuer =
+        jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Refused("claims"))?;
     Ok(claims.iss)
 }
 
@@ -215,11 +256,17 @@ fn read_keys(text: &[u8]) -> Result<Keys, String> {
     let set: Set = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let mut keys = Keys::new();
     for value in set.keys {
-        let Ok(jwk) = serde_json::from_value::<Jwk>(value) else { continue };
+        let Ok(jwk) = serde_json::from_value::<Jwk>(value) else {
+            continue;
+        };
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                Algorithm::ES256
+            }
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+                Algorithm::EdDSA
+            }
             _ => continue,
         };
         if let (Some(kid), Ok(key)) = (&jwk.common.key_id, DecodingKey::from_jwk(&jwk)) {

@@ -17,10 +17,15 @@ impl Resolver for Known {
 
 fn issuer(name: &str) -> External {
     let key = EncodingKey::from_ed_pem(KEY.as_bytes()).unwrap();
-    let mut public = serde_json::to_value(Jwk::from_encoding_key(&key, Algorithm::EdDSA).unwrap()).unwrap();
+    let mut public =
+        serde_json::to_value(Jwk::from_encoding_key(&key, Algorithm::EdDSA).unwrap()).unwrap();
     public["kid"] = json!("k1");
     let path = std::env::temp_dir().join(format!("jwks-{name}-{}.json", Uuid::now_v7()));
-    std::fs::write(&path, json!({"keys": [{"kty": "unheard-of"}, public]}).to_string()).unwrap();
+    std::fs::write(
+        &path,
+        json!({"keys": [{"kty": "unheard-of"}, public]}).to_string(),
+    )
+    .unwrap();
     let config = IssuerConfig {
         issuer: "https://id.test".into(),
         audience: "app".into(),
@@ -35,16 +40,36 @@ fn token(kid: &str, change: impl FnOnce(&mut Value)) -> String {
     header.kid = Some(kid.into());
     let mut claims = json!({"iss": "https://id.test", "aud": ["app"], "sub": "known", "iat": NOW, "exp": NOW + 60});
     change(&mut claims);
-    encode(&header, &claims, &EncodingKey::from_ed_pem(KEY.as_bytes()).unwrap()).unwrap()
+    encode(
+        &header,
+        &claims,
+        &EncodingKey::from_ed_pem(KEY.as_bytes()).unwrap(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
 async fn a_token_of_a_known_subject_is_its_user() {
     let external = issuer("known");
-    assert_eq!(issuer_of(&token("k1", |_| ())), Ok("https://id.test".to_owned()));
+    assert_eq!(
+        issuer_of(&token("k1", |_| ())),
+        Ok("https://id.test".to_owned())
+    );
     let actor = external.verify(&token("k1", |_| ()), NOW).await.unwrap();
-    assert_eq!(actor, Actor::User { id: Uuid::from_u128(7), session: None });
-    assert!(external.verify(&token("k1", |_| ()), NOW + 66).await.is_err(), "also when it is remembered");
+    assert_eq!(
+        actor,
+        Actor::User {
+            id: Uuid::from_u128(7),
+            session: None
+        }
+    );
+    assert!(
+        external
+            .verify(&token("k1", |_| ()), NOW + 66)
+            .await
+            .is_err(),
+        "also when it is remembered"
+    );
 }
 
 #[tokio::test]

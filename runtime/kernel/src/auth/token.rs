@@ -56,7 +56,8 @@ impl Tokens {
         let mut keys = HashMap::from([(current.clone(), DecodingKey::from_jwk(&public)?)]);
         for pem in &config.former_keys {
             let key = DecodingKey::from_ed_pem(pem.as_bytes())?;
-            let id = Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA))?.thumbprint(ThumbprintHash::SHA256)?;
+            let id = Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA))?
+                .thumbprint(ThumbprintHash::SHA256)?;
             keys.insert(id, key);
         }
         let mut header = Header::new(Algorithm::EdDSA);
@@ -70,12 +71,20 @@ impl Tokens {
             lifetime: config.lifetime.as_secs() as i64,
             leeway: config.leeway.as_secs() as i64,
             keys,
-            verified: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(300)).build(),
+            verified: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(Duration::from_secs(300))
+                .build(),
         })
     }
 
     /// A token for this user in this session, valid from `now` (Unix seconds).
-    pub fn issue(&self, user: Uuid, session: Uuid, now: i64) -> Result<Issued, jsonwebtoken::errors::Error> {
+    pub fn issue(
+        &self,
+        user: Uuid,
+        session: Uuid,
+        now: i64,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -85,12 +94,16 @@ impl Tokens {
             nbf: now,
             exp: now + self.lifetime,
         };
-        Ok(Issued { token: encode(&self.header, &claims, &self.signing)?, expires_in: self.lifetime as u64 })
+        Ok(Issued {
+            token: encode(&self.header, &claims, &self.signing)?,
+            expires_in: self.lifetime as u64,
+        })
     }
 
     /// Names the token one of our keys? Says nothing about its validity.
     pub fn is_ours(&self, token: &str) -> bool {
-        decode_header(token).is_ok_and(|header| header.kid.is_some_and(|kid| self.keys.contains_key(&kid)))
+        decode_header(token)
+            .is_ok_and(|header| header.kid.is_some_and(|kid| self.keys.contains_key(&kid)))
     }
 
     /// Signature and claims at `now` (Unix seconds).
@@ -111,7 +124,10 @@ impl Tokens {
             return Err(Refused("audience"));
         }
         check_times(claims.iat, Some(claims.nbf), claims.exp, self.leeway, now)?;
-        Ok(Actor::User { id: claims.sub, session: Some(claims.sid) })
+        Ok(Actor::User {
+            id: claims.sub,
+            session: Some(claims.sid),
+        })
     }
 
     fn check_signature(&self, token: &str) -> Result<Claims, Refused> {
@@ -119,19 +135,29 @@ impl Tokens {
         if header.alg != Algorithm::EdDSA {
             return Err(Refused("algorithm"));
         }
-        if !header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt")) {
+        if !header
+            .typ
+            .as_deref()
+            .is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt"))
+        {
             return Err(Refused("type"));
         }
         check_header(&header)?;
-        let key = header.kid.as_ref().and_then(|kid| self.keys.get(kid)).ok_or(Refused("key"))?;
-        let data = decode::<Claims>(token, key, &signature_only(Algorithm::EdDSA)).map_err(|_| Refused("signature"))?;
+        let key = header
+            .kid
+            .as_ref()
+            .and_then(|kid| self.keys.get(kid))
+            .ok_or(Refused("key"))?;
+        let data = decode::<Claims>(token, key, &signature_only(Algorithm::EdDSA))
+            .map_err(|_| Refused("signature"))?;
         Ok(data.claims)
     }
 }
 
 /// A token must not bring its own key, nor demand what we do not know.
 pub(super) fn check_header(header: &Header) -> Result<(), Refused> {
-    if header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some() {
+    if header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some()
+    {
         return Err(Refused("brings its own key"));
     }
     if header.crit.is_some() || header.zip.is_some() || header.enc.is_some() {
@@ -140,7 +166,13 @@ pub(super) fn check_header(header: &Header) -> Result<(), Refused> {
     Ok(())
 }
 
-pub(super) fn check_times(issued: i64, not_before: Option<i64>, expires: i64, leeway: i64, now: i64) -> Result<(), Refused> {
+pub(super) fn check_times(
+    issued: i64,
+    not_before: Option<i64>,
+    expires: i64,
+    leeway: i64,
+    now: i64,
+) -> Result<(), Refused> {
     if expires.saturating_add(leeway) <= now {
         return Err(Refused("expired"));
     }

@@ -32,7 +32,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         let text = read_json(&parts.headers, body, Mode::Create).await?;
         match serde_json::from_slice(&text) {
             Ok(value) => Ok(Self(value)),
-            Err(error) if error.is_data() => Err(Error::new(&problems::INVALID).detail(error.to_string())),
+            Err(error) if error.is_data() => {
+                Err(Error::new(&problems::INVALID).detail(error.to_string()))
+            }
             Err(error) => Err(Error::new(&problems::SYNTAX).detail(error.to_string())),
         }
     }
@@ -64,7 +66,9 @@ pub fn refusal(error: axum::Error) -> Error {
             None => source = at.source(),
         }
     }
-    Error::new(&problems::BAD_REQUEST).detail("The body could not be read.").because(error)
+    Error::new(&problems::BAD_REQUEST)
+        .detail("The body could not be read.")
+        .because(error)
 }
 
 pub(crate) fn too_large(limit: usize) -> Error {
@@ -106,7 +110,12 @@ pub(crate) struct Limited {
 
 impl Limited {
     pub fn new(body: Body, limit: usize, time: Duration) -> Self {
-        Self { body, limit, left: limit, deadline: Box::pin(sleep_until(Instant::now() + time)) }
+        Self {
+            body,
+            limit,
+            left: limit,
+            deadline: Box::pin(sleep_until(Instant::now() + time)),
+        }
     }
 }
 
@@ -114,7 +123,10 @@ impl HttpBody for Limited {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             return match self.deadline.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(Some(Err(axum::Error::new(Exceeded::Time)))),
@@ -125,7 +137,9 @@ impl HttpBody for Limited {
             let length = frame.data_ref().map_or(0, Bytes::len);
             match self.left.checked_sub(length) {
                 Some(left) => self.left = left,
-                None => return Poll::Ready(Some(Err(axum::Error::new(Exceeded::Size(self.limit))))),
+                None => {
+                    return Poll::Ready(Some(Err(axum::Error::new(Exceeded::Size(self.limit)))));
+                }
             }
         }
         Poll::Ready(frame)
@@ -159,15 +173,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_ends_at_the_limit() {
-        let chunks = stream::iter((0..10).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789"))));
-        let body = Body::new(Limited::new(Body::from_stream(chunks), 45, Duration::from_secs(60)));
+        let chunks = stream::iter(
+            (0..10).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789"))),
+        );
+        let body = Body::new(Limited::new(
+            Body::from_stream(chunks),
+            45,
+            Duration::from_secs(60),
+        ));
         assert_eq!(read(body).await.unwrap_err().status(), 413);
     }
 
     #[tokio::test]
     async fn a_slow_body_ends_at_the_deadline() {
         let never = stream::pending::<Result<Bytes, std::io::Error>>();
-        let body = Body::new(Limited::new(Body::from_stream(never), 45, Duration::from_millis(5)));
+        let body = Body::new(Limited::new(
+            Body::from_stream(never),
+            45,
+            Duration::from_millis(5),
+        ));
         assert_eq!(read(body).await.unwrap_err().status(), 408);
     }
 }

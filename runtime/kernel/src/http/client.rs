@@ -22,7 +22,10 @@ impl FromStr for Network {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let error = || ConfigError { setting: "trusted proxies", reason: format!("`{text}` is not an address or network") };
+        let error = || ConfigError {
+            setting: "trusted proxies",
+            reason: format!("`{text}` is not an address or network"),
+        };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -30,7 +33,12 @@ impl FromStr for Network {
         let address: IpAddr = address.trim().parse().map_err(|_| error())?;
         let widest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            Some(prefix) => prefix.trim().parse().ok().filter(|prefix| *prefix <= widest).ok_or_else(error)?,
+            Some(prefix) => prefix
+                .trim()
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= widest)
+                .ok_or_else(error)?,
             None => widest,
         };
         Ok(Self { address, prefix })
@@ -41,11 +49,15 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                let mask = u32::MAX
+                    .checked_shl(32 - u32::from(self.prefix))
+                    .unwrap_or(0);
                 network.to_bits() & mask == address.to_bits() & mask
             }
             (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.prefix))
+                    .unwrap_or(0);
                 network.to_bits() & mask == address.to_bits() & mask
             }
             _ => false,
@@ -62,7 +74,11 @@ pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> 
     }
     let trusted = |address| proxies.iter().any(|network| network.contains(address));
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-    let hops = values.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
+    let hops = values
+        .iter()
+        .rev()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.rsplit(','));
     for hop in hops {
         if !trusted(address) {
             break;
@@ -93,28 +109,48 @@ mod tests {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
         let proxies = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        address(Some(Peer(format!("{peer}:1").parse().unwrap())), &headers, &proxies).unwrap().to_string()
+        address(
+            Some(Peer(format!("{peer}:1").parse().unwrap())),
+            &headers,
+            &proxies,
+        )
+        .unwrap()
+        .to_string()
     }
 
     #[test]
     fn only_proxies_are_believed() {
         assert_eq!(seen("198.51.100.7", &["203.0.113.1"]), "198.51.100.7");
         assert_eq!(seen("10.1.2.3", &["203.0.113.1"]), "203.0.113.1");
-        assert_eq!(seen("10.1.2.3", &["1.1.1.1, 203.0.113.1", "10.9.9.9"]), "203.0.113.1");
+        assert_eq!(
+            seen("10.1.2.3", &["1.1.1.1, 203.0.113.1", "10.9.9.9"]),
+            "203.0.113.1"
+        );
         assert_eq!(seen("10.1.2.3", &["nonsense"]), "10.1.2.3");
         assert_eq!(seen("[::ffff:10.1.2.3]", &["2001:db8::1"]), "2001:db8::1");
     }
 
     #[test]
     fn networks_are_read_strictly() {
-        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("8.8.8.8".parse().unwrap()));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Network>()
+                .unwrap()
+                .contains("8.8.8.8".parse().unwrap())
+        );
         assert!("10.0.0.0/33".parse::<Network>().is_err());
         assert!("proxy.test".parse::<Network>().is_err());
     }
 
     #[test]
     fn neighbours_in_one_v6_network_share_a_bucket() {
-        assert_eq!(bucket("2001:db8::1".parse().unwrap()), bucket("2001:db8::ffff".parse().unwrap()));
-        assert_ne!(bucket("2001:db8:0:1::1".parse().unwrap()), bucket("2001:db8::1".parse().unwrap()));
+        assert_eq!(
+            bucket("2001:db8::1".parse().unwrap()),
+            bucket("2001:db8::ffff".parse().unwrap())
+        );
+        assert_ne!(
+            bucket("2001:db8:0:1::1".parse().unwrap()),
+            bucket("2001:db8::1".parse().unwrap())
+        );
     }
 }

@@ -8,9 +8,12 @@ use axum::{
 };
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
-const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, if-match, if-none-match, idempotency-key");
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotency-replayed");
+const HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, if-match, if-none-match, idempotency-key",
+);
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotency-replayed",
+);
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// Exact origins.
@@ -19,7 +22,10 @@ pub struct Origins(Vec<HeaderValue>);
 impl Origins {
     pub fn new(origins: &[String]) -> Result<Self, ConfigError> {
         let read = |origin: &String| {
-            let reason = |why: &str| ConfigError { setting: "CORS origins", reason: format!("`{origin}` {why}") };
+            let reason = |why: &str| ConfigError {
+                setting: "CORS origins",
+                reason: format!("`{origin}` {why}"),
+            };
             let url = url::Url::parse(origin).map_err(|_| reason("is not an origin"))?;
             if url.origin().ascii_serialization() != *origin || !url.origin().is_tuple() {
                 return Err(reason("is not an origin such as `https://app.example`"));
@@ -32,16 +38,23 @@ impl Origins {
     /// The answer to a browser that asks before it calls.
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response> {
         let headers = request.headers();
-        let asks = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let asks = request.method() == Method::OPTIONS
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if !asks || self.0.is_empty() {
             return None;
         }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = axum::http::StatusCode::NO_CONTENT;
         if self.allow(headers.get(header::ORIGIN), response.headers_mut()) {
-            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
-            response.headers_mut().insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+            response
+                .headers_mut()
+                .insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            response
+                .headers_mut()
+                .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+            response
+                .headers_mut()
+                .insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         }
         Some(response)
     }
@@ -67,21 +80,43 @@ mod tests {
 
     #[test]
     fn only_exact_origins_are_settings() {
-        for bad in ["*", "null", "https://app.test/", "https://app.test/path", "app.test", "file:///x"] {
+        for bad in [
+            "*",
+            "null",
+            "https://app.test/",
+            "https://app.test/path",
+            "app.test",
+            "file:///x",
+        ] {
             assert!(Origins::new(&[bad.to_owned()]).is_err(), "{bad}");
         }
-        assert!(Origins::new(&["https://app.test".to_owned(), "http://localhost:3000".to_owned()]).is_ok());
+        assert!(
+            Origins::new(&[
+                "https://app.test".to_owned(),
+                "http://localhost:3000".to_owned()
+            ])
+            .is_ok()
+        );
     }
 
     #[test]
     fn strangers_learn_nothing() {
         let origins = Origins::new(&["https://app.test".to_owned()]).unwrap();
         let mut headers = HeaderMap::new();
-        assert!(!origins.allow(Some(&HeaderValue::from_static("https://evil.test")), &mut headers));
+        assert!(!origins.allow(
+            Some(&HeaderValue::from_static("https://evil.test")),
+            &mut headers
+        ));
         assert!(!origins.allow(Some(&HeaderValue::from_static("null")), &mut headers));
         assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
-        assert!(origins.allow(Some(&HeaderValue::from_static("https://app.test")), &mut headers));
-        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.test");
+        assert!(origins.allow(
+            Some(&HeaderValue::from_static("https://app.test")),
+            &mut headers
+        ));
+        assert_eq!(
+            headers[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+            "https://app.test"
+        );
         assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
     }
 }

@@ -32,7 +32,11 @@ struct Inner {
 
 impl Health {
     pub fn new(db: Db, check: Option<Check>) -> Self {
-        Self(Arc::new(Inner { db, check, stopping: AtomicBool::new(false) }))
+        Self(Arc::new(Inner {
+            db,
+            check,
+            stopping: AtomicBool::new(false),
+        }))
     }
 
     /// From now on not ready, though still answering.
@@ -61,7 +65,9 @@ impl Health {
     }
 
     pub fn admin(&self) -> Router {
-        let routes = Router::new().route("/readyz", get(ready)).route("/metrics", get(figures));
+        let routes = Router::new()
+            .route("/readyz", get(ready))
+            .route("/metrics", get(figures));
         routes.with_state(self.clone()).merge(self.public())
     }
 }
@@ -82,5 +88,9 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn figures(State(health): State<Health>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::text(health.0.db.state())).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        metrics::text(health.0.db.state()),
+    )
+        .into_response()
 }

@@ -11,7 +11,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The outer layer has put an anonymous caller with address and id into the request.
-pub(super) async fn identify(State(http): State<Arc<Http>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn identify(
+    State(http): State<Arc<Http>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let actor = match http.auth.authenticate(request.headers()).await {
         Ok(actor) => actor,
         Err(error) => return error.into_response(),
@@ -29,7 +33,11 @@ pub(super) async fn identify(State(http): State<Arc<Http>>, mut request: Request
     match request.extensions_mut().get_mut::<Caller>() {
         Some(caller) => caller.actor = actor,
         None => {
-            let caller = Caller { actor, request_id: Uuid::now_v7(), ip: None };
+            let caller = Caller {
+                actor,
+                request_id: Uuid::now_v7(),
+                ip: None,
+            };
             request.extensions_mut().insert(caller);
         }
     }

@@ -38,16 +38,22 @@ pub struct Exceeded {
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
     pub fn new(name: &'static str, limit: RateLimit) -> Result<Self, ConfigError> {
-        let error = |reason: &str| ConfigError { setting: "rate limit", reason: format!("{name}: {reason}") };
-        let per_minute = NonZeroU32::new(limit.per_minute).ok_or_else(|| error("needs at least 1 per minute"))?;
-        let burst = NonZeroU32::new(limit.burst).ok_or_else(|| error("needs a burst of at least 1"))?;
+        let error = |reason: &str| ConfigError {
+            setting: "rate limit",
+            reason: format!("{name}: {reason}"),
+        };
+        let per_minute = NonZeroU32::new(limit.per_minute)
+            .ok_or_else(|| error("needs at least 1 per minute"))?;
+        let burst =
+            NonZeroU32::new(limit.burst).ok_or_else(|| error("needs a burst of at least 1"))?;
         let window = Duration::from_secs(60) * burst.get() / per_minute.get();
         let policy = format!("\"{name}\";q={burst};w={}", window.as_secs().max(1));
         Ok(Self {
             name,
             policy: HeaderValue::from_str(&policy).map_err(|_| error("the name is not a token"))?,
             clock: DefaultClock::default(),
-            buckets: RateLimiter::dashmap(Quota::per_minute(per_minute).allow_burst(burst)).with_middleware(),
+            buckets: RateLimiter::dashmap(Quota::per_minute(per_minute).allow_burst(burst))
+                .with_middleware(),
         })
     }
 
@@ -63,7 +69,10 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
                     error: Error::new(&problems::QUOTA).retry_after(seconds),
                     headers: [
                         (RATELIMIT_POLICY.clone(), self.policy.clone()),
-                        (RATELIMIT.clone(), left.unwrap_or_else(|_| self.policy.clone())),
+                        (
+                            RATELIMIT.clone(),
+                            left.unwrap_or_else(|_| self.policy.clone()),
+                        ),
                     ],
                 }))
             }
@@ -104,21 +113,50 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_one_more_is_not() {
-        let limiter = Limiter::new("ip", RateLimit { per_minute: 6, burst: 2 }).unwrap();
+        let limiter = Limiter::new(
+            "ip",
+            RateLimit {
+                per_minute: 6,
+                burst: 2,
+            },
+        )
+        .unwrap();
         assert_eq!(limiter.check(&1).ok(), Some(1));
         assert_eq!(limiter.check(&1).ok(), Some(0));
         let refused = limiter.check(&1).err().unwrap().into_response();
         assert_eq!(refused.status(), 429);
         assert_eq!(refused.headers()["ratelimit-policy"], "\"ip\";q=2;w=20");
         assert!(refused.headers().contains_key("ratelimit"));
-        let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        let wait: u64 = refused.headers()["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!((1..=10).contains(&wait));
         assert!(limiter.check(&2).is_ok(), "another key has its own bucket");
     }
 
     #[test]
     fn a_limit_of_nothing_is_a_mistake() {
-        assert!(Limiter::<u8>::new("ip", RateLimit { per_minute: 0, burst: 1 }).is_err());
-        assert!(Limiter::<u8>::new("ip", RateLimit { per_minute: 1, burst: 0 }).is_err());
+        assert!(
+            Limiter::<u8>::new(
+                "ip",
+                RateLimit {
+                    per_minute: 0,
+                    burst: 1
+                }
+            )
+            .is_err()
+        );
+        assert!(
+            Limiter::<u8>::new(
+                "ip",
+                RateLimit {
+                    per_minute: 1,
+                    burst: 0
+                }
+            )
+            .is_err()
+        );
     }
 }

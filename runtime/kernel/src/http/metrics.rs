@@ -52,27 +52,60 @@ pub(crate) fn answered(status: u16, took: Duration) {
     ANSWERS[usize::from(status / 100).clamp(1, 5) - 1].add();
     let micros = took.as_micros() as u64;
     MICROSECONDS.fetch_add(micros, Relaxed);
-    let bucket = BOUNDS.iter().position(|(bound, _)| micros <= *bound).unwrap_or(BOUNDS.len());
+    let bucket = BOUNDS
+        .iter()
+        .position(|(bound, _)| micros <= *bound)
+        .unwrap_or(BOUNDS.len());
     DURATIONS[bucket].add();
 }
 
 pub fn text(pool: PoolState) -> String {
     let mut text = String::with_capacity(2048);
     for (name, help, value) in [
-        ("policy_divergence_total", "Writes that only the database refused", POLICY_DIVERGENCE.get()),
-        ("rate_limited_total", "Requests answered 429", RATE_LIMITED.get()),
-        ("shed_total", "Requests answered 503 because too many were in progress", SHED.get()),
+        (
+            "policy_divergence_total",
+            "Writes that only the database refused",
+            POLICY_DIVERGENCE.get(),
+        ),
+        (
+            "rate_limited_total",
+            "Requests answered 429",
+            RATE_LIMITED.get(),
+        ),
+        (
+            "shed_total",
+            "Requests answered 503 because too many were in progress",
+            SHED.get(),
+        ),
         ("panics_total", "Handlers that panicked", PANICS.get()),
-        ("transactions_retried_total", "Transactions run again after a conflict", RETRIED.get()),
+        (
+            "transactions_retried_total",
+            "Transactions run again after a conflict",
+            RETRIED.get(),
+        ),
     ] {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
+        let _ = writeln!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}"
+        );
     }
-    let _ = writeln!(text, "# HELP http_answers_total Answers by class of status\n# TYPE http_answers_total counter");
+    let _ = writeln!(
+        text,
+        "# HELP http_answers_total Answers by class of status\n# TYPE http_answers_total counter"
+    );
     for (index, counter) in ANSWERS.iter().enumerate() {
-        let _ = writeln!(text, "http_answers_total{{class=\"{}xx\"}} {}", index + 1, counter.get());
+        let _ = writeln!(
+            text,
+            "http_answers_total{{class=\"{}xx\"}} {}",
+            index + 1,
+            counter.get()
+        );
     }
     let name = "http_duration_seconds";
-    let _ = writeln!(text, "# HELP {name} Time from request to answer\n# TYPE {name} histogram");
+    let _ = writeln!(
+        text,
+        "# HELP {name} Time from request to answer\n# TYPE {name} histogram"
+    );
     let mut sum = 0;
     for (counter, (_, bound)) in DURATIONS.iter().zip(BOUNDS) {
         sum += counter.get();
@@ -80,8 +113,14 @@ pub fn text(pool: PoolState) -> String {
     }
     sum += DURATIONS[BOUNDS.len()].get();
     let seconds = MICROSECONDS.load(Relaxed) as f64 / 1e6;
-    let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {sum}\n{name}_sum {seconds}\n{name}_count {sum}");
-    let _ = writeln!(text, "# HELP db_connections Connections of the request pool\n# TYPE db_connections gauge");
+    let _ = writeln!(
+        text,
+        "{name}_bucket{{le=\"+Inf\"}} {sum}\n{name}_sum {seconds}\n{name}_count {sum}"
+    );
+    let _ = writeln!(
+        text,
+        "# HELP db_connections Connections of the request pool\n# TYPE db_connections gauge"
+    );
     let _ = writeln!(text, "db_connections{{state=\"idle\"}} {}", pool.idle);
     let busy = (pool.open as usize).saturating_sub(pool.idle);
     let _ = writeln!(text, "db_connections{{state=\"busy\"}} {busy}");
@@ -99,7 +138,10 @@ mod tests {
         let text = text(PoolState { open: 3, idle: 1 });
         assert!(text.contains("db_connections{state=\"busy\"} 2"));
         let last = text.lines().find(|line| line.contains("+Inf")).unwrap();
-        let count = text.lines().find(|line| line.starts_with("http_duration_seconds_count")).unwrap();
+        let count = text
+            .lines()
+            .find(|line| line.starts_with("http_duration_seconds_count"))
+            .unwrap();
         assert_eq!(last.rsplit(' ').next(), count.rsplit(' ').next());
     }
 }

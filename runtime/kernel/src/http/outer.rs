@@ -29,12 +29,19 @@ use uuid::Uuid;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-pub(super) async fn outer(State(http): State<Arc<Http>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn outer(
+    State(http): State<Arc<Http>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let id = Uuid::now_v7();
     let peer = request.extensions().get::<client::Peer>().copied();
     let ip = client::address(peer, request.headers(), &http.proxies);
-    request.extensions_mut().insert(Caller { ip, ..Caller::anonymous(id) });
+    request.extensions_mut().insert(Caller {
+        ip,
+        ..Caller::anonymous(id)
+    });
 
     let span = tracing::info_span!(
         "request",
@@ -64,7 +71,13 @@ pub(super) async fn outer(State(http): State<Arc<Http>>, mut request: Request, n
     http.origins.allow(origin.as_ref(), response.headers_mut());
     let took = started.elapsed();
     metrics::answered(response.status().as_u16(), took);
-    span.in_scope(|| tracing::info!(status = response.status().as_u16(), micros = took.as_micros() as u64, "answered"));
+    span.in_scope(|| {
+        tracing::info!(
+            status = response.status().as_u16(),
+            micros = took.as_micros() as u64,
+            "answered"
+        )
+    });
     response
 }
 
@@ -101,7 +114,9 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
     }
     let mut response = match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Error::unavailable().because("handler timeout").into_response(),
+        Err(_) => Error::unavailable()
+            .because("handler timeout")
+            .into_response(),
     };
     if let Some((limiter, left)) = quota
         && !response.headers().contains_key("ratelimit")
@@ -112,13 +127,21 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
 }
 
 fn header_bytes(request: &Request) -> usize {
-    let line = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-    request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+    let line = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    request.headers().iter().fold(line, |sum, (name, value)| {
+        sum + name.as_str().len() + value.len() + 4
+    })
 }
 
 fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
     let headers = request.headers();
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|value| value != "identity")
+    {
         return Err(Error::new(&problems::MEDIA_TYPE).detail("Compressed bodies are not accepted."));
     }
     if request.body().is_end_stream() {
@@ -140,10 +163,17 @@ fn as_problem(mut response: Response, id: Uuid) -> Response {
     let (problem, cause) = match carried {
         Some(carried) => (carried.problem, carried.cause),
         None if is_problem(response.headers()) => return response,
-        None => (Problem::new(problems::by_status(response.status().as_u16())), None),
+        None => (
+            Problem::new(problems::by_status(response.status().as_u16())),
+            None,
+        ),
     };
     if problem.kind.status >= 500 {
-        tracing::error!(kind = problem.kind.slug, cause = cause.as_deref().unwrap_or_default(), "failed");
+        tracing::error!(
+            kind = problem.kind.slug,
+            cause = cause.as_deref().unwrap_or_default(),
+            "failed"
+        );
     } else if let Some(cause) = cause.as_deref() {
         tracing::debug!(kind = problem.kind.slug, cause, "refused");
     }
@@ -158,7 +188,9 @@ fn as_problem(mut response: Response, id: Uuid) -> Response {
 }
 
 fn is_problem(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| value == problem::CONTENT_TYPE)
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == problem::CONTENT_TYPE)
 }
 
 /// Headers of every answer.
@@ -169,12 +201,20 @@ fn finish(response: &mut Response, id: Uuid, credential: bool) {
     if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
         headers.insert(REQUEST_ID.clone(), value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
     headers.append(header::VARY, HeaderValue::from_static("authorization"));
     if credential || failed {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

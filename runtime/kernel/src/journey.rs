@@ -1,0 +1,221 @@
+//! The journeys of requests through the engine, one file each; here is what they share.
+//!
+//! A journey is optimistic: it runs the statement under the policies of the database, and only when that
+//! comes to nothing does [`diagnose`] find out what to answer.
+
+pub mod act;
+pub mod create;
+mod diagnose;
+pub mod get;
+pub mod list;
+mod refused;
+pub mod update;
+
+use crate::{
+    actor::Actor,
+    caller::Caller,
+    cx::{ATTEMPTS, Cx},
+    engine::Endpoint,
+    error::{Error, Result},
+    etag,
+    http::metrics,
+    input::Input,
+    resource::{Resource, Transition},
+    rule::{
+        Rule,
+        possible::{Possible, possible},
+    },
+};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::Response,
+};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// A request that the router has let through.
+pub(crate) struct Call {
+    pub caller: Caller,
+    /// From the path; none if it is not an id at all.
+    pub id: Option<Uuid>,
+    pub parts: Parts,
+    pub body: Body,
+}
+
+/// A change of one object.
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    Create,
+    Update,
+    Archive,
+    Restore,
+    Suspend,
+    Unsuspend,
+    Transition(&'static Transition),
+}
+
+impl Action {
+    /// As in the context of the database, in hooks and in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Archive => "archive",
+            Self::Restore => "restore",
+            Self::Suspend => "suspend",
+            Self::Unsuspend => "unsuspend",
+            Self::Transition(transition) => transition.name,
+        }
+    }
+
+    /// As `Sql::probe` and `allowed_actions` call it.
+    fn right(self) -> &'static str {
+        match self {
+            Self::Archive => "delete",
+            Self::Unsuspend => "suspend",
+            other => other.name(),
+        }
+    }
+
+    fn rule(self, resource: &Resource) -> &'static Rule {
+        match self {
+            Self::Create => resource.rules.create,
+            Self::Update => resource.rules.update,
+            Self::Archive => resource.rules.delete,
+            Self::Restore => resource.rules.restore,
+            Self::Suspend | Self::Unsuspend => resource.rules.suspend,
+            Self::Transition(transition) => transition.rule,
+        }
+    }
+
+    /// The status an object must have for it.
+    fn starts_from(self) -> &'static str {
+        match self {
+            Self::Restore => "archived",
+            Self::Unsuspend => "suspended",
+            _ => "active",
+        }
+    }
+
+    fn sql(self, resource: &Resource) -> &'static str {
+        match self {
+            Self::Create => resource.sql.create,
+            Self::Update => resource.sql.update,
+            Self::Archive => resource.sql.archive,
+            Self::Restore => resource.sql.restore,
+            Self::Suspend => resource.sql.suspend,
+            Self::Unsuspend => resource.sql.unsuspend,
+            Self::Transition(transition) => transition.sql,
+        }
+    }
+}
+
+/// What can be said about a caller before the database is asked: 401 for strangers where strangers can
+/// do nothing, 403 where nobody can.
+fn require(rule: &Rule, caller: &Caller) -> Result<()> {
+    match possible(rule, &caller.actor, None) {
+        Possible::Never => Err(denied(caller)),
+        _ => Ok(()),
+    }
+}
+
+fn denied(caller: &Caller) -> Error {
+    match caller.actor {
+        Actor::Anonymous => Error::unauthenticated(),
+        Actor::User { .. } => Error::forbidden(),
+    }
+}
+
+/// The same with the roles: is there any object for which it could be allowed?
+async fn require_with_roles(rule: &Rule, caller: &Caller, cx: &mut Cx) -> Result<()> {
+    if caller.actor == Actor::Anonymous {
+        return require(rule, caller);
+    }
+    let facts = cx.facts().await?;
+    match possible(rule, &caller.actor, Some(&facts)) {
+        Possible::Never => Err(Error::forbidden()),
+        _ => Ok(()),
+    }
+}
+
+fn span(endpoint: &Endpoint, action: &str) {
+    let span = tracing::Span::current();
+    span.record("entity", endpoint.resource().name);
+    span.record("action", action);
+}
+
+/// Runs a transaction again when it lost against another.
+pub(crate) fn try_again(error: &Error, attempt: u32) -> bool {
+    let again = error.is_transient() && attempt < ATTEMPTS;
+    if again {
+        metrics::RETRIED.add();
+    }
+    again
+}
+
+async fn hook(
+    endpoint: &Endpoint,
+    action: Action,
+    cx: &mut Cx,
+    id: Option<Uuid>,
+    input: Option<&mut dyn Input>,
+) -> Result<()> {
+    match &endpoint.mounted.hooks {
+        Some(hooks) if endpoint.resource().hooks.contains(&action.name()) => {
+            hooks.before(action.name(), cx, id, input).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An object and its tag.
+struct Shown {
+    body: Vec<u8>,
+    tag: HeaderValue,
+}
+
+impl Shown {
+    fn of(resource: &Resource, row: &PgRow) -> Result<Self, sqlx::Error> {
+        let mut body = Vec::with_capacity(1024);
+        (resource.encode)(row, &mut body)?;
+        Ok(Self {
+            tag: etag::tag(version(row)?, &body),
+            body,
+        })
+    }
+
+    /// Reads the object as the caller now sees it, in the same transaction.
+    async fn read(resource: &Resource, cx: &mut Cx, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
+        let row = sqlx::query(resource.sql.get)
+            .bind(id)
+            .fetch_optional(cx.conn())
+            .await?;
+        row.map(|row| Self::of(resource, &row)).transpose()
+    }
+
+    fn answer(self, status: StatusCode) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        response.headers_mut().insert(header::ETAG, self.tag);
+        response
+    }
+}
+
+/// Entities that never change have no version.
+fn version(row: &PgRow) -> Result<i64, sqlx::Error> {
+    match row.try_get("version") {
+        Err(sqlx::Error::ColumnNotFound(_)) => Ok(0),
+        version => version,
+    }
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

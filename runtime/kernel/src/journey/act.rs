@@ -1,0 +1,212 @@
+//! `DELETE /events/{id}` and `POST /events/{id}/<verb>`: changes that need no body, or only a reason.
+
+use super::{
+    Action, Call, Shown,
+    diagnose::{Trouble, diagnose, probe},
+    hook,
+    refused::{self, Attempt},
+    require, span, try_again,
+};
+use crate::{
+    caller::Caller,
+    engine::Endpoint,
+    error::{Error, Result},
+    etag::Precondition,
+    http::body,
+    input::Mode,
+    list::query,
+    problem::{Item, Problem},
+    problems,
+};
+use axum::{http::StatusCode, response::Response};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+const REASON_MAX: usize = 500;
+
+struct Act<'a> {
+    endpoint: &'a Endpoint,
+    caller: &'a Caller,
+    action: Action,
+    id: Option<Uuid>,
+    precondition: Precondition,
+    reason: Option<String>,
+    wrong: Option<Error>,
+}
+
+pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Result<Response> {
+    span(endpoint, action.name());
+    require(action.rule(endpoint.resource()), &call.caller)?;
+    let needs_reason = matches!(action, Action::Transition(transition) if transition.reason);
+    let mut wrong = query::refuse_any(call.parts.uri.query()).err();
+    let mut reason = None;
+    if needs_reason {
+        let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
+        match read_reason(&text) {
+            Ok(text) => reason = Some(text),
+            Err(error) => wrong = wrong.or(Some(error)),
+        }
+    } else if !body::read(call.body)
+        .await?
+        .iter()
+        .all(u8::is_ascii_whitespace)
+    {
+        let error = Error::new(&problems::INVALID).detail("This route takes no body.");
+        wrong = wrong.or(Some(error));
+    }
+    let precondition = Precondition::read(&call.parts.headers).unwrap_or_else(|error| {
+        wrong = wrong.take().or(Some(error));
+        Precondition::Missing
+    });
+    let act = Act {
+        endpoint,
+        caller: &call.caller,
+        action,
+        id: call.id,
+        precondition,
+        reason,
+        wrong,
+    };
+    let mut attempt = 1;
+    loop {
+        match act.run().await {
+            Err(error) if try_again(&error, attempt) => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+impl Act<'_> {
+    async fn run(&self) -> Result<Response> {
+        let (resource, action) = (self.endpoint.resource(), self.action);
+        let mut cx = self
+            .endpoint
+            .engine
+            .db
+            .begin_write(self.caller, action.name())
+            .await?;
+        let (Some(id), None) = (self.id, &self.wrong) else {
+            let wrong = self
+                .wrong
+                .as_ref()
+                .map(|error| Error::from(error.problem().clone()));
+            return Err(diagnose(&mut cx, self.trouble(wrong, None)).await);
+        };
+        let version = match &self.precondition {
+            Precondition::Missing | Precondition::Any => None,
+            Precondition::Versions(versions) if versions.len() == 1 => Some(versions[0]),
+            several => match probe(&mut cx, resource, id).await? {
+                Some(row) if several.holds(row.version) => Some(row.version),
+                _ => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
+            },
+        };
+        if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), None).await {
+            if error.is_transient() {
+                return Err(error);
+            }
+            return Err(diagnose(&mut cx, self.trouble(None, Some(error))).await);
+        }
+        if let Some(reason) = &self.reason {
+            cx.set_reason(reason).await?;
+        }
+        let statement = sqlx::query(action.sql(resource)).bind(id).bind(version);
+        let attempt = Attempt {
+            endpoint: self.endpoint,
+            caller: self.caller,
+            action,
+            id: Some(id),
+            body: &[],
+        };
+        match statement.fetch_optional(cx.conn()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
+            Err(error) => return Err(refused::explain(cx, &attempt, error).await),
+        }
+        // Whoever archives an object, or loses sight of it, gets nothing back.
+        let shown = match action {
+            Action::Archive => None,
+            _ => Shown::read(resource, &mut cx, id).await?,
+        };
+        refused::commit(cx, &attempt).await?;
+        Ok(shown.map_or_else(
+            || super::empty(StatusCode::NO_CONTENT),
+            |shown| shown.answer(StatusCode::OK),
+        ))
+    }
+
+    fn trouble(&self, invalid: Option<Error>, otherwise: Option<Error>) -> Trouble<'_> {
+        Trouble {
+            resource: self.endpoint.resource(),
+            caller: self.caller,
+            action: self.action,
+            id: self.id,
+            invalid,
+            precondition: &self.precondition,
+            required: false,
+            otherwise,
+        }
+    }
+}
+
+/// `{"reason": "…"}` and nothing else.
+fn read_reason(text: &[u8]) -> Result<String> {
+    let mut object: Map<String, Value> = serde_json::from_slice(text)
+        .map_err(|error| Error::new(&problems::SYNTAX).detail(error.to_string()))?;
+    let mut problem = Problem::new(&problems::INVALID);
+    let reason = match object.shift_remove("reason") {
+        Some(Value::String(reason)) => reason,
+        Some(_) => {
+            problem
+                .errors
+                .push(Item::body("/reason", "type", "Use a text."));
+            String::new()
+        }
+        None => {
+            problem
+                .errors
+                .push(Item::body("/reason", "required", "Say why."));
+            String::new()
+        }
+    };
+    let length = reason.trim().chars().count();
+    if problem.errors.is_empty() && (!(1..=REASON_MAX).contains(&length) || reason.contains('\0')) {
+        problem.errors.push(Item::body(
+            "/reason",
+            "length",
+            format!("Use 1 to {REASON_MAX} characters."),
+        ));
+    }
+    for name in object.keys() {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        problem
+            .errors
+            .push(Item::body(pointer, "unknown", "There is no such field."));
+    }
+    if problem.errors.is_empty() {
+        Ok(reason)
+    } else {
+        Err(problem.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_a_short_text_and_nothing_else() {
+        assert_eq!(read_reason(br#"{"reason": "ill"}"#).unwrap(), "ill");
+        assert_eq!(read_reason(b"").unwrap_err().status(), 400);
+        for (bad, code) in [
+            (r#"{}"#, "required"),
+            (r#"{"reason": 1}"#, "type"),
+            (r#"{"reason": "  "}"#, "length"),
+            (r#"{"reason": "ill", "x": 1}"#, "unknown"),
+        ] {
+            assert_eq!(
+                read_reason(bad.as_bytes()).unwrap_err().problem().errors[0].code,
+                code
+            );
+        }
+    }
+}

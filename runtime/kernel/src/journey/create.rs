@@ -1,0 +1,102 @@
+//! `POST /events`
+
+use super::{
+    Action, Call, Shown, hook,
+    refused::{self, Attempt},
+    require, require_with_roles, span, try_again,
+};
+use crate::{
+    caller::Caller,
+    engine::Endpoint,
+    error::{Error, Result},
+    http::body,
+    input::Mode,
+    list::query,
+};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use sqlx::{Row, postgres::PgArguments};
+use uuid::Uuid;
+
+pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> {
+    span(endpoint, "create");
+    require(endpoint.resource().rules.create, &call.caller)?;
+    let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
+    let extra = query::refuse_any(call.parts.uri.query());
+    let mut attempt = 1;
+    loop {
+        match run(endpoint, &call.caller, &text, &extra).await {
+            Err(error) if try_again(&error, attempt) => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+async fn run(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    text: &[u8],
+    extra: &Result<()>,
+) -> Result<Response> {
+    let resource = endpoint.resource();
+    let Some(decode) = resource.create else {
+        return Err(Error::internal("no way to create"));
+    };
+    let decoded = match extra {
+        Ok(()) => decode(text, Mode::Create).map_err(Error::from),
+        Err(error) => Err(Error::from(error.problem().clone())),
+    };
+    let mut cx = endpoint.engine.db.begin_write(caller, "create").await?;
+    let mut input = match decoded {
+        Ok(input) => input,
+        Err(error) => {
+            require_with_roles(resource.rules.create, caller, &mut cx).await?;
+            return Err(error);
+        }
+    };
+    if let Err(error) = hook(endpoint, Action::Create, &mut cx, None, Some(&mut *input)).await {
+        if !error.is_transient()
+            && require_with_roles(resource.rules.create, caller, &mut cx)
+                .await
+                .is_err()
+        {
+            return Err(super::denied(caller));
+        }
+        return Err(error);
+    }
+    let mut arguments = PgArguments::default();
+    input.bind(&mut arguments).map_err(Error::internal)?;
+    let result = sqlx::query_with(resource.sql.create, arguments)
+        .fetch_one(cx.conn())
+        .await;
+    let attempt = Attempt {
+        endpoint,
+        caller,
+        action: Action::Create,
+        id: None,
+        body: text,
+    };
+    let row = match result {
+        Ok(row) => row,
+        Err(error) => return Err(refused::explain(cx, &attempt, error).await),
+    };
+    let id: Uuid = row.try_get("id")?;
+    let shown = if resource.guarded {
+        Shown::read(resource, &mut cx, id).await?
+    } else {
+        Some(Shown::of(resource, &row)?)
+    };
+    refused::commit(cx, &attempt).await?;
+    let mut response = match shown {
+        Some(shown) => shown.answer(StatusCode::CREATED),
+        None => super::empty(StatusCode::CREATED),
+    };
+    let location = format!("/{}/{id}", resource.path);
+    response.headers_mut().insert(
+        header::LOCATION,
+        HeaderValue::try_from(location).map_err(Error::internal)?,
+    );
+    Ok(response)
+}

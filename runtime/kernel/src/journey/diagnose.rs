@@ -1,0 +1,141 @@
+//! Which refusal it is, in the documented order, once a statement has come to nothing.
+//!
+//! Runs after the fact and in the same transaction, so the usual request pays nothing for it.
+
+use super::{Action, denied, require_with_roles};
+use crate::{
+    caller::Caller,
+    cx::Cx,
+    error::{Error, Result},
+    etag::Precondition,
+    http::metrics,
+    problems,
+    resource::Resource,
+};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// What is known about a failed change.
+pub(super) struct Trouble<'a> {
+    pub resource: &'static Resource,
+    pub caller: &'a Caller,
+    pub action: Action,
+    pub id: Option<Uuid>,
+    /// What is wrong with the request itself.
+    pub invalid: Option<Error>,
+    pub precondition: &'a Precondition,
+    /// Is `If-Match` required?
+    pub required: bool,
+    /// Why it was refused, if nothing comes before that.
+    pub otherwise: Option<Error>,
+}
+
+/// Answer of `Sql::probe`.
+pub(super) struct Probe {
+    pub version: i64,
+    pub status: String,
+    pub state: Option<String>,
+    pub may: Vec<String>,
+}
+
+pub(super) async fn probe(
+    cx: &mut Cx,
+    resource: &Resource,
+    id: Uuid,
+) -> Result<Option<Probe>, sqlx::Error> {
+    let row = sqlx::query(resource.sql.probe)
+        .bind(id)
+        .fetch_optional(cx.conn())
+        .await?;
+    row.map(|row| {
+        Ok(Probe {
+            version: row.try_get::<Option<i64>, _>(0)?.unwrap_or(0),
+            status: row.try_get(1)?,
+            state: row.try_get(2)?,
+            may: row.try_get(3)?,
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn diagnose(cx: &mut Cx, trouble: Trouble<'_>) -> Error {
+    find(cx, trouble).await.unwrap_or_else(|error| error)
+}
+
+async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
+    let Trouble {
+        resource,
+        caller,
+        action,
+        ..
+    } = trouble;
+    // 7 could it ever be allowed?
+    require_with_roles(action.rule(resource), caller, cx).await?;
+    // 8 what depends on the request alone
+    if let Some(invalid) = trouble.invalid {
+        return Ok(invalid);
+    }
+    // 9 hidden, archived and missing look the same
+    let Some(id) = trouble.id else {
+        return Ok(Error::not_found());
+    };
+    let Some(row) = probe(cx, resource, id).await? else {
+        return Ok(Error::not_found());
+    };
+    let is_archived = row.status == "archived";
+    if is_archived && !matches!(action, Action::Restore) {
+        return Ok(Error::not_found());
+    }
+    // 10 seen but not allowed
+    if !row.may.iter().any(|right| right == action.right()) {
+        return Ok(denied(caller));
+    }
+    // 11 another version
+    if trouble.required && *trouble.precondition == Precondition::Missing {
+        return Ok(Error::new(&problems::PRECONDITION_REQUIRED));
+    }
+    if !trouble.precondition.holds(row.version) {
+        return Ok(Error::new(&problems::PRECONDITION));
+    }
+    if let Some(otherwise) = trouble.otherwise {
+        return Ok(otherwise);
+    }
+    if let Some(state) = wrong_state(action, &row) {
+        return Ok(state);
+    }
+    // 14 the policy refused what its copy in the probe allows
+    Ok(divergence(resource, action, "no row"))
+}
+
+fn wrong_state(action: Action, row: &Probe) -> Option<Error> {
+    if row.status != action.starts_from() {
+        let detail = format!(
+            "It is {}; this needs it to be {}.",
+            row.status,
+            action.starts_from()
+        );
+        return Some(Error::new(&problems::STATE).detail(detail));
+    }
+    if let (Action::Transition(transition), Some(state)) = (action, &row.state)
+        && !transition.from.is_empty()
+        && !transition.from.contains(&state.as_str())
+    {
+        let detail = format!(
+            "It is {state}; this starts from {}.",
+            transition.from.join(" or ")
+        );
+        return Some(Error::new(&problems::STATE).detail(detail));
+    }
+    None
+}
+
+pub(super) fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
+    metrics::POLICY_DIVERGENCE.add();
+    tracing::error!(
+        entity = resource.name,
+        action = action.name(),
+        cause,
+        "policy divergence"
+    );
+    Error::forbidden().because(format!("policy divergence: {cause}"))
+}

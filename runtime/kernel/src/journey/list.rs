@@ -1,0 +1,82 @@
+//! `GET /events` and `GET /events/{id}/likes`
+
+use super::{Call, require, require_with_roles, span};
+use crate::{
+    actor::Actor,
+    engine::Endpoint,
+    error::{Error, Result},
+    list::{self, query::Query, text},
+    resource::{Child, Resource},
+};
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::Response,
+};
+
+pub(crate) async fn list(endpoint: &Endpoint, call: Call) -> Result<Response> {
+    span(endpoint, "list");
+    run(endpoint, call, endpoint.resource(), None).await
+}
+
+/// Held to one parent, which the caller must be able to see.
+pub(crate) async fn children(
+    endpoint: &Endpoint,
+    call: Call,
+    child: &'static Child,
+) -> Result<Response> {
+    span(endpoint, child.path);
+    let parent = endpoint.resource();
+    require(parent.rules.read, &call.caller)?;
+    let Some(mounted) = endpoint.engine.entity(child.entity) else {
+        return Err(Error::internal(format!("{} is not mounted", child.entity)));
+    };
+    run(endpoint, call, mounted.resource, Some((parent, child))).await
+}
+
+async fn run(
+    endpoint: &Endpoint,
+    call: Call,
+    resource: &'static Resource,
+    nested: Option<(&'static Resource, &'static Child)>,
+) -> Result<Response> {
+    let caller = &call.caller;
+    require(resource.rules.read, caller)?;
+    let query = Query::read(resource, call.parts.uri.query().unwrap_or_default());
+    let mut cx = endpoint.engine.db.begin_read(caller).await?;
+    let query = match query {
+        Ok(query) => query,
+        Err(error) => {
+            require_with_roles(resource.rules.read, caller, &mut cx).await?;
+            return Err(error);
+        }
+    };
+    let parent = match nested {
+        None => None,
+        Some((parent, child)) => {
+            let found = match call.id {
+                Some(id) => {
+                    list::fetch(&mut cx, text::exists(parent, id).map_err(Error::internal)?).await?
+                }
+                None => Vec::new(),
+            };
+            if found.is_empty() {
+                require_with_roles(parent.rules.read, caller, &mut cx).await?;
+                return Err(Error::not_found());
+            }
+            call.id.map(|id| (child.sql, id))
+        }
+    };
+    let (body, is_empty) =
+        list::run(&endpoint.engine, &mut cx, caller, resource, &query, parent).await?;
+    if is_empty && caller.actor != Actor::Anonymous {
+        // Nothing to see and nothing ever to be seen are two answers.
+        require_with_roles(resource.rules.read, caller, &mut cx).await?;
+    }
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    Ok(response)
+}

@@ -1,0 +1,214 @@
+//! What it means that the database refused a change with an error.
+//!
+//! Names of constraints are looked up in the resource; text of the database is never passed on, except
+//! the name of a field that our own trigger reports.
+
+use super::{
+    Action,
+    diagnose::{Trouble, diagnose, divergence},
+};
+use crate::{
+    caller::Caller,
+    cx::Cx,
+    engine::Endpoint,
+    error::{Error, Result},
+    etag::Precondition,
+    problem::Item,
+    problems,
+    resource::{Answer, Constraint, Expand, Resource},
+};
+use serde_json::{Map, Value};
+use sqlx::error::DatabaseError;
+use uuid::Uuid;
+
+const UNUSABLE: &str = "does not refer to anything you can use here";
+
+/// The change that was tried.
+pub(super) struct Attempt<'a> {
+    pub endpoint: &'a Endpoint,
+    pub caller: &'a Caller,
+    pub action: Action,
+    pub id: Option<Uuid>,
+    /// As it was sent.
+    pub body: &'a [u8],
+}
+
+/// Commits; late constraints are explained like early ones.
+pub(super) async fn commit(cx: Cx, attempt: &Attempt<'_>) -> Result<()> {
+    match cx.commit().await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(by_constraint(attempt, &error).unwrap_or_else(|| error.into())),
+    }
+}
+
+/// `cx` is spent: after an error its transaction can only be given up.
+pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -> Error {
+    drop(cx);
+    if let Some(known) = by_constraint(attempt, &error) {
+        return known;
+    }
+    match error.as_database_error() {
+        Some(database) if database.code().as_deref() == Some("42501") => {
+            denied(attempt, database.message()).await
+        }
+        _ => error.into(),
+    }
+}
+
+/// The policies or grants of the database said no.
+async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
+    if let Some(field) = message.strip_prefix("field ") {
+        let pointer = format!("/{field}");
+        let item = Item::body(pointer, "forbidden", "You may not set this field.");
+        return Error::new(&problems::FORBIDDEN_FIELD).item(item);
+    }
+    let resource = attempt.endpoint.resource();
+    if message.starts_with("permission denied") {
+        // A missing grant is our mistake, never the caller's.
+        return divergence(resource, attempt.action, message);
+    }
+    match second_look(attempt).await {
+        Ok(error) | Err(error) => error,
+    }
+}
+
+/// In a new transaction: is it a reference, or the caller?
+async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
+    let resource = attempt.endpoint.resource();
+    let mut cx = attempt
+        .endpoint
+        .engine
+        .db
+        .begin_write(attempt.caller, attempt.action.name())
+        .await?;
+    super::require_with_roles(attempt.action.rule(resource), attempt.caller, &mut cx).await?;
+    if let Some(unusable) = unusable_references(&mut cx, attempt).await? {
+        return Ok(unusable);
+    }
+    let Some(id) = attempt.id else {
+        return Ok(super::denied(attempt.caller));
+    };
+    let trouble = Trouble {
+        resource,
+        caller: attempt.caller,
+        action: attempt.action,
+        id: Some(id),
+        invalid: None,
+        precondition: &Precondition::Any,
+        required: false,
+        // It may change the object, but not into this.
+        otherwise: Some(Error::forbidden()),
+    };
+    Ok(diagnose(&mut cx, trouble).await)
+}
+
+/// References in the body to rows that the caller does not see.
+async fn unusable_references(cx: &mut Cx, attempt: &Attempt<'_>) -> Result<Option<Error>> {
+    let resource = attempt.endpoint.resource();
+    let Ok(body) = serde_json::from_slice::<Map<String, Value>>(attempt.body) else {
+        return Ok(None);
+    };
+    let mut error = Error::new(&problems::REFERENCE);
+    for expand in resource.expands {
+        let Some((target, id)) = reference(expand, &body) else {
+            continue;
+        };
+        let Some(mounted) = attempt.endpoint.engine.entity(target) else {
+            continue;
+        };
+        let found = sqlx::query(mounted.resource.sql.by_ids)
+            .bind(vec![id])
+            .fetch_optional(cx.conn())
+            .await?;
+        if found.is_none() {
+            error = error.item(Item::body(
+                format!("/{}", expand.column),
+                "reference",
+                UNUSABLE,
+            ));
+        }
+    }
+    Ok((!error.problem().errors.is_empty()).then_some(error))
+}
+
+fn reference<'a>(expand: &Expand, body: &'a Map<String, Value>) -> Option<(&'a str, Uuid)>
+where
+    'static: 'a,
+{
+    let id = body.get(expand.column)?.as_str()?.parse().ok()?;
+    let target = match expand.type_column {
+        Some(column) => body.get(column)?.as_str()?,
+        None => expand.targets.first()?,
+    };
+    Some((target, id))
+}
+
+fn by_constraint(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Error> {
+    let database = error.as_database_error()?;
+    let name = database.constraint()?;
+    let resource = attempt.endpoint.resource();
+    let known = resource
+        .constraints
+        .iter()
+        .find(|constraint| constraint.name == name);
+    if let Some(state) = guard(resource, attempt.action, name, known) {
+        return Some(state);
+    }
+    match known {
+        Some(known) => Some(of_constraint(known, attempt.action)),
+        None => unknown(attempt.action, database),
+    }
+}
+
+fn of_constraint(constraint: &Constraint, action: Action) -> Error {
+    let (kind, code) = match (constraint.answer, action) {
+        (Answer::Conflict, _) => (&problems::CONFLICT, "conflict"),
+        // Without a body there is no field to blame: what stands in the way is other data.
+        (Answer::Reference, Action::Create | Action::Update) => (&problems::REFERENCE, "reference"),
+        (Answer::Reference, _) => (&problems::CONFLICT, "reference"),
+        (Answer::Invalid, _) => (&problems::INVALID, "invalid"),
+    };
+    Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))
+}
+
+/// `<table>_<verb>_from`, `<table>_<verb>_when`: raised by the trigger that holds actions to their effect.
+fn guard(
+    resource: &Resource,
+    action: Action,
+    name: &str,
+    known: Option<&Constraint>,
+) -> Option<Error> {
+    let Action::Transition(transition) = action else {
+        return None;
+    };
+    let verb = name
+        .strip_prefix(resource.plural)?
+        .strip_prefix('_')?
+        .strip_prefix(transition.name)?;
+    let detail = match (verb, known, transition.when) {
+        ("_from" | "_when", Some(known), _) => format!("This is {}.", known.detail),
+        ("_from", None, _) => format!("This starts from {}.", transition.from.join(" or ")),
+        ("_when", None, Some(when)) => format!("This is only possible when {when}."),
+        ("_when", None, None) => "The condition of this action does not hold.".to_owned(),
+        _ => return None,
+    };
+    Some(Error::new(&problems::STATE).detail(detail))
+}
+
+/// Constraints of other tables (a cascade, a row that refers to this one) and those without a text.
+fn unknown(action: Action, database: &dyn DatabaseError) -> Option<Error> {
+    let changes_fields = matches!(action, Action::Create | Action::Update);
+    let kind = match database.code().as_deref() {
+        Some("23503") if changes_fields => &problems::REFERENCE,
+        Some("23503") => &problems::CONFLICT,
+        Some("23505" | "23P01") if changes_fields => &problems::INVALID,
+        Some("23505" | "23P01") => &problems::CONFLICT,
+        Some("23514") if !changes_fields => &problems::STATE,
+        _ => return None,
+    };
+    tracing::info!(
+        constraint = database.constraint(),
+        "a constraint without a text of its own"
+    );
+    Some(Error::new(kind))
+}

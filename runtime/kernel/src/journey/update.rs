@@ -1,0 +1,159 @@
+//! `PUT /events/{id}` and `PATCH /events/{id}`
+
+use super::{
+    Action, Call, Shown,
+    diagnose::{Trouble, diagnose, probe},
+    hook,
+    refused::{self, Attempt},
+    require, span, try_again,
+};
+use crate::{
+    caller::Caller,
+    engine::Endpoint,
+    error::{Error, Result},
+    etag::Precondition,
+    http::body,
+    input::Mode,
+    list::query,
+};
+use axum::{http::StatusCode, response::Response};
+use sqlx::{Arguments, postgres::PgArguments};
+use uuid::Uuid;
+
+struct Update<'a> {
+    endpoint: &'a Endpoint,
+    caller: &'a Caller,
+    id: Option<Uuid>,
+    text: &'a [u8],
+    mode: Mode,
+    precondition: Precondition,
+    /// What is wrong with the request outside its body.
+    wrong: Option<Error>,
+}
+
+pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Result<Response> {
+    span(endpoint, "update");
+    require(endpoint.resource().rules.update, &call.caller)?;
+    let text = body::read_json(&call.parts.headers, call.body, mode).await?;
+    let (precondition, wrong) = match Precondition::read(&call.parts.headers) {
+        Ok(precondition) => (
+            precondition,
+            query::refuse_any(call.parts.uri.query()).err(),
+        ),
+        Err(error) => (Precondition::Missing, Some(error)),
+    };
+    let update = Update {
+        endpoint,
+        caller: &call.caller,
+        id: call.id,
+        text: &text,
+        mode,
+        precondition,
+        wrong,
+    };
+    let mut attempt = 1;
+    loop {
+        match update.run().await {
+            Err(error) if try_again(&error, attempt) => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+impl Update<'_> {
+    async fn run(&self) -> Result<Response> {
+        let resource = self.endpoint.resource();
+        let Some(decode) = resource.update else {
+            return Err(Error::internal("no way to update"));
+        };
+        let decoded = decode(self.text, self.mode).map_err(Error::from);
+        let mut cx = self
+            .endpoint
+            .engine
+            .db
+            .begin_write(self.caller, "update")
+            .await?;
+
+        let (id, mut input) = match (decoded, &self.wrong, self.id) {
+            (Ok(input), None, Some(id)) if self.precondition != Precondition::Missing => {
+                (id, input)
+            }
+            (decoded, wrong, _) => {
+                let wrong = wrong
+                    .as_ref()
+                    .map(|error| Error::from(error.problem().clone()));
+                let trouble = self.trouble(wrong.or(decoded.err()), None);
+                return Err(diagnose(&mut cx, trouble).await);
+            }
+        };
+        let version = match &self.precondition {
+            Precondition::Versions(versions) if versions.len() == 1 => versions[0],
+            // Several, or any: the one that is there now, if it is among them.
+            several => match probe(&mut cx, resource, id).await? {
+                Some(row) if several.holds(row.version) => row.version,
+                _ => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
+            },
+        };
+        if let Err(error) = hook(
+            self.endpoint,
+            Action::Update,
+            &mut cx,
+            Some(id),
+            Some(&mut *input),
+        )
+        .await
+        {
+            if error.is_transient() {
+                return Err(error);
+            }
+            // Its reason is for those who may do this at all.
+            return Err(diagnose(&mut cx, self.trouble(None, Some(error))).await);
+        }
+        let mut arguments = PgArguments::default();
+        arguments.add(id).map_err(Error::internal)?;
+        arguments.add(version).map_err(Error::internal)?;
+        input.bind(&mut arguments).map_err(Error::internal)?;
+        let text = match resource.private {
+            [] => resource.sql.update,
+            _ => resource.update_text(&input.given()),
+        };
+        let attempt = Attempt {
+            endpoint: self.endpoint,
+            caller: self.caller,
+            action: Action::Update,
+            id: Some(id),
+            body: self.text,
+        };
+        let row = match sqlx::query_with(text, arguments)
+            .fetch_optional(cx.conn())
+            .await
+        {
+            Ok(Some(row)) => row,
+            Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
+            Err(error) => return Err(refused::explain(cx, &attempt, error).await),
+        };
+        let shown = if resource.guarded {
+            Shown::read(resource, &mut cx, id).await?
+        } else {
+            Some(Shown::of(resource, &row)?)
+        };
+        refused::commit(cx, &attempt).await?;
+        Ok(shown.map_or_else(
+            || super::empty(StatusCode::NO_CONTENT),
+            |shown| shown.answer(StatusCode::OK),
+        ))
+    }
+
+    fn trouble(&self, invalid: Option<Error>, otherwise: Option<Error>) -> Trouble<'_> {
+        Trouble {
+            resource: self.endpoint.resource(),
+            caller: self.caller,
+            action: Action::Update,
+            id: self.id,
+            invalid,
+            precondition: &self.precondition,
+            required: true,
+            otherwise,
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! The query string of a list, read against what the resource allows; all mistakes at once.
+
+use super::{cursor, value::Value};
+use crate::{
+    error::Result,
+    problem::{Item, Problem},
+    problems,
+    resource::{Expand, Filter, Kind, Lifecycle, Resource, Sort},
+};
+use std::borrow::Cow;
+
+const LIMIT_MAX: u32 = 100;
+const IN_MAX: usize = 50;
+const RADIUS_MAX: u32 = 100_000;
+const RADIUS: u32 = 5_000;
+
+/// Every entity may be sorted by these; the second not if it never changes.
+static BUILT_IN: [Sort; 2] = [
+    Sort::new("created_at", "t.created_at", Kind::Time),
+    Sort::new("updated_at", "t.updated_at", Kind::Time),
+];
+
+#[derive(Debug)]
+pub struct Query {
+    pub conditions: Vec<Condition>,
+    /// `None`: newest first, by id.
+    pub sort: Option<(&'static Sort, Direction)>,
+    pub limit: u32,
+    pub cursor: Option<String>,
+    pub count: bool,
+    pub expand: Vec<&'static Expand>,
+    /// The filters as given, in a fixed order: what a cursor is bound to.
+    pub given: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Ascending,
+    Descending,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Condition {
+    Compare {
+        sql: &'static str,
+        op: &'static str,
+        value: Value,
+    },
+    In {
+        sql: &'static str,
+        values: Vec<Value>,
+    },
+    Search {
+        view: &'static str,
+        text: String,
+    },
+    Near {
+        view: &'static str,
+        column: &'static str,
+        lat: f64,
+        lng: f64,
+        radius_m: u32,
+    },
+    Within {
+        view: &'static str,
+        column: &'static str,
+        west: f64,
+        south: f64,
+        east: f64,
+        north: f64,
+    },
+}
+
+impl Query {
+    pub fn read(resource: &'static Resource, text: &str) -> Result<Self> {
+        let mut reader = Reader::new(resource, text);
+        let mut query = Self {
+            conditions: Vec::new(),
+            sort: None,
+            limit: resource.page,
+            cursor: None,
+            count: false,
+            expand: Vec::new(),
+            given: Vec::new(),
+        };
+        let pairs = std::mem::take(&mut reader.pairs);
+        for (name, value) in &pairs {
+            match name.as_ref() {
+                "limit" => query.limit = reader.limit(value).unwrap_or(query.limit),
+                "sort" => query.sort = reader.sort(value),
+                "cursor" => query.cursor = reader.cursor(value),
+                "count" => query.count = reader.exact(value),
+                "expand" => query.expand = reader.expand(value),
+                _ => {
+                    query
+                        .conditions
+                        .extend(reader.condition(name, value, &pairs));
+                    query.given.push((name.to_string(), value.to_string()));
+                }
+            }
+        }
+        query.given.sort_unstable();
+        reader.finish(query)
+    }
+
+    /// The query string of one object: only `expand`.
+    pub fn read_expand(resource: &'static Resource, text: &str) -> Result<Vec<&'static Expand>> {
+        let mut reader = Reader::new(resource, text);
+        let mut expand = Vec::new();
+        for (name, value) in std::mem::take(&mut reader.pairs) {
+            match name.as_ref() {
+                "expand" => expand = reader.expand(&value),
+                _ => reader.unknown(&name),
+            }
+        }
+        reader.finish(expand)
+    }
+}
+
+/// For routes without parameters.
+pub fn refuse_any(text: Option<&str>) -> Result<()> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(());
+    };
+    let mut problem = Problem::new(&problems::INVALID);
+    for (name, _) in url::form_urlencoded::parse(text.as_bytes()) {
+        problem.errors.push(Item::query(
+            name.into_owned(),
+            "unknown",
+            "This route has no such parameter.",
+        ));
+    }
+    Err(problem.into())
+}
+
+struct Reader<'a> {
+    resource: &'static Resource,
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    errors: Vec<Item>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(resource: &'static Resource, text: &'a str) -> Self {
+        let mut reader = Self {
+            resource,
+            pairs: Vec::new(),
+            errors: Vec::new(),
+        };
+        for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            if reader.pairs.iter().any(|(known, _)| *known == name) {
+                reader.error(&name, "repeated", "Give each parameter once.");
+            } else {
+                reader.pairs.push((name, value));
+            }
+        }
+        reader
+    }
+
+    fn finish<T>(self, value: T) -> Result<T> {
+        if self.errors.is_empty() {
+            return Ok(value);
+        }
+        let mut problem = Problem::new(&problems::INVALID);
+        problem.errors = self.errors;
+        Err(problem.into())
+    }
+
+    fn error(&mut self, parameter: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) {
+        self.errors
+            .push(Item::query(parameter.to_owned(), code, detail));
+    }
+
+    fn unknown(&mut self, parameter: &str) {
+        self.error(parameter, "unknown", "This route has no such parameter.");
+    }
+
+    fn limit(&mut self, text: &str) -> Option<u32> {
+        let limit = text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        if limit.is_none() {
+            self.error(
+                "limit",
+                "range",
+                format!("Use a whole number from 1 to {LIMIT_MAX}."),
+            );
+        }
+        limit
+    }
+
+    fn sort(&mut self, text: &str) -> Option<(&'static Sort, Direction)> {
+        let (name, direction) = match text.strip_prefix('-') {
+            Some(name) => (name, Direction::Descending),
+            None => (text, Direction::Ascending),
+        };
+        let versioned = self.resource.lifecycle != Lifecycle::AppendOnly;
+        let built_in: &'static [Sort] = if versioned { &BUILT_IN } else { &BUILT_IN[..1] };
+        let sorts = || self.resource.sorts.iter().chain(built_in);
+        let sort = sorts().find(|sort| sort.name == name);
+        if sort.is_none() {
+            let names: Vec<_> = sorts().map(|sort| sort.name).collect();
+            self.error(
+                "sort",
+                "choice",
+                format!(
+                    "Use one of: {}; `-` in front turns the order round.",
+                    names.join(", ")
+                ),
+            );
+        }
+        Some((sort?, direction))
+    }
+
+    fn cursor(&mut self, text: &str) -> Option<String> {
+        let fits = (1..=cursor::MAX_LENGTH).contains(&text.len());
+        if !fits {
+            self.error("cursor", "length", "Send `next_cursor` of the page before.");
+        }
+        fits.then(|| text.to_owned())
+    }
+
+    fn exact(&mut self, text: &str) -> bool {
+        if text != "exact" {
+            self.error("count", "choice", "Use `exact`.");
+        }
+        text == "exact"
+    }
+
+    fn expand(&mut self, text: &str) -> Vec<&'static Expand> {
+        let mut found: Vec<&'static Expand> = Vec::new();
+        for name in text.split(',') {
+            match self
+                .resource
+                .expands
+                .iter()
+                .find(|expand| expand.name == name)
+            {
+                Some(expand) if !found.iter().any(|other| other.name == expand.name) => {
+                    found.push(expand)
+                }
+                Some(_) => self.error("expand", "repeated", "Name each relation once."),
+                None => {
+                    let names: Vec<_> = self
+                        .resource
+                        .expands
+                        .iter()
+                        .map(|expand| expand.name)
+                        .collect();
+                    self.error(
+                        "expand",
+                        "choice",
+                        format!("Use some of: {}.", names.join(", ")),
+                    );
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn condition(
+        &mut self,
+        name: &str,
+        text: &str,
+        pairs: &[(Cow<str>, Cow<str>)],
+    ) -> Option<Condition> {
+        if let Some(point) = self
+            .resource
+            .filters
+            .iter()
+            .find(|filter| filter.kind == Kind::Point)
+        {
+            match name {
+                "near" => return self.near(point, text, pairs),
+                "bbox" => return self.bbox(point, text),
+                "radius_m" if pairs.iter().any(|(other, _)| other == "near") => return None,
+                "radius_m" => {
+                    self.error("radius_m", "unknown", "Only together with `near`.");
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        let (param, op) = match name.rsplit_once('.') {
+            Some((param, op)) => (param, op),
+            None => (name, ""),
+        };
+        let filter = self
+            .resource
+            .filters
+            .iter()
+            .find(|filter| filter.param == param && filter.kind != Kind::Point);
+        let Some(filter) = filter else {
+            self.unknown(name);
+            return None;
+        };
+        if filter.kind == Kind::Search && op.is_empty() {
+            return match Value::read(Kind::Search, text.trim()) {
+                Ok(value) => Some(Condition::Search {
+                    view: filter.sql,
+                    text: value.text(),
+                }),
+                Err(detail) => {
+                    self.error(name, "length", detail);
+                    None
+                }
+            };
+        }
+        let ranges = matches!(
+            filter.kind,
+            Kind::Int | Kind::Bigint | Kind::Decimal | Kind::Time | Kind::Date
+        );
+        let op = match op {
+            "" => "=",
+            "in" if matches!(filter.kind, Kind::Uuid | Kind::Text | Kind::Enum(_)) => {
+                return self.list(filter, name, text);
+            }
+            "gte" if ranges => ">=",
+            "lte" if ranges => "<=",
+            "gt" if ranges => ">",
+            "lt" if ranges => "<",
+            _ => {
+                self.unknown(name);
+                return None;
+            }
+        };
+        let value = self.value(filter.kind, name, text)?;
+        Some(Condition::Compare {
+            sql: filter.sql,
+            op,
+            value,
+        })
+    }
+
+    fn value(&mut self, kind: Kind, name: &str, text: &str) -> Option<Value> {
+        Value::read(kind, text)
+            .map_err(|detail| self.error(name, "format", detail))
+            .ok()
+    }
+
+    fn list(&mut self, filter: &Filter, name: &str, text: &str) -> Option<Condition> {
+        let parts: Vec<_> = text.split(',').collect();
+        if parts.len() > IN_MAX {
+            self.error(name, "length", format!("Use at most {IN_MAX} values."));
+            return None;
+        }
+        let values = parts
+            .into_iter()
+            .map(|part| self.value(filter.kind, name, part))
+            .collect::<Option<_>>()?;
+        Some(Condition::In {
+            sql: filter.sql,
+            values,
+        })
+    }
+
+    fn near(
+        &mut self,
+        filter: &Filter,
+        text: &str,
+        pairs: &[(Cow<str>, Cow<str>)],
+    ) -> Option<Condition> {
+        let radius = pairs.iter().find(|(name, _)| name == "radius_m");
+        let radius_m = match radius.map(|(_, text)| {
+            text.parse()
+                .ok()
+                .filter(|radius| (1..=RADIUS_MAX).contains(radius))
+        }) {
+            None => Some(RADIUS),
+            Some(Some(radius)) => Some(radius),
+            Some(None) => {
+                self.error(
+                    "radius_m",
+                    "range",
+                    format!("Use a whole number from 1 to {RADIUS_MAX}."),
+                );
+                None
+            }
+        };
+        let Some([lat, lng]) = degrees(text, [90.0, 180.0]) else {
+            self.error(
+                "near",
+                "format",
+                "Use latitude and longitude such as 47.3769,8.5417.",
+            );
+            return None;
+        };
+        Some(Condition::Near {
+            view: filter.sql,
+            column: filter.param,
+            lat,
+            lng,
+            radius_m: radius_m?,
+        })
+    }
+
+    fn bbox(&mut self, filter: &Filter, text: &str) -> Option<Condition> {
+        match degrees(text, [180.0, 90.0, 180.0, 90.0]) {
+            Some([west, south, east, north]) if south <= north => Some(Condition::Within {
+                view: filter.sql,
+                column: filter.param,
+                west,
+                south,
+                east,
+                north,
+            }),
+            _ => {
+                self.error(
+                    "bbox",
+                    "format",
+                    "Use west, south, east, north in degrees such as 8.44,47.32,8.62,47.43.",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// `N` numbers, each within its bound on both sides of zero.
+fn degrees<const N: usize>(text: &str, bounds: [f64; N]) -> Option<[f64; N]> {
+    let mut numbers = [0.0; N];
+    let mut parts = text.split(',');
+    for (number, bound) in numbers.iter_mut().zip(bounds) {
+        let part = parts.next()?;
+        let plain = part
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+        *number = part
+            .parse()
+            .ok()
+            .filter(|number: &f64| plain && number.abs() <= bound)?;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;

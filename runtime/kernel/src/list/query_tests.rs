@@ -1,0 +1,197 @@
+//! What a list may be asked, and what it answers to anything else.
+
+use super::*;
+use crate::{
+    error::Error,
+    resource::{Lifecycle, Rules, Sql},
+    rule::Rule,
+};
+
+static RULE: Rule = Rule::Anyone;
+
+static THING: Resource = Resource {
+    name: "thing",
+    plural: "things",
+    path: "things",
+    lifecycle: Lifecycle::SoftDelete,
+    guarded: false,
+    page: 20,
+    sql: Sql {
+        get: "",
+        list: "",
+        by_ids: "",
+        create: "",
+        update: "",
+        update_private: &[],
+        archive: "",
+        restore: "",
+        suspend: "",
+        unsuspend: "",
+        probe: "",
+    },
+    rules: Rules {
+        read: &RULE,
+        create: &RULE,
+        update: &RULE,
+        delete: &RULE,
+        restore: &RULE,
+        suspend: &RULE,
+    },
+    filters: &[
+        Filter::new("city_id", "t.city_id", Kind::Uuid),
+        Filter::new("state", "t.state", Kind::Enum(&["draft", "published"])),
+        Filter::new("starts_at", "t.starts_at", Kind::Time),
+        Filter::new("free", "t.free", Kind::Bool),
+        Filter::new("q", "app.things_public", Kind::Search),
+        Filter::new("location", "app.things_public", Kind::Point),
+    ],
+    sorts: &[Sort::new("starts_at", "t.starts_at", Kind::Time)],
+    expands: &[
+        Expand::to("city", "city_id", &["city"]),
+        Expand::to("host", "host_id", &["organization"]),
+    ],
+    children: &[],
+    transitions: &[],
+    constraints: &[],
+    encode: |_, _| Ok(()),
+    create: None,
+    update: None,
+    private: &[],
+    hooks: &[],
+};
+
+fn read(text: &str) -> Result<Query> {
+    Query::read(&THING, text)
+}
+
+fn errors(error: Error) -> Vec<(String, &'static str)> {
+    assert_eq!(error.status(), 422);
+    let items = error.problem().errors.iter();
+    items
+        .map(|item| (item.parameter.clone().unwrap().into_owned(), item.code))
+        .collect()
+}
+
+#[test]
+fn nothing_asked_is_the_first_page() {
+    let query = read("").unwrap();
+    assert_eq!(
+        (
+            query.limit,
+            query.count,
+            query.cursor.is_none(),
+            query.sort.is_none()
+        ),
+        (20, false, true, true)
+    );
+    assert!(query.conditions.is_empty() && query.expand.is_empty());
+}
+
+#[test]
+fn filters_become_typed_conditions() {
+    let query = read(
+        "city_id=0190b6a8-5f3e-7c1d-9b2a-4e6f8a1c2d3e&state.in=draft,published&starts_at.gte=2026-05-01T18:00:00Z\
+         &free=true&q=jazz+night&near=47.3769,8.5417&radius_m=800&limit=5&sort=-starts_at&count=exact&expand=city,host",
+    )
+    .unwrap();
+    assert_eq!(query.conditions.len(), 6);
+    assert_eq!(
+        query.conditions[5],
+        Condition::Near {
+            view: "app.things_public",
+            column: "location",
+            lat: 47.3769,
+            lng: 8.5417,
+            radius_m: 800
+        }
+    );
+    assert_eq!(query.limit, 5);
+    assert!(query.count && query.expand.len() == 2);
+    assert_eq!(query.sort.unwrap().1, Direction::Descending);
+    assert_eq!(
+        query.given.len(),
+        7,
+        "what a cursor is bound to: filters only"
+    );
+}
+
+#[test]
+fn the_order_of_filters_does_not_matter_to_a_cursor() {
+    assert_eq!(
+        read("free=true&q=x&limit=3").unwrap().given,
+        read("q=x&limit=4&free=true").unwrap().given
+    );
+}
+
+#[test]
+fn every_mistake_is_named() {
+    let text = "limit=0&sort=title&city_id=1&state=Draft&starts_at.like=x&unknown=1&free.in=true&expand=city,owner&count=1";
+    let all = errors(read(text).unwrap_err());
+    let expected = [
+        ("limit", "range"),
+        ("sort", "choice"),
+        ("city_id", "format"),
+        ("state", "format"),
+        ("starts_at.like", "unknown"),
+        ("unknown", "unknown"),
+        ("free.in", "unknown"),
+        ("expand", "choice"),
+        ("count", "choice"),
+    ];
+    assert_eq!(all, expected.map(|(name, code)| (name.to_owned(), code)));
+}
+
+#[test]
+fn a_parameter_counts_once() {
+    assert_eq!(
+        errors(read("free=true&free=false").unwrap_err()),
+        [("free".to_owned(), "repeated")]
+    );
+}
+
+#[test]
+fn extremes_are_refused() {
+    for text in [
+        "limit=1000000000",
+        "limit=-1",
+        "limit=ten",
+        "offset=20",
+        "q=",
+        "q=%00",
+        "near=91,0",
+        "near=1,2,3",
+        "near=NaN,0",
+        "radius_m=5",
+        "near=0,0&radius_m=100001",
+        "bbox=1,2,3",
+        "bbox=0,50,1,40",
+        "bbox=1e1,0,20,1",
+        "location=1",
+        "cursor=",
+        "expand=",
+        "expand=city,city",
+        "state.in=",
+    ] {
+        assert!(read(text).is_err(), "{text}");
+    }
+    assert!(read(&format!("q={}", "a".repeat(201))).is_err());
+    assert!(read(&format!("state.in={}", vec!["draft"; 51].join(","))).is_err());
+    assert!(read("bbox=170,-20,-170,20").is_ok(), "over the date line");
+}
+
+#[test]
+fn one_object_knows_only_expand() {
+    assert_eq!(
+        Query::read_expand(&THING, "expand=host").unwrap()[0].name,
+        "host"
+    );
+    assert_eq!(
+        errors(Query::read_expand(&THING, "limit=1").unwrap_err()),
+        [("limit".to_owned(), "unknown")]
+    );
+    assert_eq!(
+        refuse_any(Some("a=1")).map_err(errors).unwrap_err(),
+        [("a".to_owned(), "unknown")]
+    );
+    assert!(refuse_any(Some("")).is_ok() && refuse_any(None).is_ok());
+}
