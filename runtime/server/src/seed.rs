@@ -1,0 +1,7 @@
+//! Data to start with: every country and some thousand cities, and a demonstration world.
+//!
+//! Written straight to the tables through a superuser's connection, in one transaction each.
+//! A second run adds nothing twice.
+
+pub mod demo;
+pub mod reference;
