@@ -1,28 +1,28 @@
 -- Seventy events in each city, from two weeks ago to two months ahead, with their kinds of tickets.
 
 create temporary table demo_event on commit drop as
-select c.n as city_n, c.id as city_id, c.name as city, c.timezone, c.currency, i, pg_temp.demo_id('event', c.n * 1000 + i) as id,
-       'event' || c.n || '.' || i as key, e.category,
-       pg_temp.pick(pg_temp.words('events') -> e.category, 'title' || c.n || '.' || i) as words,
+select c.n as city_n, c.id as city_id, c.name as city, c.timezone, c.currency, g as i, pg_temp.demo_id('event', c.n * 1000 + g) as id,
+       'event' || c.n || '.' || g as key, e.category,
+       pg_temp.pick(pg_temp.words('events') -> e.category, 'title' || c.n || '.' || g) as words,
        h.kind as host_kind, h.id as host_id, h.i as host_i, v.id as venue_id, v.area, h.culture, h.surname,
-       ((current_date + (i * 17 % 75 - 14)) + make_time(10 + pg_temp.chance('hour' || c.n || '.' || i) % 11, 30 * (i % 2), 0))
+       ((current_date + (g * 17 % 75 - 14)) + make_time(10 + pg_temp.chance('hour' || c.n || '.' || g) % 11, 30 * (g % 2), 0))
          at time zone c.timezone as starts_at,
-       make_interval(mins => 60 + 30 * (pg_temp.chance('long' || c.n || '.' || i) % 7)) as lasts,
+       make_interval(mins => 60 + 30 * (pg_temp.chance('long' || c.n || '.' || g) % 7)) as lasts,
        null::text as title, null::text as slug, null::text as state
   from pg_temp.demo_city c
-  cross join generate_series(1, 70) i
+  cross join generate_series(1, 70) g
   cross join lateral (
     select coalesce((array['concert', 'concert', 'festival', 'theatre', 'dance', 'film', 'exhibition', 'talk', 'workshop',
                            'workshop', 'food', 'market', 'sport', 'family', 'worship', 'other'])
-                    [1 + pg_temp.chance('category' || c.n || '.' || i) % 16]) as category) e
+                    [1 + pg_temp.chance('category' || c.n || '.' || g) % 16]) as category) e
   join pg_temp.demo_profile h
     on h.city_n = c.n
-   and (h.kind, h.i) = (case when i % 10 = 0 then 'institution' when i % 10 in (3, 6, 9) then 'community'
-                             when i % 10 = 8 then 'business' else 'organization' end,
-                        case when i % 10 = 0 then 1 when i % 10 in (3, 6, 9) then 1 + i % 9
-                             when i % 10 = 8 then 1 + i % 5 else 1 + i % 6 end)
+   and (h.kind, h.i) = (case when g % 10 = 0 then 'institution' when g % 10 in (3, 6, 9) then 'community'
+                             when g % 10 = 8 then 'business' else 'organization' end,
+                        case when g % 10 = 0 then 1 when g % 10 in (3, 6, 9) then 1 + g % 9
+                             when g % 10 = 8 then 1 + g % 5 else 1 + g % 6 end)
   join pg_temp.demo_profile v
-    on v.city_n = c.n and v.kind = 'venue' and v.i = 1 + pg_temp.chance('venue' || c.n || '.' || i) % 10;
+    on v.city_n = c.n and v.kind = 'venue' and v.i = 1 + pg_temp.chance('venue' || c.n || '.' || g) % 10;
 
 update pg_temp.demo_event e set
   title = pg_temp.filled(e.words ->> 'title', e.city, e.area ->> 'name', e.culture, e.surname),
@@ -38,7 +38,7 @@ insert into app.events (id, city_id, host_type, host_id, venue_id, title, slug, 
 select e.id, e.city_id, e.host_kind, e.host_id, e.venue_id, e.title, e.slug,
        pg_temp.filled(e.words ->> 'about', e.city, e.area ->> 'name', e.culture, e.surname), e.category,
        e.starts_at, e.starts_at + e.lasts, e.timezone, v.location,
-       case when e.host_kind = 'community' and e.host_i = 9 then 'community' when e.i % 31 = 0 then 'unlisted' else 'public' end,
+       case when e.host_kind = 'community' and e.host_i = 9 then 'community' when e.i % 27 = 5 then 'unlisted' else 'public' end,
        e.state, v.capacity, case when e.i % 20 = 7 then now() + interval '14 days' end, now() - interval '30 days'
   from pg_temp.demo_event e
   join app.venues v on v.id = e.venue_id;

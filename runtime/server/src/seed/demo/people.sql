@@ -28,3 +28,10 @@ select u.id, pg_temp.handle(u.given, u.family, u.n), u.given || ' ' || u.family,
        now() - (20 + pg_temp.chance('joined' || u.n) % 380) * interval '1 day'
   from pg_temp.demo_user u
   join pg_temp.demo_city c on c.n = u.city_n;
+
+-- Those who do things: everybody without an office.
+create temporary table demo_member on commit drop as
+select n, id, city_n from pg_temp.demo_user
+union all
+select 1000 + right(id::text, 1)::int, id, 1 from app.users
+ where id between '0199c000-0000-7000-8000-000000000003' and '0199c000-0000-7000-8000-000000000006';

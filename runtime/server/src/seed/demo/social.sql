@@ -1,10 +1,4 @@
--- What people did: joining, following, liking, going, reviewing.
-
-create temporary table demo_member on commit drop as
-select n, id, city_n from pg_temp.demo_user
-union all
-select 1000 + right(id::text, 1)::int, id, 1 from app.users
- where id between '0199c000-0000-7000-8000-000000000003' and '0199c000-0000-7000-8000-000000000006';
+-- What people did: joining, following, liking, reviewing.
 
 insert into app.community_members (id, community_id, user_id, added_by_id, role, state)
 select pg_temp.demo_id('membership', m.n * 10000 + p.city_n * 100 + p.i), p.id, m.id, m.id,
@@ -32,12 +26,6 @@ select pg_temp.demo_id('like', m.n * 10000 + e.city_n * 100 + e.i), m.id, e.id
   from pg_temp.demo_member m
   join pg_temp.demo_event e on e.city_n = m.city_n and e.state <> 'draft'
  where pg_temp.chance('likes' || m.n || e.key) % (3 + pg_temp.chance('loved' || e.key) % 25) = 0;
-
-insert into app.attendances (id, user_id, event_id, created_at)
-select pg_temp.demo_id('attendance', m.n * 10000 + e.city_n * 100 + e.i), m.id, e.id, e.starts_at + interval '10 minutes'
-  from pg_temp.demo_member m
-  join pg_temp.demo_event e on e.city_n = m.city_n and e.state = 'completed'
- where pg_temp.chance('attends' || m.n || e.key) % 7 = 0;
 
 insert into app.reviews (id, reviewer_id, entity_type, entity_id, rating, comment, reply)
 select pg_temp.demo_id('review', row_number() over (order by r.n, r.kind, r.city_n, r.i)), r.user_id, r.kind, r.id, r.rating,

@@ -17,7 +17,7 @@ create function pg_temp.pick_text(p_list jsonb, p_key text) returns text languag
 create function pg_temp.demo_id(p_kind text, p_n bigint) returns uuid language sql immutable as $$
   select (substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-7' || substr(m, 1, 3) || '-8' || substr(m, 4, 3) || '-'
           || substr(m, 7, 12))::uuid
-    from (select lpad(to_hex(1760400000000 + p_n * 61000), 12, '0') as h, md5(p_kind || p_n) as m) x
+    from (select lpad(to_hex(1760400000000 + p_n * 40), 12, '0') as h, md5(p_kind || p_n) as m) x
 $$;
 
 create function pg_temp.filled(p_text text, p_city text, p_area text, p_culture text, p_surname text)
@@ -28,7 +28,7 @@ $$;
 
 create function pg_temp.slug(p_text text) returns text language sql immutable as $$
   select left(trim(both '-' from regexp_replace(
-           translate(lower(p_text), 'āéèêëïíóöøúüçñäßłš''’', 'aeeeeiioooouucnasls'), '[^a-z0-9]+', '-', 'g')), 90)
+           translate(lower(p_text), 'āéèêëïíóöøúüçñäßłš''’', 'aeeeeiiooouucnasls'), '[^a-z0-9]+', '-', 'g')), 90)
 $$;
 
 create temporary table demo_city on commit drop as

@@ -1,0 +1,64 @@
+-- Purchases, paid by card, and who came. Amounts add up and stocks are what was sold.
+
+insert into app.commission_rules (id, type, basis_points, fixed_cents, currency, city_share_basis_points, valid_from)
+select pg_temp.demo_id('rule', row_number() over (order by currency)), 'ticket', 500, 50, currency, 2000, '2026-01-01 00:00+00'
+  from (select distinct currency from pg_temp.demo_city) c;
+
+insert into app.plans (id, name, description, price_cents, currency, interval, features)
+select pg_temp.demo_id('plan', row_number() over (order by currency, price)), name, about, price, currency, 'month', features
+  from (select distinct currency from pg_temp.demo_city) c
+  cross join (values ('Stall', 'A profile and three leads each month.', 1900, array['Profile', '3 leads']),
+                     ('Shop', 'Leads without end and a place on the map.', 4900, array['Profile', 'All leads', 'Map']))
+    p(name, about, price, features);
+
+create temporary table demo_order on commit drop as
+select o.*, o.quantity * o.price_cents as amount,
+       case when o.price_cents = 0 then 0 else round(o.quantity * o.price_cents * 0.05)::bigint + 50 * o.quantity end as fee
+  from (
+    select m.n * 10000 + e.city_n * 100 + e.i as n, pg_temp.demo_id('order', m.n * 10000 + e.city_n * 100 + e.i) as id,
+           m.id as user_id, e.id as event_id, e.city_id, e.currency, e.state, e.starts_at, e.key, t.id as ticket_type_id,
+           t.price_cents, 1 + pg_temp.chance('many' || m.n || e.key) % 3 as quantity,
+           least(now(), e.starts_at) - (1 + pg_temp.chance('early' || m.n || e.key) % 200) * interval '1 hour' as paid_at
+      from pg_temp.demo_member m
+      join pg_temp.demo_event e on e.city_n = m.city_n and e.state in ('published', 'completed')
+      join app.ticket_types t on t.event_id = e.id and t.name = 'General admission'
+     where pg_temp.chance('buys' || m.n || e.key) % 9 = 0) o;
+
+insert into app.orders (id, user_id, event_id, state, amount_cents, card_cents, currency, platform_fee_cents,
+                        city_share_cents, organizer_cents, commission_rule_id, paid_at, idempotency_key, created_at)
+select o.id, o.user_id, o.event_id, 'paid', o.amount, o.amount, o.currency, o.fee - o.fee / 5, o.fee / 5, o.amount - o.fee,
+       r.id, o.paid_at, 'demonstration-' || o.n, o.paid_at
+  from pg_temp.demo_order o
+  join app.commission_rules r on r.currency = o.currency and r.type = 'ticket' and r.scope_id is null;
+
+insert into app.order_items (id, order_id, ticket_type_id, quantity, unit_price_cents, currency, created_at)
+select pg_temp.demo_id('item', n), id, ticket_type_id, quantity, price_cents, currency, paid_at from pg_temp.demo_order;
+
+insert into app.transactions (id, user_id, city_id, order_id, type, amount_cents, currency, stripe_payment_intent_id, status,
+                              stripe_idempotency_key, created_at)
+select pg_temp.demo_id('transaction', n), user_id, city_id, id, 'ticket', amount, currency, 'pi_demo_' || n, 'succeeded',
+       'pi:demo:' || n, paid_at
+  from pg_temp.demo_order where amount > 0;
+
+-- The codes carry no signature, so no scanner takes them.
+insert into app.tickets (id, order_id, ticket_type_id, event_id, holder_id, state, code, created_at)
+select pg_temp.demo_id('ticket', n * 10 + k), id, ticket_type_id, event_id, user_id,
+       case when state = 'completed' and pg_temp.chance('came' || n) % 5 <> 0 then 'checked_in' else 'valid' end,
+       'demonstration.' || md5('ticket' || n || '.' || k), paid_at
+  from pg_temp.demo_order, generate_series(1, quantity) k;
+
+update app.ticket_types t set sold = x.sold
+  from (select ticket_type_id, count(*) as sold from app.tickets group by 1) x
+ where x.ticket_type_id = t.id;
+
+insert into app.check_ins (id, ticket_id, event_id, nonce, device, at, created_at)
+select pg_temp.demo_id('checkin', row_number() over (order by t.id)), t.id, t.event_id, 'demo' || md5(t.id::text), 'Door 1',
+       o.starts_at + interval '5 minutes', o.starts_at + interval '5 minutes'
+  from app.tickets t
+  join pg_temp.demo_order o on o.id = t.order_id
+ where t.state = 'checked_in';
+
+insert into app.attendances (id, user_id, event_id, created_at)
+select pg_temp.demo_id('attendance', n), user_id, event_id, starts_at + interval '5 minutes'
+  from pg_temp.demo_order
+ where state = 'completed' and pg_temp.chance('came' || n) % 5 <> 0;
