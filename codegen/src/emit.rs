@@ -4,3 +4,5 @@
 
 pub mod migrations;
 pub mod openapi;
+
+pub mod schema;

@@ -1,0 +1,123 @@
+//! The audit log: who changed what, written by triggers, sealed in blocks.
+//!
+//! The request role can neither read nor write it; nobody updates or deletes it.
+
+use super::{
+    columns::columns,
+    guards::written_columns,
+    names::{self, Roles},
+    object::{object, on_table, quote, trigger},
+    tables, template,
+};
+use crate::model::{Entity, EntityId, Lifecycle, Model};
+use crate::objects::{Column, Kind, Object};
+
+pub fn objects(model: &Model) -> Vec<Object> {
+    let mut found = vec![logs(model), seals(model)];
+    found.extend([
+        index("audit_logs_tx_idx", "(tx, id)"),
+        index("audit_logs_entity_idx", "(entity_type, entity_id, id)"),
+    ]);
+    found.extend(template::functions(include_str!("../sql/audit.sql"), &model.app, Kind::TableFunction));
+    found
+}
+
+/// Fires for every change but those of derived columns.
+pub fn trigger_of(model: &Model, id: EntityId) -> Option<Object> {
+    let entity = &model.entities[id];
+    if !entity.audit {
+        return None;
+    }
+    let table = names::table(entity);
+    let mut events = "insert".to_owned();
+    if entity.lifecycle != Lifecycle::AppendOnly {
+        events.push_str(&format!(" or update of {}", written_columns(model, id).join(", ")));
+    }
+    if entity.internal {
+        events.push_str(" or delete");
+    }
+    let when = format!(
+        "after {events} on {table}\n  for each row execute function audit.record({}, {}, {})",
+        quote(&entity.name),
+        array(&masked(entity)),
+        array(&ignored(model, id)),
+    );
+    Some(trigger(&table, &format!("{}_audit", entity.plural), &when))
+}
+
+fn array(names: &[String]) -> String {
+    quote(&format!("{{{}}}", names.join(",")))
+}
+
+/// Columns of which the log says that they changed, not from what to what.
+fn masked(entity: &Entity) -> Vec<String> {
+    let fields = entity.fields.iter().filter(|f| f.redact || f.read.is_some()).map(|f| f.name.clone());
+    let relations = entity.belongs.iter().filter(|r| r.read.is_some());
+    fields.chain(relations.flat_map(|r| r.type_column().into_iter().chain([r.id_column()]))).collect()
+}
+
+fn ignored(model: &Model, id: EntityId) -> Vec<String> {
+    let written = written_columns(model, id);
+    columns(model, id).into_iter().map(|c| c.name).filter(|name| !written.contains(name)).collect()
+}
+
+fn column(name: &str, sql_type: &str, not_null: bool, default: Option<&str>) -> Column {
+    Column {
+        name: name.into(),
+        sql_type: sql_type.into(),
+        not_null,
+        default: default.map(str::to_owned),
+        generated: None,
+        was: None,
+        comment: None,
+    }
+}
+
+fn table(model: &Model, name: &str, doc: &str, columns: Vec<Column>) -> Object {
+    let table = format!("audit.{name}");
+    let create = format!(
+        "{}\ncomment on table {table} is {};\nalter table {table} owner to {};",
+        tables::create(&table, &columns),
+        quote(doc),
+        Roles(&model.app).audit(),
+    );
+    let drop = format!("drop table {table};");
+    Object { columns, ..on_table(&table, object(Kind::Table, table.clone(), create, drop)) }
+}
+
+fn logs(model: &Model) -> Object {
+    let columns = vec![
+        column("id", "bigint generated always as identity", true, None),
+        column("entity_type", "text", true, None),
+        column("entity_id", "uuid", true, None),
+        column("action", "text", true, None),
+        column("performed_by", "uuid", false, None),
+        column("performed_role", "text", true, None),
+        column("session_id", "uuid", false, None),
+        column("request_id", "text", false, None),
+        column("reason", "text", false, None),
+        column("changed", "jsonb", true, None),
+        column("tx", "xid8", true, Some("pg_current_xact_id()")),
+        column("created_at", "timestamptz", true, Some("now()")),
+    ];
+    table(model, "audit_logs", "Every change: who, what, when and why. `changed` maps a column to [before, after].", columns)
+}
+
+fn seals(model: &Model) -> Object {
+    let columns = vec![
+        column("id", "bigint", true, None),
+        column("from_tx", "xid8", true, None),
+        column("to_tx", "xid8", true, None),
+        column("row_count", "bigint", true, None),
+        column("prev", "bytea", false, None),
+        column("hash", "bytea", true, None),
+        column("created_at", "timestamptz", true, Some("now()")),
+    ];
+    table(model, "seals", "Chained hashes over blocks of the log.", columns)
+}
+
+fn index(name: &str, columns: &str) -> Object {
+    let table = "audit.audit_logs";
+    let create = format!("create index {name}\n  on {table} {columns};");
+    on_table(table, object(Kind::Index, format!("audit.{name}"), create, format!("drop index audit.{name};")))
+}

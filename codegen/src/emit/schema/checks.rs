@@ -1,0 +1,167 @@
+//! CHECK constraints: formats and bounds of fields, invariants of rows, closed JSON objects.
+
+use super::{
+    names::{self, Roles},
+    object::{Function, constraint, quote, quoted_list},
+    predicate::{Sql, all, atom},
+    rules::{Context, Scope, one_of, predicate},
+};
+use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, Relation, Ty};
+use crate::objects::{Kind, Object};
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let table = names::table(entity);
+    let check = |column: &str, kind: &str, condition: String| {
+        let name = names::check(entity, column, kind);
+        constraint(Kind::Constraint, &table, &name, &format!("check ({condition})"))
+    };
+    let row = |expr: &Expr| {
+        predicate(model, Scope { entity: id, alias: "", context: Context::Definer }, expr).block(4)
+    };
+    let mut found = Vec::new();
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        found.push(check("status", "choice", "status in ('active', 'suspended', 'archived')".into()));
+    }
+    for relation in entity.belongs.iter().filter(|r| r.polymorphic) {
+        found.extend(targets(model, entity, relation));
+    }
+    for field in &entity.fields {
+        if let Some((kind, condition)) = bounds(model, field, &field.name) {
+            found.push(check(&field.name, kind, condition));
+        }
+        if let Some(expr) = &field.check {
+            found.push(check(&field.name, "check", row(expr)));
+        }
+    }
+    found.extend(entity.checks.iter().map(|c| check(&c.name, "check", row(&c.expr))));
+    for exclude in &entity.exclude {
+        found.push(check(&exclude.to, "order", format!("{} > {}", exclude.to, exclude.from)));
+    }
+    found
+}
+
+/// A function per closed object: `sec.is_social_links(jsonb)`.
+pub fn object_functions(model: &Model) -> Vec<Object> {
+    let roles = Roles(&model.app);
+    (model.objects.iter())
+        .map(|object| {
+            let keys: Vec<&String> = object.fields.iter().map(|f| &f.name).collect();
+            let fields = object.fields.iter().map(|field| object_field(model, field));
+            // `case`, because `-` and `->` fail on what is no object.
+            let condition = all(std::iter::once(atom(format!(
+                "p_value - array[{}] = '{{}}'",
+                quoted_list(keys.iter().copied())
+            )))
+            .chain(fields));
+            Function {
+                kind: Kind::Function,
+                name: &format!("sec.is_{}", object.name),
+                arguments: "p_value jsonb",
+                returns: "boolean",
+                attributes: "language sql immutable parallel safe",
+                definer: None,
+                callers: Vec::new(),
+                doc: "An object with these keys only, each with its format.",
+                body: format!(
+                    "  select case when jsonb_typeof(p_value) = 'object' then\n    {}\n  else false end",
+                    condition.block(4)
+                ),
+            }
+            .object(roles)
+        })
+        .collect()
+}
+
+fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
+    let (table, id_column) = (names::table(entity), relation.id_column());
+    let type_column = relation.type_column().expect("it is polymorphic");
+    let kinds: Vec<String> = relation.targets.iter().map(|&t| model.entities[t].name.clone()).collect();
+    let check = |kind: &str, condition: String| {
+        let name = names::check(entity, &type_column, kind);
+        constraint(Kind::Constraint, &table, &name, &format!("check ({condition})"))
+    };
+    let mut found = vec![check("choice", one_of(&type_column, &kinds))];
+    if relation.optional {
+        found.push(check("pair", format!("({type_column} is null) = ({id_column} is null)")));
+    }
+    found
+}
+
+/// What a value must be, by its type: the kind of constraint and the condition.
+fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, String)> {
+    let format = |function: &str| Some(("format", format!("sec.is_{function}({value})")));
+    match &field.ty {
+        Ty::Text { min, max } => {
+            Some(("length", format!("char_length({value}) between {min} and {max} and sec.is_plain({value})")))
+        }
+        Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
+            range(value, *min, *max).map(|condition| ("range", condition))
+        }
+        Ty::Url => format("url"),
+        Ty::Email => Some(("format", format!("sec.is_email({value}::text)"))),
+        Ty::Phone => format("phone"),
+        Ty::Slug { .. } => format("slug"),
+        Ty::Currency => format("currency"),
+        Ty::Country => format("country"),
+        Ty::Locale => format("locale"),
+        Ty::Timezone => format("timezone"),
+        Ty::Enum { values } | Ty::States { values } => Some(("choice", one_of(value, values))),
+        Ty::Object { object } => Some(("format", format!("sec.is_{}({value})", model.objects[*object].name))),
+        Ty::TextList { max, count } => Some(("length", format!("sec.is_text_list({value}, {max}, {count})"))),
+        Ty::Bool | Ty::Time | Ty::Date | Ty::Uuid | Ty::Json | Ty::Decimal { .. } | Ty::Point => None,
+    }
+}
+
+fn range(value: &str, min: Option<i64>, max: Option<i64>) -> Option<String> {
+    match (min, max) {
+        (Some(min), Some(max)) => Some(format!("{value} between {min} and {max}")),
+        (Some(min), None) => Some(format!("{value} >= {min}")),
+        (None, Some(max)) => Some(format!("{value} <= {max}")),
+        (None, None) => None,
+    }
+}
+
+/// The key's JSON type, and the format of its text. An optional key may be absent or null.
+fn object_field(model: &Model, field: &Field) -> Sql {
+    let key = quote(&field.name);
+    let text = format!("p_value ->> {key}");
+    let numeric = format!("({text})::numeric");
+    let (json, value) = match field.ty {
+        Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } | Ty::Decimal { .. } => ("number", numeric),
+        Ty::Bool => ("boolean", text.clone()),
+        _ => ("string", format!("({text})")),
+    };
+    let mut tests = match field.ty {
+        // The CHECK of an object holds what a page may link to: nothing but https.
+        Ty::Url => vec![format!("sec.is_https({text})")],
+        Ty::Email => vec![format!("sec.is_email({text})")],
+        Ty::Json | Ty::Object { .. } | Ty::TextList { .. } => Vec::new(),
+        _ => bounds(model, field, &value).map(|b| b.1).into_iter().collect(),
+    };
+    if let Ty::Object { object } = field.ty {
+        tests = vec![format!("sec.is_{}(p_value -> {key})", model.objects[object].name)];
+    } else if let Ty::TextList { max, count } = field.ty {
+        tests = vec![text_list(&key, max, count)];
+    } else if field.ty != Ty::Json {
+        tests.insert(0, format!("jsonb_typeof(p_value -> {key}) = '{json}'"));
+    }
+    if tests.is_empty() {
+        return if field.optional { Sql::True } else { atom(format!("p_value ? {key}")) };
+    }
+    // `case` keeps the order: the type is tested before anything is cast.
+    let tested = if tests.len() > 1 {
+        format!("case when {} then {} else false end", tests[0], tests[1..].join(" and "))
+    } else {
+        tests.remove(0)
+    };
+    let absent = if field.optional { "true" } else { "false" };
+    atom(format!("case when {text} is null then {absent} else {tested} end"))
+}
+
+fn text_list(key: &str, max: u32, count: u32) -> String {
+    format!(
+        "case when jsonb_typeof(p_value -> {key}) = 'array' then \
+         sec.is_text_list(array(select jsonb_array_elements_text(p_value -> {key})), {max}, {count}) else false end"
+    )
+}

@@ -1,0 +1,144 @@
+//! The columns of a table, in order: key, status, references, fields, derived, bookkeeping, generated.
+
+use super::{
+    names::{live_column, target_column},
+    object::quote,
+    references::{self, Reference},
+    rules::literal,
+};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
+use crate::objects::Column;
+
+pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
+    let entity = &model.entities[id];
+    let mut columns = vec![Column { default: Some("sec.uuid_v7()".into()), ..column("id", "uuid", true) }];
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        columns.push(Column { default: Some("'active'".into()), ..column("status", "text", true) });
+    }
+    columns.extend(entity.belongs.iter().flat_map(relation));
+    columns.extend(entity.fields.iter().map(field));
+    columns.extend(entity.derived.iter().flat_map(|d| derived(model, entity, d)));
+    if entity.lifecycle != Lifecycle::AppendOnly {
+        columns.push(Column { default: Some("1".into()), ..column("version", "bigint", true) });
+    }
+    let now = || Some("now()".to_owned());
+    columns.push(Column { default: now(), ..column("created_at", "timestamptz", true) });
+    if entity.lifecycle != Lifecycle::AppendOnly {
+        columns.push(Column { default: now(), ..column("updated_at", "timestamptz", true) });
+    }
+    columns.extend(generated(model, id));
+    columns
+}
+
+/// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
+pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
+    let columns = entity.derived.iter().flat_map(|d| derived(model, entity, d));
+    columns.filter(|c| c.generated.is_none()).map(|c| c.name).collect()
+}
+
+pub fn sql_type(ty: &Ty) -> String {
+    match ty {
+        Ty::Text { .. } | Ty::Url | Ty::Phone | Ty::Slug { .. } | Ty::Currency | Ty::Country => "text".into(),
+        Ty::Locale | Ty::Timezone | Ty::Enum { .. } | Ty::States { .. } => "text".into(),
+        Ty::Int { .. } => "integer".into(),
+        Ty::Bigint { .. } | Ty::Money { .. } => "bigint".into(),
+        Ty::Decimal { places } => format!("numeric(20,{places})"),
+        Ty::Bool => "boolean".into(),
+        Ty::Time => "timestamptz".into(),
+        Ty::Date => "date".into(),
+        Ty::Uuid => "uuid".into(),
+        Ty::Json | Ty::Object { .. } => "jsonb".into(),
+        Ty::Email => "citext".into(),
+        Ty::Point => "geography(Point,4326)".into(),
+        Ty::TextList { .. } => "text[]".into(),
+    }
+}
+
+fn column(name: impl Into<String>, sql_type: impl Into<String>, not_null: bool) -> Column {
+    Column {
+        name: name.into(),
+        sql_type: sql_type.into(),
+        not_null,
+        default: None,
+        generated: None,
+        was: None,
+        comment: None,
+    }
+}
+
+fn relation(relation: &Relation) -> Vec<Column> {
+    let was = |suffix: &str| relation.was.as_ref().map(|w| format!("{w}_{suffix}"));
+    let mut columns = Vec::new();
+    if let Some(name) = relation.type_column() {
+        columns.push(Column { was: was("type"), ..column(name, "text", !relation.optional) });
+    }
+    columns.push(Column {
+        was: was("id"),
+        default: relation.set_me.then(|| "sec.uid()".into()),
+        ..column(relation.id_column(), "uuid", !relation.optional)
+    });
+    columns
+}
+
+fn field(field: &Field) -> Column {
+    let first_state = match &field.ty {
+        Ty::States { values } => values.first().map(|v| quote(v)),
+        _ => None,
+    };
+    Column {
+        was: field.was.clone(),
+        default: field.default.as_ref().map(literal).or(first_state),
+        ..column(&field.name, sql_type(&field.ty), !field.optional)
+    }
+}
+
+fn derived(model: &Model, entity: &Entity, derived: &Derived) -> Vec<Column> {
+    let name = &derived.name;
+    let zero = |name: String, ty: &str| Column { default: Some("0".into()), ..column(name, ty, true) };
+    match &derived.kind {
+        DerivedKind::Count { .. } => vec![zero(name.clone(), "bigint")],
+        DerivedKind::Sum { has, field, .. } => vec![zero(name.clone(), &sum_type(model, entity, *has, field))],
+        DerivedKind::Avg { has, field, .. } => {
+            let mean = format!("round({name}_sum::numeric / nullif({name}_count, 0), 1)");
+            vec![
+                zero(format!("{name}_sum"), &sum_type(model, entity, *has, field)),
+                zero(format!("{name}_count"), "bigint"),
+                Column { generated: Some(mean), ..column(name, "numeric(20,1)", false) },
+            ]
+        }
+        DerivedKind::Flag { .. } => Vec::new(),
+    }
+}
+
+/// Wide enough for the sum of many.
+fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
+    match model.entities[entity.has[has].child].field(field).map(|f| &f.ty) {
+        Some(Ty::Decimal { places }) => format!("numeric(30,{places})"),
+        _ => "bigint".into(),
+    }
+}
+
+/// `live_id` for children to refer to, the targets of `one of`, and references that only count while live.
+fn generated(model: &Model, id: EntityId) -> Vec<Column> {
+    let made = |name: String, expr: String| Column { generated: Some(expr), ..column(name, "uuid", false) };
+    let mut columns = Vec::new();
+    if references::has_live_children(model, id) {
+        columns.push(made("live_id".into(), "case when status <> 'archived' then id end".into()));
+    }
+    let entity = &model.entities[id];
+    for Reference { relation, target, .. } in references::of(model, entity) {
+        let target = &model.entities[target];
+        let id_column = relation.id_column();
+        let is_target = relation.type_column().map(|c| format!("{c} = {}", quote(&target.name)));
+        if let Some(is_target) = &is_target {
+            let expr = format!("case when {is_target} then {id_column} end");
+            columns.push(made(target_column(relation, target), expr));
+        }
+        if entity.lifecycle == Lifecycle::SoftDelete && target.lifecycle == Lifecycle::SoftDelete {
+            let and = is_target.map_or(String::new(), |t| format!(" and {t}"));
+            let name = live_column(&references::column(relation, target));
+            columns.push(made(name, format!("case when status <> 'archived'{and} then {id_column} end")));
+        }
+    }
+    columns
+}

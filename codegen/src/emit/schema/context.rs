@@ -1,0 +1,231 @@
+//! Who is asking: `sec.enter` reads the account and its roles once per transaction, readers hand them to policies.
+//!
+//! A request hands over ids only; it cannot claim a role.
+
+use super::{
+    names::{self, Roles, snake},
+    object::{Function, quote},
+    template,
+};
+use crate::model::{Entity, Lifecycle, Model, Relation, Role, Ty};
+use crate::objects::{Kind, Object};
+
+pub fn objects(model: &Model) -> Vec<Object> {
+    let mut found = template::functions(include_str!("../sql/context.sql"), &model.app, Kind::Function);
+    found.extend(model.roles.iter().map(|role| reader(model, role)));
+    found.push(facts(model));
+    found.push(performed_role(model));
+    found.push(enter(model));
+    found.push(enter_job(model));
+    found
+}
+
+/// The setting that holds a role: ids of its scopes, or `1` for one that is held everywhere.
+pub fn setting(role: &Role) -> String {
+    format!("app.role_{}", snake(&role.name))
+}
+
+fn sql_function<'a>(name: &'a str, returns: &'a str, doc: &'a str, body: String) -> Function<'a> {
+    Function {
+        kind: Kind::Function,
+        name,
+        arguments: "",
+        returns,
+        attributes: "language sql stable parallel safe",
+        definer: None,
+        callers: Vec::new(),
+        doc,
+        body,
+    }
+}
+
+fn reader(model: &Model, role: &Role) -> Object {
+    let (roles, name, setting) = (Roles(&model.app), snake(&role.name), quote(&setting(role)));
+    let current = format!("pg_catalog.current_setting({setting}, true)");
+    let doc = format!("The caller's role {}.", role.name);
+    if role.scopes.is_empty() {
+        let body = format!("  select coalesce({current}, '') = '1'");
+        sql_function(&format!("sec.is_{name}"), "boolean", &doc, body).object(roles)
+    } else {
+        let body = format!("  select coalesce(nullif({current}, ''), '{{}}')::pg_catalog.uuid[]");
+        sql_function(&format!("sec.scopes_{name}"), "uuid[]", &doc, body).object(roles)
+    }
+}
+
+fn facts(model: &Model) -> Object {
+    let held: Vec<String> = (model.roles.iter())
+        .map(|role| {
+            let reader = if role.scopes.is_empty() { "is" } else { "scopes" };
+            format!("{}, to_jsonb(sec.{reader}_{}())", quote(&role.name), snake(&role.name))
+        })
+        .collect();
+    let body = format!(
+        "  select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object(\n    {}\n  ))",
+        held.join(",\n    ")
+    );
+    sql_function("sec.facts", "jsonb", "What is known about the caller.", body).object(Roles(&model.app))
+}
+
+fn performed_role(model: &Model) -> Object {
+    let held: Vec<String> = (model.roles.iter())
+        .map(|role| {
+            let name = snake(&role.name);
+            let test = if role.scopes.is_empty() {
+                format!("sec.is_{name}()")
+            } else {
+                format!("sec.scopes_{name}() <> '{{}}'")
+            };
+            format!("case when {test} then {} end", quote(&role.name))
+        })
+        .collect();
+    let held = if held.is_empty() { "null".to_owned() } else { held.join(",\n      ") };
+    let body = format!(
+        "  select case\n    when sec.job() is not null then 'job:' || sec.job()\n    \
+         when sec.uid() is null then 'anonymous'\n    \
+         else coalesce(nullif(concat_ws(' ',\n      {held}), ''), 'user')\n  end"
+    );
+    sql_function("sec.performed_role", "text", "Roles held, for the audit log.", body).object(Roles(&model.app))
+}
+
+fn enter(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let identity = &model.entities[model.identity];
+    let body = format!(
+        "declare\n  v_status text;\n  v_held record;\nbegin\n  if p_user is not null then\n{}{}  end if;\n{}  perform\n    {};\nend",
+        account(identity),
+        session(model),
+        held(model),
+        settings(model).join(",\n    "),
+    );
+    Function {
+        kind: Kind::TableFunction,
+        name: "sec.enter",
+        arguments: "p_user uuid, p_session uuid, p_action text, p_request text",
+        returns: "void",
+        attributes: "language plpgsql",
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: "Begins the transaction of a request: everything is local to it.",
+        body,
+    }
+    .object(roles)
+}
+
+fn raise(indent: usize, condition: &str, message: &str) -> String {
+    let pad = " ".repeat(indent);
+    format!("{pad}if {condition} then\n{pad}  raise exception '{message}' using errcode = '28000';\n{pad}end if;\n")
+}
+
+fn account(identity: &Entity) -> String {
+    let status = if identity.lifecycle == Lifecycle::SoftDelete { "u.status" } else { "'active'" };
+    format!(
+        "    select {status} into v_status from {} u where u.id = p_user;\n{}{}",
+        names::table(identity),
+        raise(4, "v_status is null or v_status = 'archived'", "account_unknown"),
+        raise(4, "v_status <> 'active'", "account_suspended"),
+    )
+}
+
+fn session(model: &Model) -> String {
+    let Some(sessions) = model.sessions.map(|id| &model.entities[id]) else { return String::new() };
+    let user = person(model, sessions);
+    let condition = format!(
+        "p_session is not null and not exists (\n      select 1 from {} s\n      \
+         where s.id = p_session and s.{} = p_user and s.revoked_at is null\n    )",
+        names::table(sessions),
+        user.id_column(),
+    );
+    raise(4, &condition, "session_revoked")
+}
+
+/// The relation of assignments or sessions that says whose they are.
+pub fn person<'m>(model: &'m Model, entity: &'m Entity) -> &'m Relation {
+    let refers = |r: &&Relation| r.targets == [model.identity];
+    let named = entity.belongs.iter().filter(refers).find(|r| r.name == model.entities[model.identity].name);
+    named
+        .or_else(|| entity.belongs.iter().filter(refers).find(|r| !r.set_me))
+        .or_else(|| entity.belongs.iter().find(refers))
+        .expect("checked: it refers to the identity")
+}
+
+/// The value of the assignments' `role` column that stands for a role.
+pub fn role_value(model: &Model, role: &Role) -> String {
+    let field = model.entities[model.assignments].field("role");
+    match field.map(|f| &f.ty) {
+        Some(Ty::Enum { values }) if !values.contains(&role.name) && values.contains(&snake(&role.name)) => {
+            snake(&role.name)
+        }
+        _ => role.name.clone(),
+    }
+}
+
+fn held(model: &Model) -> String {
+    let assignments = &model.entities[model.assignments];
+    let live = if assignments.lifecycle == Lifecycle::SoftDelete { " and a.status = 'active'" } else { "" };
+    let columns: Vec<String> = (model.roles.iter())
+        .map(|role| {
+            let (name, value) = (snake(&role.name), quote(&role_value(model, role)));
+            if role.scopes.is_empty() {
+                format!("coalesce(bool_or(a.role = {value}), false) as {name}")
+            } else {
+                format!("coalesce(array_agg(a.scope_id) filter (where a.role = {value} and a.scope_id is not null), '{{}}') as {name}")
+            }
+        })
+        .collect();
+    if columns.is_empty() {
+        return String::new();
+    }
+    format!(
+        "  select\n    {}\n  into v_held\n  from {} a\n  where a.{} = p_user{live};\n",
+        columns.join(",\n    "),
+        names::table(assignments),
+        person(model, assignments).id_column(),
+    )
+}
+
+fn settings(model: &Model) -> Vec<String> {
+    let mut found = vec![
+        set("app.user_id", "coalesce(p_user::text, '')"),
+        set("app.session_id", "coalesce(p_session::text, '')"),
+        set("app.action", "coalesce(p_action, '')"),
+        set("app.request_id", "coalesce(p_request, '')"),
+        set("app.archived", "case when p_action in ('archive', 'restore') then '1' else '' end"),
+    ];
+    found.extend(["app.reason", "app.created", "app.job"].map(|name| set(name, "''")));
+    found.extend(model.roles.iter().map(|role| {
+        let name = snake(&role.name);
+        if role.scopes.is_empty() {
+            set(&setting(role), &format!("case when v_held.{name} then '1' else '' end"))
+        } else {
+            set(&setting(role), &format!("v_held.{name}::text"))
+        }
+    }));
+    found
+}
+
+fn set(name: &str, value: &str) -> String {
+    format!("pg_catalog.set_config({}, {value}, true)", quote(name))
+}
+
+fn enter_job(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let mut settings = vec![
+        set("app.job", "p_job"),
+        set("app.user_id", "coalesce(p_on_behalf_of::text, '')"),
+        set("app.request_id", "coalesce(p_request, '')"),
+    ];
+    settings.extend(["session_id", "action", "archived", "reason", "created"].map(|s| set(&format!("app.{s}"), "''")));
+    settings.extend(model.roles.iter().map(|role| set(&setting(role), "''")));
+    Function {
+        kind: Kind::Function,
+        name: "sec.enter_job",
+        arguments: "p_job text, p_on_behalf_of uuid, p_request text",
+        returns: "void",
+        attributes: "language plpgsql",
+        definer: None,
+        callers: vec![roles.job()],
+        doc: "Begins the transaction of a module's job: its policies go by the module's name.",
+        body: format!("begin\n  perform\n    {};\nend", settings.join(",\n    ")),
+    }
+    .object(roles)
+}

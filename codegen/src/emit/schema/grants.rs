@@ -1,0 +1,147 @@
+//! Privileges by column: who may name a column in which statement. Nobody deletes, but jobs their own internals.
+
+use super::{
+    columns::{columns, derived_columns},
+    guards::written_columns,
+    jobs,
+    names::{self, Roles, target_column},
+    object::{grants, on_columns},
+};
+use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
+use crate::objects::Object;
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let roles = Roles(&model.app);
+    let table = names::table(entity);
+    let mut found = Vec::new();
+    found.extend(grants(&table, &roles.app(), &app(model, entity)));
+    found.extend(grants(&table, &roles.job(), &job(model, id)));
+    found.extend(grants(&table, &roles.authz(), &authz(model, id)));
+    found.extend(grants(&table, &roles.counter(), &counter(model, id)));
+    found
+}
+
+/// Columns of a create body.
+pub fn insertable(entity: &Entity) -> Vec<String> {
+    if !entity.writable() || entity.access.create.is_none() {
+        return Vec::new();
+    }
+    let relations = entity.belongs.iter().filter(|r| !r.set_me && !r.system);
+    let fields = entity.fields.iter().filter(|f| in_body(f));
+    relations.flat_map(relation_columns).chain(fields.map(|f| f.name.clone())).collect()
+}
+
+/// Columns of an update body.
+pub fn updatable(entity: &Entity) -> Vec<String> {
+    if !entity.writable() || entity.access.update.is_none() || entity.lifecycle == Lifecycle::AppendOnly {
+        return Vec::new();
+    }
+    let relations = entity.belongs.iter().filter(|r| r.movable && !r.set_me && !r.system);
+    let fields = entity.fields.iter().filter(|f| in_body(f) && !f.fixed);
+    relations.flat_map(relation_columns).chain(fields.map(|f| f.name.clone())).collect()
+}
+
+/// All that a request may update by one action or another.
+pub fn updates(entity: &Entity) -> Vec<String> {
+    let mut columns = updatable(entity);
+    if !entity.writable() || entity.lifecycle == Lifecycle::AppendOnly {
+        return columns;
+    }
+    let access = &entity.access;
+    if entity.lifecycle == Lifecycle::SoftDelete && (access.delete.is_some() || access.suspend.is_some()) {
+        columns.insert(0, "status".into());
+    }
+    for transition in &entity.transitions {
+        let (Change::State { field, .. } | Change::Set { field, .. }) = &transition.change;
+        if !columns.contains(field) {
+            columns.push(field.clone());
+        }
+    }
+    columns
+}
+
+fn in_body(field: &Field) -> bool {
+    !field.system && !matches!(field.ty, Ty::States { .. })
+}
+
+fn relation_columns(relation: &Relation) -> Vec<String> {
+    relation.type_column().into_iter().chain([relation.id_column()]).collect()
+}
+
+fn app(model: &Model, entity: &Entity) -> Vec<String> {
+    if entity.internal {
+        return Vec::new();
+    }
+    [
+        on_columns("select", &shown(model, entity)),
+        on_columns("insert", &insertable(entity)),
+        on_columns("update", &updates(entity)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Everything but columns that only some may read, and those that only the database needs.
+fn shown(model: &Model, entity: &Entity) -> Vec<String> {
+    let mut shown = vec!["id".to_owned()];
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        shown.push("status".into());
+    }
+    for relation in entity.belongs.iter().filter(|r| r.read.is_none()) {
+        shown.extend(relation_columns(relation));
+        if relation.polymorphic {
+            shown.extend(relation.targets.iter().map(|&t| target_column(relation, &model.entities[t])));
+        }
+    }
+    shown.extend(entity.fields.iter().filter(|f| f.read.is_none()).map(|f| f.name.clone()));
+    let derived: Vec<String> = entity.derived.iter().map(|d| d.name.clone()).collect();
+    let id = model.entities.iter().position(|e| std::ptr::eq(e, entity)).expect("an entity of this model");
+    let all = columns(model, id);
+    shown.extend(all.iter().filter(|c| derived.contains(&c.name)).map(|c| c.name.clone()));
+    let kept = ["version", "created_at", "updated_at"];
+    shown.extend(all.into_iter().filter(|c| kept.contains(&c.name.as_str())).map(|c| c.name));
+    shown
+}
+
+fn job(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let mut privileges = Vec::new();
+    if !jobs::readers(model, id).is_empty() {
+        privileges.push("select".to_owned());
+    }
+    if !jobs::writers(model, id).is_empty() {
+        let with_key: Vec<String> = std::iter::once("id".to_owned()).chain(written_columns(model, id)).collect();
+        privileges.extend(on_columns("insert", &with_key));
+        if entity.lifecycle != Lifecycle::AppendOnly {
+            privileges.extend(on_columns("update", &written_columns(model, id)));
+        }
+        if entity.internal {
+            privileges.push("delete".into());
+        }
+    }
+    privileges
+}
+
+/// It reads to decide; it writes only the role that a creator is given.
+fn authz(model: &Model, id: EntityId) -> Vec<String> {
+    let mut privileges = vec!["select".to_owned()];
+    if id == model.assignments && model.entities.iter().any(|e| e.creator.is_some()) {
+        privileges.push("insert".into());
+    }
+    privileges
+}
+
+/// Derived columns, and what archiving a parent does to its children.
+fn counter(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let mut updated = derived_columns(model, entity);
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        updated.insert(0, "status".into());
+    }
+    if entity.lifecycle != Lifecycle::AppendOnly {
+        updated.extend(entity.belongs.iter().filter(|r| r.optional).flat_map(relation_columns));
+    }
+    std::iter::once("select".to_owned()).chain(on_columns("update", &updated)).collect()
+}

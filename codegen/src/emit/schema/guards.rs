@@ -1,0 +1,257 @@
+//! What a policy cannot say because it never sees the row before and after at once.
+//!
+//! For the request role, each action is held to its effect: `archive` changes the status and nothing else,
+//! `publish` the state from one of its states, `update` neither. Field rules and newly made references are
+//! checked here too. Every change by anybody makes a new version.
+
+use super::{
+    columns::{columns, derived_columns},
+    grants::{insertable, updatable, updates},
+    names::{self, Roles},
+    object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
+    parents::readable_parent,
+    predicate::{Sql, all, any, atom, not},
+    rules::{Context, Scope, literal, predicate, type_is},
+};
+use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Relation, Transition, Ty};
+use crate::objects::{Kind, Object};
+
+/// Shared by all tables.
+pub fn stamp(model: &Model) -> Object {
+    Function {
+        kind: Kind::Function,
+        name: "sec.stamp",
+        arguments: "",
+        returns: "trigger",
+        attributes: "language plpgsql set search_path = ''",
+        definer: None,
+        callers: Vec::new(),
+        doc: "The row is another one now: its entity tag changes.",
+        body: "begin\n  new.version := old.version + 1;\n  new.updated_at := now();\n  return new;\nend".into(),
+    }
+    .object(Roles(&model.app))
+}
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let table = names::table(entity);
+    let mut found = Vec::new();
+    if entity.lifecycle != Lifecycle::AppendOnly {
+        let columns = written_columns(model, id).join(", ");
+        let when = format!("before update of {columns} on {table}\n  for each row execute function sec.stamp()");
+        found.push(trigger(&table, &format!("{}_stamp", entity.plural), &when));
+    }
+    found.extend(update_guard(model, id));
+    found.extend(insert_guard(model, id));
+    found
+}
+
+/// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.
+pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
+    let derived = derived_columns(model, &model.entities[id]);
+    let fixed = ["id", "version", "created_at", "updated_at"];
+    (columns(model, id).into_iter())
+        .filter(|c| c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name))
+        .map(|c| c.name)
+        .collect()
+}
+
+fn update_guard(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let granted = updates(entity);
+    if granted.is_empty() {
+        return Vec::new();
+    }
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = format!("{table}_guard");
+    let body = format!(
+        "declare\n  v_action constant text := coalesce(sec.action(), '');\nbegin\n{}  case v_action\n{}    else\n      \
+         raise exception 'no such action: %', v_action using errcode = '42501';\n  end case;\n  return new;\nend",
+        effects(entity),
+        cases(model, id).concat(),
+    );
+    let when = format!(
+        "before update of {} on {table}\n  for each row when (current_user = {})\n  execute function {function}()",
+        granted.join(", "),
+        quote(&roles.app()),
+    );
+    vec![
+        trigger_function(roles, &table, &function, None, "Holds each action of a request to its effect.", body),
+        trigger(&table, &format!("{}_guard", entity.plural), &when),
+    ]
+}
+
+/// A column changes under these actions only.
+fn effects(entity: &Entity) -> String {
+    let mut text = String::new();
+    let mut hold = |actions: Vec<String>, columns: Vec<String>| {
+        if columns.is_empty() {
+            return;
+        }
+        text.push_str(&format!(
+            "  if v_action not in ({}) and {} then\n    raise exception 'not changed by %', v_action using errcode = '42501';\n  end if;\n",
+            quoted_list(&actions),
+            changed(entity, &columns).closed(),
+        ));
+    };
+    let mut rest = updatable(entity);
+    for column in updates(entity) {
+        let mut actions = actions_setting(entity, &column);
+        if actions.is_empty() {
+            continue;
+        }
+        if rest.contains(&column) {
+            actions.push("update".into());
+            rest.retain(|c| *c != column);
+        }
+        hold(actions, vec![column]);
+    }
+    hold(vec!["update".into()], rest);
+    text
+}
+
+/// Actions other than `update` whose effect is on this column.
+fn actions_setting(entity: &Entity, column: &str) -> Vec<String> {
+    if column == "status" && entity.lifecycle == Lifecycle::SoftDelete {
+        let moves = super::policies::STATUS_ACTIONS.iter().map(|(action, ..)| (*action).to_owned());
+        return moves.collect();
+    }
+    let sets = |t: &&Transition| match &t.change {
+        Change::State { field, .. } | Change::Set { field, .. } => field == column,
+    };
+    entity.transitions.iter().filter(sets).map(|t| t.name.clone()).collect()
+}
+
+fn changed(entity: &Entity, columns: &[String]) -> Sql {
+    any(columns.iter().map(|c| atom(format!("{} is distinct from {}", plain(entity, "new", c), plain(entity, "old", c)))))
+}
+
+/// Types of extensions have their operators outside of the empty search path.
+fn plain(entity: &Entity, row: &str, column: &str) -> String {
+    let extension = entity.field(column).is_some_and(|f| matches!(f.ty, Ty::Email | Ty::Point));
+    if extension { format!("{row}.{column}::text") } else { format!("{row}.{column}") }
+}
+
+fn cases(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let mut cases = Vec::new();
+    if !updatable(entity).is_empty() {
+        cases.push(case("update", update_checks(model, id)));
+    }
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        for (action, from, to) in super::policies::STATUS_ACTIONS {
+            let wrong = format!("old.status <> '{from}' or new.status <> '{to}'");
+            cases.push(case(action, refuse(&wrong, "not this status", "42501", None)));
+        }
+    }
+    cases.extend(entity.transitions.iter().map(|t| case(&t.name, transition_checks(model, id, t))));
+    cases
+}
+
+fn case(action: &str, body: String) -> String {
+    let body = if body.is_empty() { "      null;\n".to_owned() } else { body };
+    format!("    when {} then\n{body}", quote(action))
+}
+
+fn refuse(condition: &str, message: &str, errcode: &str, constraint: Option<&str>) -> String {
+    let constraint = constraint.map_or(String::new(), |c| format!(", constraint = {}", quote(c)));
+    format!(
+        "      if {condition} then\n        raise exception {} using errcode = '{errcode}'{constraint};\n      end if;\n",
+        quote(message)
+    )
+}
+
+fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> String {
+    let entity = &model.entities[id];
+    let named = |kind: &str| names::guard(entity, &transition.name, kind);
+    let mut text = String::new();
+    match &transition.change {
+        Change::State { field, from, to } => {
+            let wrong = format!("old.{field} not in ({})", quoted_list(from));
+            text.push_str(&refuse(&wrong, "not from this state", "23514", Some(&named("from"))));
+            text.push_str(&refuse(&format!("new.{field} <> {}", quote(to)), "not this state", "42501", None));
+        }
+        Change::Set { field, value } => {
+            let wrong = format!("{} is distinct from {}", plain(entity, "new", field), literal(value));
+            text.push_str(&refuse(&wrong, "not this value", "42501", None));
+        }
+    }
+    if let Some(when) = &transition.when {
+        let scope = Scope { entity: id, alias: "old", context: Context::Policy };
+        let holds = predicate(model, scope, when);
+        text.push_str(&refuse(&not(holds).block(8), "not now", "23514", Some(&named("when"))));
+    }
+    if transition.reason {
+        text.push_str(&refuse("sec.reason() is null", "a reason is required", "23514", Some(&named("reason"))));
+    }
+    text
+}
+
+fn update_checks(model: &Model, id: EntityId) -> String {
+    let entity = &model.entities[id];
+    let columns = updatable(entity);
+    let mut text = String::new();
+    for field in entity.fields.iter().filter(|f| columns.contains(&f.name)) {
+        if let Some(rule) = &field.write {
+            let scope = Scope { entity: id, alias: "old", context: Context::Policy };
+            let wrong = all([changed(entity, std::slice::from_ref(&field.name)), not(predicate(model, scope, rule))]);
+            text.push_str(&refuse(&wrong.block(8), &format!("field {}", field.name), "42501", None));
+        }
+    }
+    for relation in entity.belongs.iter().filter(|r| columns.contains(&r.id_column())) {
+        text.push_str(&moved(model, id, relation));
+    }
+    text
+}
+
+/// A reference that is kept may have become unreadable; one that is made may not be.
+fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
+    let entity = &model.entities[id];
+    let columns: Vec<String> = relation.type_column().into_iter().chain([relation.id_column()]).collect();
+    let scope = Scope { entity: id, alias: "new", context: Context::Policy };
+    relation
+        .targets
+        .iter()
+        .map(|&target| {
+            let column = super::references::column(relation, &model.entities[target]);
+            let wrong = all([
+                changed(entity, &columns),
+                type_is(model, scope, relation, target),
+                atom(format!("new.{} is not null", relation.id_column())),
+                not(readable_parent(model, scope, relation, target)),
+            ]);
+            let name = names::foreign_key(entity, &column, &[]);
+            refuse(&wrong.block(8), &format!("reference {}", relation.name), "23503", Some(&name))
+        })
+        .collect()
+}
+
+/// Fields that only some may set: others leave them at their default.
+fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let columns = insertable(entity);
+    let ruled: Vec<&Field> =
+        entity.fields.iter().filter(|f| f.write.is_some() && columns.contains(&f.name)).collect();
+    if ruled.is_empty() {
+        return Vec::new();
+    }
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = format!("{table}_guard_insert");
+    let scope = Scope { entity: id, alias: "new", context: Context::Policy };
+    let checks = ruled.iter().map(|field| {
+        let default = field.default.as_ref().map_or("null".into(), literal);
+        let set = atom(format!("{} is distinct from {default}", plain(entity, "new", &field.name)));
+        let rule = field.write.as_ref().map_or(Sql::True, |r| predicate(model, scope, r));
+        let refused = refuse(&all([set, not(rule)]).block(6), &format!("field {}", field.name), "42501", None);
+        refused.replace("\n      ", "\n    ").replacen("      if", "  if", 1).replace("    end if;", "  end if;")
+    });
+    let body = format!("begin\n{}  return new;\nend", checks.collect::<String>());
+    let when = format!(
+        "before insert on {table}\n  for each row when (current_user = {})\n  execute function {function}()",
+        quote(&roles.app())
+    );
+    vec![
+        on_table(&table, trigger_function(roles, &table, &function, None, "Holds field rules when a row is made.", body)),
+        trigger(&table, &format!("{}_guard_insert", entity.plural), &when),
+    ]
+}

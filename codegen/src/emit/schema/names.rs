@@ -1,0 +1,124 @@
+//! Names of what the schema holds: roles, tables, constraints. The only place that composes them.
+//!
+//! A constraint is `<table>_<column>_<kind>`, so that an answer to its violation can name the field.
+
+use crate::model::{Entity, Relation};
+
+/// The database roles of an application.
+#[derive(Clone, Copy)]
+pub struct Roles<'a>(pub &'a str);
+
+impl Roles<'_> {
+    /// Owns tables, sees no row (row-level security is forced).
+    pub fn owner(self) -> String {
+        format!("{}_owner", self.0)
+    }
+    /// Each request.
+    pub fn app(self) -> String {
+        format!("{}_app", self.0)
+    }
+    /// Modules and workers.
+    pub fn job(self) -> String {
+        format!("{}_job", self.0)
+    }
+    /// Owns the functions that read past row-level security to decide who may what.
+    pub fn authz(self) -> String {
+        format!("{}_authz", self.0)
+    }
+    /// Owns the functions that keep derived columns and references right.
+    pub fn counter(self) -> String {
+        format!("{}_counter", self.0)
+    }
+    /// Owns the audit log.
+    pub fn audit(self) -> String {
+        format!("{}_audit", self.0)
+    }
+}
+
+/// `app.events`
+pub fn table(entity: &Entity) -> String {
+    format!("app.{}", entity.plural)
+}
+
+/// `app.events_public`
+pub fn projection(entity: &Entity) -> String {
+    format!("app.{}_public", entity.plural)
+}
+
+/// `orgAdmin` → `org_admin`
+pub fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for (i, c) in name.chars().enumerate() {
+        if c.is_uppercase() && i > 0 {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+/// `host` + community → `host_community_id`: the generated column of a `one of`.
+pub fn target_column(relation: &Relation, target: &Entity) -> String {
+    format!("{}_{}_id", relation.name, target.name)
+}
+
+/// The generated column that holds the reference while this row is not archived.
+pub fn live_column(column: &str) -> String {
+    format!("live_{column}")
+}
+
+/// PostgreSQL cuts names at 63 bytes, which would make two of them equal: cut ourselves, with a mark of the whole.
+pub fn fit(name: String) -> String {
+    if name.len() <= 63 {
+        return name;
+    }
+    let mark = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let kind = name.rfind('_').map_or("", |at| &name[at..]);
+    let keep = 63 - 7 - kind.len();
+    format!("{}_{:06x}{kind}", &name[..keep], mark & 0xff_ffff)
+}
+
+/// `events_title_length`; kinds: length, range, format, choice, check, order.
+pub fn check(entity: &Entity, column: &str, kind: &str) -> String {
+    fit(format!("{}_{column}_{kind}", entity.plural))
+}
+
+/// `events_city_id_slug_key`
+pub fn unique(entity: &Entity, columns: &[String]) -> String {
+    fit(format!("{}_{}_key", entity.plural, columns.join("_")))
+}
+
+/// `events_city_id_idx`
+pub fn index(entity: &Entity, columns: &[String]) -> String {
+    fit(format!("{}_{}_idx", entity.plural, columns.join("_")))
+}
+
+/// `events_city_id_fkey`; for a reference that also keeps a relation equal: `events_venue_id_same_city_fkey`.
+pub fn foreign_key(entity: &Entity, column: &str, same: &[String]) -> String {
+    let same = if same.is_empty() { String::new() } else { format!("_same_{}", same.join("_")) };
+    fit(format!("{}_{column}{same}_fkey", entity.plural))
+}
+
+/// `events_user_id_valid_from_excl`
+pub fn exclusion(entity: &Entity, columns: &[String]) -> String {
+    fit(format!("{}_{}_excl", entity.plural, columns.join("_")))
+}
+
+/// `events_publish_when`, `events_publish_from`, `events_cancel_reason`
+pub fn guard(entity: &Entity, verb: &str, kind: &str) -> String {
+    fit(format!("{}_{verb}_{kind}", entity.plural))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(snake("platformAdmin"), "platform_admin");
+        let long = fit(format!("{}_fkey", "a".repeat(80)));
+        assert_eq!(long.len(), 63);
+        assert!(long.ends_with("_fkey"));
+        assert_ne!(long, fit(format!("{}b_fkey", "a".repeat(80))));
+    }
+}

@@ -1,0 +1,110 @@
+//! Row-level security for requests: one permissive policy per command.
+//!
+//! Settings stand in sub-queries, so that they are read once per statement and not once per row.
+
+use super::{
+    jobs,
+    names::{self, Roles},
+    object::{policy, quote},
+    parents::readable_parents,
+    predicate::{Sql, all, atom},
+    rules::{Context, Scope, optional, predicate},
+    visible::{restore, visible},
+};
+use crate::model::{Entity, EntityId, Lifecycle, Model};
+use crate::objects::Object;
+
+/// Action, status before, status after.
+pub const STATUS_ACTIONS: [(&str, &str, &str); 4] = [
+    ("archive", "active", "archived"),
+    ("restore", "archived", "active"),
+    ("suspend", "active", "suspended"),
+    ("unsuspend", "suspended", "active"),
+];
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let mut found = if model.entities[id].internal { Vec::new() } else { requests(model, id) };
+    found.extend(jobs::policies(model, id));
+    found
+}
+
+fn requests(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let (role, table) = (Roles(&model.app).app(), names::table(entity));
+    let scope = Scope { entity: id, alias: &entity.plural, context: Context::Policy };
+    let name = |command: &str| format!("{}_{command}", entity.plural);
+    let seen = visible(model, scope).block(4);
+    let mut found = vec![policy(&table, &name("select"), "select", &role, Some(seen), None)];
+    if !entity.writable() {
+        return found;
+    }
+    if entity.access.create.is_some() {
+        let check = insert(model, scope).block(4);
+        found.push(policy(&table, &name("insert"), "insert", &role, None, Some(check)));
+    }
+    let actions = actions(model, scope);
+    if !actions.is_empty() && entity.lifecycle != Lifecycle::AppendOnly {
+        let using = by_action(&actions, |a| all([a.before.clone(), a.rule.clone()]));
+        let check = by_action(&actions, |a| a.rule.clone());
+        found.push(policy(&table, &name("update"), "update", &role, Some(using), Some(check)));
+    }
+    found
+}
+
+/// The rule, one's own name where the server puts it, and parents that the writer may read.
+fn insert(model: &Model, scope: Scope<'_>) -> Sql {
+    let entity = &model.entities[scope.entity];
+    let own = entity.belongs.iter().filter(|r| r.set_me).map(|r| {
+        atom(format!("{} = (select sec.uid())", scope.column(&r.id_column())))
+    });
+    let rule = optional(model, scope, entity.access.create.as_ref());
+    all([rule].into_iter().chain(own).chain([readable_parents(model, scope)]))
+}
+
+struct Action {
+    name: String,
+    /// The status it starts from.
+    before: Sql,
+    rule: Sql,
+}
+
+fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
+    let entity = &model.entities[scope.entity];
+    let access = &entity.access;
+    let soft = entity.lifecycle == Lifecycle::SoftDelete;
+    let is = |status: &str| {
+        if soft { atom(format!("{} = {}", scope.column("status"), quote(status))) } else { Sql::True }
+    };
+    let mut found = Vec::new();
+    if let Some(rule) = &access.update {
+        found.push(Action { name: "update".into(), before: is("active"), rule: predicate(model, scope, rule) });
+    }
+    for (action, before, _) in status_actions(entity) {
+        let rule = match action {
+            "archive" => access.delete.as_ref(),
+            "restore" => restore(access),
+            _ => access.suspend.as_ref(),
+        };
+        if rule.is_some() {
+            found.push(Action { name: action.into(), before: is(before), rule: optional(model, scope, rule) });
+        }
+    }
+    for transition in &entity.transitions {
+        let rule = predicate(model, scope, &transition.by);
+        found.push(Action { name: transition.name.clone(), before: is("active"), rule });
+    }
+    found
+}
+
+fn status_actions(entity: &Entity) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    STATUS_ACTIONS.into_iter().filter(|_| entity.lifecycle == Lifecycle::SoftDelete)
+}
+
+fn by_action(actions: &[Action], condition: impl Fn(&Action) -> Sql) -> String {
+    let mut text = "case (select sec.action())\n".to_owned();
+    for action in actions {
+        text.push_str(&format!("      when {} then {}\n", quote(&action.name), condition(action).block(8)));
+    }
+    text.push_str("      else false\n    end");
+    text
+}

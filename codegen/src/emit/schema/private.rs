@@ -1,0 +1,56 @@
+//! Columns that only some may read: no privilege on them, but a function that gives each to whom it is for.
+
+use super::{
+    columns::columns,
+    names::{self, Roles},
+    object::{Function, on_table},
+    predicate::Sql,
+    rules::{Context, Scope, predicate},
+};
+use crate::model::{Entity, EntityId, Expr, Model};
+use crate::objects::{Kind, Object};
+
+/// Columns with a `read` rule, each with it, references first.
+pub fn private_columns(entity: &Entity) -> Vec<(String, &Expr)> {
+    let relations = entity.belongs.iter().filter_map(|r| r.read.as_ref().map(|rule| (r, rule)));
+    let columns = relations
+        .flat_map(|(r, rule)| r.type_column().into_iter().chain([r.id_column()]).map(move |column| (column, rule)));
+    let fields = entity.fields.iter().filter_map(|f| f.read.as_ref().map(|rule| (f.name.clone(), rule)));
+    columns.chain(fields).collect()
+}
+
+/// `app.event_private(p_id)`: one row with the columns the caller may read, null elsewhere.
+pub fn function(model: &Model, id: EntityId) -> Option<Object> {
+    let entity = &model.entities[id];
+    let private = private_columns(entity);
+    if private.is_empty() || entity.internal {
+        return None;
+    }
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let scope = Scope { entity: id, alias: "t", context: Context::Definer };
+    let all = columns(model, id);
+    let sql_type = |name: &str| {
+        let ty = all.iter().find(|c| c.name == name).map_or("text", |c| c.sql_type.as_str());
+        if ["citext", "geography"].iter().any(|t| ty.starts_with(t)) { format!("public.{ty}") } else { ty.to_owned() }
+    };
+    let returned: Vec<String> = private.iter().map(|(name, _)| format!("{name} {}", sql_type(name))).collect();
+    let picked: Vec<String> = private
+        .iter()
+        .map(|(name, rule)| match predicate(model, scope, rule) {
+            Sql::True => format!("t.{name}"),
+            rule => format!("case when {} then t.{name} end", rule.block(6)),
+        })
+        .collect();
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &format!("app.{}_private", entity.name),
+        arguments: "p_id uuid",
+        returns: &format!("table({})", returned.join(", ")),
+        attributes: "language sql stable parallel safe rows 1",
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: "Each column for those who may read it, null for the others.",
+        body: format!("  select\n    {}\n  from {table} t\n  where t.id = p_id", picked.join(",\n    ")),
+    };
+    Some(on_table(&table, function.object(roles)))
+}

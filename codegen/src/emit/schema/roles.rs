@@ -1,0 +1,57 @@
+//! Roles, extensions and schemas: what everything else lives in.
+
+use super::{
+    names::Roles,
+    object::{object, quote},
+};
+use crate::model::Model;
+use crate::objects::{Kind, Object};
+
+const EXTENSIONS: [&str; 4] = ["citext", "btree_gist", "pg_trgm", "postgis"];
+
+pub fn objects(model: &Model) -> Vec<Object> {
+    let roles = Roles(&model.app);
+    let mut found = vec![
+        role(&roles.owner(), "nologin", &[]),
+        role(&roles.authz(), "nologin bypassrls", &[]),
+        role(&roles.counter(), "nologin bypassrls", &[]),
+        role(&roles.audit(), "nologin", &[]),
+        role(
+            &roles.app(),
+            "login noinherit",
+            &[("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")],
+        ),
+        role(&roles.job(), "login noinherit", &[("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")]),
+    ];
+    found.push(schema("app", &roles.owner(), &[roles.app(), roles.job(), roles.authz(), roles.counter()]));
+    let everybody = [roles.app(), roles.job(), roles.owner(), roles.counter(), roles.audit()];
+    found.push(schema("sec", &roles.authz(), &everybody));
+    found.push(schema("audit", &roles.audit(), &[roles.job()]));
+    found.extend(EXTENSIONS.map(|name| {
+        let create = format!("create extension if not exists {name} with schema public;");
+        object(Kind::Extension, name, create, String::new())
+    }));
+    found
+}
+
+/// Roles belong to the cluster, which may hold several databases of the application: made once, never dropped.
+fn role(name: &str, attributes: &str, settings: &[(&str, &str)]) -> Object {
+    let mut steps = format!("    create role {name} {attributes};\n");
+    for (setting, value) in settings {
+        steps.push_str(&format!("    alter role {name} set {setting} = {};\n", quote(value)));
+    }
+    let create = format!(
+        "do $$\nbegin\n  if not exists (select from pg_catalog.pg_roles where rolname = {}) then\n{steps}  end if;\n\
+         exception when duplicate_object or unique_violation then\n  null;\nend\n$$;",
+        quote(name)
+    );
+    object(Kind::Role, name, create, String::new())
+}
+
+fn schema(name: &str, owner: &str, users: &[String]) -> Object {
+    let create = format!(
+        "create schema {name};\nalter schema {name} owner to {owner};\ngrant usage on schema {name} to {};",
+        users.join(", ")
+    );
+    object(Kind::Schema, name, create, format!("drop schema {name};"))
+}

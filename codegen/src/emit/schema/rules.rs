@@ -1,0 +1,184 @@
+//! Access rules, guards, checks and filters as SQL conditions.
+//!
+//! Two-valued like the rules themselves: a comparison with null never holds, and its negation does.
+
+use super::{
+    names::{self, snake},
+    object::{quote, quoted_list},
+    predicate::{Sql, all, any, atom, exists, not},
+    sets,
+    visible::visible,
+};
+use crate::model::{DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Relation, Value};
+
+/// Whose eyes a condition is evaluated with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// As the request role: related rows are under their own policies.
+    Policy,
+    /// Past row-level security, so that the policies of related rows are written out.
+    Definer,
+    /// As `Definer`, for a caller who is not signed in.
+    Anonymous,
+}
+
+/// The condition on one line, for a row of `entity` known as `alias` (empty: unqualified columns).
+pub fn compile(model: &Model, entity: EntityId, expr: &Expr, alias: &str, context: Context) -> String {
+    predicate(model, Scope { entity, alias, context }, expr).line()
+}
+
+/// What a condition is about.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub entity: EntityId,
+    pub alias: &'a str,
+    pub context: Context,
+}
+
+impl Scope<'_> {
+    pub fn column(self, name: &str) -> String {
+        if self.alias.is_empty() { name.to_owned() } else { format!("{}.{name}", self.alias) }
+    }
+
+    /// A name for the row of a sub-query: `p1` inside the table's own condition, then `p2`, …
+    pub fn inner_alias(self) -> String {
+        let depth = self.alias.strip_prefix('p').and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+        assert!(depth < 12, "the rules of {} read each other in a circle", self.entity);
+        format!("p{}", depth + 1)
+    }
+}
+
+/// `None` is denied.
+pub(super) fn optional(model: &Model, scope: Scope<'_>, expr: Option<&Expr>) -> Sql {
+    expr.map_or(Sql::False, |e| predicate(model, scope, e))
+}
+
+pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
+    let entity = &model.entities[scope.entity];
+    let known = |sql: String| if scope.context == Context::Anonymous { Sql::False } else { Sql::Atom(sql) };
+    match expr {
+        Expr::Anyone => Sql::True,
+        Expr::Nobody => Sql::False,
+        Expr::SignedIn => known("(select sec.uid()) is not null".into()),
+        Expr::All(parts) => all(parts.iter().map(|p| predicate(model, scope, p))),
+        Expr::Any(parts) => any(parts.iter().map(|p| predicate(model, scope, p))),
+        Expr::Not(part) => not(predicate(model, scope, part)),
+        Expr::Condition(index) => predicate(model, scope, &entity.conditions[*index].expr),
+        Expr::Of { relation, what } => {
+            let relation = &entity.belongs[*relation];
+            any(what.iter().map(|(target, what)| of(model, scope, relation, *target, what)))
+        }
+        Expr::MeIs { relation } => {
+            let relation = &entity.belongs[*relation];
+            let me = known(format!("{} = (select sec.uid())", scope.column(&relation.id_column())));
+            all([type_is(model, scope, relation, model.identity), me])
+        }
+        Expr::MeIsThis => known(format!("{} = (select sec.uid())", scope.column("id"))),
+        Expr::MeHolds { role } => known(format!("(select sec.is_{}())", snake(&model.roles[*role].name))),
+        Expr::MeHoldsOf { role, relation } => {
+            let column = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
+            let role = snake(&model.roles[*role].name);
+            known(format!("{} in (select unnest(sec.scopes_{role}()))", scope.column(&column)))
+        }
+        Expr::MeIn { has, me, filter } => {
+            let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
+            known(format!("{} in (select sec.{set}())", scope.column("id")))
+        }
+        Expr::Compare { left, op, right } => compare(model, scope, left, *op, right),
+        Expr::In { value: v, list } => {
+            let texts: Vec<String> = list.iter().map(literal).collect();
+            atom(format!("{} in ({})", value(model, scope, v), texts.join(", ")))
+        }
+        Expr::IsNull(v) => atom(format!("{} is null", value(model, scope, v))),
+        Expr::Flag(name) => match flag_of(entity, name) {
+            Some(expr) => predicate(model, scope, expr),
+            None => atom(scope.column(name)),
+        },
+    }
+}
+
+fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, what: &OfWhat) -> Sql {
+    let parent = &model.entities[target];
+    let alias = scope.inner_alias();
+    let inner = Scope { entity: target, alias: &alias, context: scope.context };
+    let granted = match what {
+        OfWhat::Read => Sql::True,
+        OfWhat::Condition(index) => predicate(model, inner, &parent.conditions[*index].expr),
+        OfWhat::Update => optional(model, inner, parent.access.update.as_ref()),
+        OfWhat::Delete => optional(model, inner, parent.access.delete.as_ref()),
+    };
+    let seen = match scope.context {
+        Context::Policy => Sql::True,
+        Context::Definer | Context::Anonymous => visible(model, inner),
+    };
+    let same_row = atom(format!("{alias}.id = {}", scope.column(&relation.id_column())));
+    let found = match all([seen, granted]) {
+        Sql::False => Sql::False,
+        condition => exists(format!("{} {alias}", names::table(parent)), all([same_row, condition])),
+    };
+    all([type_is(model, scope, relation, target), found])
+}
+
+/// For a `one of`: it refers to a row of this kind.
+pub(super) fn type_is(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId) -> Sql {
+    relation.type_column().map_or(Sql::True, |column| {
+        atom(format!("{} = {}", scope.column(&column), quote(&model.entities[target].name)))
+    })
+}
+
+fn compare(model: &Model, scope: Scope<'_>, left: &Value, op: Op, right: &Value) -> Sql {
+    let null = |v: &Value| matches!(v, Value::Literal(Literal::Null));
+    if null(left) || null(right) {
+        let tested = value(model, scope, if null(left) { right } else { left });
+        return match op {
+            Op::Eq => atom(format!("{tested} is null")),
+            Op::Ne => atom(format!("{tested} is not null")),
+            _ => Sql::False,
+        };
+    }
+    let sign = match op {
+        Op::Eq => "=",
+        Op::Ne => "<>",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+    };
+    atom(format!("{} {sign} {}", value(model, scope, left), value(model, scope, right)))
+}
+
+fn value(model: &Model, scope: Scope<'_>, v: &Value) -> String {
+    match v {
+        Value::Column(name) => match flag_of(&model.entities[scope.entity], name) {
+            Some(expr) => format!("coalesce({}, false)", predicate(model, scope, expr).line()),
+            None => scope.column(name),
+        },
+        Value::Literal(l) => literal(l),
+        Value::Add(a, b) => format!("({} + {})", value(model, scope, a), value(model, scope, b)),
+        Value::Sub(a, b) => format!("({} - {})", value(model, scope, a), value(model, scope, b)),
+    }
+}
+
+/// Derived flags are no columns: they are written out where they are used.
+fn flag_of<'m>(entity: &'m Entity, name: &str) -> Option<&'m Expr> {
+    entity.derived.iter().find(|d| d.name == name).and_then(|d| match &d.kind {
+        DerivedKind::Flag { expr } => Some(expr),
+        _ => None,
+    })
+}
+
+pub(super) fn literal(literal: &Literal) -> String {
+    match literal {
+        Literal::Null => "null".into(),
+        Literal::Bool(b) => b.to_string(),
+        Literal::Int(n) => n.to_string(),
+        Literal::Decimal(text) => text.clone(),
+        Literal::Text(text) => quote(text),
+        Literal::Now => "now()".into(),
+    }
+}
+
+/// `in (…)` over the values of an enum.
+pub(super) fn one_of(column: &str, values: &[String]) -> String {
+    format!("{column} in ({})", quoted_list(values))
+}

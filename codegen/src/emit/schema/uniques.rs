@@ -1,0 +1,100 @@
+//! What is unique among live rows, what never overlaps, and which orders are quick.
+
+use super::{
+    columns::sql_type,
+    names,
+    object::{constraint, index},
+};
+use crate::model::{DerivedKind, Entity, EntityId, Exclude, Lifecycle, Model, Ty};
+use crate::objects::{Kind, Object};
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let mut found: Vec<Object> = unique_sets(entity).iter().map(|columns| unique(entity, columns)).collect();
+    found.extend(entity.exclude.iter().map(|exclude| exclusion(entity, exclude)));
+    found.extend(entity.index.iter().map(|columns| plain(entity, columns)));
+    found.extend(sorted(entity).map(|column| plain(entity, &[column, "id".into()])));
+    found.dedup_by(|a, b| a.name == b.name);
+    found
+}
+
+/// Column lists that no two live rows share: `unique:` and the `unique` modifier.
+pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
+    let mut sets: Vec<Vec<String>> = Vec::new();
+    sets.extend(entity.fields.iter().filter(|f| f.unique).map(|f| vec![f.name.clone()]));
+    for relation in entity.belongs.iter().filter(|r| r.unique) {
+        sets.push(relation.type_column().into_iter().chain([relation.id_column()]).collect());
+    }
+    sets.extend(entity.unique.iter().cloned());
+    let mut seen = Vec::new();
+    sets.retain(|set| !seen.contains(set) && { seen.push(set.clone()); true });
+    sets
+}
+
+fn live(entity: &Entity) -> &'static str {
+    if entity.lifecycle == Lifecycle::SoftDelete { " where status <> 'archived'" } else { "" }
+}
+
+fn unique(entity: &Entity, columns: &[String]) -> Object {
+    let rest = format!("({}){}", columns.join(", "), live(entity));
+    index(&names::table(entity), &names::unique(entity, columns), true, &rest)
+}
+
+fn plain(entity: &Entity, columns: &[String]) -> Object {
+    let rest = match columns {
+        [column] if is_point(entity, column) => format!("using gist ({column})"),
+        _ => format!("({})", columns.join(", ")),
+    };
+    index(&names::table(entity), &names::index(entity, columns), false, &rest)
+}
+
+fn is_point(entity: &Entity, column: &str) -> bool {
+    entity.field(column).is_some_and(|f| f.ty == Ty::Point)
+}
+
+/// What a list may be sorted by, each with the id that breaks ties.
+fn sorted(entity: &Entity) -> impl Iterator<Item = String> + '_ {
+    let fields = entity.fields.iter().filter(|f| f.sort).map(|f| f.name.clone());
+    let derived = entity.derived.iter().filter(|d| d.sort && !matches!(d.kind, DerivedKind::Flag { .. }));
+    fields.chain(derived.map(|d| d.name.clone()))
+}
+
+fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
+    let equal = exclude.columns.iter().map(|column| format!("{} with =", comparable(entity, column)));
+    let range = format!("{}({}, {}, '[)') with &&", range_type(entity, &exclude.from), exclude.from, exclude.to);
+    let parts: Vec<String> = equal.chain([range]).collect();
+    let live = if entity.lifecycle == Lifecycle::SoftDelete { " where (status <> 'archived')" } else { "" };
+    let rest = format!("exclude using gist ({}){live}", parts.join(", "));
+    let named: Vec<String> = exclude.columns.iter().chain([&exclude.from]).cloned().collect();
+    constraint(Kind::Constraint, &names::table(entity), &names::exclusion(entity, &named), &rest)
+}
+
+/// Nulls are equal to each other here (a rule without a scope is one scope), and booleans have no GiST class.
+fn comparable(entity: &Entity, column: &str) -> String {
+    let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
+    let optional_relation = |suffix: &str| {
+        column.strip_suffix(suffix).and_then(|name| entity.relation(name)).is_some_and(|r| r.optional)
+    };
+    let or = |value: &str| format!("(coalesce({column}, {value}))");
+    match entity.field(column) {
+        None if optional_relation("_id") => or(nil),
+        None if optional_relation("_type") => or("''"),
+        None => column.to_owned(),
+        Some(field) => match (&field.ty, field.optional) {
+            (Ty::Bool, _) => format!("(coalesce({column}::int, -1))"),
+            (Ty::Uuid, true) => or(nil),
+            (ty, true) if sql_type(ty) == "text" => or("''"),
+            _ => column.to_owned(),
+        },
+    }
+}
+
+fn range_type(entity: &Entity, from: &str) -> &'static str {
+    match entity.field(from).map(|f| &f.ty) {
+        Some(Ty::Date) => "daterange",
+        Some(Ty::Int { .. }) => "int4range",
+        Some(Ty::Bigint { .. } | Ty::Money { .. }) => "int8range",
+        Some(Ty::Decimal { .. }) => "numrange",
+        _ => "tstzrange",
+    }
+}

@@ -1,0 +1,45 @@
+//! Which rows a caller sees: the SELECT policy of an entity, as a condition.
+
+use super::{
+    predicate::{Sql, all, any, atom},
+    rules::{Context, Scope, optional},
+};
+use crate::model::{Access, Expr, Lifecycle, Model};
+
+/// Active rows by `read`; suspended ones for those who may change or suspend them; archived ones only
+/// while they are being archived or restored. The creator of a row sees it while creating it.
+pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
+    let entity = &model.entities[scope.entity];
+    let access = &entity.access;
+    let rule = |expr: Option<&Expr>| optional(model, scope, expr);
+    let read = any([rule(access.read.as_ref()), just_created(model, scope)]);
+    if entity.lifecycle != Lifecycle::SoftDelete {
+        return read;
+    }
+    let is = |status: &str| atom(format!("{} = '{status}'", scope.column("status")));
+    let active = all([is("active"), read]);
+    if scope.context == Context::Anonymous {
+        return active;
+    }
+    let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
+    let removers = any([rule(access.delete.as_ref()), rule(restore(access))]);
+    any([
+        active,
+        all([is("suspended"), moderators]),
+        all([is("archived"), atom("(select sec.show_archived())"), removers]),
+    ])
+}
+
+pub(super) fn restore(access: &Access) -> Option<&Expr> {
+    access.restore.as_ref().or(access.delete.as_ref())
+}
+
+/// The role that makes its creator see the row is granted only after the row is there.
+fn just_created(model: &Model, scope: Scope<'_>) -> Sql {
+    let entity = &model.entities[scope.entity];
+    if entity.creator.is_some() && scope.context == Context::Policy {
+        atom(format!("{} = (select sec.created())", scope.column("id")))
+    } else {
+        Sql::False
+    }
+}

@@ -1,0 +1,107 @@
+create function sec.uuid_v7() returns uuid
+  language sql volatile parallel safe as $$
+-- Version 7: milliseconds, then their fraction in 12 bits, then 62 random bits.
+  select encode(
+    overlay(
+      overlay(uuid_send(gen_random_uuid()) placing substring(int8send(t.micros / 1000) from 3) from 1 for 6)
+      placing substring(int4send(28672 + (t.micros % 1000 * 4096 / 1000)::int) from 3) from 7 for 2
+    ), 'hex')::uuid
+  from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint) t(micros)
+$$;
+alter function sec.uuid_v7() owner to <app>_owner;
+
+create function sec.is_plain(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- No control characters but tab and line ends.
+  select p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]'
+$$;
+alter function sec.is_plain(text) owner to <app>_owner;
+
+create function sec.is_email(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+  select char_length(p_text) <= 254
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$'
+$$;
+alter function sec.is_email(text) owner to <app>_owner;
+
+create function sec.is_url(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- http or https, a host, no user information, no blanks or control characters.
+  select char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+$$;
+alter function sec.is_url(text) owner to <app>_owner;
+
+create function sec.is_https(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+  select p_text like 'https://%' and sec.is_url(p_text)
+$$;
+alter function sec.is_https(text) owner to <app>_owner;
+
+create function sec.is_phone(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- E.164
+  select p_text ~ '^\+[1-9][0-9]{6,14}$'
+$$;
+alter function sec.is_phone(text) owner to <app>_owner;
+
+create function sec.is_slug(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+  select char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'
+$$;
+alter function sec.is_slug(text) owner to <app>_owner;
+
+create function sec.is_currency(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- ISO 4217
+  select p_text ~ '^[A-Z]{3}$'
+$$;
+alter function sec.is_currency(text) owner to <app>_owner;
+
+create function sec.is_country(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- ISO 3166-1 alpha-2
+  select p_text ~ '^[A-Z]{2}$'
+$$;
+alter function sec.is_country(text) owner to <app>_owner;
+
+create function sec.is_locale(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- BCP 47: language, script, region
+  select p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$'
+$$;
+alter function sec.is_locale(text) owner to <app>_owner;
+
+create function sec.is_timezone(p_text text) returns boolean
+  language plpgsql immutable parallel safe as $$
+begin
+  -- A name of the IANA database. PostgreSQL also takes abbreviations and rules such as `FOO+3`: those have no
+  -- place in a form that every client understands, so only `Etc/` may hold a number.
+  if p_text !~ '^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?[0-9]{1,2})$' then
+    return false;
+  end if;
+  perform timezone(p_text, timestamptz '2000-01-01 00:00:00+00');
+  return true;
+exception when invalid_parameter_value then
+  return false;
+end
+$$;
+alter function sec.is_timezone(text) owner to <app>_owner;
+
+create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
+  language sql immutable parallel safe as $$
+-- At most so many texts, none of them null or empty, each at most so long.
+  select cardinality(p_list) <= p_count
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+$$;
+alter function sec.is_text_list(text[], int, int) owner to <app>_owner;
+
+create function sec.slugify(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- Lower-case words joined by hyphens, accents taken off; empty where nothing Latin is left.
+  select btrim(left(regexp_replace(
+    regexp_replace(
+      normalize(replace(replace(replace(replace(lower(p_text), 'ß', 'ss'), 'æ', 'ae'), 'ø', 'o'), 'ł', 'l'), nfkd),
+      '[\u0300-\u036f]', '', 'g'),
+    '[^a-z0-9]+', '-', 'g'), 80), '-')
+$$;
+alter function sec.slugify(text) owner to <app>_owner;
