@@ -4,5 +4,4 @@
 
 pub mod migrations;
 pub mod openapi;
-
 pub mod schema;

@@ -45,11 +45,12 @@ pub fn schema(model: &Model) -> Schema {
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.push(guards::stamp(model));
+    // Sets first: functions in SQL are checked when they are made, and name them.
+    objects.extend(sets::objects(model));
+    objects.extend(parents::functions(model));
     for id in 0..model.entities.len() {
         objects.extend(of_entity(model, id));
     }
-    objects.extend(sets::objects(model));
-    objects.extend(parents::functions(model));
     objects.extend(audit::objects(model));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));

@@ -140,12 +140,7 @@ fn session(model: &Model) -> String {
 
 /// The relation of assignments or sessions that says whose they are.
 pub fn person<'m>(model: &'m Model, entity: &'m Entity) -> &'m Relation {
-    let refers = |r: &&Relation| r.targets == [model.identity];
-    let named = entity.belongs.iter().filter(refers).find(|r| r.name == model.entities[model.identity].name);
-    named
-        .or_else(|| entity.belongs.iter().filter(refers).find(|r| !r.set_me))
-        .or_else(|| entity.belongs.iter().find(refers))
-        .expect("checked: it refers to the identity")
+    model.holder(entity).expect("checked: it refers to the identity")
 }
 
 /// The value of the assignments' `role` column that stands for a role.
