@@ -84,5 +84,8 @@ impl<T> Patch<T> {
 
 /// The body as the type that the hook of its entity knows.
 pub fn typed<T: Input>(input: &mut dyn Input) -> &mut T {
-    input.as_any_mut().downcast_mut().expect("an entity is mounted with the hooks of its own")
+    input
+        .as_any_mut()
+        .downcast_mut()
+        .expect("an entity is mounted with the hooks of its own")
 }

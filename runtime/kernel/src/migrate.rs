@@ -48,11 +48,17 @@ impl Default for Limits {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the database has run migration {0}, which this program does not know: it is older than the database")]
+    #[error(
+        "the database has run migration {0}, which this program does not know: it is older than the database"
+    )]
     Ahead(i64),
-    #[error("migration {0} is not what the database has run under that number: it was changed afterwards")]
+    #[error(
+        "migration {0} is not what the database has run under that number: it was changed afterwards"
+    )]
     Edited(i64),
-    #[error("the text of migration {0} is not what was generated: was the file changed on the way here?")]
+    #[error(
+        "the text of migration {0} is not what was generated: was the file changed on the way here?"
+    )]
     Corrupt(i64),
     #[error("migration {0} has not run, but {1} has: migrations run in their order")]
     OutOfOrder(i64, i64),
@@ -60,7 +66,9 @@ pub enum Error {
     Unknown(i64),
     #[error("another run of migrations has been going on for too long")]
     Busy,
-    #[error("the role `{0}` is held to row-level security: it would fill no rows and report success; migrate as a role with BYPASSRLS")]
+    #[error(
+        "the role `{0}` is held to row-level security: it would fill no rows and report success; migrate as a role with BYPASSRLS"
+    )]
     Role(String),
     #[error("migration {version}: {source}")]
     Failed { version: i64, source: sqlx::Error },
@@ -73,18 +81,31 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Runs what has not run yet. Returns the versions, in order.
-pub async fn up(database: &PgConnectOptions, list: &[Migration], limits: &Limits) -> Result<Vec<i64>> {
-    let Some(newest) = list.iter().map(|m| m.version).max() else { return Ok(Vec::new()) };
+pub async fn up(
+    database: &PgConnectOptions,
+    list: &[Migration],
+    limits: &Limits,
+) -> Result<Vec<i64>> {
+    let Some(newest) = list.iter().map(|m| m.version).max() else {
+        return Ok(Vec::new());
+    };
     up_to(database, list, newest, limits).await
 }
 
-pub async fn up_to(database: &PgConnectOptions, list: &[Migration], target: i64, limits: &Limits) -> Result<Vec<i64>> {
+pub async fn up_to(
+    database: &PgConnectOptions,
+    list: &[Migration],
+    target: i64,
+    limits: &Limits,
+) -> Result<Vec<i64>> {
     let migrator = migrator(list)?;
     let mut conn = connect(database, limits).await?;
     may_migrate(&mut conn).await?;
     lock(&mut conn, limits).await?;
-    let waiting: Vec<&Migration> =
-        waiting(list, &applied(&mut conn).await?)?.into_iter().filter(|m| m.version <= target).collect();
+    let waiting: Vec<&Migration> = waiting(list, &applied(&mut conn).await?)?
+        .into_iter()
+        .filter(|m| m.version <= target)
+        .collect();
     let mut done = Vec::new();
     for migration in waiting {
         if !migration.transaction {
@@ -95,7 +116,11 @@ pub async fn up_to(database: &PgConnectOptions, list: &[Migration], target: i64,
             retry(error, attempt, limits).await?;
             attempt += 1;
         }
-        tracing::info!(version = migration.version, what = migration.description, "migrated");
+        tracing::info!(
+            version = migration.version,
+            what = migration.description,
+            "migrated"
+        );
         done.push(migration.version);
     }
     conn.close().await?;
@@ -103,7 +128,12 @@ pub async fn up_to(database: &PgConnectOptions, list: &[Migration], target: i64,
 }
 
 /// Takes back everything above `target` (0: everything). Returns the versions, newest first.
-pub async fn down(database: &PgConnectOptions, list: &[Migration], target: i64, limits: &Limits) -> Result<Vec<i64>> {
+pub async fn down(
+    database: &PgConnectOptions,
+    list: &[Migration],
+    target: i64,
+    limits: &Limits,
+) -> Result<Vec<i64>> {
     if target != 0 && !list.iter().any(|m| m.version == target) {
         return Err(Error::Unknown(target));
     }
@@ -114,8 +144,18 @@ pub async fn down(database: &PgConnectOptions, list: &[Migration], target: i64, 
     let applied = applied(&mut conn).await?;
     waiting(list, &applied)?;
     let mut done = Vec::new();
-    for version in applied.iter().rev().map(|a| a.version).filter(|v| *v > target) {
-        let below = list.iter().map(|m| m.version).filter(|v| *v < version).max().unwrap_or(0);
+    for version in applied
+        .iter()
+        .rev()
+        .map(|a| a.version)
+        .filter(|v| *v > target)
+    {
+        let below = list
+            .iter()
+            .map(|m| m.version)
+            .filter(|v| *v < version)
+            .max()
+            .unwrap_or(0);
         let mut attempt = 1;
         while let Err(error) = migrator.undo(&mut conn, below).await {
             retry(error, attempt, limits).await?;
@@ -129,7 +169,10 @@ pub async fn down(database: &PgConnectOptions, list: &[Migration], target: i64, 
 }
 
 /// What `up` would run. Changes nothing, so that a health check may ask.
-pub async fn pending<'a>(conn: &mut PgConnection, list: &'a [Migration]) -> Result<Vec<&'a Migration>> {
+pub async fn pending<'a>(
+    conn: &mut PgConnection,
+    list: &'a [Migration],
+) -> Result<Vec<&'a Migration>> {
     let applied = applied(conn).await?;
     waiting(list, &applied)
 }
@@ -142,14 +185,19 @@ struct Applied {
 /// What has not run, once it is certain that what has run is what the list says.
 fn waiting<'a>(list: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Migration>> {
     for run in applied {
-        let known = list.iter().find(|m| m.version == run.version).ok_or(Error::Ahead(run.version))?;
+        let known = list
+            .iter()
+            .find(|m| m.version == run.version)
+            .ok_or(Error::Ahead(run.version))?;
         if checksum(known)? != run.checksum {
             return Err(Error::Edited(run.version));
         }
     }
     let newest = applied.iter().map(|a| a.version).max().unwrap_or(0);
-    let mut waiting: Vec<&Migration> =
-        list.iter().filter(|m| !applied.iter().any(|a| a.version == m.version)).collect();
+    let mut waiting: Vec<&Migration> = list
+        .iter()
+        .filter(|m| !applied.iter().any(|a| a.version == m.version))
+        .collect();
     waiting.sort_by_key(|m| m.version);
     match waiting.first() {
         Some(first) if first.version < newest => Err(Error::OutOfOrder(first.version, newest)),
@@ -161,7 +209,11 @@ fn waiting<'a>(list: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Mig
 fn checksum(migration: &Migration) -> Result<Vec<u8>> {
     let digest = Sha384::digest(migration.up).to_vec();
     let written: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    if written == migration.checksum { Ok(digest) } else { Err(Error::Corrupt(migration.version)) }
+    if written == migration.checksum {
+        Ok(digest)
+    } else {
+        Err(Error::Corrupt(migration.version))
+    }
 }
 
 fn migrator(list: &[Migration]) -> Result<Migrator> {
@@ -177,7 +229,11 @@ fn migrator(list: &[Migration]) -> Result<Migrator> {
                 no_tx,
             })
         };
-        both.push(entry(MigrationType::ReversibleUp, migration.up, !migration.transaction)?);
+        both.push(entry(
+            MigrationType::ReversibleUp,
+            migration.up,
+            !migration.transaction,
+        )?);
         both.push(entry(MigrationType::ReversibleDown, migration.down, false)?);
     }
     let mut migrator = Migrator::with_migrations(both);
@@ -189,12 +245,16 @@ fn migrator(list: &[Migration]) -> Result<Migrator> {
 
 async fn connect(database: &PgConnectOptions, limits: &Limits) -> Result<PgConnection> {
     let millis = |time: Duration| time.as_millis().to_string();
-    let options = database.clone().application_name("migrate").disable_statement_logging().options([
-        ("lock_timeout", millis(limits.lock_timeout)),
-        ("statement_timeout", millis(limits.statement_timeout)),
-        ("idle_in_transaction_session_timeout", "0".to_owned()),
-        ("search_path", "public".to_owned()),
-    ]);
+    let options = database
+        .clone()
+        .application_name("migrate")
+        .disable_statement_logging()
+        .options([
+            ("lock_timeout", millis(limits.lock_timeout)),
+            ("statement_timeout", millis(limits.statement_timeout)),
+            ("idle_in_transaction_session_timeout", "0".to_owned()),
+            ("search_path", "public".to_owned()),
+        ]);
     Ok(options.connect().await?)
 }
 
@@ -212,7 +272,10 @@ const LOCK: i64 = 0x6d69_6772_6174_65;
 async fn lock(conn: &mut PgConnection, limits: &Limits) -> Result<()> {
     let start = std::time::Instant::now();
     loop {
-        let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *conn).await?;
+        let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *conn)
+            .await?;
         if got {
             return Ok(());
         }
@@ -224,15 +287,21 @@ async fn lock(conn: &mut PgConnection, limits: &Limits) -> Result<()> {
 }
 
 async fn applied(conn: &mut PgConnection) -> Result<Vec<Applied>> {
-    let there: bool = sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
-        .fetch_one(&mut *conn)
-        .await?;
+    let there: bool =
+        sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
+            .fetch_one(&mut *conn)
+            .await?;
     if !there {
         return Ok(Vec::new());
     }
     let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("select version, checksum from public._sqlx_migrations order by version").fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(version, checksum)| Applied { version, checksum }).collect())
+        sqlx::query_as("select version, checksum from public._sqlx_migrations order by version")
+            .fetch_all(conn)
+            .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(version, checksum)| Applied { version, checksum })
+        .collect())
 }
 
 /// A build beside the traffic that fails leaves its index behind, unusable, with its name taken.
@@ -246,7 +315,9 @@ async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
     .await?;
     for index in left {
         let sql = format!("drop index concurrently {index}");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *conn).await?;
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&mut *conn)
+            .await?;
     }
     Ok(())
 }
@@ -254,9 +325,10 @@ async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
 /// Only waiting for a lock in vain is worth another try.
 async fn retry(error: MigrateError, attempt: u32, limits: &Limits) -> Result<()> {
     let waited = match &error {
-        MigrateError::ExecuteMigration(source, _) => {
-            source.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == "55P03")
-        }
+        MigrateError::ExecuteMigration(source, _) => source
+            .as_database_error()
+            .and_then(|e| e.code())
+            .is_some_and(|code| code == "55P03"),
         _ => false,
     };
     if !waited || attempt >= limits.attempts {
@@ -275,39 +347,71 @@ mod tests {
     use super::*;
 
     fn migration(version: i64, checksum: &'static str) -> Migration {
-        Migration { version, description: "test", transaction: true, up: "", down: "", checksum }
+        Migration {
+            version,
+            description: "test",
+            transaction: true,
+            up: "",
+            down: "",
+            checksum,
+        }
     }
 
     /// Of the empty text.
-    const EMPTY: &str =
-        "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b";
+    const EMPTY: &str = "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b";
 
     fn run(version: i64) -> Applied {
-        Applied { version, checksum: Sha384::digest("").to_vec() }
+        Applied {
+            version,
+            checksum: Sha384::digest("").to_vec(),
+        }
     }
 
     #[test]
     fn what_has_not_run_waits_in_order() {
-        let list = [migration(2, EMPTY), migration(1, EMPTY), migration(3, EMPTY)];
-        let versions: Vec<i64> = waiting(&list, &[run(1)]).unwrap().iter().map(|m| m.version).collect();
+        let list = [
+            migration(2, EMPTY),
+            migration(1, EMPTY),
+            migration(3, EMPTY),
+        ];
+        let versions: Vec<i64> = waiting(&list, &[run(1)])
+            .unwrap()
+            .iter()
+            .map(|m| m.version)
+            .collect();
         assert_eq!(versions, [2, 3]);
     }
 
     #[test]
     fn a_database_that_is_ahead_is_refused() {
-        assert!(matches!(waiting(&[migration(1, EMPTY)], &[run(1), run(2)]), Err(Error::Ahead(2))));
+        assert!(matches!(
+            waiting(&[migration(1, EMPTY)], &[run(1), run(2)]),
+            Err(Error::Ahead(2))
+        ));
     }
 
     #[test]
     fn a_gap_is_refused() {
         let list = [migration(1, EMPTY), migration(2, EMPTY)];
-        assert!(matches!(waiting(&list, &[run(2)]), Err(Error::OutOfOrder(1, 2))));
+        assert!(matches!(
+            waiting(&list, &[run(2)]),
+            Err(Error::OutOfOrder(1, 2))
+        ));
     }
 
     #[test]
     fn a_changed_text_is_refused() {
-        let other = Applied { version: 1, checksum: vec![1] };
-        assert!(matches!(waiting(&[migration(1, EMPTY)], &[other]), Err(Error::Edited(1))));
-        assert!(matches!(migrator(&[migration(1, "00")]), Err(Error::Corrupt(1))));
+        let other = Applied {
+            version: 1,
+            checksum: vec![1],
+        };
+        assert!(matches!(
+            waiting(&[migration(1, EMPTY)], &[other]),
+            Err(Error::Edited(1))
+        ));
+        assert!(matches!(
+            migrator(&[migration(1, "00")]),
+            Err(Error::Corrupt(1))
+        ));
     }
 }

@@ -39,8 +39,15 @@ struct Served {
 
 /// The document and the pages. To be merged into the routes of the API.
 pub fn router(generated: &'static str, hand_written: HandWritten) -> Router {
-    let document = Arc::new(Document { generated, hand_written, served: OnceLock::new() });
-    Router::new().route(PATH, get(json)).with_state(document).merge(page::router())
+    let document = Arc::new(Document {
+        generated,
+        hand_written,
+        served: OnceLock::new(),
+    });
+    Router::new()
+        .route(PATH, get(json))
+        .with_state(document)
+        .merge(page::router())
 }
 
 /// The whole document: generated routes, hand-written routes, and the engine's own.
@@ -48,21 +55,34 @@ pub fn router(generated: &'static str, hand_written: HandWritten) -> Router {
 /// Fails only if the generated text is not a document, which no released build can have.
 pub fn document(generated: &str, hand_written: HandWritten) -> Result<Value, serde_json::Error> {
     let mut document: Value = serde_json::from_str(generated)?;
-    merge::add(&mut document, serde_json::to_value(hand_written())?, merge::Place::First);
+    merge::add(
+        &mut document,
+        serde_json::to_value(hand_written())?,
+        merge::Place::First,
+    );
     merge::add(&mut document, own::document(), merge::Place::Last);
     Ok(document)
 }
 
 async fn json(State(document): State<Arc<Document>>, headers: HeaderMap) -> Response {
     let served = document.served();
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|sent| names(sent, &served.etag));
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|sent| names(sent, &served.etag));
     let (status, body) = match known {
         true => (StatusCode::NOT_MODIFIED, Body::empty()),
         false => (StatusCode::OK, Body::from(served.text.clone())),
     };
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, no-cache")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, no-cache"),
+        ),
         (header::ETAG, served.etag.clone()),
     ];
     (status, headers, body).into_response()
@@ -73,7 +93,9 @@ fn names(sent: &HeaderValue, etag: &HeaderValue) -> bool {
     let (Ok(sent), Ok(etag)) = (sent.to_str(), etag.to_str()) else {
         return false;
     };
-    sent.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == etag)
+    sent.split(',')
+        .map(str::trim)
+        .any(|one| one == "*" || one.trim_start_matches("W/") == etag)
 }
 
 impl Document {
@@ -87,7 +109,11 @@ impl Document {
                     Bytes::from_static(self.generated.as_bytes())
                 }
             };
-            let hash: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let hash: String = Sha256::digest(&text)
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             let etag = HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal");
             Served { text, etag }
         })

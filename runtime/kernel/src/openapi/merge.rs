@@ -21,26 +21,36 @@ pub fn add(document: &mut Value, mut other: Value, place: Place) {
 
     let tags = as_list(take(&mut other, "tags"));
     let target = as_list(document["tags"].take());
-    let chapter: Vec<Value> = tags.iter().filter_map(|tag| tag.get("name").cloned()).collect();
+    let chapter: Vec<Value> = tags
+        .iter()
+        .filter_map(|tag| tag.get("name").cloned())
+        .collect();
     document["tags"] = Value::Array(joined(target, tags, place, |tag| tag["name"].clone()));
     if let (Some(name), false) = (other.get("x-chapter").cloned(), chapter.is_empty()) {
         let groups = as_list(document["x-tagGroups"].take());
         let group = vec![json!({"name": name, "tags": chapter})];
-        document["x-tagGroups"] = Value::Array(joined(groups, group, place, |group| group["name"].clone()));
+        document["x-tagGroups"] =
+            Value::Array(joined(groups, group, place, |group| group["name"].clone()));
     }
 
     for (kind, components) in as_map(take(&mut other, "components")) {
         let target = as_map(document["components"][&kind].take());
         // The generated ones first: what both define is theirs.
-        document["components"][&kind] = Value::Object(side_by_side(target, as_map(components), Place::Last));
+        document["components"][&kind] =
+            Value::Object(side_by_side(target, as_map(components), Place::Last));
     }
 }
 
 /// Gives every operation the problem answers that the layers around all routes may send, in the one shared form.
 fn complete(document: &Value, other: &mut Value) {
     let shared = shared_problems(document);
-    let Some(paths) = other.get_mut("paths").and_then(Value::as_object_mut) else { return };
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    let Some(paths) = other.get_mut("paths").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let operations = paths
+        .values_mut()
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut);
     for operation in operations.filter(|operation| operation.get("responses").is_some()) {
         let has_body = operation.get("requestBody").is_some();
         let is_plain = operation.get("x-plain").is_some();
@@ -60,7 +70,9 @@ fn complete(document: &Value, other: &mut Value) {
         };
         for status in expected {
             let known = shared.iter().find(|(known, _)| known == status);
-            if let (Some((_, name)), false) = (known, answers.iter().any(|(given, _)| given == status)) {
+            if let (Some((_, name)), false) =
+                (known, answers.iter().any(|(given, _)| given == status))
+            {
                 answers.push(((*status).to_owned(), reference(name, None)));
             }
         }
@@ -74,21 +86,34 @@ fn complete(document: &Value, other: &mut Value) {
 
 /// Status → name of the shared answer, by the status its example bears.
 fn shared_problems(document: &Value) -> Vec<(String, String)> {
-    let responses = document["components"]["responses"].as_object().into_iter().flatten();
-    let status = |answer: &Value| answer["content"]["application/problem+json"]["example"]["status"].as_u64();
-    responses.filter_map(|(name, answer)| Some((status(answer)?.to_string(), name.clone()))).collect()
+    let responses = document["components"]["responses"]
+        .as_object()
+        .into_iter()
+        .flatten();
+    let status = |answer: &Value| {
+        answer["content"]["application/problem+json"]["example"]["status"].as_u64()
+    };
+    responses
+        .filter_map(|(name, answer)| Some((status(answer)?.to_string(), name.clone())))
+        .collect()
 }
 
 fn reference(name: &str, description: Option<&Value>) -> Value {
     let mut reference = json!({"$ref": format!("#/components/responses/{name}")});
-    if let Some(description) = description.filter(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+    if let Some(description) =
+        description.filter(|text| text.as_str().is_some_and(|text| !text.is_empty()))
+    {
         reference["description"] = description.clone();
     }
     reference
 }
 
 /// Both maps; a path that both have gets the operations of both.
-fn side_by_side(target: Map<String, Value>, added: Map<String, Value>, place: Place) -> Map<String, Value> {
+fn side_by_side(
+    target: Map<String, Value>,
+    added: Map<String, Value>,
+    place: Place,
+) -> Map<String, Value> {
     let (mut all, later) = match place {
         Place::Last => (target, added),
         Place::First => (added, target),
@@ -113,11 +138,20 @@ fn join_path(there: &mut Value, value: Value) {
     }
 }
 
-fn joined(target: Vec<Value>, added: Vec<Value>, place: Place, key: impl Fn(&Value) -> Value) -> Vec<Value> {
+fn joined(
+    target: Vec<Value>,
+    added: Vec<Value>,
+    place: Place,
+    key: impl Fn(&Value) -> Value,
+) -> Vec<Value> {
     let known: Vec<Value> = target.iter().map(&key).collect();
     let added = added.into_iter().filter(|one| !known.contains(&key(one)));
     match place {
-        Place::First => added.collect::<Vec<_>>().into_iter().chain(target).collect(),
+        Place::First => added
+            .collect::<Vec<_>>()
+            .into_iter()
+            .chain(target)
+            .collect(),
         Place::Last => target.into_iter().chain(added).collect(),
     }
 }

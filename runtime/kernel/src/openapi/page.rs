@@ -32,7 +32,10 @@ async fn file(Path(name): Path<String>) -> Result<Response> {
     let kind = HeaderValue::from_str(&file.content_type).map_err(Error::internal)?;
     let headers = [
         (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=3600"),
+        ),
         (header::CONTENT_SECURITY_POLICY, POLICY),
     ];
     Ok((headers, Body::from(file.bytes.into_owned())).into_response())

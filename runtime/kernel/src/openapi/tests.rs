@@ -62,18 +62,33 @@ fn merged() -> Value {
 #[test]
 fn hand_written_routes_come_first_and_share_paths() {
     let merged = merged();
-    let tags: Vec<&Value> = merged["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let tags: Vec<&Value> = merged["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| &tag["name"])
+        .collect();
     assert_eq!(tags, ["Sessions", "Things", "About the API"]);
-    let things: Vec<&String> = merged["paths"]["/things"].as_object().unwrap().keys().collect();
+    let things: Vec<&String> = merged["paths"]["/things"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
     assert_eq!(things, ["post", "get"]);
-    assert_eq!(merged["info"]["title"], "Test", "the generated document says what this is");
+    assert_eq!(
+        merged["info"]["title"], "Test",
+        "the generated document says what this is"
+    );
     assert!(merged["paths"]["/problems/{slug}"].is_object());
 }
 
 #[test]
 fn components_are_there_once_and_generated_ones_win() {
     let merged = merged();
-    assert_eq!(merged["components"]["schemas"]["Problem"]["description"], "the generated one");
+    assert_eq!(
+        merged["components"]["schemas"]["Problem"]["description"],
+        "the generated one"
+    );
     assert!(merged["components"]["schemas"]["SignIn"].is_object());
     assert!(merged["components"]["securitySchemes"]["bearer"].is_object());
 }
@@ -82,8 +97,16 @@ fn components_are_there_once_and_generated_ones_win() {
 fn problem_answers_take_the_shared_form() {
     let responses = &merged()["paths"]["/sessions"]["post"]["responses"];
     assert_eq!(responses["201"]["description"], "Signed in.");
-    assert_eq!(responses["401"], json!({"$ref": "#/components/responses/Unauthorized"}), "added");
-    assert_eq!(responses["409"], json!({"$ref": "#/components/responses/Conflict", "description": "Taken."}), "replaced");
+    assert_eq!(
+        responses["401"],
+        json!({"$ref": "#/components/responses/Unauthorized"}),
+        "added"
+    );
+    assert_eq!(
+        responses["409"],
+        json!({"$ref": "#/components/responses/Conflict", "description": "Taken."}),
+        "replaced"
+    );
 }
 
 #[tokio::test]
@@ -93,7 +116,10 @@ async fn the_document_has_an_etag() {
     assert_eq!(first.status(), StatusCode::OK);
     assert_eq!(first.headers()["content-type"], "application/json");
     let etag = first.headers()["etag"].to_str().unwrap().to_owned();
-    assert_eq!(serde_json::from_slice::<Value>(&body(first).await).unwrap(), merged());
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body(first).await).unwrap(),
+        merged()
+    );
     let again = get(&app, "/openapi.json", Some(&etag)).await;
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     assert!(body(again).await.is_empty());
@@ -104,16 +130,38 @@ async fn the_document_has_an_etag() {
 #[tokio::test]
 async fn swagger_ui_is_served_from_the_binary() {
     let app = router(GENERATED, HandWritten::openapi);
-    assert_eq!(get(&app, "/docs", None).await.headers()["location"], "/docs/");
+    assert_eq!(
+        get(&app, "/docs", None).await.headers()["location"],
+        "/docs/"
+    );
     let page = get(&app, "/docs/", None).await;
-    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    assert!(
+        page.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("default-src 'none'")
+    );
     let html = String::from_utf8(body(page).await).unwrap();
-    assert!(!html.contains("http://") && !html.contains("https://"), "nothing from elsewhere: {html}");
-    let script = String::from_utf8(body(get(&app, "/docs/swagger-initializer.js", None).await).await).unwrap();
+    assert!(
+        !html.contains("http://") && !html.contains("https://"),
+        "nothing from elsewhere: {html}"
+    );
+    let script =
+        String::from_utf8(body(get(&app, "/docs/swagger-initializer.js", None).await).await)
+            .unwrap();
     assert!(script.contains("\"url\": \"/openapi.json\""), "{script}");
-    assert!(script.contains("\"persistAuthorization\": true"), "{script}");
-    assert_eq!(get(&app, "/docs/swagger-ui-bundle.js", None).await.status(), StatusCode::OK);
-    assert_eq!(get(&app, "/docs/nothing", None).await.status(), StatusCode::NOT_FOUND);
+    assert!(
+        script.contains("\"persistAuthorization\": true"),
+        "{script}"
+    );
+    assert_eq!(
+        get(&app, "/docs/swagger-ui-bundle.js", None).await.status(),
+        StatusCode::OK
+    );
+    assert_eq!(
+        get(&app, "/docs/nothing", None).await.status(),
+        StatusCode::NOT_FOUND
+    );
 }
 
 async fn get(app: &Router, path: &str, etag: Option<&str>) -> Response<Body> {
@@ -121,9 +169,18 @@ async fn get(app: &Router, path: &str, etag: Option<&str>) -> Response<Body> {
     if let Some(etag) = etag {
         request = request.header("if-none-match", etag);
     }
-    app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    app.clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap()
 }
 
 async fn body(response: Response<Body>) -> Vec<u8> {
-    response.into_body().collect().await.unwrap().to_bytes().to_vec()
+    response
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes()
+        .to_vec()
 }

@@ -1,0 +1,137 @@
+-- What the engine expects of a generated schema, by hand and as small as it gets:
+-- cities that everybody sees, and things in them that have an owner, a state and a secret.
+
+do $$ begin
+  if not exists (select 1 from pg_roles where rolname = 'kernel_test_app') then
+    create role kernel_test_app login noinherit password 'app';
+  end if;
+  if not exists (select 1 from pg_roles where rolname = 'kernel_test_job') then
+    create role kernel_test_job login noinherit password 'job';
+  end if;
+exception when duplicate_object or unique_violation then null;
+end $$;
+alter role kernel_test_app set statement_timeout = '5s';
+alter role kernel_test_app set lock_timeout = '300ms';
+alter role kernel_test_app set idle_in_transaction_session_timeout = '10s';
+
+create schema app;
+create schema sec;
+create schema audit;
+
+create table app.users (id uuid primary key, status text not null default 'active', admin boolean not null default false);
+create table app.sessions (id uuid primary key, user_id uuid not null, revoked_at timestamptz);
+create table audit.reasons (reason text, action text, by uuid, request text);
+
+create function sec.setting(p_name text) returns text language sql stable as
+  $$ select nullif(current_setting('app.' || p_name, true), '') $$;
+create function sec.uid() returns uuid language sql stable as $$ select sec.setting('user_id')::uuid $$;
+create function sec.action() returns text language sql stable as $$ select sec.setting('action') $$;
+create function sec.job() returns text language sql stable as $$ select sec.setting('job') $$;
+create function sec.is_admin() returns boolean language sql stable as $$ select sec.setting('admin') is not null $$;
+create function sec.show_archived() returns boolean language sql stable as
+  $$ select coalesce(sec.setting('action') in ('archive', 'restore'), false) $$;
+create function sec.facts() returns jsonb language sql stable as
+  $$ select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object('admin', sec.is_admin())) $$;
+create function sec.set_reason(p_reason text) returns void language sql as
+  $$ select set_config('app.reason', p_reason, true) $$;
+
+create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request text) returns void
+  language plpgsql security definer set search_path = '' as $$
+declare v app.users;
+begin
+  if p_user is not null then
+    select * into v from app.users where id = p_user;
+    if v.id is null then
+      raise exception 'account_unknown' using errcode = '28000';
+    elsif v.status <> 'active' then
+      raise exception 'account_suspended' using errcode = '28000';
+    elsif p_session is not null and not exists (
+      select 1 from app.sessions s where s.id = p_session and s.user_id = p_user and s.revoked_at is null
+    ) then
+      raise exception 'session_revoked' using errcode = '28000';
+    end if;
+  end if;
+  perform set_config('app.user_id', coalesce(p_user::text, ''), true),
+    set_config('app.action', p_action, true),
+    set_config('app.request_id', p_request, true),
+    set_config('app.admin', case when v.admin then '1' else '' end, true);
+end $$;
+create function sec.enter_job(p_job text, p_on_behalf_of uuid, p_request text) returns void language sql as $$
+  select set_config('app.job', p_job, true), set_config('app.user_id', coalesce(p_on_behalf_of::text, ''), true)
+$$;
+
+create table app.cities (
+  id uuid primary key default gen_random_uuid(),
+  status text not null default 'active',
+  name text not null,
+  version bigint not null default 1,
+  created_at timestamptz not null default now()
+);
+create table app.things (
+  id uuid primary key default gen_random_uuid(),
+  status text not null default 'active',
+  state text not null default 'draft',
+  title text not null,
+  rank int not null default 0,
+  city_id uuid not null constraint things_city_id_fkey references app.cities,
+  owner_id uuid not null default sec.uid(),
+  version bigint not null default 1,
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default now(),
+  constraint things_title_key unique (title),
+  constraint things_rank_check check (rank < 1000)
+);
+
+create function app.things_guard() returns trigger language plpgsql as $$
+begin
+  if sec.action() = 'publish' then
+    if old.state <> 'draft' then
+      raise exception 'x' using errcode = '23514', constraint = 'things_publish_from';
+    elsif old.title = 'unready' then
+      raise exception 'x' using errcode = '23514', constraint = 'things_publish_when';
+    end if;
+  end if;
+  if sec.action() = 'update' and new.rank is distinct from old.rank and new.rank > 500 and not sec.is_admin() then
+    raise exception 'field rank' using errcode = '42501';
+  end if;
+  if sec.setting('reason') is not null then
+    insert into audit.reasons values (sec.setting('reason'), sec.action(), sec.uid(), sec.setting('request_id'));
+  end if;
+  new.version := old.version + 1;
+  new.updated_at := now();
+  return new;
+end $$;
+create trigger things_guard before update on app.things for each row execute function app.things_guard();
+
+alter table app.cities enable row level security;
+alter table app.things enable row level security;
+create policy cities_select on app.cities for select to kernel_test_app using (status = 'active');
+create policy things_select on app.things for select to kernel_test_app using (
+  (status = 'active' and (state = 'published' or owner_id = (select sec.uid()) or (select sec.is_admin())))
+  or (status = 'suspended' and (owner_id = (select sec.uid()) or (select sec.is_admin())))
+  or (status = 'archived' and (select sec.show_archived()) and owner_id = (select sec.uid()))
+);
+create policy things_insert on app.things for insert to kernel_test_app with check (
+  owner_id = (select sec.uid()) and exists (select 1 from app.cities c where c.id = things.city_id)
+);
+create policy things_update on app.things for update to kernel_test_app
+  using (case (select sec.action())
+    when 'update' then status = 'active' and owner_id = (select sec.uid())
+    when 'archive' then status = 'active' and owner_id = (select sec.uid())
+    when 'restore' then status = 'archived' and owner_id = (select sec.uid())
+    when 'suspend' then status = 'active' and (select sec.is_admin())
+    when 'unsuspend' then status = 'suspended' and (select sec.is_admin())
+    when 'publish' then status = 'active' and owner_id = (select sec.uid())
+    when 'withdraw' then status = 'active' and owner_id = (select sec.uid())
+    else false end)
+  with check (true);
+create policy things_job on app.things for all to kernel_test_job using ((select sec.job()) = 'sweeper');
+
+create view app.things_public as select id, to_tsvector('simple', title) as search, title as search_text
+  from app.things where status = 'active' and state = 'published';
+
+grant usage on schema app, sec, audit to kernel_test_app, kernel_test_job;
+grant select on app.cities, app.things, app.things_public to kernel_test_app, kernel_test_job;
+grant insert (title, rank, city_id), update (title, rank, status, state) on app.things to kernel_test_app;
+grant update (title) on app.things to kernel_test_job;
+grant insert, select on audit.reasons to kernel_test_app;
