@@ -32,7 +32,10 @@ pub fn render(model: &Model) -> String {
 
 pub fn document(model: &Model) -> Value {
     let order = reading_order(model);
-    let paths: Map<String, Value> = order.iter().flat_map(|id| operation::paths(model, *id)).collect();
+    let paths: Map<String, Value> = order
+        .iter()
+        .flat_map(|id| operation::paths(model, *id))
+        .collect();
     let mut schemas = common::schemas(model);
     let mut parameters = common::parameters();
     for id in &order {
@@ -63,7 +66,10 @@ pub fn document(model: &Model) -> Value {
 /// Entities with routes, as `tags:` of app.yaml orders them, then the others.
 fn reading_order(model: &Model) -> Vec<EntityId> {
     let mut order: Vec<EntityId> = Vec::new();
-    let named = model.tags.iter().flat_map(|(_, entities)| entities.iter().copied());
+    let named = model
+        .tags
+        .iter()
+        .flat_map(|(_, entities)| entities.iter().copied());
     for id in named.chain(0..model.entities.len()) {
         if !order.contains(&id) && !operations(model, id).is_empty() {
             order.push(id);
@@ -74,25 +80,38 @@ fn reading_order(model: &Model) -> Vec<EntityId> {
 
 fn tags(model: &Model, order: &[EntityId]) -> Vec<Value> {
     let entities = order.iter().map(|id| &model.entities[*id]);
-    entities.map(|entity| json!({"name": schema::heading(entity), "description": entity.doc})).collect()
+    entities
+        .map(|entity| json!({"name": schema::heading(entity), "description": entity.doc}))
+        .collect()
 }
 
 /// Understood by readers that fold tags into chapters; the others ignore it.
 fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
     let group = |name: &str, ids: Vec<EntityId>| {
-        let tags: Vec<String> = ids.iter().map(|id| schema::heading(&model.entities[*id])).collect();
+        let tags: Vec<String> = ids
+            .iter()
+            .map(|id| schema::heading(&model.entities[*id]))
+            .collect();
         json!({"name": name, "tags": tags})
     };
     let mut groups: Vec<Value> = Vec::new();
     let mut seen: Vec<EntityId> = Vec::new();
     for (name, entities) in &model.tags {
-        let here: Vec<EntityId> = entities.iter().copied().filter(|id| order.contains(id) && !seen.contains(id)).collect();
+        let here: Vec<EntityId> = entities
+            .iter()
+            .copied()
+            .filter(|id| order.contains(id) && !seen.contains(id))
+            .collect();
         seen.extend(&here);
         if !here.is_empty() {
             groups.push(group(name, here));
         }
     }
-    let rest: Vec<EntityId> = order.iter().copied().filter(|id| !seen.contains(id)).collect();
+    let rest: Vec<EntityId> = order
+        .iter()
+        .copied()
+        .filter(|id| !seen.contains(id))
+        .collect();
     if !rest.is_empty() {
         groups.push(group("Other", rest));
     }
@@ -106,14 +125,26 @@ fn add_schemas(model: &Model, id: EntityId, schemas: &mut Map<String, Value>) {
     let row = schema::row(model, id, &allowed);
     let mut add = |name: String, schema: Value| {
         let before = schemas.insert(name.clone(), schema);
-        assert!(before.is_none(), "two schemas of the API document are called {name}: rename an entity or an object");
+        assert!(
+            before.is_none(),
+            "two schemas of the API document are called {name}: rename an entity or an object"
+        );
     };
     add(name.clone(), row);
-    add(format!("{name}List"), schema::list(entity, example::row(model, id)));
+    add(
+        format!("{name}List"),
+        schema::list(entity, example::row(model, id)),
+    );
     for operation in operations(model, id) {
         match operation.action {
-            Action::Create => add(format!("Create{name}"), schema::body(model, id, Body::Create)),
-            Action::Replace => add(format!("Replace{name}"), schema::body(model, id, Body::Replace)),
+            Action::Create => add(
+                format!("Create{name}"),
+                schema::body(model, id, Body::Create),
+            ),
+            Action::Replace => add(
+                format!("Replace{name}"),
+                schema::body(model, id, Body::Replace),
+            ),
             Action::Patch => add(format!("Patch{name}"), schema::body(model, id, Body::Patch)),
             _ => {}
         }

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 pub fn faults(document: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     references(document, document, "#", &mut faults);
-    for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+    for (name, schema) in document["components"]["schemas"]
+        .as_object()
+        .expect("schemas")
+    {
         match schema.get("example") {
             Some(example) => validate(document, schema, example, name, &mut faults),
             None => faults.push(format!("{name}: no example")),
@@ -23,7 +26,9 @@ fn references(document: &Value, at: &Value, place: &str, faults: &mut Vec<String
     {
         faults.push(format!("{place}: {target} leads nowhere"));
     }
-    each(at, place, |place, inner| references(document, inner, place, faults));
+    each(at, place, |place, inner| {
+        references(document, inner, place, faults)
+    });
 }
 
 /// `{"schema": …, "example": …}` of bodies and answers.
@@ -31,38 +36,68 @@ fn media(document: &Value, place: &str, at: &Value, faults: &mut Vec<String>) {
     if let Some(content) = at.get("content").and_then(Value::as_object) {
         for (name, media) in content {
             if let (Some(schema), Some(example)) = (media.get("schema"), media.get("example")) {
-                validate(document, schema, example, &format!("{place}/{name}"), faults);
+                validate(
+                    document,
+                    schema,
+                    example,
+                    &format!("{place}/{name}"),
+                    faults,
+                );
             }
         }
     }
-    each(at, place, |place, inner| media(document, place, inner, faults));
+    each(at, place, |place, inner| {
+        media(document, place, inner, faults)
+    });
 }
 
 fn parameters(document: &Value, place: &str, at: &Value, faults: &mut Vec<String>) {
-    if let (Some(_), Some(schema), Some(example)) = (at.get("in"), at.get("schema"), at.get("example")) {
+    if let (Some(_), Some(schema), Some(example)) =
+        (at.get("in"), at.get("schema"), at.get("example"))
+    {
         validate(document, schema, example, place, faults);
     }
-    each(at, place, |place, inner| parameters(document, place, inner, faults));
+    each(at, place, |place, inner| {
+        parameters(document, place, inner, faults)
+    });
 }
 
 fn each(at: &Value, place: &str, mut with: impl FnMut(&str, &Value)) {
     match at {
-        Value::Object(map) => map.iter().for_each(|(key, inner)| with(&format!("{place}/{key}"), inner)),
-        Value::Array(list) => list.iter().enumerate().for_each(|(i, inner)| with(&format!("{place}/{i}"), inner)),
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, inner)| with(&format!("{place}/{key}"), inner)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(i, inner)| with(&format!("{place}/{i}"), inner)),
         _ => {}
     }
 }
 
-fn validate(document: &Value, schema: &Value, example: &Value, place: &str, faults: &mut Vec<String>) {
+fn validate(
+    document: &Value,
+    schema: &Value,
+    example: &Value,
+    place: &str,
+    faults: &mut Vec<String>,
+) {
     // With all components a validator takes long to build; most examples need few.
     let mut needed = Map::new();
     collect(document, schema, &mut needed);
     let standing_alone = json!({"allOf": [schema], "components": {"schemas": needed}});
-    let validator = match jsonschema::options().should_validate_formats(true).build(&standing_alone) {
+    let validator = match jsonschema::options()
+        .should_validate_formats(true)
+        .build(&standing_alone)
+    {
         Ok(validator) => validator,
         Err(error) => return faults.push(format!("{place}: not a schema: {error}")),
     };
-    faults.extend(validator.iter_errors(example).map(|error| format!("{place}: {error} at {}", error.instance_path())));
+    faults.extend(
+        validator
+            .iter_errors(example)
+            .map(|error| format!("{place}: {error} at {}", error.instance_path())),
+    );
 }
 
 /// The schemas that a schema refers to, and those that they refer to.

@@ -25,7 +25,10 @@ fn parameters<'a>(document: &'a Value, operation: &'a Value) -> Vec<&'a Value> {
 }
 
 fn parameter_names<'a>(document: &'a Value, operation: &'a Value) -> Vec<&'a str> {
-    parameters(document, operation).iter().filter_map(|parameter| parameter["name"].as_str()).collect()
+    parameters(document, operation)
+        .iter()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .collect()
 }
 
 #[test]
@@ -48,7 +51,10 @@ fn the_document_of_the_real_spec_is_true_to_itself() {
 
 #[test]
 fn the_text_is_the_same_every_time() {
-    assert_eq!(openapi::render(&world::model()), openapi::render(&world::model()));
+    assert_eq!(
+        openapi::render(&world::model()),
+        openapi::render(&world::model())
+    );
     assert!(openapi::render(&world::model()).ends_with("}\n"));
 }
 
@@ -59,7 +65,10 @@ fn operations_have_the_expected_names() {
     for (path, item) in document["paths"].as_object().unwrap() {
         if path.starts_with("/events") {
             ids.extend(item.as_object().unwrap().iter().map(|(method, operation)| {
-                format!("{method} {path} {}", operation["operationId"].as_str().unwrap())
+                format!(
+                    "{method} {path} {}",
+                    operation["operationId"].as_str().unwrap()
+                )
             }));
         }
     }
@@ -86,14 +95,29 @@ fn operations_have_the_expected_names() {
 fn what_does_not_exist_is_not_written_down() {
     let document = document();
     let methods = |path: &str| -> Vec<String> {
-        document["paths"][path].as_object().map(|item| item.keys().cloned().collect()).unwrap_or_default()
+        document["paths"][path]
+            .as_object()
+            .map(|item| item.keys().cloned().collect())
+            .unwrap_or_default()
     };
     assert_eq!(methods("/secrets"), [""; 0], "internal");
-    assert_eq!(methods("/transactions"), ["get"], "written by a module only");
+    assert_eq!(
+        methods("/transactions"),
+        ["get"],
+        "written by a module only"
+    );
     assert_eq!(methods("/transactions/{id}"), ["get"]);
-    assert_eq!(methods("/likes/{id}"), ["get", "delete"], "nothing of a like can be updated");
+    assert_eq!(
+        methods("/likes/{id}"),
+        ["get", "delete"],
+        "nothing of a like can be updated"
+    );
     assert_eq!(methods("/likes/{id}/restore"), [""; 0], "nobody");
-    assert_eq!(methods("/role-assignments/{id}"), ["get"], "no rule for update, no delete without soft delete");
+    assert_eq!(
+        methods("/role-assignments/{id}"),
+        ["get"],
+        "no rule for update, no delete without soft delete"
+    );
     assert_eq!(methods("/users"), ["get"]);
 }
 
@@ -101,24 +125,82 @@ fn what_does_not_exist_is_not_written_down() {
 fn bodies_hold_what_a_caller_may_send() {
     let document = document();
     let schemas = &document["components"]["schemas"];
-    let keys = |name: &str| -> Vec<String> { schemas[name]["properties"].as_object().unwrap().keys().cloned().collect() };
-    let common = ["title", "slug", "description", "category", "starts_at", "ends_at", "capacity", "location", "door_code"];
-    let with = |more: &[&str]| -> Vec<String> { common.iter().chain(more).map(|name| (*name).to_owned()).collect() };
-    assert_eq!(keys("CreateEvent"), with(&["price_cents", "currency", "tags", "city_id", "host_type", "host_id", "venue_id"]));
-    assert_eq!(keys("ReplaceEvent"), with(&["currency", "tags", "venue_id"]));
+    let keys = |name: &str| -> Vec<String> {
+        schemas[name]["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    };
+    let common = [
+        "title",
+        "slug",
+        "description",
+        "category",
+        "starts_at",
+        "ends_at",
+        "capacity",
+        "location",
+        "door_code",
+    ];
+    let with = |more: &[&str]| -> Vec<String> {
+        common
+            .iter()
+            .chain(more)
+            .map(|name| (*name).to_owned())
+            .collect()
+    };
+    assert_eq!(
+        keys("CreateEvent"),
+        with(&[
+            "price_cents",
+            "currency",
+            "tags",
+            "city_id",
+            "host_type",
+            "host_id",
+            "venue_id"
+        ])
+    );
+    assert_eq!(
+        keys("ReplaceEvent"),
+        with(&["currency", "tags", "venue_id"])
+    );
     assert_eq!(keys("PatchEvent"), keys("ReplaceEvent"));
     for body in ["CreateEvent", "ReplaceEvent", "PatchEvent"] {
         assert_eq!(schemas[body]["additionalProperties"], json!(false));
     }
     assert_eq!(
         schemas["CreateEvent"]["required"],
-        json!(["title", "starts_at", "ends_at", "price_cents", "currency", "city_id", "host_type", "host_id"])
+        json!([
+            "title",
+            "starts_at",
+            "ends_at",
+            "price_cents",
+            "currency",
+            "city_id",
+            "host_type",
+            "host_id"
+        ])
     );
-    assert_eq!(schemas["ReplaceEvent"]["required"], json!(["title", "starts_at", "ends_at", "currency"]));
+    assert_eq!(
+        schemas["ReplaceEvent"]["required"],
+        json!(["title", "starts_at", "ends_at", "currency"])
+    );
     assert_eq!(schemas["PatchEvent"]["required"], Value::Null);
-    assert_eq!(schemas["CreateEvent"]["properties"]["category"]["default"], "other");
-    assert_eq!(schemas["PatchEvent"]["properties"]["category"]["default"], Value::Null);
-    assert_eq!(schemas["CreateRoleAssignment"]["dependentRequired"], json!({"scope_type": ["scope_id"], "scope_id": ["scope_type"]}));
+    assert_eq!(
+        schemas["CreateEvent"]["properties"]["category"]["default"],
+        "other"
+    );
+    assert_eq!(
+        schemas["PatchEvent"]["properties"]["category"]["default"],
+        Value::Null
+    );
+    assert_eq!(
+        schemas["CreateRoleAssignment"]["dependentRequired"],
+        json!({"scope_type": ["scope_id"], "scope_id": ["scope_type"]})
+    );
 }
 
 #[test]
@@ -126,26 +208,54 @@ fn answers_say_what_is_null_hidden_or_kept_by_the_server() {
     let document = document();
     let event = &document["components"]["schemas"]["Event"];
     let property = |name: &str| &event["properties"][name];
-    let required: Vec<&str> = event["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = event["required"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     assert_eq!(property("title")["minLength"], 1);
     assert_eq!(property("title")["maxLength"], 140);
     assert_eq!(property("description")["type"], json!(["string", "null"]));
     assert_eq!(property("capacity")["maximum"], 1_000_000);
-    assert_eq!(property("location")["anyOf"], json!([{"$ref": "#/components/schemas/Point"}, {"type": "null"}]));
-    assert_eq!(property("door_code")["type"], "string", "left out rather than null");
+    assert_eq!(
+        property("location")["anyOf"],
+        json!([{"$ref": "#/components/schemas/Point"}, {"type": "null"}])
+    );
+    assert_eq!(
+        property("door_code")["type"],
+        "string",
+        "left out rather than null"
+    );
     assert!(!required.contains(&"door_code"));
     assert!(required.contains(&"description"), "null, but always there");
-    for name in ["id", "status", "state", "version", "created_at", "updated_at", "like_count", "full", "allowed_actions", "city"] {
+    for name in [
+        "id",
+        "status",
+        "state",
+        "version",
+        "created_at",
+        "updated_at",
+        "like_count",
+        "full",
+        "allowed_actions",
+        "city",
+    ] {
         assert_eq!(property(name)["readOnly"], json!(true), "{name}");
     }
     for name in ["city", "host", "allowed_actions"] {
         assert!(!required.contains(&name), "{name}");
     }
     assert_eq!(property("venue"), &Value::Null, "hidden");
-    assert_eq!(property("host_type")["enum"], json!(["organization", "user"]));
+    assert_eq!(
+        property("host_type")["enum"],
+        json!(["organization", "user"])
+    );
     assert_eq!(
         property("allowed_actions")["items"]["enum"],
-        json!(["update", "delete", "restore", "suspend", "publish", "cancel"])
+        json!([
+            "update", "delete", "restore", "suspend", "publish", "cancel"
+        ])
     );
 }
 
@@ -156,23 +266,72 @@ fn filters_are_typed() {
     assert_eq!(
         parameter_names(&document, list),
         [
-            "q", "category", "category.in", "state", "state.in", "starts_at", "starts_at.gte", "starts_at.lte", "starts_at.gt",
-            "starts_at.lt", "capacity", "capacity.gte", "capacity.lte", "capacity.gt", "capacity.lt", "near", "radius_m",
-            "bbox", "city_id", "city_id.in", "host_type", "host_type.in", "host_id", "host_id.in", "like_count",
-            "like_count.gte", "like_count.lte", "like_count.gt", "like_count.lt", "sort", "limit", "cursor", "count", "expand",
+            "q",
+            "category",
+            "category.in",
+            "state",
+            "state.in",
+            "starts_at",
+            "starts_at.gte",
+            "starts_at.lte",
+            "starts_at.gt",
+            "starts_at.lt",
+            "capacity",
+            "capacity.gte",
+            "capacity.lte",
+            "capacity.gt",
+            "capacity.lt",
+            "near",
+            "radius_m",
+            "bbox",
+            "city_id",
+            "city_id.in",
+            "host_type",
+            "host_type.in",
+            "host_id",
+            "host_id.in",
+            "like_count",
+            "like_count.gte",
+            "like_count.lte",
+            "like_count.gt",
+            "like_count.lt",
+            "sort",
+            "limit",
+            "cursor",
+            "count",
+            "expand",
         ]
     );
-    let find = |name: &str| parameters(&document, list).into_iter().find(|parameter| parameter["name"] == name).unwrap();
+    let find = |name: &str| {
+        parameters(&document, list)
+            .into_iter()
+            .find(|parameter| parameter["name"] == name)
+            .unwrap()
+    };
     assert_eq!(find("starts_at.gte")["schema"]["format"], "date-time");
     assert_eq!(find("city_id.in")["schema"]["items"]["format"], "uuid");
     assert_eq!(find("limit")["schema"]["default"], 50);
-    assert_eq!(find("expand")["schema"]["items"]["enum"], json!(["city", "host"]));
+    assert_eq!(
+        find("expand")["schema"]["items"]["enum"],
+        json!(["city", "host"])
+    );
     assert_eq!(
         find("sort")["schema"]["enum"],
-        json!(["title", "-title", "starts_at", "-starts_at", "like_count", "-like_count"])
+        json!([
+            "title",
+            "-title",
+            "starts_at",
+            "-starts_at",
+            "like_count",
+            "-like_count"
+        ])
     );
     let likes = operation(&document, "get", "/events/{id}/likes");
-    assert_eq!(parameter_names(&document, likes), ["id", "limit", "cursor", "count", "expand"], "not event_id, nothing to sort by");
+    assert_eq!(
+        parameter_names(&document, likes),
+        ["id", "limit", "cursor", "count", "expand"],
+        "not event_id, nothing to sort by"
+    );
 }
 
 #[test]
@@ -181,9 +340,19 @@ fn security_follows_the_rules() {
     let public = json!([{}, {"bearer": []}]);
     let signed_in = json!([{"bearer": []}]);
     assert_eq!(operation(&document, "get", "/events")["security"], public);
-    assert_eq!(operation(&document, "get", "/events/{id}/likes")["security"], public, "the rule leads to events");
-    assert_eq!(operation(&document, "post", "/events")["security"], signed_in);
-    assert_eq!(operation(&document, "get", "/transactions")["security"], signed_in);
+    assert_eq!(
+        operation(&document, "get", "/events/{id}/likes")["security"],
+        public,
+        "the rule leads to events"
+    );
+    assert_eq!(
+        operation(&document, "post", "/events")["security"],
+        signed_in
+    );
+    assert_eq!(
+        operation(&document, "get", "/transactions")["security"],
+        signed_in
+    );
 }
 
 #[test]
@@ -203,10 +372,18 @@ fn access_is_told_in_words() {
         json!({"anonymous": "depends", "signed in": "depends", "orgAdmin": "depends", "platformAdmin": "depends"})
     );
     let suspend = &operation(&document, "post", "/events/{id}/suspend")["x-access"];
-    assert_eq!(suspend["callers"], json!({"anonymous": "no", "signed in": "no", "orgAdmin": "no", "platformAdmin": "yes"}));
+    assert_eq!(
+        suspend["callers"],
+        json!({"anonymous": "no", "signed in": "no", "orgAdmin": "no", "platformAdmin": "yes"})
+    );
     let create = &operation(&document, "post", "/events")["x-access"];
-    assert_eq!(create["callers"]["signed in"], "no", "only who holds a role there");
-    let text = operation(&document, "get", "/events/{id}")["description"].as_str().unwrap();
+    assert_eq!(
+        create["callers"]["signed in"], "no",
+        "only who holds a role there"
+    );
+    let text = operation(&document, "get", "/events/{id}")["description"]
+        .as_str()
+        .unwrap();
     assert!(text.contains("- `host`: `admin` of the `host`"), "{text}");
 }
 
@@ -214,27 +391,71 @@ fn access_is_told_in_words() {
 fn preconditions_and_reasons() {
     let document = document();
     let refs = |method: &str, path: &str| -> Vec<String> {
-        let all = operation(&document, method, path)["parameters"].as_array().into_iter().flatten();
-        all.filter_map(|parameter| parameter["$ref"].as_str()).map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
+        let all = operation(&document, method, path)["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        all.filter_map(|parameter| parameter["$ref"].as_str())
+            .map(|name| name.rsplit('/').next().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(refs("put", "/events/{id}"), ["Id", "IfMatch"]);
     assert_eq!(refs("patch", "/events/{id}"), ["Id", "IfMatch"]);
     assert_eq!(refs("delete", "/events/{id}"), ["Id", "IfMatchOptional"]);
-    assert_eq!(refs("post", "/events/{id}/publish"), ["Id", "IfMatchOptional"]);
-    assert_eq!(refs("get", "/events/{id}"), ["Id", "Event.expand", "IfNoneMatch"]);
     assert_eq!(
-        operation(&document, "post", "/events/{id}/cancel")["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        refs("post", "/events/{id}/publish"),
+        ["Id", "IfMatchOptional"]
+    );
+    assert_eq!(
+        refs("get", "/events/{id}"),
+        ["Id", "Event.expand", "IfNoneMatch"]
+    );
+    assert_eq!(
+        operation(&document, "post", "/events/{id}/cancel")["requestBody"]["content"]["application/json"]
+            ["schema"]["$ref"],
         "#/components/schemas/Reason"
     );
-    assert_eq!(operation(&document, "post", "/events/{id}/publish")["requestBody"], Value::Null);
-    let answers: Vec<&String> = operation(&document, "patch", "/events/{id}")["responses"].as_object().unwrap().keys().collect();
-    assert_eq!(answers, ["200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "429", "500", "503"]);
+    assert_eq!(
+        operation(&document, "post", "/events/{id}/publish")["requestBody"],
+        Value::Null
+    );
+    let answers: Vec<&String> = operation(&document, "patch", "/events/{id}")["responses"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            "200", "204", "400", "401", "403", "404", "409", "412", "413", "415", "422", "428",
+            "429", "500", "503"
+        ]
+    );
 }
 
 #[test]
 fn tags_come_in_reading_order() {
     let document = document();
-    let tags: Vec<&str> = document["tags"].as_array().unwrap().iter().filter_map(|tag| tag["name"].as_str()).collect();
-    assert_eq!(tags, ["Events", "Likes", "Users", "Cities", "Organizations", "Role assignments", "Transactions"]);
-    assert_eq!(document["x-tagGroups"][0], json!({"name": "Events", "tags": ["Events", "Likes"]}));
+    let tags: Vec<&str> = document["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|tag| tag["name"].as_str())
+        .collect();
+    assert_eq!(
+        tags,
+        [
+            "Events",
+            "Likes",
+            "Users",
+            "Cities",
+            "Organizations",
+            "Role assignments",
+            "Transactions"
+        ]
+    );
+    assert_eq!(
+        document["x-tagGroups"][0],
+        json!({"name": "Events", "tags": ["Events", "Likes"]})
+    );
 }

@@ -44,7 +44,10 @@ pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
     all.push((Action::Get, &access.read));
     if entity.writable() {
         if updatable(model, id) {
-            all.extend([(Action::Replace, &access.update), (Action::Patch, &access.update)]);
+            all.extend([
+                (Action::Replace, &access.update),
+                (Action::Patch, &access.update),
+            ]);
         }
         if entity.lifecycle == Lifecycle::SoftDelete {
             all.extend([
@@ -57,7 +60,13 @@ pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
     }
     let mut operations: Vec<Operation> = all
         .into_iter()
-        .filter_map(|(action, rule)| Some(Operation { entity: id, action, rule: possible(rule.as_ref()?)? }))
+        .filter_map(|(action, rule)| {
+            Some(Operation {
+                entity: id,
+                action,
+                rule: possible(rule.as_ref()?)?,
+            })
+        })
         .collect();
     if entity.writable() {
         operations.extend(entity.transitions.iter().map(|transition| Operation {
@@ -69,7 +78,11 @@ pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
     operations.extend(entity.has.iter().filter_map(|has| {
         let child = &model.entities[has.child];
         let rule = child.access.read.as_ref().filter(|_| !child.internal)?;
-        Some(Operation { entity: id, action: Action::Nested(has), rule: possible(rule)? })
+        Some(Operation {
+            entity: id,
+            action: Action::Nested(has),
+            rule: possible(rule)?,
+        })
     }));
     operations
 }
@@ -79,7 +92,8 @@ fn possible(rule: &Expr) -> Option<&Expr> {
 }
 
 fn updatable(model: &Model, id: EntityId) -> bool {
-    model.entities[id].lifecycle != Lifecycle::AppendOnly && !schema::inputs(model, id, Body::Replace).is_empty()
+    model.entities[id].lifecycle != Lifecycle::AppendOnly
+        && !schema::inputs(model, id, Body::Replace).is_empty()
 }
 
 /// What `allowed_actions` may name, in the order of the operations.
@@ -114,7 +128,9 @@ impl<'a> Operation<'a> {
         let all = format!("/{}", segment(&model.entities[self.entity].plural));
         match self.action {
             Action::List | Action::Create => all,
-            Action::Get | Action::Replace | Action::Patch | Action::Archive => format!("{all}/{{id}}"),
+            Action::Get | Action::Replace | Action::Patch | Action::Archive => {
+                format!("{all}/{{id}}")
+            }
             Action::Nested(has) => format!("{all}/{{id}}/{}", segment(&has.name)),
             Action::Restore => format!("{all}/{{id}}/restore"),
             Action::Suspend => format!("{all}/{{id}}/suspend"),
@@ -131,7 +147,11 @@ impl<'a> Operation<'a> {
             Action::Nested(has) => {
                 let noun = format!("{one}{}", pascal(&has.name));
                 // `members` of a community beside the entity community_members
-                match model.entities.iter().any(|other| pascal(&other.plural) == noun) {
+                match model
+                    .entities
+                    .iter()
+                    .any(|other| pascal(&other.plural) == noun)
+                {
                     true => names::operation("list", &format!("{}Of{one}", pascal(&has.name))),
                     false => names::operation("list", &noun),
                 }
@@ -199,7 +219,10 @@ fn transition_effect(transition: &Transition) -> String {
     let effect = match &transition.change {
         Change::State { field, from, to } => {
             let from: Vec<String> = from.iter().map(|state| format!("`{state}`")).collect();
-            format!("Moves `{field}` from {} to `{to}`; 409 from any other state.", from.join(" or "))
+            format!(
+                "Moves `{field}` from {} to `{to}`; 409 from any other state.",
+                from.join(" or ")
+            )
         }
         Change::Set { field, value } => {
             let value = match value {

@@ -9,25 +9,112 @@ use serde_json::{Map, Value, json};
 /// Status, name in `components/responses`, when, slug and title of the problem in the example.
 /// The kernel lists every problem type; one of its tests holds this table against that list.
 const PROBLEMS: [(u16, &str, &str, &str, &str); 13] = [
-    (400, "BadRequest", "The request could not be read: malformed JSON, a key given twice, a bad header or cursor.", "invalid-syntax", "The request body is not valid JSON"),
-    (401, "Unauthorized", "No access token where one is needed, or one that does not count (any more). A bad token is refused on public operations too.", "authentication-required", "Sign in to do this"),
-    (403, "Forbidden", "The caller may see this but not do it, or may not set one of the fields.", "forbidden", "You may not do this"),
-    (404, "NotFound", "There is no such object, or the caller may not know of it. Both look the same.", "not-found", "Not found"),
-    (409, "Conflict", "A value that must be unique is taken, the object is still referred to, or it is in a state that does not allow this.", "conflict", "The change clashes with other data"),
-    (412, "PreconditionFailed", "`If-Match` does not name the current version. Read again and repeat the change.", "precondition-failed", "The object has changed in the meantime"),
-    (413, "ContentTooLarge", "The body is larger than the limit.", "content-too-large", "The request body is too large"),
-    (415, "UnsupportedMediaType", "The body is not JSON, not UTF-8, or compressed.", "unsupported-media-type", "The media type is not supported"),
-    (422, "UnprocessableContent", "Some values are not valid, or a referenced object is not available. `errors` lists them all.", "invalid-request", "Some values are not valid"),
-    (428, "PreconditionRequired", "`If-Match` is missing.", "precondition-required", "If-Match is required"),
-    (429, "TooManyRequests", "The rate limit is used up. `Retry-After` says when to try again.", "quota-exceeded", "Too many requests"),
-    (500, "InternalError", "Something went wrong on our side. Quote `instance` when reporting it.", "internal-error", "Something went wrong on our side"),
-    (503, "Unavailable", "Busy or restarting. Nothing was changed; repeat after `Retry-After` seconds.", "unavailable", "Temporarily unavailable"),
+    (
+        400,
+        "BadRequest",
+        "The request could not be read: malformed JSON, a key given twice, a bad header or cursor.",
+        "invalid-syntax",
+        "The request body is not valid JSON",
+    ),
+    (
+        401,
+        "Unauthorized",
+        "No access token where one is needed, or one that does not count (any more). A bad token is refused on public operations too.",
+        "authentication-required",
+        "Sign in to do this",
+    ),
+    (
+        403,
+        "Forbidden",
+        "The caller may see this but not do it, or may not set one of the fields.",
+        "forbidden",
+        "You may not do this",
+    ),
+    (
+        404,
+        "NotFound",
+        "There is no such object, or the caller may not know of it. Both look the same.",
+        "not-found",
+        "Not found",
+    ),
+    (
+        409,
+        "Conflict",
+        "A value that must be unique is taken, the object is still referred to, or it is in a state that does not allow this.",
+        "conflict",
+        "The change clashes with other data",
+    ),
+    (
+        412,
+        "PreconditionFailed",
+        "`If-Match` does not name the current version. Read again and repeat the change.",
+        "precondition-failed",
+        "The object has changed in the meantime",
+    ),
+    (
+        413,
+        "ContentTooLarge",
+        "The body is larger than the limit.",
+        "content-too-large",
+        "The request body is too large",
+    ),
+    (
+        415,
+        "UnsupportedMediaType",
+        "The body is not JSON, not UTF-8, or compressed.",
+        "unsupported-media-type",
+        "The media type is not supported",
+    ),
+    (
+        422,
+        "UnprocessableContent",
+        "Some values are not valid, or a referenced object is not available. `errors` lists them all.",
+        "invalid-request",
+        "Some values are not valid",
+    ),
+    (
+        428,
+        "PreconditionRequired",
+        "`If-Match` is missing.",
+        "precondition-required",
+        "If-Match is required",
+    ),
+    (
+        429,
+        "TooManyRequests",
+        "The rate limit is used up. `Retry-After` says when to try again.",
+        "quota-exceeded",
+        "Too many requests",
+    ),
+    (
+        500,
+        "InternalError",
+        "Something went wrong on our side. Quote `instance` when reporting it.",
+        "internal-error",
+        "Something went wrong on our side",
+    ),
+    (
+        503,
+        "Unavailable",
+        "Busy or restarting. Nothing was changed; repeat after `Retry-After` seconds.",
+        "unavailable",
+        "Temporarily unavailable",
+    ),
 ];
 
 /// `{"400": {"$ref": …}, …}` for the given statuses.
 pub fn problems(statuses: &[u16]) -> Map<String, Value> {
-    let known = PROBLEMS.iter().filter(|(status, ..)| statuses.contains(status));
-    known.map(|(status, name, ..)| (status.to_string(), json!({"$ref": format!("#/components/responses/{name}")}))).collect()
+    let known = PROBLEMS
+        .iter()
+        .filter(|(status, ..)| statuses.contains(status));
+    known
+        .map(|(status, name, ..)| {
+            (
+                status.to_string(),
+                json!({"$ref": format!("#/components/responses/{name}")}),
+            )
+        })
+        .collect()
 }
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
@@ -82,7 +169,14 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
         let mut required = Vec::new();
         for field in &object.fields {
             let schema = types::in_object(model, &field.ty);
-            properties.insert(field.name.clone(), if field.optional { types::nullable(schema) } else { schema });
+            properties.insert(
+                field.name.clone(),
+                if field.optional {
+                    types::nullable(schema)
+                } else {
+                    schema
+                },
+            );
             if !field.optional && field.default.is_none() {
                 required.push(field.name.clone());
             }
@@ -174,6 +268,10 @@ pub fn responses() -> Map<String, Value> {
         });
         responses.insert(name.to_owned(), response);
     }
+    responses.insert(
+        "Unseen".to_owned(),
+        json!({"description": "Done; from now on the caller may not see the object.", "headers": rate_limit()}),
+    );
     responses.insert(
         "NotModified".to_owned(),
         json!({"description": "Nothing has changed since the ETag in `If-None-Match`.", "headers": {"ETag": header_ref("ETag")}}),

@@ -17,8 +17,16 @@ pub const ETAG: &str = "\"3-9f2c4e1ab07d5583\"";
 
 /// The id of the example object of an entity (or of anything named): a UUID version 7.
 pub fn id(name: &str) -> String {
-    let hash: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("019caddd-0f20-7{}-a{}-{}", &hash[0..3], &hash[3..6], &hash[6..18])
+    let hash: String = Sha256::digest(name.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "019caddd-0f20-7{}-a{}-{}",
+        &hash[0..3],
+        &hash[3..6],
+        &hash[6..18]
+    )
 }
 
 /// The object as it is answered.
@@ -90,9 +98,19 @@ fn derived(entity: &Entity, derived: &Derived) -> Value {
 /// An object of `objects:`.
 pub fn object(model: &Model, index: usize) -> Value {
     let object = &model.objects[index];
-    let nobody = Owner { name: &object.name, fields: &object.fields };
-    let all = object.fields.iter().filter(|field| !matches!(field.ty, Ty::Json)).take(4);
-    Value::Object(all.map(|field| (field.name.clone(), of(model, &nobody, field))).collect())
+    let nobody = Owner {
+        name: &object.name,
+        fields: &object.fields,
+    };
+    let all = object
+        .fields
+        .iter()
+        .filter(|field| !matches!(field.ty, Ty::Json))
+        .take(4);
+    Value::Object(
+        all.map(|field| (field.name.clone(), of(model, &nobody, field)))
+            .collect(),
+    )
 }
 
 /// What a field stands in: its neighbours decide some values.
@@ -102,7 +120,14 @@ struct Owner<'a> {
 }
 
 fn value(model: &Model, entity: &Entity, field: &Field) -> Value {
-    of(model, &Owner { name: &entity.name, fields: &entity.fields }, field)
+    of(
+        model,
+        &Owner {
+            name: &entity.name,
+            fields: &entity.fields,
+        },
+        field,
+    )
 }
 
 fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
@@ -121,7 +146,9 @@ fn of(model: &Model, owner: &Owner, field: &Field) -> Value {
         Ty::Email => json!(format!("{}@example.org", slug(owner.name))),
         Ty::Phone => json!("+41446681800"),
         Ty::Slug { from } => {
-            let source = from.as_ref().and_then(|name| owner.fields.iter().find(|other| other.name == *name));
+            let source = from
+                .as_ref()
+                .and_then(|name| owner.fields.iter().find(|other| other.name == *name));
             match source.map(|source| of(model, owner, source)) {
                 Some(Value::String(source)) => json!(slug(&source)),
                 _ => json!(format!("example-{}", slug(owner.name))),
@@ -159,7 +186,11 @@ fn text(owner: &Owner, field: &Field, min: u32, max: u32) -> String {
         "handle" | "username" => "ada_lovelace".to_owned(),
         "code" | "token" => "EXAMPLE1".to_owned(),
         name if max < 30 => capitalised(&spaced(name)),
-        name => format!("{} of the {}", capitalised(&spaced(name)), spaced(owner.name)),
+        name => format!(
+            "{} of the {}",
+            capitalised(&spaced(name)),
+            spaced(owner.name)
+        ),
     };
     let mut words = cut(&words, max);
     while words.chars().count() < min as usize {
@@ -169,7 +200,11 @@ fn text(owner: &Owner, field: &Field, min: u32, max: u32) -> String {
 }
 
 fn cut(text: &str, max: u32) -> String {
-    text.chars().take(max as usize).collect::<String>().trim_end().to_owned()
+    text.chars()
+        .take(max as usize)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 fn slug(text: &str) -> String {

@@ -16,7 +16,9 @@ use serde_json::{Map, Value, json};
 pub fn paths(model: &Model, entity: EntityId) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
     for operation in operations(model, entity) {
-        let item = paths.entry(operation.path(model)).or_insert_with(|| json!({}));
+        let item = paths
+            .entry(operation.path(model))
+            .or_insert_with(|| json!({}));
         item[operation.method()] = write(model, &operation);
     }
     paths
@@ -28,7 +30,10 @@ fn write(model: &Model, operation: &Operation) -> Value {
     out.insert("tags".to_owned(), json!([schema::heading(entity)]));
     out.insert("operationId".to_owned(), json!(operation.id(model)));
     out.insert("summary".to_owned(), json!(operation.summary(model)));
-    out.insert("description".to_owned(), json!(description(model, operation)));
+    out.insert(
+        "description".to_owned(),
+        json!(description(model, operation)),
+    );
     let parameters = parameters(model, operation);
     if !parameters.is_empty() {
         out.insert("parameters".to_owned(), json!(parameters));
@@ -36,9 +41,24 @@ fn write(model: &Model, operation: &Operation) -> Value {
     if let Some(body) = request_body(model, operation) {
         out.insert("requestBody".to_owned(), body);
     }
-    out.insert("responses".to_owned(), Value::Object(responses(model, operation)));
-    let public = words::may(model, subject(model, operation), operation.rule, Caller::Anonymous) != May::No;
-    out.insert("security".to_owned(), if public { json!([{}, {"bearer": []}]) } else { json!([{"bearer": []}]) });
+    out.insert(
+        "responses".to_owned(),
+        Value::Object(responses(model, operation)),
+    );
+    let public = words::may(
+        model,
+        subject(model, operation),
+        operation.rule,
+        Caller::Anonymous,
+    ) != May::No;
+    out.insert(
+        "security".to_owned(),
+        if public {
+            json!([{}, {"bearer": []}])
+        } else {
+            json!([{"bearer": []}])
+        },
+    );
     out.insert("x-access".to_owned(), access(model, operation));
     Value::Object(out)
 }
@@ -57,7 +77,10 @@ fn subject(model: &Model, operation: &Operation) -> EntityId {
 fn description(model: &Model, operation: &Operation) -> String {
     let subject = subject(model, operation);
     let mut text = operation.effect(model);
-    if let Action::Transition(Transition { when: Some(when), .. }) = operation.action {
+    if let Action::Transition(Transition {
+        when: Some(when), ..
+    }) = operation.action
+    {
         let when = words::explain(model, operation.entity, when).inline();
         text.push_str(&format!(" Only while {when}; otherwise 409."));
     }
@@ -72,8 +95,10 @@ fn description(model: &Model, operation: &Operation) -> String {
     }
     let callers = words::callers(model);
     let names: Vec<&str> = callers.iter().map(|(name, _)| name.as_str()).collect();
-    let verdicts: Vec<&str> =
-        callers.iter().map(|(_, caller)| words::may(model, subject, operation.rule, *caller).as_str()).collect();
+    let verdicts: Vec<&str> = callers
+        .iter()
+        .map(|(_, caller)| words::may(model, subject, operation.rule, *caller).as_str())
+        .collect();
     text.push_str(&format!(
         "\n\n| {} |\n|{}\n| {} |",
         names.join(" | "),
@@ -86,10 +111,19 @@ fn description(model: &Model, operation: &Operation) -> String {
 fn access(model: &Model, operation: &Operation) -> Value {
     let subject = subject(model, operation);
     let words = words::explain(model, subject, operation.rule);
-    let conditions: Map<String, Value> = words.conditions.into_iter().map(|(name, text)| (name, json!(text))).collect();
+    let conditions: Map<String, Value> = words
+        .conditions
+        .into_iter()
+        .map(|(name, text)| (name, json!(text)))
+        .collect();
     let callers: Map<String, Value> = words::callers(model)
         .into_iter()
-        .map(|(name, caller)| (name, json!(words::may(model, subject, operation.rule, caller).as_str())))
+        .map(|(name, caller)| {
+            (
+                name,
+                json!(words::may(model, subject, operation.rule, caller).as_str()),
+            )
+        })
         .collect();
     let mut access = Map::new();
     access.insert("rule".to_owned(), json!(words.rule));
@@ -126,20 +160,21 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
 
 fn request_body(model: &Model, operation: &Operation) -> Option<Value> {
     let name = pascal(&model.entities[operation.entity].name);
-    let body = |schema: String, example: Value| {
-        json!({"required": true, "content": {"application/json": {"schema": reference(&schema), "example": example}}})
-    };
+    let body = |schema: String, example: Value| json!({"required": true, "content": {"application/json": {"schema": reference(&schema), "example": example}}});
     let example = |body| example::body(model, operation.entity, body);
     match operation.action {
         Action::Create => Some(body(format!("Create{name}"), example(Body::Create))),
         Action::Replace => Some(body(format!("Replace{name}"), example(Body::Replace))),
         Action::Patch => {
             let media = json!({"schema": reference(&format!("Patch{name}")), "example": example(Body::Patch)});
-            Some(json!({"required": true, "content": {"application/merge-patch+json": media, "application/json": media}}))
+            Some(
+                json!({"required": true, "content": {"application/merge-patch+json": media, "application/json": media}}),
+            )
         }
-        Action::Transition(transition) if transition.reason => {
-            Some(body("Reason".to_owned(), json!({"reason": "The speaker has fallen ill."})))
-        }
+        Action::Transition(transition) if transition.reason => Some(body(
+            "Reason".to_owned(),
+            json!({"reason": "The speaker has fallen ill."}),
+        )),
         _ => None,
     }
 }
@@ -148,17 +183,50 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     let entity = &model.entities[operation.entity];
     let mut responses = Map::new();
     let (status, success) = match operation.action {
-        Action::List => ("200", answer("The page.", &format!("{}List", pascal(&entity.name)), &[])),
-        Action::Nested(has) => {
-            ("200", answer("The page.", &format!("{}List", pascal(&model.entities[has.child].name)), &[]))
-        }
-        Action::Create => ("201", answer("Created.", &pascal(&entity.name), &["ETag", "Location"])),
-        Action::Archive => ("204", json!({"description": "Archived.", "headers": common::rate_limit()})),
-        _ => ("200", answer("The object.", &pascal(&entity.name), &["ETag"])),
+        Action::List => (
+            "200",
+            answer("The page.", &format!("{}List", pascal(&entity.name)), &[]),
+        ),
+        Action::Nested(has) => (
+            "200",
+            answer(
+                "The page.",
+                &format!("{}List", pascal(&model.entities[has.child].name)),
+                &[],
+            ),
+        ),
+        Action::Create => (
+            "201",
+            answer(
+                "Created. Without a body if the caller may not see it.",
+                &pascal(&entity.name),
+                &["ETag", "Location"],
+            ),
+        ),
+        Action::Archive => (
+            "204",
+            json!({"description": "Archived.", "headers": common::rate_limit()}),
+        ),
+        _ => (
+            "200",
+            answer("The object.", &pascal(&entity.name), &["ETag"]),
+        ),
     };
     responses.insert(status.to_owned(), success);
+    if !matches!(
+        operation.action,
+        Action::List | Action::Nested(_) | Action::Get | Action::Create | Action::Archive
+    ) {
+        responses.insert(
+            "204".to_owned(),
+            json!({"$ref": "#/components/responses/Unseen"}),
+        );
+    }
     if let Action::Get = operation.action {
-        responses.insert("304".to_owned(), json!({"$ref": "#/components/responses/NotModified"}));
+        responses.insert(
+            "304".to_owned(),
+            json!({"$ref": "#/components/responses/NotModified"}),
+        );
     }
     responses.extend(common::problems(failures(operation)));
     responses
@@ -169,15 +237,21 @@ fn failures(operation: &Operation) -> &'static [u16] {
         Action::List => &[400, 401, 403, 422, 429, 500, 503],
         Action::Nested(_) | Action::Get => &[400, 401, 403, 404, 422, 429, 500, 503],
         Action::Create => &[400, 401, 403, 409, 413, 415, 422, 429, 500, 503],
-        Action::Replace | Action::Patch => &[400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 500, 503],
-        Action::Transition(transition) if transition.reason => &[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503],
+        Action::Replace | Action::Patch => &[
+            400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 500, 503,
+        ],
+        Action::Transition(transition) if transition.reason => {
+            &[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503]
+        }
         _ => &[400, 401, 403, 404, 409, 412, 422, 429, 500, 503],
     }
 }
 
 fn answer(description: &str, schema: &str, headers: &[&str]) -> Value {
-    let mut all: Map<String, Value> =
-        headers.iter().map(|name| ((*name).to_owned(), common::header_ref(name))).collect();
+    let mut all: Map<String, Value> = headers
+        .iter()
+        .map(|name| ((*name).to_owned(), common::header_ref(name)))
+        .collect();
     all.extend(common::rate_limit());
     json!({
         "description": description,

@@ -13,8 +13,12 @@ use serde_json::{Value, json};
 /// Every list of events refers to these.
 pub fn components(model: &Model, id: EntityId) -> Vec<(String, Value)> {
     let name = pascal(&model.entities[id].name);
-    let key = |parameter: &Value| format!("{name}.{}", parameter["name"].as_str().unwrap_or_default());
-    own(model, id).into_iter().map(|(_, parameter)| (key(&parameter), parameter)).collect()
+    let key =
+        |parameter: &Value| format!("{name}.{}", parameter["name"].as_str().unwrap_or_default());
+    own(model, id)
+        .into_iter()
+        .map(|(_, parameter)| (key(&parameter), parameter))
+        .collect()
 }
 
 /// References to the parameters of a list; for a nested one without those that the parent decides (`fixed`).
@@ -23,10 +27,19 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
     let mut all: Vec<Value> = own(model, id)
         .into_iter()
         .filter(|(relation, _)| relation.is_none() || relation.as_deref() != fixed)
-        .map(|(_, parameter)| common(&format!("{name}.{}", parameter["name"].as_str().unwrap_or_default())))
+        .map(|(_, parameter)| {
+            common(&format!(
+                "{name}.{}",
+                parameter["name"].as_str().unwrap_or_default()
+            ))
+        })
         .collect();
     // `limit` and what follows it are the entity's own only in their defaults and words.
-    let page = all.iter().position(|one| one["$ref"].as_str().is_some_and(|name| name.ends_with(".limit")));
+    let page = all.iter().position(|one| {
+        one["$ref"]
+            .as_str()
+            .is_some_and(|name| name.ends_with(".limit"))
+    });
     let at = page.map_or(all.len(), |page| page + 1);
     all.splice(at..at, [common("Cursor"), common("CountParameter")]);
     all
@@ -36,25 +49,48 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
 fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
     let entity = &model.entities[id];
     let mut all: Vec<(Option<String>, Value)> = Vec::new();
-    let free = |parameters: Vec<Value>| parameters.into_iter().map(|one| (None, one)).collect::<Vec<_>>();
+    let free = |parameters: Vec<Value>| {
+        parameters
+            .into_iter()
+            .map(|one| (None, one))
+            .collect::<Vec<_>>()
+    };
     if entity.fields.iter().any(|field| field.search) {
         all.push((None, search(entity)));
     }
     for column in columns(model, id) {
         let name = column.name();
         match column {
-            Column::Field(field) if field.filter && field.ty == Ty::Point => all.extend(free(map(field))),
-            Column::Field(field) if field.filter => all.extend(free(filters(model, &name, &field.ty))),
+            Column::Field(field) if field.filter && field.ty == Ty::Point => {
+                all.extend(free(map(field)))
+            }
+            Column::Field(field) if field.filter => {
+                all.extend(free(filters(model, &name, &field.ty)))
+            }
             Column::TypeOf(relation) if relation.filter => {
-                let values = relation.targets.iter().map(|target| model.entities[*target].name.clone()).collect();
+                let values = relation
+                    .targets
+                    .iter()
+                    .map(|target| model.entities[*target].name.clone())
+                    .collect();
                 let filters = filters(model, &name, &Ty::Enum { values });
-                all.extend(filters.into_iter().map(|one| (Some(relation.name.clone()), one)));
+                all.extend(
+                    filters
+                        .into_iter()
+                        .map(|one| (Some(relation.name.clone()), one)),
+                );
             }
             Column::IdOf(relation) if relation.filter => {
                 let filters = filters(model, &name, &Ty::Uuid);
-                all.extend(filters.into_iter().map(|one| (Some(relation.name.clone()), one)));
+                all.extend(
+                    filters
+                        .into_iter()
+                        .map(|one| (Some(relation.name.clone()), one)),
+                );
             }
-            Column::Derived(derived) if derived.filter => all.extend(free(filters(model, &name, &derived_type(derived)))),
+            Column::Derived(derived) if derived.filter => {
+                all.extend(free(filters(model, &name, &derived_type(derived))))
+            }
             _ => {}
         }
     }
@@ -70,8 +106,12 @@ pub fn of_one(model: &Model, entity: &Entity) -> Option<Value> {
 }
 
 fn expand(model: &Model, entity: &Entity) -> Option<Value> {
-    let names: Vec<&str> =
-        entity.belongs.iter().filter(|relation| expandable(model, relation)).map(|relation| relation.name.as_str()).collect();
+    let names: Vec<&str> = entity
+        .belongs
+        .iter()
+        .filter(|relation| expandable(model, relation))
+        .map(|relation| relation.name.as_str())
+        .collect();
     if names.is_empty() {
         return None;
     }
@@ -97,7 +137,11 @@ fn parameter(name: &str, description: String, schema: Value) -> Value {
 fn filters(model: &Model, name: &str, ty: &Ty) -> Vec<Value> {
     let spoken = spaced(name);
     let schema = compared(model, ty);
-    let mut all = vec![parameter(name, format!("Only those whose {spoken} is this."), schema.clone())];
+    let mut all = vec![parameter(
+        name,
+        format!("Only those whose {spoken} is this."),
+        schema.clone(),
+    )];
     if lists(ty) {
         all.push(json!({
             "name": format!("{name}.in"),
@@ -108,7 +152,12 @@ fn filters(model: &Model, name: &str, ty: &Ty) -> Vec<Value> {
         }));
     }
     if ranges(ty) {
-        for (suffix, words) in [("gte", "at least"), ("lte", "at most"), ("gt", "more than"), ("lt", "less than")] {
+        for (suffix, words) in [
+            ("gte", "at least"),
+            ("lte", "at most"),
+            ("gt", "more than"),
+            ("lt", "less than"),
+        ] {
             let words = match (ty, suffix) {
                 (Ty::Time | Ty::Date, "gte") => "at or after",
                 (Ty::Time | Ty::Date, "lte") => "at or before",
@@ -116,7 +165,11 @@ fn filters(model: &Model, name: &str, ty: &Ty) -> Vec<Value> {
                 (Ty::Time | Ty::Date, _) => "before",
                 _ => words,
             };
-            all.push(parameter(&format!("{name}.{suffix}"), format!("Only those whose {spoken} is {words} this."), schema.clone()));
+            all.push(parameter(
+                &format!("{name}.{suffix}"),
+                format!("Only those whose {spoken} is {words} this."),
+                schema.clone(),
+            ));
         }
     }
     all
@@ -130,7 +183,15 @@ fn lists(ty: &Ty) -> bool {
 }
 
 fn ranges(ty: &Ty) -> bool {
-    matches!(ty, Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } | Ty::Decimal { .. } | Ty::Time | Ty::Date)
+    matches!(
+        ty,
+        Ty::Int { .. }
+            | Ty::Bigint { .. }
+            | Ty::Money { .. }
+            | Ty::Decimal { .. }
+            | Ty::Time
+            | Ty::Date
+    )
 }
 
 /// A value to compare with need not be one that could be stored, so bounds and patterns are left away.
@@ -138,30 +199,45 @@ fn compared(model: &Model, ty: &Ty) -> Value {
     match ty {
         Ty::Int { .. } => json!({"type": "integer", "format": "int32"}),
         Ty::Bigint { .. } | Ty::Money { .. } => json!({"type": "integer", "format": "int64"}),
-        Ty::Decimal { .. } | Ty::Bool | Ty::Time | Ty::Date | Ty::Uuid | Ty::Enum { .. } | Ty::States { .. } => {
-            types::schema(model, ty)
-        }
+        Ty::Decimal { .. }
+        | Ty::Bool
+        | Ty::Time
+        | Ty::Date
+        | Ty::Uuid
+        | Ty::Enum { .. }
+        | Ty::States { .. } => types::schema(model, ty),
         _ => json!({"type": "string", "minLength": 1, "maxLength": 200}),
     }
 }
 
 fn derived_type(derived: &Derived) -> Ty {
     match derived.kind {
-        DerivedKind::Count { .. } | DerivedKind::Sum { .. } => Ty::Bigint { min: None, max: None },
+        DerivedKind::Count { .. } | DerivedKind::Sum { .. } => Ty::Bigint {
+            min: None,
+            max: None,
+        },
         DerivedKind::Avg { .. } => Ty::Decimal { places: 1 },
         DerivedKind::Flag { .. } => Ty::Bool,
     }
 }
 
 fn search(entity: &Entity) -> Value {
-    let fields: Vec<String> =
-        entity.fields.iter().filter(|field| field.search).map(|field| format!("`{}`", field.name)).collect();
+    let fields: Vec<String> = entity
+        .fields
+        .iter()
+        .filter(|field| field.search)
+        .map(|field| format!("`{}`", field.name))
+        .collect();
     let description = format!(
         "Words to look for in {}: whole words and parts of words. Finds public {} only.",
         fields.join(", "),
         spaced(&entity.plural)
     );
-    parameter("q", description, json!({"type": "string", "minLength": 1, "maxLength": 200}))
+    parameter(
+        "q",
+        description,
+        json!({"type": "string", "minLength": 1, "maxLength": 200}),
+    )
 }
 
 fn map(field: &Field) -> Vec<Value> {
@@ -198,13 +274,27 @@ fn limit(entity: &Entity) -> Value {
 
 /// `sort=name` ascending, `sort=-name` descending.
 fn sort(entity: &Entity) -> Option<Value> {
-    let fields = entity.fields.iter().filter(|field| field.sort).map(|field| &field.name);
-    let derived = entity.derived.iter().filter(|derived| derived.sort).map(|derived| &derived.name);
-    let values: Vec<String> = fields.chain(derived).flat_map(|name| [name.clone(), format!("-{name}")]).collect();
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|field| field.sort)
+        .map(|field| &field.name);
+    let derived = entity
+        .derived
+        .iter()
+        .filter(|derived| derived.sort)
+        .map(|derived| &derived.name);
+    let values: Vec<String> = fields
+        .chain(derived)
+        .flat_map(|name| [name.clone(), format!("-{name}")])
+        .collect();
     if values.is_empty() {
         return None;
     }
-    let description =
-        "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id. Without it: newest first.";
-    Some(parameter("sort", description.to_owned(), json!({"type": "string", "enum": values})))
+    let description = "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id. Without it: newest first.";
+    Some(parameter(
+        "sort",
+        description.to_owned(),
+        json!({"type": "string", "enum": values}),
+    ))
 }

@@ -6,7 +6,9 @@ use super::{
     types::{self, nullable, reference, with},
     words::{self, article, spaced},
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Expr, Field, Lifecycle, Model, Relation, Ty};
+use crate::model::{
+    Derived, DerivedKind, Entity, EntityId, Expr, Field, Lifecycle, Model, Relation, Ty,
+};
 use serde_json::{Map, Value, json};
 
 /// A property of the answered object, in the order of the answer.
@@ -97,9 +99,14 @@ pub fn inputs(model: &Model, id: EntityId, body: Body) -> Vec<Column<'_>> {
         .iter()
         .filter(|field| !field.system && !matches!(field.ty, Ty::States { .. }))
         .filter(|field| !(update && field.fixed));
-    let relations =
-        entity.belongs.iter().filter(|relation| !relation.set_me && !relation.system && (!update || relation.movable));
-    fields.map(Column::Field).chain(relations.flat_map(of_relation)).collect()
+    let relations = entity
+        .belongs
+        .iter()
+        .filter(|relation| !relation.set_me && !relation.system && (!update || relation.movable));
+    fields
+        .map(Column::Field)
+        .chain(relations.flat_map(of_relation))
+        .collect()
 }
 
 fn of_relation(relation: &Relation) -> Vec<Column<'_>> {
@@ -121,7 +128,11 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
         }
         properties.insert(column.name(), answered(model, id, column));
     }
-    for relation in entity.belongs.iter().filter(|relation| expandable(model, relation)) {
+    for relation in entity
+        .belongs
+        .iter()
+        .filter(|relation| expandable(model, relation))
+    {
         properties.insert(relation.name.clone(), expanded(model, relation));
     }
     if !allowed_actions.is_empty() {
@@ -146,12 +157,23 @@ pub fn row(model: &Model, id: EntityId, allowed_actions: &[String]) -> Value {
 /// `EventList`: one page.
 pub fn list(entity: &Entity, example: Value) -> Value {
     let mut properties = Map::new();
-    properties.insert("data".to_owned(), json!({"type": "array", "maxItems": 100, "items": reference(&pascal(&entity.name))}));
+    properties.insert(
+        "data".to_owned(),
+        json!({"type": "array", "maxItems": 100, "items": reference(&pascal(&entity.name))}),
+    );
     properties.insert("next_cursor".to_owned(), reference("NextCursor"));
     properties.insert("count".to_owned(), reference("Count"));
     let description = format!("A page of {}.", spaced(&entity.plural));
-    let schema = types::object(&description, vec!["data".to_owned(), "next_cursor".to_owned()], properties, false);
-    with(schema, json!({"example": {"data": [example], "next_cursor": null}}))
+    let schema = types::object(
+        &description,
+        vec!["data".to_owned(), "next_cursor".to_owned()],
+        properties,
+        false,
+    );
+    with(
+        schema,
+        json!({"example": {"data": [example], "next_cursor": null}}),
+    )
 }
 
 /// `CreateEvent`, `ReplaceEvent`, `PatchEvent`.
@@ -169,9 +191,15 @@ pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
     let description = match body {
         Body::Create => format!("What {} is created from.", article(&one)),
         Body::Replace => {
-            format!("A whole new representation of {}. What is left out becomes its default or empty, unless its description says otherwise.", article(&one))
+            format!(
+                "A whole new representation of {}. What is left out becomes its default or empty, unless its description says otherwise.",
+                article(&one)
+            )
         }
-        Body::Patch => format!("Changes to {}. What is left out stays as it is; `null` empties.", article(&one)),
+        Body::Patch => format!(
+            "Changes to {}. What is left out stays as it is; `null` empties.",
+            article(&one)
+        ),
     };
     let mut schema = types::object(&description, required, properties, true);
     let pairs = pairs(model, id, body);
@@ -210,16 +238,27 @@ fn made(field: &Field) -> bool {
 
 /// Left out of a replacement it stays: who sends back what they were given loses nothing.
 fn keeps(column: Column) -> bool {
-    column.guarded() || matches!(column, Column::Field(field) if field.write.is_some() || made(field))
+    column.guarded()
+        || matches!(column, Column::Field(field) if field.write.is_some() || made(field))
 }
 
 pub fn expandable(model: &Model, relation: &Relation) -> bool {
-    !relation.hidden && relation.targets.iter().any(|target| !model.entities[*target].internal)
+    !relation.hidden
+        && relation
+            .targets
+            .iter()
+            .any(|target| !model.entities[*target].internal)
 }
 
 fn expanded(model: &Model, relation: &Relation) -> Value {
-    let open = relation.targets.iter().map(|target| &model.entities[*target]).filter(|target| !target.internal);
-    let mut kinds: Vec<Value> = open.map(|target| reference(&pascal(&target.name))).collect();
+    let open = relation
+        .targets
+        .iter()
+        .map(|target| &model.entities[*target])
+        .filter(|target| !target.internal);
+    let mut kinds: Vec<Value> = open
+        .map(|target| reference(&pascal(&target.name)))
+        .collect();
     kinds.push(json!({"type": "null"}));
     json!({
         "readOnly": true,
@@ -232,7 +271,11 @@ fn expanded(model: &Model, relation: &Relation) -> Value {
 fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     let schema = plain(model, column);
     // A guarded column is left out when there is nothing to show, so it is never null.
-    let schema = if column.optional() && !column.guarded() { nullable(schema) } else { schema };
+    let schema = if column.optional() && !column.guarded() {
+        nullable(schema)
+    } else {
+        schema
+    };
     let entity = &model.entities[id];
     let kept_by_server = match column {
         Column::Field(field) => field.system || matches!(field.ty, Ty::States { .. }),
@@ -241,7 +284,10 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     };
     let mut notes = notes(model, entity, column);
     if let Some(rule) = column.read_rule() {
-        notes.push(format!("Shown only if {}.", words::explain(model, id, rule).inline()));
+        notes.push(format!(
+            "Shown only if {}.",
+            words::explain(model, id, rule).inline()
+        ));
     }
     let mut more = Map::new();
     if kept_by_server || entity.module.is_some() {
@@ -260,7 +306,10 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     let mut more = Map::new();
     if let Column::Field(field) = column {
         if let Some(rule) = &field.write {
-            notes.push(format!("May be sent only if {}.", words::explain(model, id, rule).inline()));
+            notes.push(format!(
+                "May be sent only if {}.",
+                words::explain(model, id, rule).inline()
+            ));
         }
         if let (Ty::Slug { from: Some(from) }, Body::Create) = (&field.ty, body) {
             notes.push(format!("Made from `{from}` when left out."));
@@ -289,11 +338,17 @@ fn plain(model: &Model, column: Column) -> Value {
         Column::Status => json!({"type": "string", "enum": ["active", "suspended", "archived"]}),
         Column::Field(field) => types::schema(model, &field.ty),
         Column::TypeOf(relation) => {
-            let names: Vec<&str> = relation.targets.iter().map(|target| model.entities[*target].name.as_str()).collect();
+            let names: Vec<&str> = relation
+                .targets
+                .iter()
+                .map(|target| model.entities[*target].name.as_str())
+                .collect();
             json!({"type": "string", "enum": names})
         }
         Column::Derived(derived) => match &derived.kind {
-            DerivedKind::Count { .. } => json!({"type": "integer", "format": "int64", "minimum": 0}),
+            DerivedKind::Count { .. } => {
+                json!({"type": "integer", "format": "int64", "minimum": 0})
+            }
             DerivedKind::Sum { .. } => json!({"type": "integer", "format": "int64"}),
             DerivedKind::Avg { .. } => json!({"type": "number"}),
             DerivedKind::Flag { .. } => json!({"type": "boolean"}),
@@ -308,33 +363,54 @@ fn notes(model: &Model, entity: &Entity, column: Column) -> Vec<String> {
     let mut notes = Vec::new();
     match column {
         Column::Id => notes.push("UUID version 7: sorts by time of creation.".to_owned()),
-        Column::Status => notes.push("`suspended` by a moderator; `archived` is the delete.".to_owned()),
-        Column::Version => notes.push("Grows with every change; the first part of the ETag.".to_owned()),
+        Column::Status => {
+            notes.push("`suspended` by a moderator; `archived` is the delete.".to_owned())
+        }
+        Column::Version => {
+            notes.push("Grows with every change; the first part of the ETag.".to_owned())
+        }
         Column::Field(field) => {
             if matches!(field.ty, Ty::Money { .. }) {
                 notes.push("In minor units (cents) of `currency`.".to_owned());
             }
             if matches!(field.ty, Ty::States { .. }) && !entity.transitions.is_empty() {
-                let verbs: Vec<String> = entity.transitions.iter().map(|t| format!("`{}`", t.name)).collect();
+                let verbs: Vec<String> = entity
+                    .transitions
+                    .iter()
+                    .map(|t| format!("`{}`", t.name))
+                    .collect();
                 notes.push(format!("Changed by {} only.", verbs.join(", ")));
             }
             if let Some(check) = &field.check {
                 let id = model.entity(&entity.name).map_or(0, |(id, _)| id);
-                notes.push(format!("Must hold: {}.", words::explain(model, id, check).inline()));
+                notes.push(format!(
+                    "Must hold: {}.",
+                    words::explain(model, id, check).inline()
+                ));
             }
             if field.unique {
                 notes.push(format!("Unique among {}.", spaced(&entity.plural)));
             }
         }
-        Column::TypeOf(relation) => notes.push(format!("What `{}` is the id of.", relation.id_column())),
+        Column::TypeOf(relation) => {
+            notes.push(format!("What `{}` is the id of.", relation.id_column()))
+        }
         Column::IdOf(relation) if relation.set_me => notes.push("The signed-in caller.".to_owned()),
         Column::IdOf(relation) if !relation.polymorphic => {
             let target = &model.entities[relation.targets[0]];
             notes.push(format!("Id of {}.", article(&spaced(&target.name))));
         }
         Column::IdOf(relation) => {
-            let kinds: Vec<String> = relation.targets.iter().map(|t| spaced(&model.entities[*t].name)).collect();
-            notes.push(format!("Id of the {}, as `{}_type` says.", kinds.join(" or "), relation.name));
+            let kinds: Vec<String> = relation
+                .targets
+                .iter()
+                .map(|t| spaced(&model.entities[*t].name))
+                .collect();
+            notes.push(format!(
+                "Id of the {}, as `{}_type` says.",
+                kinds.join(" or "),
+                relation.name
+            ));
         }
         Column::Derived(derived) => notes.push(derived_note(model, entity, derived)),
         Column::CreatedAt | Column::UpdatedAt => {}
@@ -346,8 +422,19 @@ fn derived_note(model: &Model, entity: &Entity, derived: &Derived) -> String {
     let of = |has: usize| spaced(&entity.has[has].name);
     let (text, has, filter) = match &derived.kind {
         DerivedKind::Count { has, filter } => (format!("Number of {}", of(*has)), *has, filter),
-        DerivedKind::Sum { has, field, filter } => (format!("Sum of `{field}` of its {}", of(*has)), *has, filter),
-        DerivedKind::Avg { has, field, filter } => (format!("Average `{field}` of its {}; null while there are none", of(*has)), *has, filter),
+        DerivedKind::Sum { has, field, filter } => (
+            format!("Sum of `{field}` of its {}", of(*has)),
+            *has,
+            filter,
+        ),
+        DerivedKind::Avg { has, field, filter } => (
+            format!(
+                "Average `{field}` of its {}; null while there are none",
+                of(*has)
+            ),
+            *has,
+            filter,
+        ),
         DerivedKind::Flag { expr } => {
             let id = model.entity(&entity.name).map_or(0, |(id, _)| id);
             return format!("True when {}.", words::explain(model, id, expr).inline());
@@ -355,7 +442,10 @@ fn derived_note(model: &Model, entity: &Entity, derived: &Derived) -> String {
     };
     match filter {
         None => format!("{text}."),
-        Some(filter) => format!("{text}, counting those where {}.", words::explain(model, entity.has[has].child, filter).inline()),
+        Some(filter) => format!(
+            "{text}, counting those where {}.",
+            words::explain(model, entity.has[has].child, filter).inline()
+        ),
     }
 }
 

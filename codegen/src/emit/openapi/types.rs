@@ -2,8 +2,8 @@
 //!
 //! Knows no entity.
 
-use crate::model::{Field, Literal, Model, Ty};
 use super::names::pascal;
+use crate::model::{Field, Literal, Model, Ty};
 use serde_json::{Map, Value, json};
 
 /// No credentials, no blanks, no characters that break out of an attribute.
@@ -19,7 +19,11 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
             0 => json!({"type": "string", "maxLength": max}),
             _ => json!({"type": "string", "minLength": min, "maxLength": max}),
         },
-        Ty::Int { min, max } => integer("int32", min.unwrap_or(i32::MIN.into()), max.unwrap_or(i32::MAX.into())),
+        Ty::Int { min, max } => integer(
+            "int32",
+            min.unwrap_or(i32::MIN.into()),
+            max.unwrap_or(i32::MAX.into()),
+        ),
         Ty::Bigint { min, max } | Ty::Money { min, max } => match (min, max) {
             (None, None) => json!({"type": "integer", "format": "int64"}),
             (Some(min), None) => json!({"type": "integer", "format": "int64", "minimum": min}),
@@ -33,12 +37,18 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
         Ty::Uuid => json!({"type": "string", "format": "uuid"}),
         Ty::Json => json!({"type": "object"}),
         Ty::Url => json!({"type": "string", "format": "uri", "maxLength": 2000, "pattern": URL}),
-        Ty::Email => json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL}),
+        Ty::Email => {
+            json!({"type": "string", "format": "email", "maxLength": 254, "pattern": EMAIL})
+        }
         Ty::Phone => json!({"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$"}),
-        Ty::Slug { .. } => json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}),
+        Ty::Slug { .. } => {
+            json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"})
+        }
         Ty::Currency => json!({"type": "string", "pattern": "^[A-Z]{3}$"}),
         Ty::Country => json!({"type": "string", "pattern": "^[A-Z]{2}$"}),
-        Ty::Locale => json!({"type": "string", "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"}),
+        Ty::Locale => {
+            json!({"type": "string", "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$"})
+        }
         Ty::Timezone => json!({"type": "string", "maxLength": 64, "pattern": TIMEZONE}),
         Ty::Enum { values } | Ty::States { values } => json!({"type": "string", "enum": values}),
         Ty::Point => reference("Point"),
@@ -52,7 +62,10 @@ pub fn schema(model: &Model, ty: &Ty) -> Value {
 /// The same inside an `objects:` object, where a link is something to click on: https only.
 pub fn in_object(model: &Model, ty: &Ty) -> Value {
     match ty {
-        Ty::Url => with(schema(model, ty), json!({"pattern": URL.replacen("https?", "https", 1)})),
+        Ty::Url => with(
+            schema(model, ty),
+            json!({"pattern": URL.replacen("https?", "https", 1)}),
+        ),
         _ => schema(model, ty),
     }
 }
@@ -67,7 +80,9 @@ pub fn reference(name: &str) -> Value {
 
 /// The same, or null.
 pub fn nullable(schema: Value) -> Value {
-    let Value::Object(mut schema) = schema else { return schema };
+    let Value::Object(mut schema) = schema else {
+        return schema;
+    };
     let Some(ty) = schema.get("type").cloned() else {
         return json!({"anyOf": [schema, {"type": "null"}]});
     };
@@ -101,7 +116,12 @@ pub fn default(field: &Field) -> Option<Value> {
 }
 
 /// A closed or open object schema.
-pub fn object(description: &str, required: Vec<String>, properties: Map<String, Value>, closed: bool) -> Value {
+pub fn object(
+    description: &str,
+    required: Vec<String>,
+    properties: Map<String, Value>,
+    closed: bool,
+) -> Value {
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
     schema.insert("description".to_owned(), json!(description));

@@ -15,8 +15,16 @@ pub struct Words {
 impl Words {
     /// In one line, for a note on a field.
     pub fn inline(&self) -> String {
-        let meanings: Vec<String> = self.conditions.iter().map(|(name, text)| format!("`{name}`: {text}")).collect();
-        if meanings.is_empty() { self.rule.clone() } else { format!("{}, with {}", self.rule, meanings.join("; ")) }
+        let meanings: Vec<String> = self
+            .conditions
+            .iter()
+            .map(|(name, text)| format!("`{name}`: {text}"))
+            .collect();
+        if meanings.is_empty() {
+            self.rule.clone()
+        } else {
+            format!("{}, with {}", self.rule, meanings.join("; "))
+        }
     }
 }
 
@@ -54,14 +62,26 @@ pub fn callers(model: &Model) -> Vec<(String, Caller)> {
         ("anonymous".to_owned(), Caller::Anonymous),
         ("signed in".to_owned(), Caller::SignedIn),
     ];
-    all.extend(model.roles.iter().enumerate().map(|(i, role)| (role.name.clone(), Caller::Role(i))));
+    all.extend(
+        model
+            .roles
+            .iter()
+            .enumerate()
+            .map(|(i, role)| (role.name.clone(), Caller::Role(i))),
+    );
     all
 }
 
 pub fn explain(model: &Model, entity: EntityId, rule: &Expr) -> Words {
-    let mut teller = Teller { model, conditions: Vec::new() };
+    let mut teller = Teller {
+        model,
+        conditions: Vec::new(),
+    };
     let rule = teller.tell(entity, rule, false);
-    Words { rule, conditions: teller.conditions }
+    Words {
+        rule,
+        conditions: teller.conditions,
+    }
 }
 
 pub fn may(model: &Model, entity: EntityId, rule: &Expr, caller: Caller) -> May {
@@ -90,7 +110,10 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
         Expr::Of { relation, what } => {
             let targets = &entity.belongs[*relation].targets;
             let reachable = targets.iter().any(|target| {
-                let rule = what.iter().find(|(t, _)| t == target).map(|(_, what)| target_rule(model, *target, what));
+                let rule = what
+                    .iter()
+                    .find(|(t, _)| t == target)
+                    .map(|(_, what)| target_rule(model, *target, what));
                 match rule {
                     Some(Some(rule)) => weigh(model, *target, rule, caller, depth - 1) != May::No,
                     Some(None) => false,
@@ -99,7 +122,9 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
             });
             if reachable { May::Depends } else { May::No }
         }
-        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } if caller == Caller::Anonymous => May::No,
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } if caller == Caller::Anonymous => {
+            May::No
+        }
         Expr::MeHolds { role } if caller == Caller::Role(*role) => May::Yes,
         Expr::MeHolds { .. } => May::No,
         Expr::MeHoldsOf { role, .. } if caller != Caller::Role(*role) => May::No,
@@ -151,36 +176,72 @@ impl Teller<'_> {
             Expr::Any(parts) => self.join(id, parts, " or ", inner),
             Expr::Not(what) => match &**what {
                 Expr::IsNull(value) => format!("{} is set", tell_value(value)),
-                Expr::Compare { left, op: Op::Eq, right } => format!("{} is not {}", tell_value(left), tell_value(right)),
+                Expr::Compare {
+                    left,
+                    op: Op::Eq,
+                    right,
+                } => format!("{} is not {}", tell_value(left), tell_value(right)),
                 Expr::Flag(name) => format!("`{name}` is not set"),
                 other => format!("not ({})", self.tell(id, other, false)),
             },
             Expr::Condition(i) => {
                 let condition = &entity.conditions[*i];
-                self.note(id, &condition.name, &condition.expr, format!("`{}`", condition.name))
+                self.note(
+                    id,
+                    &condition.name,
+                    &condition.expr,
+                    format!("`{}`", condition.name),
+                )
             }
             Expr::Of { relation, what } => self.tell_of(entity, *relation, what),
-            Expr::MeIs { relation } => format!("the caller is the `{}`", entity.belongs[*relation].name),
+            Expr::MeIs { relation } => {
+                format!("the caller is the `{}`", entity.belongs[*relation].name)
+            }
             Expr::MeIsThis => format!("the caller is this {}", spaced(&entity.name)),
             Expr::MeHolds { role } => format!("the caller holds `{}`", model.roles[*role].name),
-            Expr::MeHoldsOf { role, relation: Some(relation) } => {
-                format!("the caller holds `{}` of the `{}`", model.roles[*role].name, entity.belongs[*relation].name)
+            Expr::MeHoldsOf {
+                role,
+                relation: Some(relation),
+            } => {
+                format!(
+                    "the caller holds `{}` of the `{}`",
+                    model.roles[*role].name, entity.belongs[*relation].name
+                )
             }
-            Expr::MeHoldsOf { role, relation: None } => {
-                format!("the caller holds `{}` of this {}", model.roles[*role].name, spaced(&entity.name))
+            Expr::MeHoldsOf {
+                role,
+                relation: None,
+            } => {
+                format!(
+                    "the caller holds `{}` of this {}",
+                    model.roles[*role].name,
+                    spaced(&entity.name)
+                )
             }
             Expr::MeIn { has, me, filter } => {
                 let has = &entity.has[*has];
                 let child = &model.entities[has.child];
                 match filter {
-                    None => format!("the caller is the `{me}` of one of its {}", spaced(&has.name)),
+                    None => format!(
+                        "the caller is the `{me}` of one of its {}",
+                        spaced(&has.name)
+                    ),
                     Some(filter) => {
                         let filter = self.tell(has.child, filter, false);
-                        format!("the caller is the `{me}` of one of its {} ({} where {filter})", spaced(&has.name), article(&spaced(&child.name)))
+                        format!(
+                            "the caller is the `{me}` of one of its {} ({} where {filter})",
+                            spaced(&has.name),
+                            article(&spaced(&child.name))
+                        )
                     }
                 }
             }
-            Expr::Compare { left, op, right } => format!("{} {} {}", tell_value(left), tell_op(*op), tell_value(right)),
+            Expr::Compare { left, op, right } => format!(
+                "{} {} {}",
+                tell_value(left),
+                tell_op(*op),
+                tell_value(right)
+            ),
             Expr::In { value, list } => {
                 let list: Vec<String> = list.iter().map(tell_literal).collect();
                 format!("{} is one of {}", tell_value(value), list.join(", "))
@@ -191,9 +252,16 @@ impl Teller<'_> {
     }
 
     fn join(&mut self, id: EntityId, parts: &[Expr], word: &str, inner: bool) -> String {
-        let told: Vec<String> = parts.iter().map(|part| self.tell(id, part, parts.len() > 1)).collect();
+        let told: Vec<String> = parts
+            .iter()
+            .map(|part| self.tell(id, part, parts.len() > 1))
+            .collect();
         let text = told.join(word);
-        if inner && parts.len() > 1 { format!("({text})") } else { text }
+        if inner && parts.len() > 1 {
+            format!("({text})")
+        } else {
+            text
+        }
     }
 
     fn tell_of(&mut self, entity: &Entity, relation: usize, what: &[(EntityId, OfWhat)]) -> String {
@@ -210,10 +278,16 @@ impl Teller<'_> {
                     let OfWhat::Condition(i) = what else { continue };
                     let target_entity = &self.model.entities[*target];
                     let condition = &target_entity.conditions[*i];
-                    let name = format!("{} of {}", condition.name, article(&spaced(&target_entity.name)));
+                    let name = format!(
+                        "{} of {}",
+                        condition.name,
+                        article(&spaced(&target_entity.name))
+                    );
                     self.note(*target, &name, &condition.expr, String::new());
                 }
-                let (target, OfWhat::Condition(i)) = &what[0] else { unreachable!("matched above") };
+                let (target, OfWhat::Condition(i)) = &what[0] else {
+                    unreachable!("matched above")
+                };
                 &self.model.entities[*target].conditions[*i].name
             }
         };

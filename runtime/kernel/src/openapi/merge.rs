@@ -15,20 +15,25 @@ pub enum Place {
 /// Adds `other` to `document`. What both define, `document` keeps.
 pub fn add(document: &mut Value, mut other: Value, place: Place) {
     complete(document, &mut other);
+    let tags = tags(&mut other);
     let paths = take(&mut other, "paths");
     let target = document["paths"].take();
     document["paths"] = Value::Object(side_by_side(as_map(target), as_map(paths), place));
 
-    let tags = as_list(take(&mut other, "tags"));
+    let names: Vec<Value> = tags.iter().map(|tag| tag["name"].clone()).collect();
     let target = as_list(document["tags"].take());
-    let chapter: Vec<Value> = tags
-        .iter()
-        .filter_map(|tag| tag.get("name").cloned())
-        .collect();
     document["tags"] = Value::Array(joined(target, tags, place, |tag| tag["name"].clone()));
-    if let (Some(name), false) = (other.get("x-chapter").cloned(), chapter.is_empty()) {
+    // A chapter of their own, for readers that fold tags into chapters and leave out the others.
+    let grouped = |name: &Value| {
+        let groups = document["x-tagGroups"].as_array().into_iter().flatten();
+        groups
+            .filter_map(|group| group["tags"].as_array())
+            .any(|tags| tags.contains(name))
+    };
+    let names: Vec<Value> = names.into_iter().filter(|name| !grouped(name)).collect();
+    if let Some(first) = names.first().cloned() {
         let groups = as_list(document["x-tagGroups"].take());
-        let group = vec![json!({"name": name, "tags": chapter})];
+        let group = vec![json!({"name": first, "tags": names})];
         document["x-tagGroups"] =
             Value::Array(joined(groups, group, place, |group| group["name"].clone()));
     }
@@ -39,6 +44,26 @@ pub fn add(document: &mut Value, mut other: Value, place: Place) {
         document["components"][&kind] =
             Value::Object(side_by_side(target, as_map(components), Place::Last));
     }
+}
+
+/// The declared tags, and those that operations bear without declaration.
+fn tags(document: &mut Value) -> Vec<Value> {
+    let mut tags = as_list(take(document, "tags"));
+    let items = document["paths"]
+        .as_object()
+        .into_iter()
+        .flat_map(Map::values)
+        .filter_map(Value::as_object);
+    for name in items
+        .flat_map(Map::values)
+        .filter_map(|operation| operation["tags"].as_array())
+        .flatten()
+    {
+        if !tags.iter().any(|tag| tag["name"] == *name) {
+            tags.push(json!({"name": name}));
+        }
+    }
+    tags
 }
 
 /// Gives every operation the problem answers that the layers around all routes may send, in the one shared form.

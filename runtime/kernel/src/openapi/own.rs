@@ -7,7 +7,6 @@ pub fn document() -> Value {
     let tag = "About the API";
     let page = |what: &str| json!({"description": what, "content": {"text/html": {"schema": {"type": "string"}}}});
     json!({
-        "x-chapter": tag,
         "tags": [{"name": tag, "description": "This document, the problem types, and whether the server is alive."}],
         "paths": {
             super::PATH: {"get": {

@@ -47,12 +47,16 @@ struct Problem {
 #[allow(dead_code, reason = "described, never called")]
 fn sign_in() {}
 
+#[utoipa::path(delete, path = "/me", tag = "Me", responses((status = 204, description = "Gone.")))]
+#[allow(dead_code, reason = "described, never called")]
+fn sign_out() {}
+
 #[utoipa::path(post, path = "/things", tag = "Things", responses((status = 200, description = "Done.")))]
 #[allow(dead_code, reason = "described, never called")]
 fn add_thing() {}
 
 #[derive(OpenApi)]
-#[openapi(paths(sign_in, add_thing), tags((name = "Sessions", description = "Signing in.")))]
+#[openapi(paths(sign_in, sign_out, add_thing), tags((name = "Sessions", description = "Signing in.")))]
 struct HandWritten;
 
 fn merged() -> Value {
@@ -68,7 +72,21 @@ fn hand_written_routes_come_first_and_share_paths() {
         .iter()
         .map(|tag| &tag["name"])
         .collect();
-    assert_eq!(tags, ["Sessions", "Things", "About the API"]);
+    assert_eq!(
+        tags,
+        ["Sessions", "Me", "Things", "About the API"],
+        "declared or not"
+    );
+    let chapters: Vec<&Value> = merged["x-tagGroups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| &group["tags"])
+        .collect();
+    assert_eq!(
+        json!(chapters),
+        json!([["Sessions", "Me"], ["Things"], ["About the API"]])
+    );
     let things: Vec<&String> = merged["paths"]["/things"]
         .as_object()
         .unwrap()
