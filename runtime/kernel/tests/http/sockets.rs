@@ -1,0 +1,148 @@
+//! Connections: what they may cost before there is a request, and how they end.
+
+use crate::support::{health, http, routes};
+use kernel::{config::HttpConfig, http::health::Health, serve::serve};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+struct Server {
+    address: SocketAddr,
+    health: Health,
+    stop: oneshot::Sender<()>,
+    done: JoinHandle<std::io::Result<()>>,
+}
+
+async fn server(configure: impl FnOnce(&mut HttpConfig)) -> Server {
+    let http = http(configure);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let health = health();
+    let routes = routes(&http);
+    let done = tokio::spawn(serve(listener, routes, http, health.clone(), async {
+        let _ = stopped.await;
+    }));
+    Server {
+        address,
+        health,
+        stop,
+        done,
+    }
+}
+
+async fn talk(address: SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
+    answer
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+}
+
+#[tokio::test]
+async fn half_a_header_is_not_waited_for() {
+    let server = server(|config| config.header_timeout = Duration::from_millis(100)).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /echo HTTP/1.1\r\nhost: te")
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "still open");
+}
+
+#[tokio::test]
+async fn too_large_headers_are_refused_and_huge_ones_not_even_read() {
+    let server = server(|_| ()).await;
+    let large = format!(
+        "GET /echo HTTP/1.1\r\nhost: t\r\nconnection: close\r\nx: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    let answer = talk(server.address, &large).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 431") && answer.contains("/problems/headers-too-large"),
+        "{answer}"
+    );
+    let huge = format!(
+        "GET /echo HTTP/1.1\r\nhost: t\r\nx: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
+    let answer = talk(server.address, &huge).await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_address_of_the_peer_is_known() {
+    let server = server(|_| ()).await;
+    assert!(
+        talk(server.address, &get("/ip"))
+            .await
+            .contains("Some(127.0.0.1)")
+    );
+}
+
+#[tokio::test]
+async fn probes_answer_where_they_should() {
+    let closed = server(|_| ()).await;
+    assert!(
+        talk(closed.address, &get("/livez"))
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    assert!(
+        talk(closed.address, &get("/readyz"))
+            .await
+            .starts_with("HTTP/1.1 404")
+    );
+    assert!(
+        talk(closed.address, &get("/metrics"))
+            .await
+            .starts_with("HTTP/1.1 404")
+    );
+    let open = server(|config| config.expose_admin = true).await;
+    assert!(
+        talk(open.address, &get("/readyz"))
+            .await
+            .starts_with("HTTP/1.1 503"),
+        "there is no database"
+    );
+    assert!(
+        talk(open.address, &get("/metrics"))
+            .await
+            .contains("policy_divergence_total")
+    );
+}
+
+#[tokio::test]
+async fn requests_in_progress_finish_before_the_end() {
+    let server = server(|_| ()).await;
+    let brief = tokio::spawn(async move { talk(server.address, &get("/brief")).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.stop.send(()).unwrap();
+    assert!(brief.await.unwrap().starts_with("HTTP/1.1 200"));
+    server.done.await.unwrap().unwrap();
+    assert_eq!(server.health.ready().await, Err("stopping".to_owned()));
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_longer_than_the_drain() {
+    let server = server(|config| config.drain_timeout = Duration::from_millis(100)).await;
+    let _slow = tokio::spawn(async move { talk(server.address, &get("/slow")).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.stop.send(()).unwrap();
+    let done = tokio::time::timeout(Duration::from_secs(5), server.done).await;
+    done.unwrap().unwrap().unwrap();
+}
