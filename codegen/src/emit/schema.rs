@@ -23,6 +23,7 @@ mod projection;
 mod references;
 mod roles;
 pub mod rules;
+mod seen;
 pub mod sets;
 mod slugs;
 mod tables;
@@ -47,7 +48,7 @@ pub fn schema(model: &Model) -> Schema {
     objects.push(guards::stamp(model));
     // Sets first: functions in SQL are checked when they are made, and name them.
     objects.extend(sets::objects(model));
-    objects.extend(parents::functions(model));
+    objects.extend(seen::functions(model));
     for id in 0..model.entities.len() {
         objects.extend(of_entity(model, id));
     }

@@ -46,11 +46,26 @@ pub fn any(parts: impl IntoIterator<Item = Sql>) -> Sql {
             other => push(&mut flat, other),
         }
     }
+    absorb(&mut flat);
     match flat.len() {
         0 => Sql::False,
         1 => flat.remove(0),
         _ => Sql::Any(flat),
     }
+}
+
+/// `a or (a and b)` is `a`.
+fn absorb(parts: &mut Vec<Sql>) {
+    let implied = |part: &Sql| match part {
+        Sql::All(inner) => inner.iter().any(|p| match p {
+            Sql::Any(words) => words.iter().all(|w| parts.contains(w)),
+            word => parts.contains(word),
+        }),
+        _ => false,
+    };
+    let keep: Vec<bool> = parts.iter().map(|p| !implied(p)).collect();
+    let mut keep = keep.into_iter();
+    parts.retain(|_| keep.next() == Some(true));
 }
 
 /// Two-valued: what is unknown because of a null does not hold, so its negation does.
@@ -149,6 +164,7 @@ mod tests {
         assert_eq!(all([a(), Sql::False]), Sql::False);
         assert_eq!(any([Sql::False, any([a(), atom("b")])]).line(), "a or b");
         assert_eq!(all([a(), any([atom("b"), atom("c")])]).line(), "a and (b or c)");
+        assert_eq!(any([all([any([a(), atom("b")]), atom("c")]), a(), atom("b")]).line(), "a or b");
         assert_eq!(not(any([a(), atom("b")])).line(), "(a or b) is not true");
         assert_eq!(exists("t", Sql::False), Sql::False);
     }

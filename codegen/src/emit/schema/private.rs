@@ -34,23 +34,31 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         if ["citext", "geography"].iter().any(|t| ty.starts_with(t)) { format!("public.{ty}") } else { ty.to_owned() }
     };
     let returned: Vec<String> = private.iter().map(|(name, _)| format!("{name} {}", sql_type(name))).collect();
-    let picked: Vec<String> = private
-        .iter()
-        .map(|(name, rule)| match predicate(model, scope, rule) {
-            Sql::True => format!("t.{name}"),
-            rule => format!("case when {} then t.{name} end", rule.block(6)),
-        })
-        .collect();
+    let (mut rules, mut picked): (Vec<Sql>, Vec<String>) = (Vec::new(), Vec::new());
+    for (name, rule) in &private {
+        let rule = predicate(model, scope, rule);
+        let number = rules.iter().position(|r| *r == rule).unwrap_or_else(|| {
+            rules.push(rule);
+            rules.len() - 1
+        });
+        picked.push(format!("case when may.r{number} then t.{name} end"));
+    }
+    let rules: Vec<String> = rules.iter().enumerate().map(|(i, r)| format!("({}) as r{i}", r.block(6))).collect();
     let function = Function {
         kind: Kind::TableFunction,
         name: &format!("app.{}_private", entity.name),
         arguments: "p_id uuid",
         returns: &format!("table({})", returned.join(", ")),
-        attributes: "language sql stable parallel safe rows 1",
+        attributes: "language plpgsql stable parallel safe rows 1",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "Each column for those who may read it, null for the others.",
-        body: format!("  select\n    {}\n  from {table} t\n  where t.id = p_id", picked.join(",\n    ")),
+        doc: "Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.",
+        // `offset 0` keeps each rule in one place: it is evaluated once for all its columns.
+        body: format!(
+            "begin\n  return query select\n    {}\n  from {table} t, lateral (\n    select\n      {}\n    offset 0\n  ) may\n  where t.id = p_id;\nend",
+            picked.join(",\n    "),
+            rules.join(",\n      "),
+        ),
     };
     Some(on_table(&table, function.object(roles)))
 }

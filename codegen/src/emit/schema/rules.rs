@@ -6,7 +6,7 @@ use super::{
     names::{self, snake},
     object::{quote, quoted_list},
     predicate::{Sql, all, any, atom, exists, not},
-    sets,
+    seen, sets,
     visible::visible,
 };
 use crate::model::{DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Relation, Value};
@@ -16,9 +16,9 @@ use crate::model::{DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, 
 pub enum Context {
     /// As the request role: related rows are under their own policies.
     Policy,
-    /// Past row-level security, so that the policies of related rows are written out.
+    /// Past row-level security: related rows are looked at through `sec.seen_…`.
     Definer,
-    /// As `Definer`, for a caller who is not signed in.
+    /// Past row-level security, for a caller who is not signed in: what only others may see is left out.
     Anonymous,
 }
 
@@ -99,6 +99,7 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
 
 fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, what: &OfWhat) -> Sql {
     let parent = &model.entities[target];
+    let id = scope.column(&relation.id_column());
     let alias = scope.inner_alias();
     let inner = Scope { entity: target, alias: &alias, context: scope.context };
     let granted = match what {
@@ -107,16 +108,23 @@ fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, wh
         OfWhat::Update => optional(model, inner, parent.access.update.as_ref()),
         OfWhat::Delete => optional(model, inner, parent.access.delete.as_ref()),
     };
-    let seen = match scope.context {
-        Context::Policy => Sql::True,
-        Context::Definer | Context::Anonymous => visible(model, inner),
-    };
-    let same_row = atom(format!("{alias}.id = {}", scope.column(&relation.id_column())));
-    let found = match all([seen, granted]) {
+    let is_target = type_is(model, scope, relation, target);
+    let found = |condition: Sql| match condition {
         Sql::False => Sql::False,
-        condition => exists(format!("{} {alias}", names::table(parent)), all([same_row, condition])),
+        condition => {
+            let same_row = atom(format!("{alias}.id = {id}"));
+            exists(format!("{} {alias}", names::table(parent)), all([same_row, condition]))
+        }
     };
-    all([type_is(model, scope, relation, target), found])
+    match scope.context {
+        Context::Policy => all([is_target, found(granted)]),
+        Context::Anonymous => all([is_target, found(all([visible(model, inner), granted]))]),
+        // Written out, the policies of related rows would fill pages: they are asked through a function.
+        Context::Definer => {
+            let granted = if granted == Sql::True { Sql::True } else { found(granted) };
+            all([is_target, granted, seen::is_seen(model, target, &id)])
+        }
+    }
 }
 
 /// For a `one of`: it refers to a row of this kind.

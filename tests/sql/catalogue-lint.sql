@@ -1,0 +1,76 @@
+-- What must be true of the catalogue after every migration: no row is a pass.
+-- Read by tests/src/database/lint.rs; `culturepass` stands for the application's name.
+with
+  requests as (select rolname from pg_roles where rolname in ('culturepass_app', 'culturepass_job')),
+  -- Views that may run with their owner's rights: what everybody may search, see codegen's projection.rs.
+  projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
+    and c.relname like '%\_public' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
+  tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
+  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace))
+
+select 'row-level security is not forced: ' || oid::regclass as problem from tables t
+  where not (relrowsecurity and relforcerowsecurity)
+union all
+select 'not owned by the owner role: ' || oid::regclass from tables
+  where pg_get_userbyid(relowner) <> 'culturepass_owner'
+union all
+select 'a request role owns: ' || c.oid::regclass from pg_class c join requests r on pg_get_userbyid(c.relowner) = r.rolname
+union all
+select 'a request role is member of another: ' || rolname from pg_auth_members m join pg_roles r on r.oid = m.member join requests using (rolname)
+union all
+select 'role bypasses row-level security: ' || rolname from pg_roles
+  where rolname in ('culturepass_app', 'culturepass_job', 'culturepass_owner', 'culturepass_audit') and (rolbypassrls or rolsuper)
+union all
+select 'role with its own rights can log in: ' || rolname from pg_roles
+  where rolname in ('culturepass_owner', 'culturepass_authz', 'culturepass_counter', 'culturepass_audit') and rolcanlogin
+union all
+select 'more than one permissive policy per command: ' || polrelid::regclass || ' ' || polcmd::text from pg_policy
+  where polpermissive group by polrelid, polcmd, polroles having count(*) > 1
+union all
+select 'policy for all commands: ' || polrelid::regclass || '.' || polname from pg_policy where polcmd = '*'
+union all
+select 'policy to everybody: ' || polrelid::regclass || '.' || polname from pg_policy where polroles = '{0}'
+union all
+select 'setting read once per row in policy: ' || polrelid::regclass || '.' || polname from pg_policy,
+  lateral (values (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) as e(text)
+  where e.text ~ 'current_setting' or regexp_replace(e.text, 'SELECT (unnest\()?sec\.\w+\(', '', 'g') ~ 'sec\.(uid|job|action|is_|scopes_|my_|show_)'
+union all
+select 'definer function without search path: ' || oid::regprocedure from functions
+  where prosecdef and not coalesce(proconfig::text, '') ~ 'search_path'
+union all
+select 'definer function for everybody: ' || oid::regprocedure from functions
+  where prosecdef and has_function_privilege('public', oid, 'execute')
+union all
+select 'definer function of the wrong role: ' || oid::regprocedure from functions
+  where prosecdef and pg_get_userbyid(proowner) not in ('culturepass_authz', 'culturepass_counter', 'culturepass_audit')
+union all
+select 'grant on the whole table: ' || t.oid::regclass || ' ' || p from tables t, unnest(array['delete', 'truncate', 'update', 'insert', 'references', 'trigger']) p
+  where has_table_privilege('culturepass_app', t.oid, p)
+union all
+select 'jobs may truncate: ' || t.oid::regclass from tables t where has_table_privilege('culturepass_job', t.oid, 'truncate')
+union all
+select 'bookkeeping can be written: ' || a.attrelid::regclass || '.' || a.attname from tables t
+  join pg_attribute a on a.attrelid = t.oid and a.attname in ('id', 'version', 'created_at', 'updated_at')
+  where has_column_privilege('culturepass_app', t.oid, a.attnum, 'insert') or has_column_privilege('culturepass_app', t.oid, a.attnum, 'update')
+union all
+select 'view with its owner''s rights: ' || c.oid::regclass from pg_class c
+  where c.relnamespace = 'app'::regnamespace and c.relkind = 'v' and not coalesce(c.reloptions::text, '') ~ 'security_invoker=(on|true)'
+  and c.oid not in (select oid from projections)
+union all
+select 'a request role reaches the audit log: ' || c.oid::regclass from pg_class c cross join requests r
+  where c.relnamespace = 'audit'::regnamespace and c.relkind = 'r'
+  and has_any_column_privilege(r.rolname, c.oid, 'select,insert,update')
+union all
+select 'a request role may create in: ' || n.nspname from pg_namespace n cross join requests r
+  where n.nspname in ('app', 'sec', 'audit', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
+union all
+select 'reference without index: ' || k.conrelid::regclass || ' ' || k.conname from pg_constraint k
+  where k.contype = 'f' and k.connamespace = 'app'::regnamespace
+  and not exists (select 1 from pg_index i where i.indrelid = k.conrelid and (i.indkey::int2[])[0:0] = k.conkey[1:1])
+union all
+select 'reference not validated: ' || conrelid::regclass || ' ' || conname from pg_constraint
+  where connamespace = 'app'::regnamespace and not convalidated
+union all
+select 'same index twice: ' || min(indexrelid::regclass::text) || ' ' || max(indexrelid::regclass::text) from pg_index i join tables t on t.oid = i.indrelid
+  group by i.indrelid, i.indkey::text, i.indexprs::text, i.indpred::text, i.indclass::text having count(*) > 1
+order by 1;
