@@ -44,6 +44,17 @@ impl Cx<'_> {
     }
 }
 
+/// What is wrong with a line, at which of its modifiers.
+struct Wrong {
+    word: &'static str,
+    message: String,
+    help: String,
+}
+
+fn wrong(word: &'static str, message: impl Into<String>, help: impl Into<String>) -> Option<Wrong> {
+    Some(Wrong { word, message: message.into(), help: help.into() })
+}
+
 /// The checks of one entity.
 struct Of<'a> {
     cx: &'a Cx<'a>,
@@ -55,6 +66,11 @@ impl Of<'_> {
     /// At the place of a part.
     fn refuse(&self, part: Part, name: &str, message: impl Into<String>, help: impl Into<String>) {
         self.cx.refuse(self.cx.places.of(self.id, part, name), message, help);
+    }
+    /// At a modifier of a field, relation or derived value; without a word at its name.
+    fn refuse_modifier(&self, part: Part, name: &str, wrong: Wrong) {
+        let modifier = self.cx.places.find(self.id, Part::Modifier, &format!("{name} {}", wrong.word));
+        self.cx.refuse(modifier.unwrap_or_else(|| self.cx.places.of(self.id, part, name)), wrong.message, wrong.help);
     }
     /// A module of the application writes it, its own or one that says so.
     fn written_by_module(&self) -> bool {

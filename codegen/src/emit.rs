@@ -2,6 +2,28 @@
 //!
 //! Each file kind is one module below; they read the model and nothing else.
 
+pub mod actions;
+mod columns;
+mod entity;
+mod hooks;
 pub mod migrations;
+mod objects;
 pub mod openapi;
+mod rbac;
+mod root;
+mod rust;
 pub mod schema;
+
+use crate::model::Model;
+use crate::objects::Schema;
+use crate::tree::Tree;
+
+/// Everything in `generated/` but what the migrations bring.
+pub fn emit(model: &Model, database: &Schema, tree: &mut Tree) {
+    tree.add("generated/schema.sql", schema::render(database));
+    tree.add("generated/openapi.json", openapi::render(model));
+    let rust = (0..model.entities.len()).map(|id| entity::file(model, id));
+    for (path, text) in rust.chain([root::file(model), objects::file(model), hooks::file(model), rbac::file(model)]) {
+        tree.add(format!("generated/{path}"), text);
+    }
+}

@@ -5,6 +5,8 @@
 mod check;
 pub mod diag;
 pub mod emit;
+pub mod explain;
+pub mod grammar;
 pub mod migrate;
 pub mod model;
 pub mod names;
@@ -12,10 +14,15 @@ pub mod objects;
 mod phrase;
 mod resolve;
 mod spec;
+pub mod starter;
+pub mod tree;
 
-use diag::{Diagnostics, Sources};
+use diag::{Diagnostic, Diagnostics, Sources};
+use migrate::{Next, Past, Plan, Refusal};
 use model::Model;
+use resolve::{Part, Resolved};
 use std::path::Path;
+use tree::Tree;
 
 /// Reads the spec of a workspace: files → phrases → names, types and rules → checks.
 pub fn load(root: &Path) -> Result<Model, Diagnostics> {
@@ -24,8 +31,54 @@ pub fn load(root: &Path) -> Result<Model, Diagnostics> {
 
 /// The same for texts in memory: `app.yaml` first, then one entity each.
 pub fn load_sources(sources: &Sources) -> Result<Model, Diagnostics> {
+    Ok(understand(sources)?.model)
+}
+
+/// Everything that `cargo gen` writes, in memory: `generated/` and the next migration.
+pub fn generate(root: &Path) -> Result<Tree, Diagnostics> {
+    let sources = spec::files(root)?;
+    let resolved = understand(&sources)?;
+    let schema = emit::schema::schema(&resolved.model);
+    let next = next(root, &sources, &resolved, &schema)?;
+    let mut tree = Tree::default();
+    emit::emit(&resolved.model, &schema, &mut tree);
+    for (path, text) in next.files {
+        tree.add(path, text);
+    }
+    Ok(tree)
+}
+
+/// The migration that `cargo gen` would write.
+pub fn plan(root: &Path) -> Result<Plan, Diagnostics> {
+    let sources = spec::files(root)?;
+    let resolved = understand(&sources)?;
+    let schema = emit::schema::schema(&resolved.model);
+    Ok(next(root, &sources, &resolved, &schema)?.plan)
+}
+
+fn understand(sources: &Sources) -> Result<Resolved, Diagnostics> {
     let spec = spec::parse(sources)?;
     let resolved = resolve::resolve(&spec, sources)?;
     check::check(&resolved, sources)?;
-    Ok(resolved.model)
+    Ok(resolved)
+}
+
+fn next(root: &Path, sources: &Sources, resolved: &Resolved, schema: &objects::Schema) -> Result<Next, Diagnostics> {
+    let placed = |refusals: Vec<Refusal>| {
+        let list = refusals.into_iter().map(|refusal| at_its_place(resolved, refusal)).collect();
+        Diagnostics { sources: sources.clone(), list }
+    };
+    let past = Past::read(root).map_err(|refusal| placed(vec![refusal]))?;
+    migrate::next(&past, &resolved.model, schema).map_err(placed)
+}
+
+/// A change that the migration refuses is shown at the line of the spec that it goes to.
+fn at_its_place(resolved: &Resolved, refusal: Refusal) -> Diagnostic {
+    let entity = refusal.entity.as_deref().and_then(|name| resolved.model.entity(name));
+    let span = entity.map(|(id, _)| {
+        let field = refusal.field.as_deref().unwrap_or("");
+        let line = [Part::Field, Part::Relation].into_iter().find_map(|part| resolved.places.find(id, part, field));
+        line.unwrap_or_else(|| resolved.places.of(id, Part::Entity, ""))
+    });
+    Diagnostic { span, ..Diagnostic::without_place(refusal.message) }.help(refusal.help)
 }

@@ -123,7 +123,7 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, kind: &
         return format!("did you mean `{near}`?");
     }
     match known.as_slice() {
-        [] => format!("there is no {kind} here"),
+        [] => format!("there are no {kind} here"),
         few if few.len() <= 24 => format!("{kind}: {}", quoted(few)),
         many => format!("there are {} of {kind}; none is called `{word}`", many.len()),
     }

@@ -14,13 +14,13 @@ mod transition;
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
-pub use derived::{derived, exclude};
+pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use reader::Parsed;
 pub use relation::{RELATION_MODIFIERS, has, relation};
 pub use role::role;
 pub use rule::{ATOMS, rule};
-pub use transition::transition;
+pub use transition::{TRANSITION_WORDS, transition};
 
 /// Something with its place in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,4 +186,40 @@ pub enum OperandForm {
     Literal(Literal),
     Add(Box<Operand>, Box<Operand>),
     Sub(Box<Operand>, Box<Operand>),
+}
+
+impl FieldModifier {
+    /// The word it starts with.
+    pub fn word(&self) -> &'static str {
+        match self {
+            FieldModifier::Unique => "unique",
+            FieldModifier::Search => "search",
+            FieldModifier::Filter => "filter",
+            FieldModifier::Sort => "sort",
+            FieldModifier::Fixed => "fixed",
+            FieldModifier::System => "system",
+            FieldModifier::Redact => "redact",
+            FieldModifier::Read(_) => "read",
+            FieldModifier::Write(_) => "write",
+            FieldModifier::Check(_) => "check",
+            FieldModifier::Was(_) => "was",
+        }
+    }
+}
+
+impl RelationModifier {
+    pub fn word(&self) -> &'static str {
+        match self {
+            RelationModifier::Same(_) => "same",
+            RelationModifier::OnArchive(_) => "on archive",
+            RelationModifier::Movable => "movable",
+            RelationModifier::SetMe => "set me",
+            RelationModifier::System => "system",
+            RelationModifier::Unique => "unique",
+            RelationModifier::Filter => "filter",
+            RelationModifier::Hidden => "hidden",
+            RelationModifier::Was(_) => "was",
+            RelationModifier::Read(_) => "read",
+        }
+    }
 }

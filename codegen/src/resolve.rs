@@ -13,6 +13,7 @@ mod relations;
 mod rules;
 mod values;
 
+pub use fields::shown;
 pub use places::{Part, Places};
 
 use crate::diag::{Collector, Diagnostics, Sources};

@@ -5,8 +5,8 @@ mod entity;
 mod keys;
 pub mod yaml;
 
-pub use app::{APP_KEYS, AppSpec, MODULE_KEYS, ModuleSpec};
-pub use entity::{ACTIONS, AccessSpec, Body, ENTITY_KEYS, EntitySpec, MIXIN_KEYS};
+pub use app::{APP_KEYS, AppSpec, MODULE_KEYS};
+pub use entity::{ACTIONS, Body, ENTITY_KEYS, EntitySpec, MIXIN_KEYS};
 
 use crate::diag::{Collector, Diagnostic, Diagnostics, Sources};
 use std::path::Path;
@@ -74,12 +74,14 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
     let mut app = None;
     let mut entities = Vec::new();
     for (file, source) in sources.files.iter().enumerate() {
-        let Some(tree) = yaml::parse(file, &source.text, &errors) else { continue };
+        // What is no clean tree is not read any further: the rest would be noise.
+        let before = errors.count();
+        let Some(tree) = yaml::parse(file, &source.text, &errors).filter(|_| errors.count() == before) else { continue };
         if file == 0 {
-            app = app::read(file, &tree, &errors);
+            app = app::read(&tree, &errors);
         } else {
             let stem = source.path.rsplit('/').next().unwrap_or("").trim_end_matches(".yaml");
-            entities.extend(entity::read(file, stem, &tree, &errors));
+            entities.extend(entity::read(stem, &tree, &errors));
         }
     }
     if app.is_none() && errors.count() == 0 {

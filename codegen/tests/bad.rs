@@ -1,11 +1,109 @@
-use codegen::diag::Sources;
+//! One mistake per file in `tests/bad/`, and what `cargo gen` says to it in the comment at its end.
+//!
+//! A fixture takes the place of the file it is named after in the small world of `tests/bad/base/`:
+//! `app_*.yaml` of app.yaml, the others of their entity. `UPDATE_EXPECT=1 cargo test -p codegen` rewrites
+//! the comments; read the difference before you commit it.
+
+use codegen::diag::{Diagnostics, Sources};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+const TAIL: &str = "\n# cargo gen says:\n";
+
 #[test]
-fn base() {
-    let base = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/base");
-    let mut s = Sources::default();
-    s.add("spec/app.yaml", std::fs::read_to_string(base.join("app.yaml")).unwrap());
-    let mut names: Vec<_> = std::fs::read_dir(base.join("entities")).unwrap().flatten().map(|e| e.path()).collect();
-    names.sort();
-    for p in names { s.add(format!("spec/entities/{}", p.file_name().unwrap().to_str().unwrap()), std::fs::read_to_string(&p).unwrap()); }
-    match codegen::load_sources(&s) { Ok(m) => { println!("{}", serde_json::to_string_pretty(&m).unwrap()); }, Err(e) => panic!("{e}") }
+fn every_mistake_is_told_where_and_how_to_mend_it() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let fixtures = yaml_files(&folder());
+    assert!(fixtures.len() >= 80, "only {} fixtures", fixtures.len());
+    let mut wrong = String::new();
+    for path in fixtures {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (spec, expected) = text.split_once(TAIL).unwrap_or((text.trim_end(), ""));
+        let spec = format!("{}\n", spec.trim_end());
+        let said = match codegen::load_sources(&world(&name, &spec)) {
+            Ok(_) => {
+                let _ = writeln!(wrong, "{name}: no mistake was found");
+                continue;
+            }
+            Err(said) => said,
+        };
+        one_mistake_with_a_mend(&name, &said, &mut wrong);
+        let found = commented(&said.to_string());
+        if found == expected {
+            continue;
+        }
+        if update {
+            std::fs::write(&path, format!("{spec}{TAIL}{found}")).unwrap();
+        } else {
+            let _ = writeln!(wrong, "{name}: expected\n{expected}but it says\n{found}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}\nrun: UPDATE_EXPECT=1 cargo test -p codegen --test bad");
+}
+
+#[test]
+fn the_world_of_the_fixtures_is_right() {
+    if let Err(said) = codegen::load_sources(&base()) {
+        panic!("{said}");
+    }
+}
+
+/// Fixtures are about one thing each, and an error without help is half an error.
+fn one_mistake_with_a_mend(name: &str, said: &Diagnostics, wrong: &mut String) {
+    if said.list.len() != 1 {
+        let _ = writeln!(wrong, "{name}: {} mistakes instead of one\n{said}", said.list.len());
+    }
+    for diagnostic in &said.list {
+        if diagnostic.help.is_none() || diagnostic.span.is_none() {
+            let _ = writeln!(wrong, "{name}: no help or no place\n{said}");
+        }
+    }
+}
+
+fn commented(said: &str) -> String {
+    said.trim_end().lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", format!("# {line}").trim_end());
+        text
+    })
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad")
+}
+
+fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    paths.sort_unstable();
+    paths
+}
+
+fn base() -> Sources {
+    let folder = folder().join("base");
+    let mut sources = Sources::default();
+    sources.add("spec/app.yaml", std::fs::read_to_string(folder.join("app.yaml")).unwrap());
+    for path in yaml_files(&folder.join("entities")) {
+        let name = path.file_name().unwrap().to_string_lossy();
+        sources.add(format!("spec/entities/{name}"), std::fs::read_to_string(&path).unwrap());
+    }
+    sources
+}
+
+fn world(fixture: &str, spec: &str) -> Sources {
+    let mut sources = base();
+    let stem = |key: &str| spec.lines().find_map(|line| line.strip_prefix(key)).map(|word| word.trim().to_owned());
+    let path = if fixture.starts_with("app_") {
+        "spec/app.yaml".to_owned()
+    } else {
+        let entity = stem("# file:").or_else(|| stem("entity:")).unwrap_or_else(|| "gig".into());
+        format!("spec/entities/{entity}.yaml")
+    };
+    match sources.files.iter_mut().find(|file| file.path == path) {
+        Some(file) => file.text = spec.to_owned(),
+        None => {
+            sources.add(path, spec);
+        }
+    }
+    sources
 }

@@ -8,7 +8,6 @@ pub fn check(of: &Of) {
     is_there(of);
     actions_exist(of);
     update_has_an_effect(of);
-    conditions_are_no_fields(of);
 }
 
 fn is_there(of: &Of) {
@@ -68,18 +67,5 @@ fn update_has_an_effect(of: &Of) {
             "`update` has no effect: every field is fixed or set by the server",
             "remove the line, or the `fixed` of a field",
         );
-    }
-}
-
-fn conditions_are_no_fields(of: &Of) {
-    for condition in &of.entity.conditions {
-        if of.entity.field(&condition.name).is_some() {
-            of.refuse(
-                Part::Condition,
-                &condition.name,
-                format!("`{}` is a field too", condition.name),
-                "rename the condition",
-            );
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
-use super::{Of, walk};
+use super::{Of, walk, wrong};
 use crate::model::{DerivedKind, Hook, Lifecycle, Ty};
 use crate::names;
 use crate::resolve::Part;
@@ -86,27 +86,27 @@ fn creator(of: &Of) {
 
 fn derived(of: &Of) {
     for derived in &of.entity.derived {
-        let sort_help = match derived.kind {
-            DerivedKind::Flag { .. } => "remove `sort`; a condition is filtered by",
-            DerivedKind::Avg { .. } => "remove `sort`: an average is null while there is nothing to average",
-            _ => continue_if_routed(of),
+        let words = [(derived.sort, "sort"), (derived.filter, "filter")];
+        let found = match (&derived.kind, words.into_iter().find(|(given, _)| *given)) {
+            (_, Some((_, word))) if of.entity.internal => wrong(
+                word,
+                format!("`{word}` has no effect: an internal entity has no list"),
+                format!("remove `{word}`"),
+            ),
+            (DerivedKind::Flag { .. }, Some((_, "sort"))) => {
+                wrong("sort", format!("`{}` can't be sorted by", derived.name), "write `filter` instead")
+            }
+            (DerivedKind::Avg { .. }, Some((_, "sort"))) => wrong(
+                "sort",
+                format!("`{}` can't be sorted by: it is null while there is nothing to average", derived.name),
+                "remove `sort`",
+            ),
+            _ => None,
         };
-        if derived.sort && !sort_help.is_empty() {
-            of.refuse(Part::Derived, &derived.name, format!("`{}` can't be sorted by", derived.name), sort_help);
-        }
-        if derived.filter && of.entity.internal {
-            of.refuse(
-                Part::Derived,
-                &derived.name,
-                "`filter` has no effect: an internal entity has no list",
-                "remove `filter`",
-            );
+        if let Some(wrong) = found {
+            of.refuse_modifier(Part::Derived, &derived.name, wrong);
         }
     }
-}
-
-fn continue_if_routed(of: &Of) -> &'static str {
-    if of.entity.internal { "remove `sort`: an internal entity has no list" } else { "" }
 }
 
 /// A name for the other end gives a list, a derived value or a rule; else it has no effect.

@@ -1,20 +1,19 @@
 //! Modifiers of relations that contradict their targets, each other, or have no effect.
 
-use super::{Of, open};
+use super::{Of, Wrong, open, wrong};
 use crate::model::{Lifecycle, OnArchive, Relation};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
     for relation in &of.entity.belongs {
-        for rule in RULES {
-            if let Some((message, help)) = rule(of, relation) {
-                of.refuse(Part::Relation, &relation.name, message, help);
-            }
+        // One mistake, one error: what follows from the first is not told.
+        if let Some(wrong) = RULES.iter().find_map(|rule| rule(of, relation)) {
+            of.refuse_modifier(Part::Relation, &relation.name, wrong);
         }
     }
 }
 
-type Verdict = Option<(String, String)>;
+type Verdict = Option<Wrong>;
 
 const RULES: [fn(&Of, &Relation) -> Verdict; 9] = [
     same_is_on_both_sides,
@@ -28,20 +27,16 @@ const RULES: [fn(&Of, &Relation) -> Verdict; 9] = [
     filter_has_an_effect,
 ];
 
-fn say(message: impl Into<String>, help: impl Into<String>) -> Verdict {
-    Some((message.into(), help.into()))
-}
-
 fn same_is_on_both_sides(of: &Of, relation: &Relation) -> Verdict {
     for same in &relation.same {
         let here = of.entity.relation(same)?;
         if *same == relation.name || here.polymorphic {
-            return say(format!("`same {same}` compares nothing"), "name another relation, one that leads to one entity");
+            return wrong("same", format!("`same {same}` compares nothing"), "name another relation, one that leads to one entity");
         }
         let there = relation.targets.iter().map(|t| &of.cx.model.entities[*t]);
         if !there.clone().any(|target| target.relation(same).is_some_and(|r| !r.polymorphic && r.targets == here.targets)) {
             let targets: Vec<String> = there.map(|t| format!("`{}`", t.name)).collect();
-            return say(
+            return wrong("same", 
                 format!("{} has no relation `{same}` to compare with", targets.join(" or ")),
                 format!("add `{same}` there, or remove `same {same}`"),
             );
@@ -52,7 +47,7 @@ fn same_is_on_both_sides(of: &Of, relation: &Relation) -> Verdict {
 
 fn detach_needs_optional(_: &Of, relation: &Relation) -> Verdict {
     if relation.on_archive == OnArchive::Detach && !relation.optional {
-        return say(
+        return wrong("on archive", 
             "`on archive detach` empties the relation, but it is required",
             "add `?` after the target, or write `on archive restrict` or `cascade`",
         );
@@ -62,11 +57,11 @@ fn detach_needs_optional(_: &Of, relation: &Relation) -> Verdict {
 
 fn cascade_can_archive(of: &Of, relation: &Relation) -> Verdict {
     match (relation.on_archive, of.entity.lifecycle) {
-        (OnArchive::Cascade, Lifecycle::Mutable | Lifecycle::AppendOnly) => say(
+        (OnArchive::Cascade, Lifecycle::Mutable | Lifecycle::AppendOnly) => wrong("on archive", 
             "`on archive cascade` archives the row, but rows of this entity can't be archived",
             "write `on archive restrict`, or remove `lifecycle`",
         ),
-        (OnArchive::Detach, Lifecycle::AppendOnly) => say(
+        (OnArchive::Detach, Lifecycle::AppendOnly) => wrong("on archive", 
             "`on archive detach` changes the row, but rows of this entity never change",
             "write `on archive restrict`",
         ),
@@ -77,7 +72,7 @@ fn cascade_can_archive(of: &Of, relation: &Relation) -> Verdict {
 fn archive_can_happen(of: &Of, relation: &Relation) -> Verdict {
     let can = relation.targets.iter().any(|t| of.cx.model.entities[*t].lifecycle == Lifecycle::SoftDelete);
     if relation.on_archive != OnArchive::Restrict && !can {
-        return say("`on archive` has no effect: the target is never archived", "remove it");
+        return wrong("on archive", "`on archive` has no effect: the target is never archived", "remove it");
     }
     None
 }
@@ -89,15 +84,15 @@ fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
     let identity = of.cx.model.identity;
     if relation.polymorphic || relation.targets != [identity] {
         let name = &of.cx.model.entities[identity].name;
-        return say(format!("`set me` on a relation that does not lead to `{name}`"), format!("make it `{}: {name}, set me`", relation.name));
+        return wrong("set me", format!("`set me` on a relation that does not lead to `{name}`"), format!("make it `{}: {name}, set me`", relation.name));
     }
     for (given, word) in [(relation.system, "system"), (relation.movable, "movable")] {
         if given {
-            return say(format!("`{word}` beside `set me`: the caller is set once, at create"), format!("remove `{word}`"));
+            return wrong(word, format!("`{word}` beside `set me`: the caller is set once, at create"), format!("remove `{word}`"));
         }
     }
     if !of.creatable() {
-        return say("`set me` has no effect: nobody may create", "write `system`, or grant `create`");
+        return wrong("set me", "`set me` has no effect: nobody may create", "write `system`, or grant `create`");
     }
     None
 }
@@ -105,7 +100,7 @@ fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
 fn set_me_needs_a_caller(of: &Of, relation: &Relation) -> Verdict {
     let create = of.entity.access.create.as_ref()?;
     if relation.set_me && !relation.optional && open::to_anyone(of.cx.model, of.id, create) {
-        return say(
+        return wrong("set me", 
             format!("who creates without signing in leaves `{}` empty", relation.name),
             "write `create: signed_in` (or more), or make the relation optional",
         );
@@ -115,17 +110,17 @@ fn set_me_needs_a_caller(of: &Of, relation: &Relation) -> Verdict {
 
 fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
     if relation.system && relation.movable {
-        return say("`movable` has no effect beside `system`: no body has the relation", "remove `movable`");
+        return wrong("movable", "`movable` has no effect beside `system`: no body has the relation", "remove `movable`");
     }
     if relation.system && !relation.optional && of.creatable() {
-        return say(format!("nobody gives `{}` its value", relation.name), "make it optional with `?`, or remove `system`");
+        return wrong("system", format!("nobody gives `{}` its value", relation.name), "make it optional with `?`, or remove `system`");
     }
     None
 }
 
 fn movable_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
     if relation.movable && !of.updatable() {
-        return say("`movable` has no effect: no row of this entity is ever updated", "remove `movable`");
+        return wrong("movable", "`movable` has no effect: no row of this entity is ever updated", "remove `movable`");
     }
     None
 }
@@ -136,12 +131,12 @@ fn filter_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
             [(relation.filter, "filter"), (relation.hidden, "hidden"), (relation.read.is_some(), "read")]
         {
             if given {
-                return say(format!("`{word}` has no effect: an internal entity has no routes"), format!("remove `{word}`"));
+                return wrong(word, format!("`{word}` has no effect: an internal entity has no routes"), format!("remove `{word}`"));
             }
         }
     }
     if relation.filter && relation.read.is_some() {
-        return say("`filter` would tell what `read` hides", "remove `filter`, or the `read` rule");
+        return wrong("filter", "`filter` would tell what `read` hides", "remove `filter`, or the `read` rule");
     }
     None
 }

@@ -96,7 +96,13 @@ impl Reader {
     }
     /// The phrase ends here, or a comma leads to the next modifier.
     pub fn expect_end(&self, help: &str) -> Parsed<()> {
-        if self.at_end() { Ok(()) } else { Err(self.unexpected("the end", help)) }
+        match self.peek() {
+            None => Ok(()),
+            Some(Token::Unknown('"')) => Err(self.unexpected("the end", help)),
+            Some(token) => {
+                Err(Diagnostic::at(self.span(), format!("{} does not belong here", found(token))).help(help))
+            }
+        }
     }
 
     /// A whole number, maybe negative.
@@ -174,16 +180,12 @@ impl Reader {
     }
 
     pub fn unexpected(&self, expected: &str, help: &str) -> Diagnostic {
-        let found = match self.peek() {
+        let message = match self.peek() {
             None => format!("expected {expected}, but the phrase ends here"),
-            Some(Token::Word(word)) => format!("expected {expected}, found `{word}`"),
-            Some(Token::Number(number)) => format!("expected {expected}, found `{number}`"),
-            Some(Token::Quoted(text)) => format!("expected {expected}, found \"{text}\""),
-            Some(Token::Sign(sign)) => format!("expected {expected}, found `{sign}`"),
             Some(Token::Unknown('"')) => "this quote is never closed".to_owned(),
-            Some(Token::Unknown(c)) => format!("expected {expected}, found `{}`", c.escape_debug()),
+            Some(token) => format!("expected {expected}, found {}", found(token)),
         };
-        Diagnostic::at(self.span(), found).help(help)
+        Diagnostic::at(self.span(), message).help(help)
     }
 
     /// An unknown word where only some are allowed.
@@ -193,5 +195,14 @@ impl Reader {
                 .help(names::suggest(word, known.iter().copied(), &format!("{what}s"))),
             _ => self.unexpected(&format!("a {what}"), &format!("{what}s: {}", names::quoted(known))),
         }
+    }
+}
+
+fn found(token: &Token) -> String {
+    match token {
+        Token::Word(text) | Token::Number(text) => format!("`{text}`"),
+        Token::Quoted(text) => format!("\"{text}\""),
+        Token::Sign(sign) => format!("`{sign}`"),
+        Token::Unknown(c) => format!("`{}`", c.escape_debug()),
     }
 }

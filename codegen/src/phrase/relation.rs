@@ -72,7 +72,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
                 Some(Token::Word(w)) if w == "restrict" => OnArchive::Restrict,
                 Some(Token::Word(w)) if w == "cascade" => OnArchive::Cascade,
                 Some(Token::Word(w)) if w == "detach" => OnArchive::Detach,
-                _ => return Err(r.unknown("way to archive", &["restrict", "cascade", "detach"])),
+                _ => return Err(r.unknown("choice", &["restrict", "cascade", "detach"])),
             };
             r.skip();
             return Ok(At { it: RelationModifier::OnArchive(what), span: start.to(r.last_span()) });

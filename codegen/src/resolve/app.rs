@@ -147,7 +147,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             writes: list(model, &module.writes, index),
         };
         let owned = model.entities.iter().any(|e| e.module == Some(index));
-        if !owned && resolved.reads.is_empty() && resolved.writes.is_empty() {
+        if !owned && module.reads.is_empty() && module.writes.is_empty() {
             errors.push(
                 Diagnostic::at(module.name.span, format!("the module `{}` owns, reads and writes nothing", module.name.it))
                     .help("add `read:`/`write:` lists or `module:` to an entity, or remove it"),

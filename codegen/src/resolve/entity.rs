@@ -25,6 +25,11 @@ pub fn derived(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Plac
             DerivedForm::Avg { has, field, .. } => numeric(model, id, has, field, errors)
                 .map(|has| DerivedKind::Avg { has, field: field.it.clone(), filter: None }),
         };
+        for (span, word) in [(phrase.sort, "sort"), (phrase.filter, "filter")] {
+            if let Some(span) = span {
+                places.put(id, Part::Modifier, &format!("{} {word}", name.it), span);
+            }
+        }
         let (sort, filter) = (phrase.sort.is_some(), phrase.filter.is_some());
         derived.extend(kind.map(|kind| Derived { name: name.it.clone(), kind, sort, filter }));
     }

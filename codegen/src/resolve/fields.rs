@@ -23,6 +23,9 @@ pub fn resolve(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Plac
                 );
             }
         }
+        for modifier in &phrase.modifiers {
+            places.put(id, Part::Modifier, &format!("{} {}", name.it, modifier.it.word()), modifier.span);
+        }
         fields.push(field(name, phrase, ty, errors));
     }
     model.entities[id].fields = fields;

@@ -10,6 +10,8 @@ pub enum Part {
     Entity,
     Field,
     Relation,
+    /// `<field or relation> <modifier>`
+    Modifier,
     Has,
     Derived,
     Check,

@@ -52,6 +52,7 @@ pub fn belongs(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Plac
                 );
             }
             seen.push(modifier);
+            places.put(id, Part::Modifier, &format!("{} {}", name.it, modifier.it.word()), modifier.span);
             match &modifier.it {
                 RelationModifier::Same(same) => {
                     if !lines.belongs.iter().any(|(n, _)| n.it == same.it) {

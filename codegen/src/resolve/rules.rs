@@ -111,17 +111,25 @@ impl<'a> Resolver<'a> {
     /// A condition or a boolean field by itself.
     fn name(&self, entity: EntityId, name: &str, span: Span, kind: Kind) -> Option<Expr> {
         let this = &self.model.entities[entity];
+        let conditions = self.conditions(entity);
         if let Some(field) = this.field(name) {
+            if let Some(index) = conditions.iter().position(|c| *c == name) {
+                self.used_conditions.borrow_mut().insert((entity, index));
+                self.errors.push(
+                    Diagnostic::at(span, format!("`{name}` is a field and a condition")).help("rename the condition"),
+                );
+                return None;
+            }
             if matches!(field.ty, Ty::Bool) {
                 return Some(Expr::Flag(name.to_owned()));
             }
+            let null = if field.optional { format!(" or `{name} != null`") } else { String::new() };
             self.errors.push(
                 Diagnostic::at(span, format!("`{name}` is not true or false"))
-                    .help(format!("compare it: `{name} == …` or `{name} != null`")),
+                    .help(format!("compare it: `{name} == …`{null}")),
             );
             return None;
         }
-        let conditions = self.conditions(entity);
         if let Some(index) = conditions.iter().position(|c| *c == name) {
             if kind != Kind::Access {
                 self.errors.push(
@@ -130,6 +138,7 @@ impl<'a> Resolver<'a> {
                 );
                 return None;
             }
+            self.used_conditions.borrow_mut().insert((entity, index));
             if self.limit.borrow().is_some_and(|(e, limit)| e == entity && index >= limit) {
                 self.errors.push(
                     Diagnostic::at(span, format!("`{name}` is not known yet"))
@@ -137,17 +146,18 @@ impl<'a> Resolver<'a> {
                 );
                 return None;
             }
-            self.used_conditions.borrow_mut().insert((entity, index));
             return Some(Expr::Condition(index));
         }
         let help = if ACTIONS.contains(&name) {
             "name what they have in common as a condition, and use that in both".to_owned()
         } else if this.derived.iter().any(|d| d.name == name) {
             "a derived condition is no column: write it out".to_owned()
-        } else if self.model.roles.iter().any(|r| r.name == name) {
-            format!("write `me holds {name} of <relation>`")
-        } else if this.relation(name).is_some() {
-            format!("write `me is {name}`, `<condition> of {name}` or `{name} != null`")
+        } else if let Some(role) = self.model.roles.iter().find(|r| r.name == name) {
+            let of = if role.scopes.is_empty() { "" } else { " of <relation>" };
+            format!("write `me holds {name}{of}`")
+        } else if let Some(relation) = this.relation(name) {
+            let me_is = relation.targets == [self.model.identity];
+            if me_is { format!("write `me is {name}`") } else { format!("write `<condition> of {name}`") }
         } else {
             let flags = this.fields.iter().filter(|f| matches!(f.ty, Ty::Bool)).map(|f| f.name.as_str());
             let atoms = ["anyone", "signed_in", "nobody"];

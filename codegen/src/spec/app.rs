@@ -41,7 +41,7 @@ pub struct ModuleSpec {
     pub writes: Vec<Word>,
 }
 
-pub fn read(_file: usize, tree: &Node, errors: &Collector) -> Option<AppSpec> {
+pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
     let keys = Keys::of(tree, "app.yaml", &APP_KEYS, errors)?;
     keys.required("app", "add `app: culturepass`: it names the database roles");
     keys.required("title", "add `title: CulturePass`");

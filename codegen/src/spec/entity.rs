@@ -31,7 +31,6 @@ pub struct Body {
 
 #[derive(Debug)]
 pub struct EntitySpec {
-    pub file: usize,
     pub name: Word,
     pub plural: Option<Word>,
     pub was: Option<Word>,
@@ -64,7 +63,7 @@ pub struct AccessSpec {
     pub denies: Vec<(Word, Rule)>,
 }
 
-pub fn read(file: usize, stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
+pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
     let keys = Keys::of(tree, "an entity", &ENTITY_KEYS, errors)?;
     keys.required("entity", "start the file with `entity: <name>`");
     keys.required("doc", "add `doc:` with one sentence: it is shown in code, SQL and the API document");
@@ -82,7 +81,6 @@ pub fn read(file: usize, stem: &str, tree: &Node, errors: &Collector) -> Option<
         _ => true,
     };
     Some(EntitySpec {
-        file,
         plural: name_of(keys.text("plural", "write `plural: cities`"), errors),
         was: name_of(keys.text("was", "write the former name: `was: happening`"), errors),
         doc: keys.text("doc", "write one sentence").map(|t| t.value.clone()).unwrap_or_default(),
