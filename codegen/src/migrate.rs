@@ -27,6 +27,8 @@ mod refuse;
 mod slug;
 mod stage;
 mod text;
+#[cfg(test)]
+mod tests;
 
 
 pub use class::Class;

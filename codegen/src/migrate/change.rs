@@ -60,18 +60,20 @@ pub fn tables(schema: &Schema) -> impl Iterator<Item = &Object> {
     schema.objects.iter().filter(|o| o.kind == Kind::Table)
 }
 
-/// The tables of both schemas, matched by name or by a stated rename.
+/// The tables of both schemas, matched by name or, for a name that was not there before, by a stated rename.
 pub fn table_changes<'a>(old: &'a Schema, new: &'a Schema, renames: &Renames) -> Vec<TableChange<'a>> {
     let before: BTreeMap<&str, &Object> = tables(old).map(|t| (t.name.as_str(), t)).collect();
     let after: BTreeSet<&str> = tables(new).map(|t| t.name.as_str()).collect();
-    let matched = |table: &'a Object| {
-        let was = renames.tables.iter().find(|(_, to)| *to == table.name).map(|(from, _)| from.as_str());
-        match was {
-            Some(from) if !after.contains(from) || renamed_away(renames, from) => before.get(from).copied(),
-            _ => before.get(table.name.as_str()).copied(),
-        }
+    let was = |table: &Object| {
+        let stated = renames.tables.iter().find(|(_, to)| *to == table.name);
+        stated.map(|(from, _)| from.as_str()).filter(|from| !after.contains(from))
     };
-    tables(new).filter_map(|table| matched(table).map(|was| table_change(was, table, renames))).collect()
+    (tables(new))
+        .filter_map(|table| {
+            let same = before.get(table.name.as_str()).or_else(|| before.get(was(table)?))?;
+            Some(table_change(same, table, renames))
+        })
+        .collect()
 }
 
 /// The columns that lose their place in the table: other objects must let go of them first.
@@ -103,10 +105,6 @@ impl TableChange<'_> {
             self.regenerated.push(self.kept.remove(at));
         }
     }
-}
-
-fn renamed_away(renames: &Renames, table: &str) -> bool {
-    renames.tables.iter().any(|(from, _)| from == table)
 }
 
 fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> TableChange<'a> {

@@ -3,52 +3,53 @@
 //! PostgreSQL refuses to drop or retype what a view, policy, trigger, check or generated column uses,
 //! so whatever a step touches is followed to everything that mentions it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::TableChange;
 use super::text::{base_name, mentions, signature, words};
 use crate::objects::{Kind, Object, Schema};
 
 /// Kind and name: what an object is known by.
-pub type Key = (Kind, String);
+pub type Key<'a> = (Kind, &'a str);
 
-pub fn key(object: &Object) -> Key {
-    (object.kind, object.name.clone())
+pub fn key(object: &Object) -> Key<'_> {
+    (object.kind, &object.name)
+}
+
+pub fn by_key(schema: &Schema) -> BTreeMap<Key<'_>, &Object> {
+    schema.objects.iter().map(|o| (key(o), o)).collect()
 }
 
 /// Also moves generated columns that depend on something dropped to `regenerated`, and takes out of
 /// `kept` what cannot be kept.
-pub fn dropped(
-    old: &Schema,
+pub fn dropped<'a>(
+    old: &'a Schema,
     new: &Schema,
     changes: &mut [TableChange],
-    kept: &mut Vec<(&Object, &Object)>,
-) -> BTreeSet<Key> {
-    let mut dropped: BTreeSet<Key> = (old.objects.iter())
-        .filter(|o| o.kind != Kind::Table && !kept.iter().any(|(k, _)| key(k) == key(o)))
-        .filter(|o| must_go(o, new))
-        .map(key)
-        .collect();
+    kept: &mut BTreeMap<Key<'a>, &Object>,
+) -> BTreeSet<Key<'a>> {
+    let after = by_key(new);
+    let (mut gone, mut left): (Vec<&Object>, Vec<&Object>) = (old.objects.iter())
+        .filter(|o| o.kind != Kind::Table)
+        .partition(|o| !kept.contains_key(&key(o)) && must_go(o, after.get(&key(o)).copied()));
     loop {
-        let before = (dropped.len(), regenerated(changes));
-        let gone: Vec<&Object> = old.objects.iter().filter(|o| dropped.contains(&key(o))).collect();
-        for object in old.objects.iter().filter(|o| o.kind != Kind::Table) {
-            let held = gone.iter().any(|g| uses_object(object, g)) || changes.iter().any(|c| uses_column(object, c));
-            if held {
-                kept.retain(|(k, _)| key(k) != key(object));
-                dropped.insert(key(object));
-            }
-        }
         changes.iter_mut().for_each(|change| follow_generated(change, &gone));
-        if before == (dropped.len(), regenerated(changes)) {
-            return dropped;
+        let held_on_to: Vec<&Object> = gone.iter().copied().filter(|g| is_held_on_to(g)).collect();
+        let (more, rest): (Vec<&Object>, Vec<&Object>) = left.into_iter().partition(|object| {
+            held_on_to.iter().any(|g| uses_object(object, g)) || changes.iter().any(|c| uses_column(object, c))
+        });
+        left = rest;
+        if more.is_empty() {
+            return gone.into_iter().map(key).collect();
         }
+        more.iter().for_each(|object| drop(kept.remove(&key(object))));
+        gone.extend(more);
     }
 }
 
 /// Gone from the new schema, or changed in a way that only a drop can make.
-fn must_go(object: &Object, new: &Schema) -> bool {
-    let Some(after) = new.objects.iter().find(|o| key(o) == key(object)) else { return true };
+fn must_go(object: &Object, after: Option<&Object>) -> bool {
+    let Some(after) = after else { return true };
     match object.kind {
         Kind::Role | Kind::Schema | Kind::Extension => false,
         Kind::Function | Kind::TableFunction => {
@@ -58,10 +59,16 @@ fn must_go(object: &Object, new: &Schema) -> bool {
     }
 }
 
-fn uses_object(object: &Object, gone: &Object) -> bool {
-    if key(object) == key(gone) {
-        return false;
+/// Other objects may depend on it.
+fn is_held_on_to(object: &Object) -> bool {
+    match object.kind {
+        Kind::View | Kind::Function | Kind::TableFunction => true,
+        Kind::Constraint | Kind::Index => mentions(&object.create, "unique"),
+        _ => false,
     }
+}
+
+fn uses_object(object: &Object, gone: &Object) -> bool {
     match (gone.kind, object.kind) {
         // Bodies of functions are not tracked by PostgreSQL; their argument and result types are.
         (Kind::View, Kind::Function | Kind::TableFunction) => mentions(&signature(&object.create), &gone.name),
@@ -79,9 +86,6 @@ fn uses_object(object: &Object, gone: &Object) -> bool {
 /// The foreign key points at the columns of this unique constraint or index.
 fn is_key_of(gone: &Object, foreign_key: &Object) -> bool {
     let (Some(table), text) = (&gone.table, &foreign_key.create) else { return false };
-    if !mentions(&gone.create, "unique") {
-        return false;
-    }
     let Some(at) = text.find(&format!("references {table}")) else { return false };
     let target = &text[at + "references ".len() + table.len()..];
     let Some((columns, _)) = target.trim_start().strip_prefix('(').and_then(|t| t.split_once(')')) else {
@@ -92,8 +96,8 @@ fn is_key_of(gone: &Object, foreign_key: &Object) -> bool {
 
 fn uses_column(object: &Object, change: &TableChange) -> bool {
     let table = &change.old.name;
-    let near = object.table.as_deref() == Some(table) || mentions(&object.create, table);
-    let uses = |name: &str| near && mentions(&object.create, name);
+    let near = || object.table.as_deref() == Some(table) || mentions(&object.create, table);
+    let uses = |name: &str| mentions(&object.create, name) && near();
     match object.kind {
         Kind::Role | Kind::Schema | Kind::Extension | Kind::Function | Kind::TableFunction | Kind::Table => false,
         Kind::Constraint | Kind::Index | Kind::ForeignKey | Kind::Grant => change.lost().any(|c| uses(&c.name)),
@@ -124,8 +128,4 @@ fn follow_generated(change: &mut TableChange, gone: &[&Object]) {
         change.regenerate(&name);
         change.renamed.retain(|(from, _)| *from != name);
     }
-}
-
-fn regenerated(changes: &[TableChange]) -> usize {
-    changes.iter().map(|c| c.regenerated.len()).sum()
 }

@@ -4,11 +4,11 @@
 //! drop tables, columns and functions, then create in the order of [`Kind`].
 //! Knows nothing of classes or refusals: those look at the steps afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Renames, TableChange, table_changes, tables};
 use super::columns::{self, Placeholder};
-use super::depend::{self, Key, key};
+use super::depend::{self, Key, by_key, key};
 use super::op::{How, Op};
 use super::text::{last_name, rename};
 use crate::objects::{Kind, Object, Schema};
@@ -25,7 +25,7 @@ pub fn diff(old: &Schema, new: &Schema, renames: &Renames, direction: &Direction
     let mut changes = table_changes(old, new, renames);
     let mut kept = renamed_objects(old, new, &changes);
     let dropped = depend::dropped(old, new, &mut changes, &mut kept);
-    let plan = Plan { old, new, changes, kept, dropped, direction };
+    let plan = Plan { old, new, before: by_key(old), changes, kept, dropped, direction };
     let mut ops = Vec::new();
     plan.let_go(&mut ops);
     plan.drop_tables(&mut ops);
@@ -42,11 +42,13 @@ pub fn diff(old: &Schema, new: &Schema, renames: &Renames, direction: &Direction
 struct Plan<'a> {
     old: &'a Schema,
     new: &'a Schema,
+    /// The old objects by name.
+    before: BTreeMap<Key<'a>, &'a Object>,
     changes: Vec<TableChange<'a>>,
-    /// Constraints and indexes that only change their name: old, new.
-    kept: Vec<(&'a Object, &'a Object)>,
+    /// Constraints and indexes that only change their name: old → new.
+    kept: BTreeMap<Key<'a>, &'a Object>,
     /// Old objects that must go, for good or to come back.
-    dropped: BTreeSet<Key>,
+    dropped: BTreeSet<Key<'a>>,
     direction: &'a Direction<'a>,
 }
 
@@ -80,7 +82,7 @@ impl<'a> Plan<'a> {
     }
 
     fn rename(&self, ops: &mut Vec<Op>) {
-        for change in in_free_order(&self.changes) {
+        for change in self.changes.iter().filter(|c| c.old.name != c.new.name) {
             ops.push(Op::RenameTable { old: change.old.clone(), to: change.new.name.clone() });
         }
         for change in &self.changes {
@@ -90,8 +92,8 @@ impl<'a> Plan<'a> {
             }
         }
         for (old, new) in &self.kept {
-            if last_name(&old.name) != last_name(&new.name) {
-                ops.push(Op::RenameObject { old: (*old).clone(), new: (*new).clone() });
+            if last_name(old.1) != last_name(&new.name) {
+                ops.push(Op::RenameObject { old: self.before[old].clone(), new: (*new).clone() });
             }
         }
     }
@@ -108,24 +110,24 @@ impl<'a> Plan<'a> {
         let mut objects: Vec<&Object> = self.new.objects.iter().collect();
         objects.sort_by_key(|o| o.kind);
         let functions = self.dropped_of(Kind::Function);
+        let kept: BTreeSet<Key> = self.kept.values().map(|o| key(o)).collect();
         for object in objects {
             if object.kind == Kind::Table {
                 match self.changes.iter().find(|c| c.new.name == object.name) {
                     Some(change) => columns::alter(change, &functions, self.direction, ops),
                     None => ops.push(Op::Create { object: object.clone(), how: How::Plain }),
                 }
-            } else if !self.kept.iter().any(|(_, new)| key(new) == key(object)) {
+            } else if !kept.contains(&key(object)) {
                 self.create_object(object, ops);
             }
         }
     }
 
     fn create_object(&self, object: &Object, ops: &mut Vec<Op>) {
-        let before = self.old.objects.iter().find(|o| key(o) == key(object));
-        match before {
+        match self.before.get(&key(object)) {
             Some(old) if !self.dropped.contains(&key(old)) => {
                 if old.create != object.create {
-                    ops.push(Op::Replace { old: old.clone(), new: object.clone() });
+                    ops.push(Op::Replace { old: (*old).clone(), new: object.clone() });
                 }
             }
             _ => self.create_new(object, ops),
@@ -169,25 +171,22 @@ pub fn waits(object: &Object) -> bool {
 }
 
 /// Constraints and indexes whose text is the same once tables and columns are called by their new names.
-fn renamed_objects<'a>(old: &'a Schema, new: &'a Schema, changes: &[TableChange]) -> Vec<(&'a Object, &'a Object)> {
+fn renamed_objects<'a>(old: &'a Schema, new: &'a Schema, changes: &[TableChange]) -> BTreeMap<Key<'a>, &'a Object> {
     let renamable = |o: &&Object| matches!(o.kind, Kind::Constraint | Kind::Index | Kind::ForeignKey);
-    let known = |schema: &Schema, object: &Object| schema.objects.iter().any(|o| key(o) == key(object));
-    let mut fresh: Vec<&Object> =
-        new.objects.iter().filter(renamable).filter(|o| !known(old, o) || touched(o, changes)).collect();
-    let mut kept = Vec::new();
-    for object in old.objects.iter().filter(renamable) {
+    let (before, after) = (by_key(old), by_key(new));
+    let moved = |o: &&Object, other: &BTreeMap<Key, &Object>| {
+        other.get(&key(o)).is_none_or(|there| there.create != o.create && touched(o, changes))
+    };
+    let mut fresh: Vec<&Object> = new.objects.iter().filter(renamable).filter(|o| moved(o, &before)).collect();
+    let mut kept = BTreeMap::new();
+    for object in old.objects.iter().filter(renamable).filter(|o| moved(o, &after)) {
         let Some(own) = changes.iter().find(|c| object.table.as_deref() == Some(&c.old.name)) else { continue };
-        if known(new, object) && !touched(object, changes) {
-            continue;
-        }
         let text = nameless(&translate(object, own, changes), &object.name);
         let same = |o: &&Object| {
-            o.kind == object.kind
-                && o.table.as_deref() == Some(&own.new.name)
-                && nameless(&o.create, &o.name) == text
+            o.kind == object.kind && o.table.as_deref() == Some(&own.new.name) && nameless(&o.create, &o.name) == text
         };
         if let Some(at) = fresh.iter().position(|o| same(&o)) {
-            kept.push((object, fresh.remove(at)));
+            kept.insert(key(object), fresh.remove(at));
         }
     }
     kept
@@ -213,15 +212,4 @@ fn translate(object: &Object, own: &TableChange, changes: &[TableChange]) -> Str
 
 fn nameless(create: &str, name: &str) -> String {
     rename(create, last_name(name), "name")
-}
-
-/// Table renames, each when its new name is free.
-fn in_free_order<'p, 'a>(changes: &'p [TableChange<'a>]) -> Vec<&'p TableChange<'a>> {
-    let mut left: Vec<&TableChange> = changes.iter().filter(|c| c.old.name != c.new.name).collect();
-    let mut ordered = Vec::new();
-    while !left.is_empty() {
-        let free = left.iter().position(|c| !left.iter().any(|o| o.old.name == c.new.name)).unwrap_or(0);
-        ordered.push(left.remove(free));
-    }
-    ordered
 }

@@ -50,8 +50,11 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     let mut hints = Hints::default();
     for entity in old.entities.iter().chain(&new.entities) {
         hints.entities.insert(table(entity), entity.name.clone());
-        let derived = entity.derived.iter().map(|d| (table(entity), d.name.clone()));
-        hints.derived.extend(derived);
+        for derived in &entity.derived {
+            // A mean is kept as its two parts.
+            let columns = ["", "_sum", "_count"].map(|part| (table(entity), format!("{}{part}", derived.name)));
+            hints.derived.extend(columns);
+        }
     }
     hints.dropped_tables =
         old.entities.iter().filter(|e| new.dropped.contains(&e.name)).map(table).collect();

@@ -26,7 +26,8 @@ pub enum Op {
     DropNotNullCheck { table: String, name: String },
     ValidateNotNullCheck { table: String, name: String },
     Backfill { table: String, name: String, value: String },
-    /// A word that rows hold has a new name (the type of a polymorphic reference).
+    /// A word that rows hold has a new name (the type of a polymorphic reference). Nothing has happened
+    /// to the rows, so their triggers are not asked.
     ReplaceWord { table: String, name: String, from: String, to: String },
     Validate { table: String, constraint: String },
     /// Statements of a table beside its columns: comments, row security.
@@ -90,7 +91,11 @@ impl Op {
                 format!("update {table} set {name} = {value} where {name} is null;\n{SETTLE}")
             }
             Op::ReplaceWord { table, name, from, to } => {
-                format!("update {table} set {name} = '{to}' where {name} = '{from}';\n{SETTLE}")
+                format!(
+                    "alter table {table} disable trigger user;\n\
+                     update {table} set {name} = '{to}' where {name} = '{from}';\n\
+                     alter table {table} enable trigger user;"
+                )
             }
             Op::Validate { table, constraint } => format!("alter table {table} validate constraint {constraint};"),
             Op::Run { sql, .. } => sql.clone(),

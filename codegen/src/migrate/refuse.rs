@@ -6,6 +6,7 @@ use super::change::{Renames, TableChange, table_changes, tables};
 use super::class::widens;
 use super::hints::Hints;
 use super::phrase::phrase;
+use super::text::{bare_table, statements};
 use crate::model::{Entity, Model};
 use crate::objects::{Column, Object, Schema};
 
@@ -38,6 +39,7 @@ pub fn refusals(old: &Schema, new: &Schema, renames: &Renames, hints: &Hints, mo
         at.dropped(&mut found);
         at.added(&mut found);
         at.altered(&mut found);
+        at.inline(&mut found);
     }
     found
 }
@@ -143,6 +145,25 @@ impl Place<'_> {
                     self.mend_missing(new, &word),
                 ));
             }
+        }
+    }
+
+    /// What stands in `create table` beside the columns is not compared piece by piece: it has never changed.
+    fn inline(&self, found: &mut Vec<Refusal>) {
+        let of = |table: &Object, text: &str| -> Vec<String> {
+            let first = statements(text).first().copied().unwrap_or_default().to_owned();
+            let own = format!("{}_pkey", bare_table(&table.name));
+            let lines = first.lines().map(|l| l.trim().trim_end_matches(',').replace(&own, "pkey"));
+            lines.filter(|l| l.starts_with("constraint ") || l.starts_with("primary key")).collect()
+        };
+        let (old, new) = (self.change.old, self.change.new);
+        if of(old, &old.create) != of(new, &new.create) {
+            found.push(Refusal {
+                entity: Some(self.entity().to_owned()),
+                field: None,
+                message: format!("what `create table {}` says beside its columns has changed", new.name),
+                help: "make it an object of its own in codegen/src/emit/schema, or leave it as it was".to_owned(),
+            });
         }
     }
 
