@@ -64,7 +64,7 @@ pub fn object_functions(model: &Model) -> Vec<Object> {
                 callers: Vec::new(),
                 doc: "An object with these keys only, each with its format.",
                 body: format!(
-                    "  select case when jsonb_typeof(p_value) = 'object' then\n    {}\n  else false end",
+                    "  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then\n    {}\n  end",
                     condition.block(4)
                 ),
             }

@@ -6,7 +6,7 @@ use super::{
     references::{self, Reference},
     rules::literal,
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, OnArchive, Relation, Ty};
 use crate::objects::Column;
 
 pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
@@ -18,6 +18,9 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     columns.extend(entity.belongs.iter().flat_map(relation));
     columns.extend(entity.fields.iter().map(field));
     columns.extend(entity.derived.iter().flat_map(|d| derived(model, entity, d)));
+    if goes_along(model, entity) {
+        columns.push(column(ARCHIVED_WITH, "uuid", false));
+    }
     if entity.lifecycle != Lifecycle::AppendOnly {
         columns.push(Column { default: Some("1".into()), ..column("version", "bigint", true) });
     }
@@ -33,7 +36,17 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
 /// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
 pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
     let columns = entity.derived.iter().flat_map(|d| derived(model, entity, d));
-    columns.filter(|c| c.generated.is_none()).map(|c| c.name).collect()
+    let names = columns.filter(|c| c.generated.is_none()).map(|c| c.name);
+    names.chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned())).collect()
+}
+
+/// The parent whose archiving took this row along: restoring the parent brings it back.
+pub const ARCHIVED_WITH: &str = "archived_with";
+
+fn goes_along(model: &Model, entity: &Entity) -> bool {
+    let soft = |e: &Entity| e.lifecycle == Lifecycle::SoftDelete;
+    let cascades = |r: &Relation| r.on_archive == OnArchive::Cascade && r.targets.iter().any(|&t| soft(&model.entities[t]));
+    soft(entity) && entity.belongs.iter().any(cascades)
 }
 
 pub fn sql_type(ty: &Ty) -> String {
