@@ -189,3 +189,54 @@ fn clamp(text: &str, span: Span) -> std::ops::Range<usize> {
     let end = start + text[start..end].trim_end().len();
     start..end.max(start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(file: usize, start: usize) -> Diagnostic {
+        Diagnostic::at(Span { file, start, end: start + 1 }, format!("{file}:{start}"))
+    }
+
+    #[test]
+    #[should_panic = "dropped without asking for its verdict"]
+    fn a_collector_that_is_not_asked_panics() {
+        Collector::default().push(at(0, 0));
+    }
+
+    #[test]
+    #[should_panic = "dropped without asking for its verdict"]
+    fn an_empty_collector_must_be_asked_too() {
+        drop(Collector::default());
+    }
+
+    #[test]
+    fn the_verdict_is_in_the_order_of_places_and_tells_each_mistake_once() {
+        let errors = Collector::default();
+        for diagnostic in [at(1, 0), at(0, 7), at(0, 3), at(0, 7)] {
+            errors.push(diagnostic);
+        }
+        assert_eq!(errors.count(), 3);
+        let told = errors.finish(&Sources::default()).unwrap_err();
+        let messages: Vec<_> = told.list.iter().map(|d| d.message.as_str()).collect();
+        assert_eq!(messages, ["0:3", "0:7", "1:0"]);
+    }
+
+    #[test]
+    fn a_clean_collector_is_fine() {
+        let errors = Collector::default();
+        assert_eq!(errors.keep(Ok(1)), Some(1));
+        assert!(errors.finish(&Sources::default()).is_ok());
+    }
+
+    #[test]
+    fn places_outside_of_the_text_or_inside_of_a_letter_are_shown_all_the_same() {
+        let mut sources = Sources::default();
+        sources.add("a.yaml", "é: ü");
+        for (start, end) in [(1, 2), (0, 99), (99, 3), (5, 6)] {
+            let list = vec![Diagnostic::at(Span { file: 0, start, end }, "odd")];
+            let said = Diagnostics { sources: sources.clone(), list }.to_string();
+            assert!(said.contains("a.yaml:1:"), "{said}");
+        }
+    }
+}

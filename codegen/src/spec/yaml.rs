@@ -215,15 +215,27 @@ where
     fn refuse_properties(&mut self, anchor: usize, tag: Option<Cow<'a, Tag>>, span: Span) {
         if anchor != 0 {
             self.errors.push(
-                Diagnostic::at(span, "an anchor")
+                Diagnostic::at(self.word_before(span, '&'), "an anchor")
                     .help("remove the `&…`; what entities share goes into `mixins:` of app.yaml"),
             );
         }
         if let Some(tag) = tag {
             self.errors.push(
-                Diagnostic::at(span, format!("a tag, `{}`", tag.original()))
+                Diagnostic::at(self.word_before(span, '!'), format!("a tag, `{}`", tag.original()))
                     .help("remove the `!…`; the type is the first word of the phrase"),
             );
+        }
+    }
+
+    /// The `&anchor` or `!tag` in front of a node.
+    fn word_before(&self, node: Span, sign: char) -> Span {
+        let before = self.text.get(..node.start).unwrap_or("").trim_end();
+        match before.rfind(sign) {
+            Some(start) => {
+                let len = before[start..].find(char::is_whitespace).unwrap_or(before.len() - start);
+                Span { file: self.file, start, end: start + len }
+            }
+            None => node,
         }
     }
 
