@@ -13,6 +13,7 @@ mod creators;
 mod grants;
 mod guards;
 mod jobs;
+mod may;
 pub mod names;
 mod object;
 mod parents;
@@ -33,6 +34,7 @@ mod visible;
 
 pub use columns::sql_type;
 pub use grants::{insertable, updatable};
+pub use may::allowed;
 pub use private::private_columns;
 pub use projection::projected;
 
@@ -66,6 +68,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(references::objects(model, id));
     objects.extend(projection::objects(model, id));
     objects.extend(private::function(model, id));
+    objects.extend(may::function(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));

@@ -4,7 +4,7 @@
 use crate::emit::actions::{self, Action};
 use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{text, wrap};
-use crate::emit::schema::rules::{Context, compile};
+use crate::emit::schema::{self, rules::{Context, compile}};
 use crate::model::{Change, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty};
 
 /// Wider than code: SQL is read, but seldom edited here.
@@ -79,6 +79,11 @@ impl<'a> Statements<'a> {
         compile(self.model, self.id, rule, "t", Context::Policy)
     }
 
+    /// The rule of an action; it may read columns that the statement may not.
+    fn allowed(&self, action: &str, rule: &Expr) -> String {
+        schema::allowed(self.model, self.id, action, rule, "t")
+    }
+
     fn select(&self, column: &Column) -> String {
         let row = if column.read_rule().is_some() { "p" } else { "t" };
         let plain = format!("{row}.{}", column.name());
@@ -116,13 +121,13 @@ impl<'a> Statements<'a> {
             (Action::Suspend, "unsuspend", "suspended"),
         ] {
             if let Some(rule) = action.open(self.entity) {
-                case(name, status, vec![closed(self.rule(rule))]);
+                case(name, status, vec![closed(self.allowed(action.name(), rule))]);
             }
         }
         for transition in actions::transitions(self.entity) {
             let mut conditions = vec![self.starts(transition)];
             conditions.extend(transition.when.as_ref().map(|when| closed(self.rule(when))));
-            conditions.push(closed(self.rule(&transition.by)));
+            conditions.push(closed(self.allowed(&transition.name, &transition.by)));
             case(&transition.name, "active", conditions);
         }
         match cases.is_empty() {
@@ -266,7 +271,7 @@ impl<'a> Statements<'a> {
             return "\"\"".into();
         }
         let cases: Vec<String> =
-            may.iter().map(|(name, rule)| format!("case when {} then '{name}' end", self.rule(rule))).collect();
+            may.iter().map(|(name, rule)| format!("case when {} then '{name}' end", self.allowed(name, rule))).collect();
         let status = match self.entity.lifecycle {
             Lifecycle::SoftDelete => "t.status",
             _ => "'active' as status",
