@@ -326,6 +326,9 @@ pub fn headers() -> Value {
     })
 }
 
+/// Entity tags separated by commas, or `*`.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#;
+
 pub fn parameters() -> Map<String, Value> {
     let all = json!({
         "Id": {
@@ -352,22 +355,19 @@ pub fn parameters() -> Map<String, Value> {
             "in": "header",
             "required": true,
             "description": "ETag of the version that the change is based on. Another version in the meantime is answered with 412.",
-            "schema": {"type": "string"},
-            "example": example::ETAG,
+            "schema": {"type": "string", "pattern": TAGS},
         },
         "IfMatchOptional": {
             "name": "If-Match",
             "in": "header",
             "description": "ETag of the version that is meant. Another version in the meantime is answered with 412.",
-            "schema": {"type": "string"},
-            "example": example::ETAG,
+            "schema": {"type": "string", "pattern": TAGS},
         },
         "IfNoneMatch": {
             "name": "If-None-Match",
             "in": "header",
             "description": "ETag of a former answer: 304 if it would be the same again.",
-            "schema": {"type": "string"},
-            "example": example::ETAG,
+            "schema": {"type": "string", "pattern": TAGS},
         },
     });
     match all {

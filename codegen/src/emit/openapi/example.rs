@@ -54,19 +54,28 @@ pub fn row(model: &Model, id_: EntityId) -> Value {
     Value::Object(row)
 }
 
-/// A body that creates or replaces it.
+/// A body that creates or replaces it: what has to be sent, and what may be without harm. Ids of objects
+/// that may be missing, and fields that not everyone may set, would make whoever tries it out stumble.
 pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
     let mut example = Map::new();
     for column in schema::inputs(model, entity, body) {
         let value = match column {
+            schema::Column::Field(field) if field.optional && field.write.is_some() => continue,
+            schema::Column::Field(Field {
+                ty: Ty::Slug { from: Some(_) },
+                ..
+            }) => continue,
             schema::Column::Field(field) => self::field(model, &model.entities[entity], field),
+            schema::Column::TypeOf(relation) | schema::Column::IdOf(relation)
+                if relation.optional =>
+            {
+                continue;
+            }
             schema::Column::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
             schema::Column::IdOf(relation) => reference(model, relation),
             _ => continue,
         };
-        if !value.is_null() {
-            example.insert(column.name(), value);
-        }
+        example.insert(column.name(), value);
     }
     if body == Body::Patch {
         // Just one change: what a patch is for.

@@ -133,41 +133,31 @@ fn parameter(name: &str, description: String, schema: Value) -> Value {
     json!({"name": name, "in": "query", "description": description, "schema": schema})
 }
 
-/// Equality, and the other comparisons the type has.
+/// Equality, and the other comparisons the type has. No parameter bears an example: Swagger UI would
+/// send it with whatever is tried out.
 fn filters(model: &Model, name: &str, ty: &Ty) -> Vec<Value> {
-    let spoken = spaced(name);
     let schema = compared(model, ty);
-    let mut all = vec![parameter(
-        name,
-        format!("Only those whose {spoken} is this."),
-        schema.clone(),
-    )];
+    let equal = format!("Only those with this `{name}`.");
+    let mut all = vec![parameter(name, equal, schema.clone())];
     if lists(ty) {
         all.push(json!({
             "name": format!("{name}.in"),
             "in": "query",
-            "description": format!("Only those whose {spoken} is one of these, separated by commas."),
+            "description": format!("Only those whose `{name}` is one of these, separated by commas."),
             "explode": false,
             "schema": {"type": "array", "minItems": 1, "maxItems": IN_MAX, "items": schema},
         }));
     }
     if ranges(ty) {
-        for (suffix, words) in [
-            ("gte", "at least"),
-            ("lte", "at most"),
-            ("gt", "more than"),
-            ("lt", "less than"),
-        ] {
-            let words = match (ty, suffix) {
-                (Ty::Time | Ty::Date, "gte") => "at or after",
-                (Ty::Time | Ty::Date, "lte") => "at or before",
-                (Ty::Time | Ty::Date, "gt") => "after",
-                (Ty::Time | Ty::Date, _) => "before",
-                _ => words,
-            };
+        let words = match ty {
+            Ty::Time | Ty::Date => ["at or after", "at or before", "after", "before"],
+            _ => ["at least", "at most", "more than", "less than"],
+        };
+        for (suffix, words) in ["gte", "lte", "gt", "lt"].into_iter().zip(words) {
+            let description = format!("Only those whose `{name}` is {words} this.");
             all.push(parameter(
                 &format!("{name}.{suffix}"),
-                format!("Only those whose {spoken} is {words} this."),
+                description,
                 schema.clone(),
             ));
         }
@@ -241,29 +231,32 @@ fn search(entity: &Entity) -> Value {
 }
 
 fn map(field: &Field) -> Vec<Value> {
-    let spoken = spaced(&field.name);
+    let name = &field.name;
     let number = r"-?[0-9]+(\.[0-9]+)?";
+    let near = format!(
+        "Latitude and longitude such as `47.3769,8.5417`: only those whose `{name}` is within `radius_m` of it."
+    );
+    let bbox = format!(
+        "West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose `{name}` is inside."
+    );
+    let radius =
+        "Radius around `near` in metres, 5000 if left out. Only together with `near`.".to_owned();
     vec![
-        json!({
-            "name": "near",
-            "in": "query",
-            "description": format!("Latitude and longitude, separated by a comma: only those whose {spoken} is within `radius_m` of it."),
-            "schema": {"type": "string", "pattern": format!("^{number},{number}$")},
-            "example": "47.3769,8.5417",
-        }),
-        json!({
-            "name": "radius_m",
-            "in": "query",
-            "description": "Radius around `near` in metres.",
-            "schema": {"type": "integer", "minimum": 1, "maximum": 100000, "default": 5000},
-        }),
-        json!({
-            "name": "bbox",
-            "in": "query",
-            "description": format!("West, south, east, north in degrees, separated by commas: only those whose {spoken} is inside."),
-            "schema": {"type": "string", "pattern": format!("^{number}(,{number}){{3}}$")},
-            "example": "8.44,47.32,8.62,47.43",
-        }),
+        parameter(
+            "near",
+            near,
+            json!({"type": "string", "pattern": format!("^{number},{number}$")}),
+        ),
+        parameter(
+            "radius_m",
+            radius,
+            json!({"type": "integer", "minimum": 1, "maximum": 100000}),
+        ),
+        parameter(
+            "bbox",
+            bbox,
+            json!({"type": "string", "pattern": format!("^{number}(,{number}){{3}}$")}),
+        ),
     ]
 }
 
