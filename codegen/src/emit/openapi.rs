@@ -6,6 +6,7 @@ mod action;
 mod common;
 mod example;
 mod names;
+mod note;
 mod operation;
 mod parameters;
 mod schema;
@@ -14,10 +15,10 @@ pub mod words;
 
 use self::{
     action::{Action, operations},
-    names::pascal,
     schema::Body,
 };
 use crate::model::{EntityId, Model};
+use crate::names::pascal;
 use serde_json::{Map, Value, json};
 
 /// Version of the API, not of the software: the first number changes when a client could break.

@@ -1,11 +1,14 @@
 //! Which operations an entity has, what they are called, and who may perform them.
 
 use super::{
-    names::{self, pascal, segment, title},
-    schema::{self, Body},
+    names::{self, title},
     words::{article, spaced},
 };
-use crate::model::{Change, EntityId, Expr, Has, Lifecycle, Literal, Model, Transition};
+use crate::{
+    emit::actions,
+    model::{Change, EntityId, Expr, Has, Literal, Model, Transition},
+    names::{kebab, pascal},
+};
 
 #[derive(Clone, Copy)]
 pub enum Action<'a> {
@@ -32,68 +35,40 @@ pub struct Operation<'a> {
 
 /// All operations of an entity in reading order.
 pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
+    use actions::Action as Rule;
     let entity = &model.entities[id];
     if entity.internal {
         return Vec::new();
     }
-    let access = &entity.access;
-    let mut all = vec![(Action::List, &access.read)];
-    if entity.writable() {
-        all.push((Action::Create, &access.create));
-    }
-    all.push((Action::Get, &access.read));
-    if entity.writable() {
-        if updatable(model, id) {
-            all.extend([
-                (Action::Replace, &access.update),
-                (Action::Patch, &access.update),
-            ]);
-        }
-        if entity.lifecycle == Lifecycle::SoftDelete {
-            all.extend([
-                (Action::Archive, &access.delete),
-                (Action::Restore, &access.restore),
-                (Action::Suspend, &access.suspend),
-                (Action::Unsuspend, &access.suspend),
-            ]);
-        }
-    }
-    let mut operations: Vec<Operation> = all
+    let all = [
+        (Action::List, Rule::Read),
+        (Action::Create, Rule::Create),
+        (Action::Get, Rule::Read),
+        (Action::Replace, Rule::Update),
+        (Action::Patch, Rule::Update),
+        (Action::Archive, Rule::Delete),
+        (Action::Restore, Rule::Restore),
+        (Action::Suspend, Rule::Suspend),
+        (Action::Unsuspend, Rule::Suspend),
+    ];
+    let operation = |action, rule| Operation {
+        entity: id,
+        action,
+        rule,
+    };
+    let common = all
         .into_iter()
-        .filter_map(|(action, rule)| {
-            Some(Operation {
-                entity: id,
-                action,
-                rule: possible(rule.as_ref()?)?,
-            })
-        })
-        .collect();
-    if entity.writable() {
-        operations.extend(entity.transitions.iter().map(|transition| Operation {
-            entity: id,
-            action: Action::Transition(transition),
-            rule: &transition.by,
-        }));
-    }
-    operations.extend(entity.has.iter().filter_map(|has| {
-        let child = &model.entities[has.child];
-        let rule = child.access.read.as_ref().filter(|_| !child.internal)?;
-        Some(Operation {
-            entity: id,
-            action: Action::Nested(has),
-            rule: possible(rule)?,
-        })
-    }));
-    operations
-}
-
-fn possible(rule: &Expr) -> Option<&Expr> {
-    (*rule != Expr::Nobody).then_some(rule)
-}
-
-fn updatable(model: &Model, id: EntityId) -> bool {
-    model.entities[id].lifecycle != Lifecycle::AppendOnly
-        && !schema::inputs(model, id, Body::Replace).is_empty()
+        .filter_map(|(action, rule)| Some(operation(action, rule.open(entity)?)));
+    let verbs = actions::transitions(entity)
+        .iter()
+        .map(|verb| operation(Action::Transition(verb), &verb.by));
+    let nested = entity.has.iter().filter_map(|has| {
+        Some(operation(
+            Action::Nested(has),
+            Rule::Read.open(&model.entities[has.child])?,
+        ))
+    });
+    common.chain(verbs).chain(nested).collect()
 }
 
 /// What `allowed_actions` may name, in the order of the operations.
@@ -125,17 +100,17 @@ impl<'a> Operation<'a> {
     }
 
     pub fn path(&self, model: &Model) -> String {
-        let all = format!("/{}", segment(&model.entities[self.entity].plural));
+        let all = format!("/{}", kebab(&model.entities[self.entity].plural));
         match self.action {
             Action::List | Action::Create => all,
             Action::Get | Action::Replace | Action::Patch | Action::Archive => {
                 format!("{all}/{{id}}")
             }
-            Action::Nested(has) => format!("{all}/{{id}}/{}", segment(&has.name)),
+            Action::Nested(has) => format!("{all}/{{id}}/{}", kebab(&has.name)),
             Action::Restore => format!("{all}/{{id}}/restore"),
             Action::Suspend => format!("{all}/{{id}}/suspend"),
             Action::Unsuspend => format!("{all}/{{id}}/unsuspend"),
-            Action::Transition(transition) => format!("{all}/{{id}}/{}", segment(&transition.name)),
+            Action::Transition(transition) => format!("{all}/{{id}}/{}", kebab(&transition.name)),
         }
     }
 

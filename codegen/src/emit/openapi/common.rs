@@ -184,7 +184,7 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
         let description = format!("{}.", super::names::title(&object.name));
         let schema = types::object(&description, required, properties, true);
         let schema = types::with(schema, json!({"example": example::object(model, index)}));
-        schemas.insert(super::names::pascal(&object.name), schema);
+        schemas.insert(crate::names::pascal(&object.name), schema);
     }
     schemas
 }

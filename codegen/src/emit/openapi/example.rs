@@ -7,7 +7,10 @@ use super::{
     schema::{self, Body},
     words::spaced,
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Relation, Ty};
+use crate::{
+    emit::columns::{self, Source},
+    model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Relation, Ty},
+};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -33,21 +36,20 @@ pub fn id(name: &str) -> String {
 pub fn row(model: &Model, id_: EntityId) -> Value {
     let entity = &model.entities[id_];
     let mut row = Map::new();
-    for column in schema::columns(model, id_) {
-        use schema::Column::*;
-        let value = match column {
-            Id => json!(id(&entity.name)),
-            Status => json!("active"),
-            Field(field) => self::field(model, entity, field),
-            TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
-            IdOf(relation) => reference(model, relation),
-            Derived(derived) => self::derived(entity, derived),
-            Version => json!(3),
-            CreatedAt => json!(CREATED_AT),
-            UpdatedAt => json!(UPDATED_AT),
+    for column in columns::row(entity) {
+        let value = match column.source {
+            Source::Id => json!(id(&entity.name)),
+            Source::Status => json!("active"),
+            Source::Field(field) => self::field(model, entity, field),
+            Source::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
+            Source::IdOf(relation) => reference(model, relation),
+            Source::Derived(derived) => self::derived(entity, derived),
+            Source::Version => json!(3),
+            Source::CreatedAt => json!(CREATED_AT),
+            Source::UpdatedAt => json!(UPDATED_AT),
         };
         // A guarded column is left out when it is empty.
-        if !(value.is_null() && column.guarded()) {
+        if !(value.is_null() && column.read_rule().is_some()) {
             row.insert(column.name(), value);
         }
     }
@@ -58,21 +60,19 @@ pub fn row(model: &Model, id_: EntityId) -> Value {
 /// that may be missing, and fields that not everyone may set, would make whoever tries it out stumble.
 pub fn body(model: &Model, entity: EntityId, body: Body) -> Value {
     let mut example = Map::new();
-    for column in schema::inputs(model, entity, body) {
-        let value = match column {
-            schema::Column::Field(field) if field.optional && field.write.is_some() => continue,
-            schema::Column::Field(Field {
+    for column in schema::inputs(&model.entities[entity], body) {
+        let value = match column.source {
+            Source::Field(field) if field.optional && field.write.is_some() => continue,
+            Source::Field(Field {
                 ty: Ty::Slug { from: Some(_) },
                 ..
             }) => continue,
-            schema::Column::Field(field) => self::field(model, &model.entities[entity], field),
-            schema::Column::TypeOf(relation) | schema::Column::IdOf(relation)
-                if relation.optional =>
-            {
+            Source::Field(field) => self::field(model, &model.entities[entity], field),
+            Source::TypeOf(relation) | Source::IdOf(relation) if relation.optional => {
                 continue;
             }
-            schema::Column::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
-            schema::Column::IdOf(relation) => reference(model, relation),
+            Source::TypeOf(relation) => json!(model.entities[relation.targets[0]].name),
+            Source::IdOf(relation) => reference(model, relation),
             _ => continue,
         };
         example.insert(column.name(), value);

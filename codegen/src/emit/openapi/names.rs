@@ -1,20 +1,11 @@
 //! Names the document gives to schemas, operations and tags.
 
 use super::words::spaced;
-
-/// `ticket_type` → `TicketType`
-pub fn pascal(snake: &str) -> String {
-    snake.split('_').map(capitalised).collect()
-}
+use crate::names::pascal;
 
 /// `ticket_types` → `Ticket types`
 pub fn title(snake: &str) -> String {
     capitalised(&spaced(snake))
-}
-
-/// `ticket_types` → `ticket-types`
-pub fn segment(snake: &str) -> String {
-    snake.replace('_', "-")
 }
 
 /// `check_in`, `Ticket` → `checkInTicket`

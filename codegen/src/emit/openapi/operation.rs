@@ -2,14 +2,13 @@
 
 use super::{
     action::{Action, Operation, operations},
-    common, example,
-    names::pascal,
-    parameters,
+    common, example, parameters,
     schema::{self, Body},
     types::reference,
     words::{self, Caller, May},
 };
 use crate::model::{EntityId, Lifecycle, Model, Transition};
+use crate::names::pascal;
 use serde_json::{Map, Value, json};
 
 /// Paths of one entity, each with its operations.

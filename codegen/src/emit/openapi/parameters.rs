@@ -1,12 +1,11 @@
 //! Query parameters of lists: filters with their comparisons, search, map, order, page, expansion.
 
-use super::{
+use super::{schema::expandable, types, words::spaced};
+use crate::{
+    emit::columns::{self, Source},
+    model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Ty},
     names::pascal,
-    schema::{Column, columns, expandable},
-    types,
-    words::spaced,
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Model, Ty};
 use serde_json::{Value, json};
 
 /// What `GET /events` may be asked, each under the name it has in `components/parameters`: `Event.city_id`.
@@ -58,16 +57,16 @@ fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
     if entity.fields.iter().any(|field| field.search) {
         all.push((None, search(entity)));
     }
-    for column in columns(model, id) {
+    for column in columns::row(entity) {
         let name = column.name();
-        match column {
-            Column::Field(field) if field.filter && field.ty == Ty::Point => {
+        match column.source {
+            Source::Field(field) if field.filter && field.ty == Ty::Point => {
                 all.extend(free(map(field)))
             }
-            Column::Field(field) if field.filter => {
+            Source::Field(field) if field.filter => {
                 all.extend(free(filters(model, &name, &field.ty)))
             }
-            Column::TypeOf(relation) if relation.filter => {
+            Source::TypeOf(relation) if relation.filter => {
                 let values = relation
                     .targets
                     .iter()
@@ -80,7 +79,7 @@ fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
                         .map(|one| (Some(relation.name.clone()), one)),
                 );
             }
-            Column::IdOf(relation) if relation.filter => {
+            Source::IdOf(relation) if relation.filter => {
                 let filters = filters(model, &name, &Ty::Uuid);
                 all.extend(
                     filters
@@ -88,7 +87,7 @@ fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
                         .map(|one| (Some(relation.name.clone()), one)),
                 );
             }
-            Column::Derived(derived) if derived.filter => {
+            Source::Derived(derived) if derived.filter => {
                 all.extend(free(filters(model, &name, &derived_type(derived))))
             }
             _ => {}

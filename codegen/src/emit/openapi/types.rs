@@ -2,8 +2,8 @@
 //!
 //! Knows no entity.
 
-use super::names::pascal;
 use crate::model::{Field, Literal, Model, Ty};
+use crate::names::pascal;
 use serde_json::{Map, Value, json};
 
 /// No credentials, no blanks, no characters that break out of an attribute.

@@ -1,0 +1,98 @@
+//! What there is to say about a column besides its type: units, origin, who changes it.
+
+use super::words::{self, article, spaced};
+use crate::{
+    emit::columns::{Column, Source},
+    model::{Derived, DerivedKind, EntityId, Model, Ty},
+};
+
+/// One sentence each.
+pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
+    let entity = &model.entities[id];
+    let mut notes = Vec::new();
+    match column.source {
+        Source::Id => notes.push("UUID version 7: sorts by time of creation.".to_owned()),
+        Source::Status => {
+            notes.push("`suspended` by a moderator; `archived` is the delete.".to_owned())
+        }
+        Source::Version => {
+            notes.push("Grows with every change; the first part of the ETag.".to_owned())
+        }
+        Source::Field(field) => {
+            if matches!(field.ty, Ty::Money { .. }) {
+                notes.push("In minor units (cents) of `currency`.".to_owned());
+            }
+            if matches!(field.ty, Ty::States { .. }) && !entity.transitions.is_empty() {
+                let verbs: Vec<String> = entity
+                    .transitions
+                    .iter()
+                    .map(|t| format!("`{}`", t.name))
+                    .collect();
+                notes.push(format!("Changed by {} only.", verbs.join(", ")));
+            }
+            if let Some(check) = &field.check {
+                notes.push(format!(
+                    "Must hold: {}.",
+                    words::explain(model, id, check).inline()
+                ));
+            }
+            if field.unique {
+                notes.push(format!("Unique among {}.", spaced(&entity.plural)));
+            }
+        }
+        Source::TypeOf(relation) => {
+            notes.push(format!("What `{}` is the id of.", relation.id_column()))
+        }
+        Source::IdOf(relation) if relation.set_me => notes.push("The signed-in caller.".to_owned()),
+        Source::IdOf(relation) if !relation.polymorphic => {
+            let target = &model.entities[relation.targets[0]];
+            notes.push(format!("Id of {}.", article(&spaced(&target.name))));
+        }
+        Source::IdOf(relation) => {
+            let kinds: Vec<String> = relation
+                .targets
+                .iter()
+                .map(|t| spaced(&model.entities[*t].name))
+                .collect();
+            notes.push(format!(
+                "Id of the {}, as `{}_type` says.",
+                kinds.join(" or "),
+                relation.name
+            ));
+        }
+        Source::Derived(derived) => notes.push(derived_note(model, id, derived)),
+        Source::CreatedAt | Source::UpdatedAt => {}
+    }
+    notes
+}
+
+fn derived_note(model: &Model, id: EntityId, derived: &Derived) -> String {
+    let entity = &model.entities[id];
+    let of = |has: usize| spaced(&entity.has[has].name);
+    let (text, has, filter) = match &derived.kind {
+        DerivedKind::Count { has, filter } => (format!("Number of {}", of(*has)), *has, filter),
+        DerivedKind::Sum { has, field, filter } => (
+            format!("Sum of `{field}` of its {}", of(*has)),
+            *has,
+            filter,
+        ),
+        DerivedKind::Avg { has, field, filter } => (
+            format!(
+                "Average `{field}` of its {}; null while there are none",
+                of(*has)
+            ),
+            *has,
+            filter,
+        ),
+        DerivedKind::Flag { expr } => {
+            return format!("True when {}.", words::explain(model, id, expr).inline());
+        }
+    };
+    match filter {
+        None => format!("{text}."),
+        Some(filter) => format!(
+            "{text}, counting those where {}.",
+            words::explain(model, entity.has[has].child, filter).inline()
+        ),
+    }
+}
