@@ -24,7 +24,6 @@ pub mod problems;
 pub mod resource;
 pub mod rule;
 pub mod serve;
-pub mod telemetry;
 pub mod value;
 
 pub use actor::{Actor, Facts};
