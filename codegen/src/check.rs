@@ -18,10 +18,18 @@ use crate::resolve::{Part, Places, Resolved};
 
 pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> {
     let errors = Collector::default();
-    let cx = Cx { model: &resolved.model, places: &resolved.places, errors: &errors };
+    let cx = Cx {
+        model: &resolved.model,
+        places: &resolved.places,
+        errors: &errors,
+    };
     app::check(&cx);
     for id in 0..cx.model.entities.len() {
-        let of = Of { cx: &cx, id, entity: &cx.model.entities[id] };
+        let of = Of {
+            cx: &cx,
+            id,
+            entity: &cx.model.entities[id],
+        };
         entities::check(&of);
         fields::check(&of);
         relations::check(&of);
@@ -52,7 +60,11 @@ struct Wrong {
 }
 
 fn wrong(word: &'static str, message: impl Into<String>, help: impl Into<String>) -> Option<Wrong> {
-    Some(Wrong { word, message: message.into(), help: help.into() })
+    Some(Wrong {
+        word,
+        message: message.into(),
+        help: help.into(),
+    })
 }
 
 /// The checks of one entity.
@@ -65,16 +77,30 @@ struct Of<'a> {
 impl Of<'_> {
     /// At the place of a part.
     fn refuse(&self, part: Part, name: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.cx.refuse(self.cx.places.of(self.id, part, name), message, help);
+        self.cx
+            .refuse(self.cx.places.of(self.id, part, name), message, help);
     }
     /// At a modifier of a field, relation or derived value; without a word at its name.
     fn refuse_modifier(&self, part: Part, name: &str, wrong: Wrong) {
-        let modifier = self.cx.places.find(self.id, Part::Modifier, &format!("{name} {}", wrong.word));
-        self.cx.refuse(modifier.unwrap_or_else(|| self.cx.places.of(self.id, part, name)), wrong.message, wrong.help);
+        let modifier =
+            self.cx
+                .places
+                .find(self.id, Part::Modifier, &format!("{name} {}", wrong.word));
+        self.cx.refuse(
+            modifier.unwrap_or_else(|| self.cx.places.of(self.id, part, name)),
+            wrong.message,
+            wrong.help,
+        );
     }
     /// A module of the application writes it, its own or one that says so.
     fn written_by_module(&self) -> bool {
-        self.entity.module.is_some() || self.cx.model.modules.iter().any(|m| m.writes.contains(&self.id))
+        self.entity.module.is_some()
+            || self
+                .cx
+                .model
+                .modules
+                .iter()
+                .any(|m| m.writes.contains(&self.id))
     }
     fn creatable(&self) -> bool {
         self.entity.writable() && self.entity.access.create.is_some()

@@ -16,7 +16,11 @@ pub struct Span {
 
 impl Span {
     pub fn to(self, other: Span) -> Span {
-        Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
+        Span {
+            file: self.file,
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 }
 
@@ -35,7 +39,10 @@ pub struct Sources {
 
 impl Sources {
     pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>) -> usize {
-        self.files.push(Source { path: path.into(), text: text.into() });
+        self.files.push(Source {
+            path: path.into(),
+            text: text.into(),
+        });
         self.files.len() - 1
     }
 }
@@ -46,30 +53,34 @@ pub struct Diagnostic {
     /// `None`: about a file or folder that could not be read.
     pub span: Option<Span>,
     pub message: String,
-    /// Beside the caret.
-    pub label: Option<String>,
     pub help: Option<String>,
     /// Another place that plays a part: "first written here".
-    pub also: Option<(Span, String)>,
+    pub also: Option<Box<(Span, String)>>,
 }
 
 impl Diagnostic {
     pub fn at(span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { span: Some(span), message: message.into(), label: None, help: None, also: None }
+        Diagnostic {
+            span: Some(span),
+            message: message.into(),
+            help: None,
+            also: None,
+        }
     }
     pub fn without_place(message: impl Into<String>) -> Diagnostic {
-        Diagnostic { span: None, message: message.into(), label: None, help: None, also: None }
-    }
-    pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
-        self.label = Some(label.into());
-        self
+        Diagnostic {
+            span: None,
+            message: message.into(),
+            help: None,
+            also: None,
+        }
     }
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = Some(help.into());
         self
     }
     pub fn also(mut self, span: Span, label: impl Into<String>) -> Diagnostic {
-        self.also = Some((span, label.into()));
+        self.also = Some(Box::new((span, label.into())));
         self
     }
 }
@@ -103,7 +114,9 @@ pub struct Collector {
 
 impl Default for Collector {
     fn default() -> Self {
-        Collector { list: RefCell::new(Some(Vec::new())) }
+        Collector {
+            list: RefCell::new(Some(Vec::new())),
+        }
     }
 }
 
@@ -133,7 +146,10 @@ impl Collector {
             return Ok(());
         }
         list.sort_by_key(|d| d.span.map(|s| (s.file, s.start)));
-        Err(Diagnostics { sources: sources.clone(), list })
+        Err(Diagnostics {
+            sources: sources.clone(),
+            list,
+        })
     }
 }
 
@@ -146,27 +162,38 @@ impl Drop for Collector {
 }
 
 fn render(sources: &Sources, diagnostic: &Diagnostic) -> String {
-    let mut group = Level::ERROR.primary_title(diagnostic.message.as_str()).elements(Vec::<Element>::new());
+    let mut group = Level::ERROR
+        .primary_title(diagnostic.message.as_str())
+        .elements(Vec::<Element>::new());
     if let Some(span) = diagnostic.span
         && let Some(source) = sources.files.get(span.file)
     {
-        let mark = AnnotationKind::Primary.span(clamp(&source.text, span)).label(diagnostic.label.as_deref());
-        let mut snippet = Snippet::source(source.text.as_str()).path(source.path.as_str()).annotation(mark);
-        if let Some((also, label)) = &diagnostic.also
+        let mark = AnnotationKind::Primary.span(clamp(&source.text, span));
+        let mut snippet = Snippet::source(source.text.as_str())
+            .path(source.path.as_str())
+            .annotation(mark);
+        if let Some((also, label)) = diagnostic.also.as_deref()
             && also.file == span.file
         {
-            snippet = snippet
-                .annotation(AnnotationKind::Context.span(clamp(&source.text, *also)).label(label.as_str()));
+            snippet = snippet.annotation(
+                AnnotationKind::Context
+                    .span(clamp(&source.text, *also))
+                    .label(label.as_str()),
+            );
         }
         group = group.element(snippet);
-        if let Some((also, label)) = &diagnostic.also
+        if let Some((also, label)) = diagnostic.also.as_deref()
             && also.file != span.file
             && let Some(other) = sources.files.get(also.file)
         {
             group = group.element(
                 Snippet::source(other.text.as_str())
                     .path(other.path.as_str())
-                    .annotation(AnnotationKind::Context.span(clamp(&other.text, *also)).label(label.as_str())),
+                    .annotation(
+                        AnnotationKind::Context
+                            .span(clamp(&other.text, *also))
+                            .label(label.as_str()),
+                    ),
             );
         }
     }
@@ -195,7 +222,14 @@ mod tests {
     use super::*;
 
     fn at(file: usize, start: usize) -> Diagnostic {
-        Diagnostic::at(Span { file, start, end: start + 1 }, format!("{file}:{start}"))
+        Diagnostic::at(
+            Span {
+                file,
+                start,
+                end: start + 1,
+            },
+            format!("{file}:{start}"),
+        )
     }
 
     #[test]
@@ -234,8 +268,19 @@ mod tests {
         let mut sources = Sources::default();
         sources.add("a.yaml", "é: ü");
         for (start, end) in [(1, 2), (0, 99), (99, 3), (5, 6)] {
-            let list = vec![Diagnostic::at(Span { file: 0, start, end }, "odd")];
-            let said = Diagnostics { sources: sources.clone(), list }.to_string();
+            let list = vec![Diagnostic::at(
+                Span {
+                    file: 0,
+                    start,
+                    end,
+                },
+                "odd",
+            )];
+            let said = Diagnostics {
+                sources: sources.clone(),
+                list,
+            }
+            .to_string();
             assert!(said.contains("a.yaml:1:"), "{said}");
         }
     }

@@ -23,7 +23,12 @@ pub fn emit(model: &Model, database: &Schema, tree: &mut Tree) {
     tree.add("generated/schema.sql", schema::render(database));
     tree.add("generated/openapi.json", openapi::render(model));
     let rust = (0..model.entities.len()).map(|id| entity::file(model, id));
-    for (path, text) in rust.chain([root::file(model), objects::file(model), hooks::file(model), rbac::file(model)]) {
+    for (path, text) in rust.chain([
+        root::file(model),
+        objects::file(model),
+        hooks::file(model),
+        rbac::file(model),
+    ]) {
         tree.add(format!("generated/{path}"), text);
     }
 }

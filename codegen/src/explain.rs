@@ -12,7 +12,10 @@ use std::fmt::Write;
 pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     let Some((id, entity)) = model.entity(name) else {
         let known = model.entities.iter().map(|e| e.name.as_str());
-        return Err(format!("there is no entity `{name}`; {}", names::suggest(name, known, "entities")));
+        return Err(format!(
+            "there is no entity `{name}`; {}",
+            names::suggest(name, known, "entities")
+        ));
     };
     let schema = schema::schema(model);
     let mut out = format!("{}: {}\n", entity.name, entity.doc);
@@ -36,8 +39,19 @@ fn line(out: &mut String, text: std::fmt::Arguments) {
 fn columns(out: &mut String, schema: &Schema, entity: &Entity) {
     line(out, format_args!("\nTable {}", table(entity)));
     let name = table(entity);
-    let Some(object) = schema.objects.iter().find(|o| o.kind == Kind::Table && o.name == name) else { return };
-    let width = object.columns.iter().map(|c| c.name.len()).max().unwrap_or(0);
+    let Some(object) = schema
+        .objects
+        .iter()
+        .find(|o| o.kind == Kind::Table && o.name == name)
+    else {
+        return;
+    };
+    let width = object
+        .columns
+        .iter()
+        .map(|c| c.name.len())
+        .max()
+        .unwrap_or(0);
     for column in &object.columns {
         let null = if column.not_null { " not null" } else { "" };
         let value = match (&column.generated, &column.default) {
@@ -45,7 +59,10 @@ fn columns(out: &mut String, schema: &Schema, entity: &Entity) {
             (None, Some(default)) => format!(" default {default}"),
             (None, None) => String::new(),
         };
-        line(out, format_args!("  {:width$}  {}{null}{value}", column.name, column.sql_type));
+        line(
+            out,
+            format_args!("  {:width$}  {}{null}{value}", column.name, column.sql_type),
+        );
     }
 }
 
@@ -53,13 +70,23 @@ fn routes(out: &mut String, model: &Model, entity: &Entity) {
     line(out, format_args!("\nRoutes"));
     let base = format!("/{}", names::kebab(&entity.plural));
     let document = openapi::document(model);
-    let Some(paths) = document["paths"].as_object() else { return };
+    let Some(paths) = document["paths"].as_object() else {
+        return;
+    };
     let mut any = false;
-    for (path, item) in paths.iter().filter(|(path, _)| **path == base || path.starts_with(&format!("{base}/"))) {
+    for (path, item) in paths
+        .iter()
+        .filter(|(path, _)| **path == base || path.starts_with(&format!("{base}/")))
+    {
         for method in ["get", "post", "put", "patch", "delete"] {
-            let Some(operation) = item.get(method) else { continue };
+            let Some(operation) = item.get(method) else {
+                continue;
+            };
             let summary = operation["summary"].as_str().unwrap_or("");
-            line(out, format_args!("  {:6} {path}  {summary}", method.to_uppercase()));
+            line(
+                out,
+                format_args!("  {:6} {path}  {summary}", method.to_uppercase()),
+            );
             any = true;
         }
     }
@@ -71,22 +98,33 @@ fn routes(out: &mut String, model: &Model, entity: &Entity) {
 fn rules(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     line(out, format_args!("\nRules"));
     for condition in &entity.conditions {
-        line(out, format_args!("  {}: {}", condition.name, said(model, id, &condition.expr)));
+        line(
+            out,
+            format_args!("  {}: {}", condition.name, said(model, id, &condition.expr)),
+        );
     }
     for action in actions::ALL {
-        let rule = action.rule(entity).map_or("nobody".to_owned(), |rule| said(model, id, rule));
+        let rule = action
+            .rule(entity)
+            .map_or("nobody".to_owned(), |rule| said(model, id, rule));
         line(out, format_args!("  {}: {rule}", action.name()));
     }
     for field in &entity.fields {
         for (rule, word) in [(&field.read, "read"), (&field.write, "write")] {
             if let Some(rule) = rule {
-                line(out, format_args!("  {word} {}: {}", field.name, said(model, id, rule)));
+                line(
+                    out,
+                    format_args!("  {word} {}: {}", field.name, said(model, id, rule)),
+                );
             }
         }
     }
     for relation in &entity.belongs {
         if let Some(rule) = &relation.read {
-            line(out, format_args!("  read {}: {}", relation.name, said(model, id, rule)));
+            line(
+                out,
+                format_args!("  read {}: {}", relation.name, said(model, id, rule)),
+            );
         }
     }
 }
@@ -103,19 +141,37 @@ fn transitions(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     for transition in &entity.transitions {
         let change = match &transition.change {
             Change::State { from, to, .. } => format!("{} -> {to}", from.join(" | ")),
-            Change::Set { field, value } => format!("set {field} = {}", crate::resolve::shown(value).trim_matches('`')),
+            Change::Set { field, value } => format!(
+                "set {field} = {}",
+                crate::resolve::shown(value).trim_matches('`')
+            ),
         };
-        let when = transition.when.as_ref().map_or(String::new(), |w| format!(", when {}", said(model, id, w)));
-        let reason = if transition.reason { ", with a reason" } else { "" };
+        let when = transition
+            .when
+            .as_ref()
+            .map_or(String::new(), |w| format!(", when {}", said(model, id, w)));
+        let reason = if transition.reason {
+            ", with a reason"
+        } else {
+            ""
+        };
         let by = said(model, id, &transition.by);
-        line(out, format_args!("  {}: {change}, by {by}{when}{reason}", transition.name));
+        line(
+            out,
+            format_args!("  {}: {change}, by {by}{when}{reason}", transition.name),
+        );
     }
 }
 
 /// The policies in full, the rest by name: `generated/schema.sql` has it all.
 fn sql(out: &mut String, schema: &Schema, entity: &Entity) {
     let name = table(entity);
-    let of_table = || schema.objects.iter().filter(|o| o.table.as_deref() == Some(name.as_str()));
+    let of_table = || {
+        schema
+            .objects
+            .iter()
+            .filter(|o| o.table.as_deref() == Some(name.as_str()))
+    };
     line(out, format_args!("\nPolicies"));
     for object in of_table().filter(|o| o.kind == Kind::Policy) {
         for text in object.create.trim_end().lines() {
@@ -124,6 +180,9 @@ fn sql(out: &mut String, schema: &Schema, entity: &Entity) {
     }
     line(out, format_args!("\nObjects in generated/schema.sql"));
     for object in of_table().filter(|o| !matches!(o.kind, Kind::Policy | Kind::Table)) {
-        line(out, format_args!("  {:14} {}", format!("{:?}", object.kind), object.name));
+        line(
+            out,
+            format_args!("  {:14} {}", format!("{:?}", object.kind), object.name),
+        );
     }
 }

@@ -31,7 +31,11 @@ mod tests {
     fn code() -> String {
         let mut code = String::new();
         for (n, part) in PAGE.split("```").enumerate() {
-            let inside = if n % 2 == 1 { vec![part] } else { part.split('`').skip(1).step_by(2).collect() };
+            let inside = if n % 2 == 1 {
+                vec![part]
+            } else {
+                part.split('`').skip(1).step_by(2).collect()
+            };
             for piece in inside {
                 code.push_str(piece);
                 code.push('\n');
@@ -43,7 +47,8 @@ mod tests {
     fn has_word(code: &str, word: &str) -> bool {
         let part_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         code.match_indices(word).any(|(at, _)| {
-            !code[..at].ends_with(part_of_word) && !code[at + word.len()..].starts_with(part_of_word)
+            !code[..at].ends_with(part_of_word)
+                && !code[at + word.len()..].starts_with(part_of_word)
         })
     }
 
@@ -52,18 +57,27 @@ mod tests {
         let code = code();
         for (kind, words) in words() {
             for word in words {
-                assert!(has_word(&code, word), "spec/README.md does not show the {kind} `{word}`");
+                assert!(
+                    has_word(&code, word),
+                    "spec/README.md does not show the {kind} `{word}`"
+                );
             }
         }
     }
 
     #[test]
     fn the_example_on_the_page_is_read_without_a_mistake() {
-        let example = PAGE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let example = PAGE
+            .split("```yaml\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next());
         let app = "app: a\ntitle: A\ndoc: A.\nidentity: user\nassignments: user\n";
         let mut sources = Sources::default();
         sources.add("spec/app.yaml", app);
-        sources.add("spec/entities/event.yaml", example.expect("the page starts with an example"));
+        sources.add(
+            "spec/entities/event.yaml",
+            example.expect("the page starts with an example"),
+        );
         if let Err(wrong) = crate::spec::parse(&sources) {
             panic!("{wrong}");
         }

@@ -63,10 +63,21 @@ fn understand(sources: &Sources) -> Result<Resolved, Diagnostics> {
     Ok(resolved)
 }
 
-fn next(root: &Path, sources: &Sources, resolved: &Resolved, schema: &objects::Schema) -> Result<Next, Diagnostics> {
+fn next(
+    root: &Path,
+    sources: &Sources,
+    resolved: &Resolved,
+    schema: &objects::Schema,
+) -> Result<Next, Diagnostics> {
     let placed = |refusals: Vec<Refusal>| {
-        let list = refusals.into_iter().map(|refusal| at_its_place(resolved, refusal)).collect();
-        Diagnostics { sources: sources.clone(), list }
+        let list = refusals
+            .into_iter()
+            .map(|refusal| at_its_place(resolved, refusal))
+            .collect();
+        Diagnostics {
+            sources: sources.clone(),
+            list,
+        }
     };
     let past = Past::read(root).map_err(|refusal| placed(vec![refusal]))?;
     migrate::next(&past, &resolved.model, schema).map_err(placed)
@@ -74,11 +85,20 @@ fn next(root: &Path, sources: &Sources, resolved: &Resolved, schema: &objects::S
 
 /// A change that the migration refuses is shown at the line of the spec that it goes to.
 fn at_its_place(resolved: &Resolved, refusal: Refusal) -> Diagnostic {
-    let entity = refusal.entity.as_deref().and_then(|name| resolved.model.entity(name));
+    let entity = refusal
+        .entity
+        .as_deref()
+        .and_then(|name| resolved.model.entity(name));
     let span = entity.map(|(id, _)| {
         let field = refusal.field.as_deref().unwrap_or("");
-        let line = [Part::Field, Part::Relation].into_iter().find_map(|part| resolved.places.find(id, part, field));
+        let line = [Part::Field, Part::Relation]
+            .into_iter()
+            .find_map(|part| resolved.places.find(id, part, field));
         line.unwrap_or_else(|| resolved.places.of(id, Part::Entity, ""))
     });
-    Diagnostic { span, ..Diagnostic::without_place(refusal.message) }.help(refusal.help)
+    Diagnostic {
+        span,
+        ..Diagnostic::without_place(refusal.message)
+    }
+    .help(refusal.help)
 }

@@ -34,7 +34,9 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let Some(root) = arguments.root.or_else(workspace_root) else {
-        eprintln!("error: there is no `spec/app.yaml` here or above; name the workspace with `--root <DIR>`");
+        eprintln!(
+            "error: there is no `spec/app.yaml` here or above; name the workspace with `--root <DIR>`"
+        );
         return ExitCode::FAILURE;
     };
     match arguments.command {
@@ -48,7 +50,9 @@ fn main() -> ExitCode {
 
 fn workspace_root() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
-    here.ancestors().find(|folder| folder.join("spec/app.yaml").is_file()).map(Path::to_path_buf)
+    here.ancestors()
+        .find(|folder| folder.join("spec/app.yaml").is_file())
+        .map(Path::to_path_buf)
 }
 
 fn write(root: &Path) -> ExitCode {
@@ -90,7 +94,11 @@ fn check(root: &Path) -> ExitCode {
     for difference in &differences {
         eprintln!("error: {difference}");
     }
-    if differences.is_empty() { ExitCode::SUCCESS } else { fail("run: cargo gen") }
+    if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        fail("run: cargo gen")
+    }
 }
 
 fn new(root: &Path, entity: &str) -> ExitCode {
@@ -105,7 +113,9 @@ fn new(root: &Path, entity: &str) -> ExitCode {
     if let Err(error) = std::fs::write(&target, text) {
         return fail(&format!("{path} can't be written: {error}"));
     }
-    println!("new      {path}\nChange it, add `{entity}` to a tag in spec/app.yaml, then run: cargo gen");
+    println!(
+        "new      {path}\nChange it, add `{entity}` to a tag in spec/app.yaml, then run: cargo gen"
+    );
     ExitCode::SUCCESS
 }
 
@@ -136,7 +146,10 @@ fn plan(root: &Path) -> ExitCode {
 fn refuse(wrong: &Diagnostics) -> ExitCode {
     eprintln!("{wrong}");
     let count = wrong.list.len();
-    fail(&format!("{count} mistake{} in the spec; nothing was written", if count == 1 { "" } else { "s" }))
+    fail(&format!(
+        "{count} mistake{} in the spec; nothing was written",
+        if count == 1 { "" } else { "s" }
+    ))
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -12,7 +12,9 @@ const ENDING_BYTES_MAX: usize = "_duplicate".len();
 pub fn is_name(word: &str) -> bool {
     word.len() <= NAME_BYTES_MAX
         && word.starts_with(|c: char| c.is_ascii_lowercase())
-        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Role names and enum values may also have capitals: `orgAdmin`, `AU`.
@@ -29,7 +31,8 @@ pub fn fits_constraint(table: &str, column: &str) -> bool {
 
 /// Whether `<table>_<columns>_key` does.
 pub fn fits_index(table: &str, columns: &[String]) -> bool {
-    table.len() + columns.iter().map(|c| c.len() + 1).sum::<usize>() + "_key".len() <= NAME_BYTES_MAX
+    table.len() + columns.iter().map(|c| c.len() + 1).sum::<usize>() + "_key".len()
+        <= NAME_BYTES_MAX
 }
 
 pub fn plural(singular: &str) -> String {
@@ -78,14 +81,33 @@ pub fn is_yaml_word(word: &str) -> bool {
 pub fn is_rule_word(word: &str) -> bool {
     matches!(
         word,
-        "anyone" | "signed_in" | "nobody" | "me" | "this" | "is" | "holds" | "and" | "or" | "not" | "in" | "of"
-            | "where" | "as" | "null" | "true" | "false" | "now"
+        "anyone"
+            | "signed_in"
+            | "nobody"
+            | "me"
+            | "this"
+            | "is"
+            | "holds"
+            | "and"
+            | "or"
+            | "not"
+            | "in"
+            | "of"
+            | "where"
+            | "as"
+            | "null"
+            | "true"
+            | "false"
+            | "now"
     )
 }
 
 /// Names of columns that every table may have.
 pub fn is_builtin_column(word: &str) -> bool {
-    matches!(word, "id" | "status" | "version" | "created_at" | "updated_at" | "live_id" | "allowed_actions")
+    matches!(
+        word,
+        "id" | "status" | "version" | "created_at" | "updated_at" | "live_id" | "allowed_actions"
+    )
 }
 
 /// Words that PostgreSQL takes as a column or table name only in quotes.
@@ -110,7 +132,12 @@ pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .filter(|k| *k != word)
-        .map(|k| (distance(&plain, &k.to_ascii_lowercase().replace(['_', '-'], "")), k))
+        .map(|k| {
+            (
+                distance(&plain, &k.to_ascii_lowercase().replace(['_', '-'], "")),
+                k,
+            )
+        })
         .filter(|(d, _)| *d <= allowed)
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
@@ -125,13 +152,20 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, kind: &
     match known.as_slice() {
         [] => format!("there are no {kind} here"),
         few if few.len() <= 24 => format!("{kind}: {}", quoted(few)),
-        many => format!("there are {} of {kind}; none is called `{word}`", many.len()),
+        many => format!(
+            "there are {} of {kind}; none is called `{word}`",
+            many.len()
+        ),
     }
 }
 
 /// `` `a`, `b`, `c` ``
 pub fn quoted<S: AsRef<str>>(words: &[S]) -> String {
-    words.iter().map(|w| format!("`{}`", w.as_ref())).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|w| format!("`{}`", w.as_ref()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) from one word to the other.
@@ -159,26 +193,174 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Reserved in PostgreSQL 15, also those that may only name functions or types. Sorted.
 const SQL_RESERVED: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "binary",
-    "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create",
-    "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time",
-    "current_timestamp", "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end",
-    "except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike",
-    "in", "initially", "inner", "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left",
-    "like", "limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only",
-    "or", "order", "outer", "overlaps", "placing", "primary", "references", "returning", "right", "select",
-    "session_user", "similar", "some", "symmetric", "table", "tablesample", "then", "to", "trailing", "true",
-    "union", "unique", "user", "using", "variadic", "verbose", "when", "where", "window", "with",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "binary",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "collation",
+    "column",
+    "concurrently",
+    "constraint",
+    "create",
+    "cross",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "group",
+    "having",
+    "ilike",
+    "in",
+    "initially",
+    "inner",
+    "intersect",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "natural",
+    "not",
+    "notnull",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "outer",
+    "overlaps",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "right",
+    "select",
+    "session_user",
+    "similar",
+    "some",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
 ];
 
 /// Keywords, names in every prelude scope, and modules that `generated` already has. Sorted.
 const RUST_RESERVED: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
-    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "hooks", "if", "impl", "in", "let", "lib",
-    "loop", "macro", "main", "match", "migrations", "mod", "move", "mut", "objects", "option", "override",
-    "patch", "point", "priv", "pub", "ref", "result", "return", "self", "static", "status", "string", "struct",
-    "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "uuid", "value", "virtual",
-    "where", "while", "yield",
+    "abstract",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "hooks",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "lib",
+    "loop",
+    "macro",
+    "main",
+    "match",
+    "migrations",
+    "mod",
+    "move",
+    "mut",
+    "objects",
+    "option",
+    "override",
+    "patch",
+    "point",
+    "priv",
+    "pub",
+    "ref",
+    "result",
+    "return",
+    "self",
+    "static",
+    "status",
+    "string",
+    "struct",
+    "super",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "uuid",
+    "value",
+    "virtual",
+    "where",
+    "while",
+    "yield",
 ];
 
 #[cfg(test)]

@@ -118,9 +118,20 @@ pub struct DerivedPhrase {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum DerivedForm {
-    Count { has: Word, filter: Option<Rule> },
-    Sum { has: Word, field: Word, filter: Option<Rule> },
-    Avg { has: Word, field: Word, filter: Option<Rule> },
+    Count {
+        has: Word,
+        filter: Option<Rule>,
+    },
+    Sum {
+        has: Word,
+        field: Word,
+        filter: Option<Rule>,
+    },
+    Avg {
+        has: Word,
+        field: Word,
+        filter: Option<Rule>,
+    },
     Flag(Rule),
 }
 
@@ -163,14 +174,31 @@ pub enum Form {
     Not(Box<Rule>),
     /// A condition, or a boolean field.
     Name(String),
-    Of { what: Word, relation: Word },
+    Of {
+        what: Word,
+        relation: Word,
+    },
     /// `me is <relation>`; `this` for the row itself
     MeIs(Word),
     /// `of` may be `this`
-    MeHolds { role: Word, of: Option<Word> },
-    MeIn { has: Word, me: Option<Word>, filter: Option<Box<Rule>> },
-    Compare { left: Operand, op: Op, right: Operand },
-    In { value: Operand, list: Vec<At<Literal>> },
+    MeHolds {
+        role: Word,
+        of: Option<Word>,
+    },
+    MeIn {
+        has: Word,
+        me: Option<Word>,
+        filter: Option<Box<Rule>>,
+    },
+    Compare {
+        left: Operand,
+        op: Op,
+        right: Operand,
+    },
+    In {
+        value: Operand,
+        list: Vec<At<Literal>>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

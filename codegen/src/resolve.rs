@@ -3,8 +3,11 @@
 //! In stages, and a stage only starts when the one before had no errors:
 //! names → types and relations → columns, derived values and rules.
 
+mod access;
+mod actor;
 mod app;
 mod columns;
+mod derived;
 mod entity;
 mod fields;
 mod lines;
@@ -36,7 +39,11 @@ pub fn resolve(spec: &Spec, sources: &Sources) -> Result<Resolved, Diagnostics> 
 
     let errors = Collector::default();
     let mut model = model;
-    let lines: Vec<_> = spec.entities.iter().map(|entity| lines::merge(spec, entity, &errors)).collect();
+    let lines: Vec<_> = spec
+        .entities
+        .iter()
+        .map(|entity| lines::merge(spec, entity, &errors))
+        .collect();
     for (id, lines) in lines.iter().enumerate() {
         fields::resolve(&mut model, id, lines, &mut places, &errors);
         relations::belongs(&mut model, id, lines, &mut places, &errors);
@@ -48,14 +55,17 @@ pub fn resolve(spec: &Spec, sources: &Sources) -> Result<Resolved, Diagnostics> 
 
     let errors = Collector::default();
     for (id, lines) in lines.iter().enumerate() {
-        entity::derived(&mut model, id, lines, &mut places, &errors);
+        derived::resolve(&mut model, id, lines, &mut places, &errors);
     }
     errors.finish(sources)?;
 
     let errors = Collector::default();
     let resolver = rules::Resolver::new(&model, spec, &errors);
-    let parts: Vec<_> =
-        lines.iter().enumerate().map(|(id, lines)| entity::rules(&resolver, id, lines, &mut places)).collect();
+    let parts: Vec<_> = lines
+        .iter()
+        .enumerate()
+        .map(|(id, lines)| entity::rules(&resolver, id, lines, &mut places))
+        .collect();
     resolver.refuse_unused();
     for (entity, parts) in model.entities.iter_mut().zip(parts) {
         parts.put_into(entity);
@@ -78,5 +88,8 @@ fn entity_id(model: &Model, word: &Word, errors: &Collector) -> Option<EntityId>
 }
 
 fn at(word: &Word) -> At<&str> {
-    At { it: word.it.as_str(), span: word.span }
+    At {
+        it: word.it.as_str(),
+        span: word.span,
+    }
 }

@@ -28,8 +28,10 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
     let mut paths = vec![APP_FILE.to_owned()];
     match std::fs::read_dir(root.join(ENTITY_FOLDER)) {
         Ok(folder) => {
-            let mut names: Vec<String> =
-                folder.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+            let mut names: Vec<String> = folder
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
             names.sort_unstable();
             for name in names {
                 let path = format!("{ENTITY_FOLDER}/{name}");
@@ -37,8 +39,9 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
                     paths.push(path);
                 } else {
                     errors.push(
-                        Diagnostic::without_place(format!("{path} is not read"))
-                            .help("entity files are called `<entity>.yaml`; move everything else away"),
+                        Diagnostic::without_place(format!("{path} is not read")).help(
+                            "entity files are called `<entity>.yaml`; move everything else away",
+                        ),
                     );
                 }
             }
@@ -55,12 +58,14 @@ pub fn files(root: &Path) -> Result<Sources, Diagnostics> {
                     sources.add(path, text);
                 }
                 Err(_) => errors.push(
-                    Diagnostic::without_place(format!("{path} is not UTF-8")).help("save it as UTF-8 text"),
+                    Diagnostic::without_place(format!("{path} is not UTF-8"))
+                        .help("save it as UTF-8 text"),
                 ),
             },
             Err(error) => errors.push(
-                Diagnostic::without_place(format!("{path} can't be read: {error}"))
-                    .help("the spec is `spec/app.yaml` and one `spec/entities/<entity>.yaml` per entity"),
+                Diagnostic::without_place(format!("{path} can't be read: {error}")).help(
+                    "the spec is `spec/app.yaml` and one `spec/entities/<entity>.yaml` per entity",
+                ),
             ),
         }
     }
@@ -76,20 +81,34 @@ pub fn parse(sources: &Sources) -> Result<Spec, Diagnostics> {
     for (file, source) in sources.files.iter().enumerate() {
         // What is no clean tree is not read any further: the rest would be noise.
         let before = errors.count();
-        let Some(tree) = yaml::parse(file, &source.text, &errors).filter(|_| errors.count() == before) else { continue };
+        let Some(tree) =
+            yaml::parse(file, &source.text, &errors).filter(|_| errors.count() == before)
+        else {
+            continue;
+        };
         if file == 0 {
             app = app::read(&tree, &errors);
         } else {
-            let stem = source.path.rsplit('/').next().unwrap_or("").trim_end_matches(".yaml");
+            let stem = source
+                .path
+                .rsplit('/')
+                .next()
+                .unwrap_or("")
+                .trim_end_matches(".yaml");
             entities.extend(entity::read(stem, &tree, &errors));
         }
     }
     if app.is_none() && errors.count() == 0 {
-        errors.push(Diagnostic::without_place(format!("{APP_FILE} says nothing")));
+        errors.push(Diagnostic::without_place(format!(
+            "{APP_FILE} says nothing"
+        )));
     }
     errors.finish(sources)?;
     match app {
         Some(app) => Ok(Spec { app, entities }),
-        None => Err(Diagnostics { sources: sources.clone(), list: Vec::new() }),
+        None => Err(Diagnostics {
+            sources: sources.clone(),
+            list: Vec::new(),
+        }),
     }
 }

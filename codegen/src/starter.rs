@@ -5,7 +5,9 @@ use crate::names;
 /// Path from the root and text, or why the name won't do.
 pub fn starter(entity: &str) -> Result<(String, String), String> {
     if !names::is_name(entity) || names::is_rust_reserved(entity) {
-        return Err(format!("`{entity}` can't be an entity: write it like `ticket_type`, singular, in small letters"));
+        return Err(format!(
+            "`{entity}` can't be an entity: write it like `ticket_type`, singular, in small letters"
+        ));
     }
     let path = format!("{}/{entity}.yaml", crate::spec::ENTITY_FOLDER);
     let title = entity.replace('_', " ");

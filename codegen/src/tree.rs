@@ -42,7 +42,9 @@ impl Tree {
     }
 
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     pub fn get(&self, path: &str) -> Option<&str> {
@@ -55,8 +57,13 @@ impl Tree {
         for (path, text) in &self.files {
             match std::fs::read(root.join(path)) {
                 Ok(found) if found == text.as_bytes() => {}
-                Ok(found) if !is_ours(path, &found) => differences.push(Difference::HandWritten(path.clone())),
-                Ok(found) => differences.push(Difference::Stale(path.clone(), first_difference(text, &found))),
+                Ok(found) if !is_ours(path, &found) => {
+                    differences.push(Difference::HandWritten(path.clone()))
+                }
+                Ok(found) => differences.push(Difference::Stale(
+                    path.clone(),
+                    first_difference(text, &found),
+                )),
                 Err(_) => differences.push(Difference::Missing(path.clone())),
             }
         }
@@ -77,7 +84,10 @@ impl Tree {
     /// nothing is written at all.
     pub fn write(&self, root: &Path) -> std::io::Result<Vec<Difference>> {
         let differences = self.check(root);
-        if differences.iter().any(|d| matches!(d, Difference::HandWritten(_))) {
+        if differences
+            .iter()
+            .any(|d| matches!(d, Difference::HandWritten(_)))
+        {
             return Ok(differences);
         }
         for difference in &differences {
@@ -101,10 +111,17 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Difference::Missing(path) => write!(f, "{path} is missing"),
-            Difference::Stale(path, line) => write!(f, "{path} is not what the spec says, from line {line} on"),
-            Difference::Orphan(path) => write!(f, "{path} is left over: nothing in the spec makes it"),
+            Difference::Stale(path, line) => {
+                write!(f, "{path} is not what the spec says, from line {line} on")
+            }
+            Difference::Orphan(path) => {
+                write!(f, "{path} is left over: nothing in the spec makes it")
+            }
             Difference::HandWritten(path) => {
-                write!(f, "{path} is in the way: it has no `{MARK}` mark, so a person wrote it; move it elsewhere")
+                write!(
+                    f,
+                    "{path} is in the way: it has no `{MARK}` mark, so a person wrote it; move it elsewhere"
+                )
             }
         }
     }
@@ -112,13 +129,19 @@ impl fmt::Display for Difference {
 
 fn is_ours(path: &str, found: &[u8]) -> bool {
     let first = found.split(|b| *b == b'\n').next().unwrap_or_default();
-    let marked = first.windows(MARK.len()).any(|window| window == MARK.as_bytes());
+    let marked = first
+        .windows(MARK.len())
+        .any(|window| window == MARK.as_bytes());
     !path.starts_with(APPEND_ONLY) && (marked || UNMARKED.contains(&path))
 }
 
 fn first_difference(text: &str, found: &[u8]) -> usize {
     let found = String::from_utf8_lossy(found);
-    text.lines().zip(found.lines()).take_while(|(a, b)| a == b).count() + 1
+    text.lines()
+        .zip(found.lines())
+        .take_while(|(a, b)| a == b)
+        .count()
+        + 1
 }
 
 /// Sorted, with `/`.
@@ -126,7 +149,9 @@ fn files_below(root: &Path, folder: &str) -> Vec<String> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(root.join(&folder)) else { continue };
+        let Ok(entries) = std::fs::read_dir(root.join(&folder)) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
             match entry.file_type() {

@@ -39,7 +39,10 @@ fn every_mistake_is_told_where_and_how_to_mend_it() {
             let _ = writeln!(wrong, "{name}: expected\n{expected}but it says\n{found}");
         }
     }
-    assert!(wrong.is_empty(), "{wrong}\nrun: UPDATE_EXPECT=1 cargo test -p codegen --test bad");
+    assert!(
+        wrong.is_empty(),
+        "{wrong}\nrun: UPDATE_EXPECT=1 cargo test -p codegen --test bad"
+    );
 }
 
 #[test]
@@ -52,7 +55,11 @@ fn the_world_of_the_fixtures_is_right() {
 /// Fixtures are about one thing each, and an error without help is half an error.
 fn one_mistake_with_a_mend(name: &str, said: &Diagnostics, wrong: &mut String) {
     if said.list.len() != 1 {
-        let _ = writeln!(wrong, "{name}: {} mistakes instead of one\n{said}", said.list.len());
+        let _ = writeln!(
+            wrong,
+            "{name}: {} mistakes instead of one\n{said}",
+            said.list.len()
+        );
     }
     for diagnostic in &said.list {
         if diagnostic.help.is_none() || diagnostic.span.is_none() {
@@ -62,10 +69,12 @@ fn one_mistake_with_a_mend(name: &str, said: &Diagnostics, wrong: &mut String) {
 }
 
 fn commented(said: &str) -> String {
-    said.trim_end().lines().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", format!("# {line}").trim_end());
-        text
-    })
+    said.trim_end()
+        .lines()
+        .fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{}", format!("# {line}").trim_end());
+            text
+        })
 }
 
 fn folder() -> PathBuf {
@@ -73,8 +82,12 @@ fn folder() -> PathBuf {
 }
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
     paths.sort_unstable();
     paths
 }
@@ -82,21 +95,33 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 fn base() -> Sources {
     let folder = folder().join("base");
     let mut sources = Sources::default();
-    sources.add("spec/app.yaml", std::fs::read_to_string(folder.join("app.yaml")).unwrap());
+    sources.add(
+        "spec/app.yaml",
+        std::fs::read_to_string(folder.join("app.yaml")).unwrap(),
+    );
     for path in yaml_files(&folder.join("entities")) {
         let name = path.file_name().unwrap().to_string_lossy();
-        sources.add(format!("spec/entities/{name}"), std::fs::read_to_string(&path).unwrap());
+        sources.add(
+            format!("spec/entities/{name}"),
+            std::fs::read_to_string(&path).unwrap(),
+        );
     }
     sources
 }
 
 fn world(fixture: &str, spec: &str) -> Sources {
     let mut sources = base();
-    let stem = |key: &str| spec.lines().find_map(|line| line.strip_prefix(key)).map(|word| word.trim().to_owned());
+    let stem = |key: &str| {
+        spec.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .map(|word| word.trim().to_owned())
+    };
     let path = if fixture.starts_with("app_") {
         "spec/app.yaml".to_owned()
     } else {
-        let entity = stem("# file:").or_else(|| stem("entity:")).unwrap_or_else(|| "gig".into());
+        let entity = stem("# file:")
+            .or_else(|| stem("entity:"))
+            .unwrap_or_else(|| "gig".into());
         format!("spec/entities/{entity}.yaml")
     };
     match sources.files.iter_mut().find(|file| file.path == path) {

@@ -9,15 +9,62 @@ use std::path::{Path, PathBuf};
 
 /// Pieces of the language, to reach further than noise does.
 const PIECES: [&str; 48] = [
-    "anyone", "me is ", "me holds ", "me in ", "of ", "this", "not ", " and ", " or ", "(", ")", ",", "?", "*", "|",
-    "->", "==", "!=", "..", "<=", "null", "now()", "true", "\"x\"", "text(1..9)", "int", "enum(a, b)", "states(a, b)",
-    "point", "object links", "list text(..9)(..9)", "slug from title", "one of ", "same city", "on archive cascade",
-    "set me", "system", "read ", "check ", "was old", "drop", "count(", "where ", "\n  ", "\n", ": ", "- ", "é\u{0}",
+    "anyone",
+    "me is ",
+    "me holds ",
+    "me in ",
+    "of ",
+    "this",
+    "not ",
+    " and ",
+    " or ",
+    "(",
+    ")",
+    ",",
+    "?",
+    "*",
+    "|",
+    "->",
+    "==",
+    "!=",
+    "..",
+    "<=",
+    "null",
+    "now()",
+    "true",
+    "\"x\"",
+    "text(1..9)",
+    "int",
+    "enum(a, b)",
+    "states(a, b)",
+    "point",
+    "object links",
+    "list text(..9)(..9)",
+    "slug from title",
+    "one of ",
+    "same city",
+    "on archive cascade",
+    "set me",
+    "system",
+    "read ",
+    "check ",
+    "was old",
+    "drop",
+    "count(",
+    "where ",
+    "\n  ",
+    "\n",
+    ": ",
+    "- ",
+    "é\u{0}",
 ];
 
 #[test]
 fn spoiled_specs_are_told_not_panicked_at() {
-    let rounds: usize = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
+    let rounds: usize = std::env::var("ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(400);
     let specs = specs();
     let mut random = Random(0x5eed);
     let mut right = 0;
@@ -35,7 +82,10 @@ fn spoiled_specs_are_told_not_panicked_at() {
                 emit::emit(&model, &schema, &mut Tree::default());
             }
             Err(said) => {
-                assert!(!said.list.is_empty(), "refused without a reason:\n{sources:?}");
+                assert!(
+                    !said.list.is_empty(),
+                    "refused without a reason:\n{sources:?}"
+                );
                 assert!(!said.to_string().is_empty());
             }
         }
@@ -68,8 +118,12 @@ fn spoil(text: &str, random: &mut Random) -> String {
         2 => lines.swap(line, other),
         // The value of another line.
         3 => {
-            let value = lines[other].split_once(": ").map_or(String::new(), |(_, value)| value.to_owned());
-            let key = lines[line].split_once(": ").map_or(String::new(), |(key, _)| key.to_owned());
+            let value = lines[other]
+                .split_once(": ")
+                .map_or(String::new(), |(_, value)| value.to_owned());
+            let key = lines[line]
+                .split_once(": ")
+                .map_or(String::new(), |(key, _)| key.to_owned());
             lines[line] = format!("{key}: {value}");
         }
         _ => {
@@ -77,11 +131,15 @@ fn spoil(text: &str, random: &mut Random) -> String {
             let at = random.below(chars.len() + 1);
             let end = (at + random.below(4)).min(chars.len());
             let piece = PIECES[random.below(PIECES.len())];
-            let (head, tail): (String, String) = (chars[..at].iter().collect(), chars[end..].iter().collect());
+            let (head, tail): (String, String) =
+                (chars[..at].iter().collect(), chars[end..].iter().collect());
             lines[line] = match random.below(3) {
                 0 => format!("{head}{tail}"),
                 1 => format!("{head}{piece}{tail}"),
-                _ => format!("{head}{}{tail}", char::from_u32(random.below(0x250) as u32).unwrap_or('x')),
+                _ => format!(
+                    "{head}{}{tail}",
+                    char::from_u32(random.below(0x250) as u32).unwrap_or('x')
+                ),
             };
         }
     }
@@ -114,14 +172,21 @@ fn world(app: &Path, entities: &Path) -> Sources {
     sources.add("spec/app.yaml", std::fs::read_to_string(app).unwrap());
     for path in yaml_files(entities) {
         let name = path.file_name().unwrap().to_string_lossy();
-        sources.add(format!("spec/entities/{name}"), std::fs::read_to_string(&path).unwrap());
+        sources.add(
+            format!("spec/entities/{name}"),
+            std::fs::read_to_string(&path).unwrap(),
+        );
     }
     sources
 }
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
     paths.sort_unstable();
     paths
 }

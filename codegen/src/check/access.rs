@@ -20,7 +20,9 @@ fn is_there(of: &Of) {
             "add `access:` with at least `read:`; nothing is granted by itself",
         );
     }
-    if of.entity.internal && (walk::grants(of.entity).next().is_some() || !of.entity.conditions.is_empty()) {
+    if of.entity.internal
+        && (walk::grants(of.entity).next().is_some() || !of.entity.conditions.is_empty())
+    {
         of.refuse(
             Part::Key,
             "access",
@@ -40,17 +42,28 @@ fn actions_exist(of: &Of) {
             continue;
         }
         let why = match (action, of.entity.lifecycle) {
-            ("create" | "update" | "delete" | "restore" | "suspend", _) if of.entity.module.is_some() => {
+            ("create" | "update" | "delete" | "restore" | "suspend", _)
+                if of.entity.module.is_some() =>
+            {
                 "only its module writes this entity"
             }
-            ("update" | "delete" | "restore" | "suspend", Lifecycle::AppendOnly) => "rows of this entity never change",
+            ("update" | "delete" | "restore" | "suspend", Lifecycle::AppendOnly) => {
+                "rows of this entity never change"
+            }
             ("delete" | "restore" | "suspend", Lifecycle::Mutable) => {
                 "a `mutable` entity has no status: it is neither archived nor suspended"
             }
-            ("restore", _) if of.entity.access.delete.is_none() => "nobody may delete, so there is nothing to restore",
+            ("restore", _) if of.entity.access.delete.is_none() => {
+                "nobody may delete, so there is nothing to restore"
+            }
             _ => continue,
         };
-        of.refuse(Part::Access, action, format!("`{action}` has no effect: {why}"), "remove the line");
+        of.refuse(
+            Part::Access,
+            action,
+            format!("`{action}` has no effect: {why}"),
+            "remove the line",
+        );
     }
 }
 
@@ -58,7 +71,11 @@ fn update_has_an_effect(of: &Of) {
     if !of.updatable() {
         return;
     }
-    let fields = of.entity.fields.iter().any(|f| !f.fixed && !f.system && !matches!(f.ty, Ty::States { .. }));
+    let fields = of
+        .entity
+        .fields
+        .iter()
+        .any(|f| !f.fixed && !f.system && !matches!(f.ty, Ty::States { .. }));
     let relations = of.entity.belongs.iter().any(|r| r.movable);
     if !fields && !relations {
         of.refuse(

@@ -15,7 +15,11 @@ pub fn check(cx: &Cx) {
 fn identity(cx: &Cx) {
     let entity = &cx.model.entities[cx.model.identity];
     if entity.internal {
-        cx.refuse(cx.places.of_app("identity"), format!("`{}` is internal", entity.name), "people sign in as an entity that has routes");
+        cx.refuse(
+            cx.places.of_app("identity"),
+            format!("`{}` is internal", entity.name),
+            "people sign in as an entity that has routes",
+        );
     }
 }
 
@@ -31,11 +35,22 @@ fn assignments(cx: &Cx) {
         Some(Ty::Enum { values }) => {
             let place = cx.places.of(id, Part::Field, "role");
             for value in values.iter().filter(|v| !roles.contains(&v.as_str())) {
-                cx.refuse(place, format!("`{value}` is no role of app.yaml"), names::suggest(value, roles.iter().copied(), "roles"));
+                cx.refuse(
+                    place,
+                    format!("`{value}` is no role of app.yaml"),
+                    names::suggest(value, roles.iter().copied(), "roles"),
+                );
             }
-            let missing: Vec<&&str> = roles.iter().filter(|r| !values.iter().any(|v| v == **r)).collect();
+            let missing: Vec<&&str> = roles
+                .iter()
+                .filter(|r| !values.iter().any(|v| v == **r))
+                .collect();
             if !missing.is_empty() {
-                cx.refuse(place, format!("nobody could hold {}", names::quoted(&missing)), "add the roles to the `enum`");
+                cx.refuse(
+                    place,
+                    format!("nobody could hold {}", names::quoted(&missing)),
+                    "add the roles to the `enum`",
+                );
             }
         }
         _ => cx.refuse(
@@ -50,7 +65,10 @@ fn assignments(cx: &Cx) {
     if scopes.is_empty() {
         return;
     }
-    let wanted: Vec<&str> = scopes.iter().map(|s| model.entities[*s].name.as_str()).collect();
+    let wanted: Vec<&str> = scopes
+        .iter()
+        .map(|s| model.entities[*s].name.as_str())
+        .collect();
     let help = format!("add `scope: one of {}`", wanted.join(" | "));
     let Some(scope) = entity.relation("scope") else {
         cx.refuse(place, "assignments need a relation `scope`", help);
@@ -60,9 +78,17 @@ fn assignments(cx: &Cx) {
     let mut targets = scope.targets.clone();
     targets.sort_unstable();
     if !scope.polymorphic || targets != scopes {
-        cx.refuse(place, "`scope` does not lead to what the roles are held of", help);
+        cx.refuse(
+            place,
+            "`scope` does not lead to what the roles are held of",
+            help,
+        );
     } else if !scope.optional && model.roles.iter().any(|r| r.scopes.is_empty()) {
-        cx.refuse(place, "a role that is held everywhere has no scope", "make `scope` optional with `?`");
+        cx.refuse(
+            place,
+            "a role that is held everywhere has no scope",
+            "make `scope` optional with `?`",
+        );
     }
 }
 
@@ -70,8 +96,15 @@ fn sessions(cx: &Cx) {
     let Some(id) = cx.model.sessions else { return };
     let entity = &cx.model.entities[id];
     needs_holder(cx, id, entity, "who is signed in");
-    if !entity.field("revoked_at").is_some_and(|f| f.ty == Ty::Time && f.optional) {
-        cx.refuse(cx.places.of(id, Part::Entity, ""), "sessions need `revoked_at`", "add `revoked_at: time?`");
+    if !entity
+        .field("revoked_at")
+        .is_some_and(|f| f.ty == Ty::Time && f.optional)
+    {
+        cx.refuse(
+            cx.places.of(id, Part::Entity, ""),
+            "sessions need `revoked_at`",
+            "add `revoked_at: time?`",
+        );
     }
 }
 
@@ -88,7 +121,12 @@ fn needs_holder(cx: &Cx, id: EntityId, entity: &Entity, what: &str) {
 
 fn unused_objects(cx: &Cx) {
     for (index, object) in cx.model.objects.iter().enumerate() {
-        let used = cx.model.entities.iter().flat_map(|e| &e.fields).any(|f| f.ty == Ty::Object { object: index });
+        let used = cx
+            .model
+            .entities
+            .iter()
+            .flat_map(|e| &e.fields)
+            .any(|f| f.ty == Ty::Object { object: index });
         if !used {
             cx.refuse(
                 cx.places.of_app(&format!("objects.{}", object.name)),

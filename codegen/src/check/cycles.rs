@@ -13,11 +13,15 @@ struct Edge {
 }
 
 pub fn check(cx: &Cx) {
-    let reads: Vec<Vec<Edge>> = (0..cx.model.entities.len()).map(|id| edges(cx, id, true)).collect();
+    let reads: Vec<Vec<Edge>> = (0..cx.model.entities.len())
+        .map(|id| edges(cx, id, true))
+        .collect();
     let mut told: Vec<Vec<EntityId>> = Vec::new();
     for id in 0..cx.model.entities.len() {
         for edge in edges(cx, id, false) {
-            let Some(chain) = path(&reads, edge.to, id) else { continue };
+            let Some(chain) = path(&reads, edge.to, id) else {
+                continue;
+            };
             let mut set = chain.clone();
             set.sort_unstable();
             set.dedup();
@@ -79,14 +83,28 @@ fn edges(cx: &Cx, id: EntityId, only_reading: bool) -> Vec<Edge> {
     edges
 }
 
-fn collect(cx: &Cx, id: EntityId, rule: &Expr, action: &'static str, edges: &mut Vec<Edge>, depth: usize) {
+fn collect(
+    cx: &Cx,
+    id: EntityId,
+    rule: &Expr,
+    action: &'static str,
+    edges: &mut Vec<Edge>,
+    depth: usize,
+) {
     // Conditions only name earlier ones, and `of` chains are as long as the spec's; a circle ends here.
     if depth > 32 {
         return;
     }
     let entity = &cx.model.entities[id];
     walk::each(rule, &mut |expr| match expr {
-        Expr::Condition(index) => collect(cx, id, &entity.conditions[*index].expr, action, edges, depth + 1),
+        Expr::Condition(index) => collect(
+            cx,
+            id,
+            &entity.conditions[*index].expr,
+            action,
+            edges,
+            depth + 1,
+        ),
         Expr::Of { what, .. } => {
             for (to, what) in what {
                 if !edges.iter().any(|e| e.to == *to) {

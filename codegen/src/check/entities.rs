@@ -19,7 +19,11 @@ pub fn check(of: &Of) {
 }
 
 fn internal(of: &Of) {
-    if of.entity.internal && of.entity.module.is_none() && of.id != of.cx.model.assignments && !of.written_by_module() {
+    if of.entity.internal
+        && of.entity.module.is_none()
+        && of.id != of.cx.model.assignments
+        && !of.written_by_module()
+    {
         of.refuse(
             Part::Key,
             "internal",
@@ -31,7 +35,12 @@ fn internal(of: &Of) {
 
 fn page(of: &Of) {
     if of.entity.internal && of.cx.places.find(of.id, Part::Key, "page").is_some() {
-        of.refuse(Part::Key, "page", "`page` has no effect: an internal entity has no list", "leave the key out");
+        of.refuse(
+            Part::Key,
+            "page",
+            "`page` has no effect: an internal entity has no list",
+            "leave the key out",
+        );
     }
 }
 
@@ -68,19 +77,37 @@ fn hooks(of: &Of) {
 }
 
 fn creator(of: &Of) {
-    let Some(role) = of.entity.creator else { return };
+    let Some(role) = of.entity.creator else {
+        return;
+    };
     let role = &of.cx.model.roles[role];
     if !role.scopes.contains(&of.id) {
-        let scopes: Vec<&str> = role.scopes.iter().map(|s| of.cx.model.entities[*s].name.as_str()).collect();
-        let held = if scopes.is_empty() { "everywhere".to_owned() } else { format!("of {}", names::quoted(&scopes)) };
+        let scopes: Vec<&str> = role
+            .scopes
+            .iter()
+            .map(|s| of.cx.model.entities[*s].name.as_str())
+            .collect();
+        let held = if scopes.is_empty() {
+            "everywhere".to_owned()
+        } else {
+            format!("of {}", names::quoted(&scopes))
+        };
         of.refuse(
             Part::Key,
             "creator",
             format!("`{}` is never held of `{}`", role.name, of.entity.name),
-            format!("it is held {held}; extend it in app.yaml: `{}: of … | {}`", role.name, of.entity.name),
+            format!(
+                "it is held {held}; extend it in app.yaml: `{}: of … | {}`",
+                role.name, of.entity.name
+            ),
         );
     } else if !of.creatable() {
-        of.refuse(Part::Key, "creator", "`creator` has no effect: nobody may create", "grant `create`, or leave the key out");
+        of.refuse(
+            Part::Key,
+            "creator",
+            "`creator` has no effect: nobody may create",
+            "grant `create`, or leave the key out",
+        );
     }
 }
 
@@ -93,12 +120,17 @@ fn derived(of: &Of) {
                 format!("`{word}` has no effect: an internal entity has no list"),
                 format!("remove `{word}`"),
             ),
-            (DerivedKind::Flag { .. }, Some((_, "sort"))) => {
-                wrong("sort", format!("`{}` can't be sorted by", derived.name), "write `filter` instead")
-            }
+            (DerivedKind::Flag { .. }, Some((_, "sort"))) => wrong(
+                "sort",
+                format!("`{}` can't be sorted by", derived.name),
+                "write `filter` instead",
+            ),
             (DerivedKind::Avg { .. }, Some((_, "sort"))) => wrong(
                 "sort",
-                format!("`{}` can't be sorted by: it is null while there is nothing to average", derived.name),
+                format!(
+                    "`{}` can't be sorted by: it is null while there is nothing to average",
+                    derived.name
+                ),
                 "remove `sort`",
             ),
             _ => None,
@@ -118,7 +150,10 @@ fn has(of: &Of) {
             of.refuse(
                 Part::Has,
                 &has.name,
-                format!("nothing uses `{}`, and there is no list of it: one side is internal", has.name),
+                format!(
+                    "nothing uses `{}`, and there is no list of it: one side is internal",
+                    has.name
+                ),
                 "use it in a derived value or a rule, or remove it",
             );
         }
@@ -126,10 +161,20 @@ fn has(of: &Of) {
 }
 
 fn column_lists(of: &Of) {
-    for (part, lists, what) in [(Part::Unique, &of.entity.unique, "unique"), (Part::Index, &of.entity.index, "index")] {
+    for (part, lists, what) in [
+        (Part::Unique, &of.entity.unique, "unique"),
+        (Part::Index, &of.entity.index, "index"),
+    ] {
         for (n, columns) in lists.iter().enumerate() {
-            if lists[..n].contains(columns) || (part == Part::Index && of.entity.unique.contains(columns)) {
-                of.refuse(part, &columns.join(","), format!("this {what} is here twice"), "remove it: a unique list has an index");
+            if lists[..n].contains(columns)
+                || (part == Part::Index && of.entity.unique.contains(columns))
+            {
+                of.refuse(
+                    part,
+                    &columns.join(","),
+                    format!("this {what} is here twice"),
+                    "remove it: a unique list has an index",
+                );
             }
         }
     }
@@ -137,14 +182,23 @@ fn column_lists(of: &Of) {
         if let [only] = columns.as_slice()
             && of.entity.field(only).is_some_and(|f| f.unique)
         {
-            of.refuse(Part::Unique, only, format!("`{only}` is unique already"), "remove one of the two");
+            of.refuse(
+                Part::Unique,
+                only,
+                format!("`{only}` is unique already"),
+                "remove one of the two",
+            );
         }
     }
 }
 
 fn exclude(of: &Of) {
     for exclude in &of.entity.exclude {
-        let end = |name: &str| of.entity.field(name).filter(|f| matches!(f.ty, Ty::Time | Ty::Date));
+        let end = |name: &str| {
+            of.entity
+                .field(name)
+                .filter(|f| matches!(f.ty, Ty::Time | Ty::Date))
+        };
         let help = "a range goes from a required time (or date) to another, which may be optional: an open end";
         match (end(&exclude.from), end(&exclude.to)) {
             (Some(from), Some(to)) if from.ty == to.ty && !from.optional => {}
@@ -159,31 +213,75 @@ fn constraint_names(of: &Of) {
     let help = "PostgreSQL's names have 63 letters at most; choose shorter names";
     for field in &of.entity.fields {
         if too_long(&field.name) {
-            of.refuse(Part::Field, &field.name, format!("`{table}_{}_…` is too long for a constraint", field.name), help);
+            of.refuse(
+                Part::Field,
+                &field.name,
+                format!("`{table}_{}_…` is too long for a constraint", field.name),
+                help,
+            );
         }
     }
     for relation in &of.entity.belongs {
-        let targets = if relation.polymorphic { relation.targets.as_slice() } else { &[] };
-        let longest = targets.iter().map(|t| of.cx.model.entities[*t].name.len() + 1).max().unwrap_or(0);
+        let targets = if relation.polymorphic {
+            relation.targets.as_slice()
+        } else {
+            &[]
+        };
+        let longest = targets
+            .iter()
+            .map(|t| of.cx.model.entities[*t].name.len() + 1)
+            .max()
+            .unwrap_or(0);
         let column = "x".repeat(longest + relation.name.len() + "live__id".len());
         if too_long(&column) {
-            of.refuse(Part::Relation, &relation.name, format!("the columns of `{}` leave no room for the names of their constraints", relation.name), help);
+            of.refuse(
+                Part::Relation,
+                &relation.name,
+                format!(
+                    "the columns of `{}` leave no room for the names of their constraints",
+                    relation.name
+                ),
+                help,
+            );
         }
     }
     for check in &of.entity.checks {
         if too_long(&check.name) {
-            of.refuse(Part::Check, &check.name, format!("`{table}_{}_check` is too long for a constraint", check.name), help);
+            of.refuse(
+                Part::Check,
+                &check.name,
+                format!(
+                    "`{table}_{}_check` is too long for a constraint",
+                    check.name
+                ),
+                help,
+            );
         }
     }
-    for (part, lists) in [(Part::Unique, &of.entity.unique), (Part::Index, &of.entity.index)] {
+    for (part, lists) in [
+        (Part::Unique, &of.entity.unique),
+        (Part::Index, &of.entity.index),
+    ] {
         for columns in lists {
             if !names::fits_index(table, columns) {
                 let joined = columns.join("_");
-                of.refuse(part, &columns.join(","), format!("`{table}_{joined}_key` is too long for an index"), help);
+                of.refuse(
+                    part,
+                    &columns.join(","),
+                    format!("`{table}_{joined}_key` is too long for an index"),
+                    help,
+                );
             }
         }
     }
-    if of.entity.lifecycle != Lifecycle::AppendOnly && of.entity.was.as_deref() == Some(of.entity.name.as_str()) {
-        of.refuse(Part::Entity, "", "`was` says the name it has now", "write the former name, or leave the key out");
+    if of.entity.lifecycle != Lifecycle::AppendOnly
+        && of.entity.was.as_deref() == Some(of.entity.name.as_str())
+    {
+        of.refuse(
+            Part::Entity,
+            "",
+            "`was` says the name it has now",
+            "write the former name, or leave the key out",
+        );
     }
 }

@@ -39,20 +39,32 @@ fn money_has_currency(of: &Of, field: &Field) -> Verdict {
         return None;
     }
     if !field.name.ends_with("_cents") {
-        return wrong("", 
-            format!("`{}` holds minor units, but its name does not say so", field.name),
+        return wrong(
+            "",
+            format!(
+                "`{}` holds minor units, but its name does not say so",
+                field.name
+            ),
             format!("write `{}_cents`", field.name),
         );
     }
     if !of.entity.fields.iter().any(|f| f.ty == Ty::Currency) {
-        return wrong("", format!("`{}` is money without a currency", field.name), "add `currency: currency`");
+        return wrong(
+            "",
+            format!("`{}` is money without a currency", field.name),
+            "add `currency: currency`",
+        );
     }
     None
 }
 
 fn search_is_for_texts(_: &Of, field: &Field) -> Verdict {
     if field.search && !matches!(field.ty, Ty::Text { .. }) {
-        return wrong("search", format!("`{}` can't be searched: it is no text", field.name), "remove `search`, or add `filter`");
+        return wrong(
+            "search",
+            format!("`{}` can't be searched: it is no text", field.name),
+            "remove `search`, or add `filter`",
+        );
     }
     None
 }
@@ -64,7 +76,8 @@ fn is_public(of: &Of) -> bool {
 
 fn search_is_public(of: &Of, field: &Field) -> Verdict {
     if field.search && !is_public(of) {
-        return wrong("search", 
+        return wrong(
+            "search",
             "`search` needs a public `read`: it goes through the rows that anyone may read",
             "remove `search`, or let `read` be true for some rows without signing in",
         );
@@ -74,14 +87,19 @@ fn search_is_public(of: &Of, field: &Field) -> Verdict {
 
 fn filter_has_a_kind(_: &Of, field: &Field) -> Verdict {
     if field.filter && matches!(field.ty, Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) {
-        return wrong("filter", format!("`{}` can't be filtered by", field.name), "filters are for single values: remove `filter`");
+        return wrong(
+            "filter",
+            format!("`{}` can't be filtered by", field.name),
+            "filters are for single values: remove `filter`",
+        );
     }
     None
 }
 
 fn near_is_public(of: &Of, field: &Field) -> Verdict {
     if field.filter && field.ty == Ty::Point && !is_public(of) {
-        return wrong("filter", 
+        return wrong(
+            "filter",
             "`near` and `bbox` need a public `read`: they go through the rows that anyone may read",
             "remove `filter`, or let `read` be true for some rows without signing in",
         );
@@ -93,11 +111,19 @@ fn sort_has_an_order(_: &Of, field: &Field) -> Verdict {
     if !field.sort {
         return None;
     }
-    if matches!(field.ty, Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Point | Ty::Uuid) {
-        return wrong("sort", format!("`{}` has no order to sort by", field.name), "remove `sort`");
+    if matches!(
+        field.ty,
+        Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Point | Ty::Uuid
+    ) {
+        return wrong(
+            "sort",
+            format!("`{}` has no order to sort by", field.name),
+            "remove `sort`",
+        );
     }
     if field.optional {
-        return wrong("sort", 
+        return wrong(
+            "sort",
             format!("`{}` may be null, so it can't be sorted by", field.name),
             "remove `sort`, or make the field required with a default",
         );
@@ -106,18 +132,35 @@ fn sort_has_an_order(_: &Of, field: &Field) -> Verdict {
 }
 
 fn unique_is_comparable(_: &Of, field: &Field) -> Verdict {
-    let no = matches!(field.ty, Ty::Json | Ty::Object { .. } | Ty::TextList { .. } | Ty::Point | Ty::Bool | Ty::States { .. });
+    let no = matches!(
+        field.ty,
+        Ty::Json
+            | Ty::Object { .. }
+            | Ty::TextList { .. }
+            | Ty::Point
+            | Ty::Bool
+            | Ty::States { .. }
+    );
     if field.unique && no {
-        return wrong("unique", format!("`{}` can't be unique", field.name), "remove `unique`; write `unique: [[a, b]]` for several together");
+        return wrong(
+            "unique",
+            format!("`{}` can't be unique", field.name),
+            "remove `unique`; write `unique: [[a, b]]` for several together",
+        );
     }
     None
 }
 
 fn nothing_leaks_past_read(_: &Of, field: &Field) -> Verdict {
     field.read.as_ref()?;
-    for (given, word) in [(field.search, "search"), (field.filter, "filter"), (field.sort, "sort")] {
+    for (given, word) in [
+        (field.search, "search"),
+        (field.filter, "filter"),
+        (field.sort, "sort"),
+    ] {
         if given {
-            return wrong(word, 
+            return wrong(
+                word,
                 format!("`{word}` would tell what `read` hides"),
                 format!("remove `{word}`, or the `read` rule"),
             );
@@ -129,13 +172,25 @@ fn nothing_leaks_past_read(_: &Of, field: &Field) -> Verdict {
 fn system_stands_alone(_: &Of, field: &Field) -> Verdict {
     let states = matches!(field.ty, Ty::States { .. });
     if states && (field.fixed || field.system || field.write.is_some()) {
-        return wrong("", "a state is only changed by transitions anyway", "remove `fixed`, `system` and `write`");
+        return wrong(
+            "",
+            "a state is only changed by transitions anyway",
+            "remove `fixed`, `system` and `write`",
+        );
     }
     if field.system && field.fixed {
-        return wrong("fixed", "`fixed` has no effect beside `system`: no body has the field", "remove `fixed`");
+        return wrong(
+            "fixed",
+            "`fixed` has no effect beside `system`: no body has the field",
+            "remove `fixed`",
+        );
     }
     if field.system && field.write.is_some() {
-        return wrong("write", "`write` has no effect beside `system`: no body has the field", "remove `write`");
+        return wrong(
+            "write",
+            "`write` has no effect beside `system`: no body has the field",
+            "remove `write`",
+        );
     }
     None
 }
@@ -145,7 +200,8 @@ fn system_is_filled(of: &Of, field: &Field) -> Verdict {
     let given = field.optional || matches!(field.default, Some(ref d) if *d != Literal::Null);
     let server = field.system || matches!(field.ty, Ty::States { .. });
     if server && !given && of.creatable() && !matches!(field.ty, Ty::Slug { from: Some(_) }) {
-        return wrong("system", 
+        return wrong(
+            "system",
             format!("nobody gives `{}` its first value", field.name),
             "add `= <default>`, or `?` after the type",
         );
@@ -155,14 +211,22 @@ fn system_is_filled(of: &Of, field: &Field) -> Verdict {
 
 fn fixed_has_an_effect(of: &Of, field: &Field) -> Verdict {
     if field.fixed && !of.updatable() {
-        return wrong("fixed", "`fixed` has no effect: no row of this entity is ever updated", "remove `fixed`");
+        return wrong(
+            "fixed",
+            "`fixed` has no effect: no row of this entity is ever updated",
+            "remove `fixed`",
+        );
     }
     None
 }
 
 fn write_has_an_effect(of: &Of, field: &Field) -> Verdict {
     if field.write.is_some() && !of.updatable() && !of.creatable() {
-        return wrong("write", "`write` has no effect: nobody writes this entity by a body", "remove `write`");
+        return wrong(
+            "write",
+            "`write` has no effect: nobody writes this entity by a body",
+            "remove `write`",
+        );
     }
     None
 }
@@ -178,12 +242,20 @@ fn no_list_of_internal(of: &Of, field: &Field) -> Verdict {
         (field.read.is_some(), "read"),
     ];
     let (_, word) = modifiers.into_iter().find(|(given, _)| *given)?;
-    wrong(word, format!("`{word}` has no effect: an internal entity has no routes"), format!("remove `{word}`"))
+    wrong(
+        word,
+        format!("`{word}` has no effect: an internal entity has no routes"),
+        format!("remove `{word}`"),
+    )
 }
 
 fn redact_has_an_effect(of: &Of, field: &Field) -> Verdict {
     if field.redact && !of.entity.audit {
-        return wrong("redact", "`redact` has no effect: this entity is not audited", "remove `redact`");
+        return wrong(
+            "redact",
+            "`redact` has no effect: this entity is not audited",
+            "remove `redact`",
+        );
     }
     None
 }
@@ -191,10 +263,18 @@ fn redact_has_an_effect(of: &Of, field: &Field) -> Verdict {
 fn was_is_another_name(of: &Of, field: &Field) -> Verdict {
     let was = field.was.as_deref()?;
     if !names::is_name(was) {
-        return wrong("was", format!("`{was}` can't have been a name"), "names are small letters, digits and `_`");
+        return wrong(
+            "was",
+            format!("`{was}` can't have been a name"),
+            "names are small letters, digits and `_`",
+        );
     }
     if of.entity.field(was).is_some() {
-        return wrong("was", format!("`{was}` is still a field"), "write the former name, or remove `was`");
+        return wrong(
+            "was",
+            format!("`{was}` is still a field"),
+            "write the former name, or remove `was`",
+        );
     }
     None
 }

@@ -18,11 +18,19 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr, depth: usize) -> (bool
     match expr {
         Expr::Anyone => (true, false),
         Expr::SignedIn | Expr::Nobody => (false, true),
-        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeHolds { .. } | Expr::MeHoldsOf { .. } | Expr::MeIn { .. } => {
-            (false, true)
-        }
-        Expr::All(parts) => parts.iter().map(inner).fold((true, false), |a, b| (a.0 && b.0, a.1 || b.1)),
-        Expr::Any(parts) => parts.iter().map(inner).fold((false, true), |a, b| (a.0 || b.0, a.1 && b.1)),
+        Expr::MeIs { .. }
+        | Expr::MeIsThis
+        | Expr::MeHolds { .. }
+        | Expr::MeHoldsOf { .. }
+        | Expr::MeIn { .. } => (false, true),
+        Expr::All(parts) => parts
+            .iter()
+            .map(inner)
+            .fold((true, false), |a, b| (a.0 && b.0, a.1 || b.1)),
+        Expr::Any(parts) => parts
+            .iter()
+            .map(inner)
+            .fold((false, true), |a, b| (a.0 || b.0, a.1 && b.1)),
         Expr::Not(part) => {
             let (can_be_true, can_be_false) = inner(part);
             (can_be_false, can_be_true)
@@ -32,7 +40,8 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr, depth: usize) -> (bool
             let open = what.iter().any(|(target, what)| {
                 let access = &model.entities[*target].access;
                 let of = |rule: &Option<Expr>| {
-                    rule.as_ref().is_some_and(|rule| possible(model, *target, rule, depth + 1).0)
+                    rule.as_ref()
+                        .is_some_and(|rule| possible(model, *target, rule, depth + 1).0)
                 };
                 let holds = match what {
                     OfWhat::Read => true,

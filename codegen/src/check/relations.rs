@@ -31,13 +31,25 @@ fn same_is_on_both_sides(of: &Of, relation: &Relation) -> Verdict {
     for same in &relation.same {
         let here = of.entity.relation(same)?;
         if *same == relation.name || here.polymorphic {
-            return wrong("same", format!("`same {same}` compares nothing"), "name another relation, one that leads to one entity");
+            return wrong(
+                "same",
+                format!("`same {same}` compares nothing"),
+                "name another relation, one that leads to one entity",
+            );
         }
         let there = relation.targets.iter().map(|t| &of.cx.model.entities[*t]);
-        if !there.clone().any(|target| target.relation(same).is_some_and(|r| !r.polymorphic && r.targets == here.targets)) {
+        if !there.clone().any(|target| {
+            target
+                .relation(same)
+                .is_some_and(|r| !r.polymorphic && r.targets == here.targets)
+        }) {
             let targets: Vec<String> = there.map(|t| format!("`{}`", t.name)).collect();
-            return wrong("same", 
-                format!("{} has no relation `{same}` to compare with", targets.join(" or ")),
+            return wrong(
+                "same",
+                format!(
+                    "{} has no relation `{same}` to compare with",
+                    targets.join(" or ")
+                ),
                 format!("add `{same}` there, or remove `same {same}`"),
             );
         }
@@ -47,7 +59,8 @@ fn same_is_on_both_sides(of: &Of, relation: &Relation) -> Verdict {
 
 fn detach_needs_optional(_: &Of, relation: &Relation) -> Verdict {
     if relation.on_archive == OnArchive::Detach && !relation.optional {
-        return wrong("on archive", 
+        return wrong(
+            "on archive",
             "`on archive detach` empties the relation, but it is required",
             "add `?` after the target, or write `on archive restrict` or `cascade`",
         );
@@ -57,11 +70,13 @@ fn detach_needs_optional(_: &Of, relation: &Relation) -> Verdict {
 
 fn cascade_can_archive(of: &Of, relation: &Relation) -> Verdict {
     match (relation.on_archive, of.entity.lifecycle) {
-        (OnArchive::Cascade, Lifecycle::Mutable | Lifecycle::AppendOnly) => wrong("on archive", 
+        (OnArchive::Cascade, Lifecycle::Mutable | Lifecycle::AppendOnly) => wrong(
+            "on archive",
             "`on archive cascade` archives the row, but rows of this entity can't be archived",
             "write `on archive restrict`, or remove `lifecycle`",
         ),
-        (OnArchive::Detach, Lifecycle::AppendOnly) => wrong("on archive", 
+        (OnArchive::Detach, Lifecycle::AppendOnly) => wrong(
+            "on archive",
             "`on archive detach` changes the row, but rows of this entity never change",
             "write `on archive restrict`",
         ),
@@ -70,9 +85,16 @@ fn cascade_can_archive(of: &Of, relation: &Relation) -> Verdict {
 }
 
 fn archive_can_happen(of: &Of, relation: &Relation) -> Verdict {
-    let can = relation.targets.iter().any(|t| of.cx.model.entities[*t].lifecycle == Lifecycle::SoftDelete);
+    let can = relation
+        .targets
+        .iter()
+        .any(|t| of.cx.model.entities[*t].lifecycle == Lifecycle::SoftDelete);
     if relation.on_archive != OnArchive::Restrict && !can {
-        return wrong("on archive", "`on archive` has no effect: the target is never archived", "remove it");
+        return wrong(
+            "on archive",
+            "`on archive` has no effect: the target is never archived",
+            "remove it",
+        );
     }
     None
 }
@@ -84,15 +106,27 @@ fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
     let identity = of.cx.model.identity;
     if relation.polymorphic || relation.targets != [identity] {
         let name = &of.cx.model.entities[identity].name;
-        return wrong("set me", format!("`set me` on a relation that does not lead to `{name}`"), format!("make it `{}: {name}, set me`", relation.name));
+        return wrong(
+            "set me",
+            format!("`set me` on a relation that does not lead to `{name}`"),
+            format!("make it `{}: {name}, set me`", relation.name),
+        );
     }
     for (given, word) in [(relation.system, "system"), (relation.movable, "movable")] {
         if given {
-            return wrong(word, format!("`{word}` beside `set me`: the caller is set once, at create"), format!("remove `{word}`"));
+            return wrong(
+                word,
+                format!("`{word}` beside `set me`: the caller is set once, at create"),
+                format!("remove `{word}`"),
+            );
         }
     }
     if !of.creatable() {
-        return wrong("set me", "`set me` has no effect: nobody may create", "write `system`, or grant `create`");
+        return wrong(
+            "set me",
+            "`set me` has no effect: nobody may create",
+            "write `system`, or grant `create`",
+        );
     }
     None
 }
@@ -100,8 +134,12 @@ fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
 fn set_me_needs_a_caller(of: &Of, relation: &Relation) -> Verdict {
     let create = of.entity.access.create.as_ref()?;
     if relation.set_me && !relation.optional && open::to_anyone(of.cx.model, of.id, create) {
-        return wrong("set me", 
-            format!("who creates without signing in leaves `{}` empty", relation.name),
+        return wrong(
+            "set me",
+            format!(
+                "who creates without signing in leaves `{}` empty",
+                relation.name
+            ),
             "write `create: signed_in` (or more), or make the relation optional",
         );
     }
@@ -110,33 +148,55 @@ fn set_me_needs_a_caller(of: &Of, relation: &Relation) -> Verdict {
 
 fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
     if relation.system && relation.movable {
-        return wrong("movable", "`movable` has no effect beside `system`: no body has the relation", "remove `movable`");
+        return wrong(
+            "movable",
+            "`movable` has no effect beside `system`: no body has the relation",
+            "remove `movable`",
+        );
     }
     if relation.system && !relation.optional && of.creatable() {
-        return wrong("system", format!("nobody gives `{}` its value", relation.name), "make it optional with `?`, or remove `system`");
+        return wrong(
+            "system",
+            format!("nobody gives `{}` its value", relation.name),
+            "make it optional with `?`, or remove `system`",
+        );
     }
     None
 }
 
 fn movable_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
     if relation.movable && !of.updatable() {
-        return wrong("movable", "`movable` has no effect: no row of this entity is ever updated", "remove `movable`");
+        return wrong(
+            "movable",
+            "`movable` has no effect: no row of this entity is ever updated",
+            "remove `movable`",
+        );
     }
     None
 }
 
 fn filter_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
     if of.entity.internal {
-        for (given, word) in
-            [(relation.filter, "filter"), (relation.hidden, "hidden"), (relation.read.is_some(), "read")]
-        {
+        for (given, word) in [
+            (relation.filter, "filter"),
+            (relation.hidden, "hidden"),
+            (relation.read.is_some(), "read"),
+        ] {
             if given {
-                return wrong(word, format!("`{word}` has no effect: an internal entity has no routes"), format!("remove `{word}`"));
+                return wrong(
+                    word,
+                    format!("`{word}` has no effect: an internal entity has no routes"),
+                    format!("remove `{word}`"),
+                );
             }
         }
     }
     if relation.filter && relation.read.is_some() {
-        return wrong("filter", "`filter` would tell what `read` hides", "remove `filter`, or the `read` rule");
+        return wrong(
+            "filter",
+            "`filter` would tell what `read` hides",
+            "remove `filter`, or the `read` rule",
+        );
     }
     None
 }

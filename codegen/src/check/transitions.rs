@@ -5,8 +5,18 @@ use crate::model::{Change, Lifecycle, Literal, Ty};
 use crate::names;
 use crate::resolve::Part;
 
-const TAKEN: [&str; 10] =
-    ["create", "read", "list", "update", "delete", "archive", "restore", "suspend", "unsuspend", "transition"];
+const TAKEN: [&str; 10] = [
+    "create",
+    "read",
+    "list",
+    "update",
+    "delete",
+    "archive",
+    "restore",
+    "suspend",
+    "unsuspend",
+    "transition",
+];
 
 pub fn check(of: &Of) {
     only_where_routes_write(of);
@@ -17,7 +27,9 @@ pub fn check(of: &Of) {
 }
 
 fn only_where_routes_write(of: &Of) {
-    let Some(first) = of.entity.transitions.first() else { return };
+    let Some(first) = of.entity.transitions.first() else {
+        return;
+    };
     let why = if of.entity.internal {
         "an internal entity has no routes"
     } else if of.entity.module.is_some() {
@@ -27,7 +39,12 @@ fn only_where_routes_write(of: &Of) {
     } else {
         return;
     };
-    of.refuse(Part::Transition, &first.name, format!("transitions have no effect: {why}"), "remove `transitions:`");
+    of.refuse(
+        Part::Transition,
+        &first.name,
+        format!("transitions have no effect: {why}"),
+        "remove `transitions:`",
+    );
 }
 
 fn verbs_are_free(of: &Of) {
@@ -36,7 +53,10 @@ fn verbs_are_free(of: &Of) {
             of.refuse(
                 Part::Transition,
                 &transition.name,
-                format!("`{}` is an action that entities have anyway", transition.name),
+                format!(
+                    "`{}` is an action that entities have anyway",
+                    transition.name
+                ),
                 "choose another verb",
             );
         }
@@ -49,8 +69,17 @@ fn verbs_are_free(of: &Of) {
                     format!("leave `{to}` out of the states it starts from"),
                 );
             }
-            if from.iter().enumerate().any(|(n, state)| from[..n].contains(state)) {
-                of.refuse(Part::Transition, &transition.name, "a state it starts from is here twice", "keep one of the two");
+            if from
+                .iter()
+                .enumerate()
+                .any(|(n, state)| from[..n].contains(state))
+            {
+                of.refuse(
+                    Part::Transition,
+                    &transition.name,
+                    "a state it starts from is here twice",
+                    "keep one of the two",
+                );
             }
         }
     }
@@ -59,7 +88,9 @@ fn verbs_are_free(of: &Of) {
 /// What a transition sets must not be open to a body too, or the transition's rule would mean nothing.
 fn targets_are_system(of: &Of) {
     for transition in &of.entity.transitions {
-        let Change::Set { field, .. } = &transition.change else { continue };
+        let Change::Set { field, .. } = &transition.change else {
+            continue;
+        };
         if of.entity.field(field).is_some_and(|f| !f.system) {
             of.refuse(
                 Part::Transition,
@@ -72,16 +103,29 @@ fn targets_are_system(of: &Of) {
 }
 
 fn one_states_field(of: &Of) {
-    let mut states = of.entity.fields.iter().filter(|f| matches!(f.ty, Ty::States { .. }));
+    let mut states = of
+        .entity
+        .fields
+        .iter()
+        .filter(|f| matches!(f.ty, Ty::States { .. }));
     states.next();
     if let Some(second) = states.next() {
-        of.refuse(Part::Field, &second.name, "a second field of states", "make it an `enum`, `system` if no body has it");
+        of.refuse(
+            Part::Field,
+            &second.name,
+            "a second field of states",
+            "make it an `enum`, `system` if no body has it",
+        );
     }
 }
 
 fn states_are_reached(of: &Of) {
-    let Some(field) = of.entity.states_field() else { return };
-    let Ty::States { values } = &field.ty else { return };
+    let Some(field) = of.entity.states_field() else {
+        return;
+    };
+    let Ty::States { values } = &field.ty else {
+        return;
+    };
     if of.written_by_module() {
         return;
     }
@@ -107,8 +151,11 @@ fn states_are_reached(of: &Of) {
         Some(Literal::Text(start)) => Some(start.as_str()),
         _ => None,
     };
-    let lost: Vec<&str> =
-        values.iter().map(String::as_str).filter(|v| !to.contains(v) && start.is_some() && start != Some(*v)).collect();
+    let lost: Vec<&str> = values
+        .iter()
+        .map(String::as_str)
+        .filter(|v| !to.contains(v) && start.is_some() && start != Some(*v))
+        .collect();
     if !lost.is_empty() {
         of.refuse(
             Part::Field,

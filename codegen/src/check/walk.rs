@@ -28,11 +28,20 @@ pub fn grants(entity: &Entity) -> impl Iterator<Item = (&'static str, &Expr)> {
 
 /// Everything in which the entity's own `has` and conditions may be named.
 pub fn rules(entity: &Entity) -> impl Iterator<Item = &Expr> {
-    let fields = entity.fields.iter().flat_map(|f| [&f.read, &f.write]).flatten();
+    let fields = entity
+        .fields
+        .iter()
+        .flat_map(|f| [&f.read, &f.write])
+        .flatten();
     let relations = entity.belongs.iter().filter_map(|r| r.read.as_ref());
     let transitions = entity.transitions.iter().map(|t| &t.by);
     let conditions = entity.conditions.iter().map(|c| &c.expr);
-    grants(entity).map(|(_, expr)| expr).chain(fields).chain(relations).chain(transitions).chain(conditions)
+    grants(entity)
+        .map(|(_, expr)| expr)
+        .chain(fields)
+        .chain(relations)
+        .chain(transitions)
+        .chain(conditions)
 }
 
 /// Indexes of `has` that a derived value or a rule uses.
@@ -41,7 +50,9 @@ pub fn used_has(entity: &Entity) -> Vec<usize> {
         .derived
         .iter()
         .filter_map(|d| match &d.kind {
-            DerivedKind::Count { has, .. } | DerivedKind::Sum { has, .. } | DerivedKind::Avg { has, .. } => Some(*has),
+            DerivedKind::Count { has, .. }
+            | DerivedKind::Sum { has, .. }
+            | DerivedKind::Avg { has, .. } => Some(*has),
             DerivedKind::Flag { .. } => None,
         })
         .collect();

@@ -23,12 +23,18 @@ pub fn derived(text: &Text) -> Parsed<DerivedPhrase> {
             aggregated(&mut r, &name)?
         }
         Some(name) if name != "now" => {
-            return Err(Diagnostic::at(r.span(), format!("unknown function `{name}`"))
-                .help(crate::names::suggest(&name, AGGREGATES, "functions")));
+            return Err(
+                Diagnostic::at(r.span(), format!("unknown function `{name}`"))
+                    .help(crate::names::suggest(&name, AGGREGATES, "functions")),
+            );
         }
         _ => DerivedForm::Flag(rule::any(&mut r)?),
     };
-    let mut phrase = DerivedPhrase { kind, sort: None, filter: None };
+    let mut phrase = DerivedPhrase {
+        kind,
+        sort: None,
+        filter: None,
+    };
     while r.take_sign(",").is_some() {
         if let Some(span) = r.take_word("sort") {
             phrase.sort = Some(span);
@@ -82,7 +88,11 @@ pub fn exclude(text: &Text) -> Parsed<ExcludePhrase> {
         if r.take_sign("..").is_some() {
             let to = r.expect_name("the field where the range ends", help)?;
             r.expect_end(help)?;
-            return Ok(ExcludePhrase { columns, from: name, to });
+            return Ok(ExcludePhrase {
+                columns,
+                from: name,
+                to,
+            });
         }
         columns.push(name);
         r.expect_sign(",", help)?;

@@ -9,13 +9,37 @@ use crate::spec::yaml::Text;
 
 /// First words of a field phrase, as the grammar page must show them.
 pub const TYPES: [&str; 25] = [
-    "text", "int", "bigint", "decimal", "money", "bool", "time", "date", "uuid", "json", "url", "email", "phone",
-    "slug", "currency", "country", "locale", "timezone", "enum", "states", "point", "object", "list", "drop",
+    "text",
+    "int",
+    "bigint",
+    "decimal",
+    "money",
+    "bool",
+    "time",
+    "date",
+    "uuid",
+    "json",
+    "url",
+    "email",
+    "phone",
+    "slug",
+    "currency",
+    "country",
+    "locale",
+    "timezone",
+    "enum",
+    "states",
+    "point",
+    "object",
+    "list",
+    "drop",
     "slug from",
 ];
 
-pub const FIELD_MODIFIERS: [&str; 11] =
-    ["unique", "search", "filter", "sort", "fixed", "system", "read", "write", "redact", "check", "was"];
+pub const FIELD_MODIFIERS: [&str; 11] = [
+    "unique", "search", "filter", "sort", "fixed", "system", "read", "write", "redact", "check",
+    "was",
+];
 
 /// Texts are stored and sent whole.
 const TEXT_MAX: i64 = 1_000_000;
@@ -35,14 +59,22 @@ pub fn field(text: &Text) -> Parsed<FieldLine> {
         None => None,
     };
     if default.is_some() && r.is_sign("?") {
-        return Err(r.unexpected("the end", "`?` stands right after the type: `text(..20)? = x`"));
+        return Err(r.unexpected(
+            "the end",
+            "`?` stands right after the type: `text(..20)? = x`",
+        ));
     }
     let mut modifiers = Vec::new();
     while r.take_sign(",").is_some() {
         modifiers.push(modifier(&mut r)?);
     }
     r.expect_end("modifiers stand after commas: `text(..80), search, sort`")?;
-    Ok(FieldLine::Field(Box::new(FieldPhrase { ty, optional, default, modifiers })))
+    Ok(FieldLine::Field(Box::new(FieldPhrase {
+        ty,
+        optional,
+        default,
+        modifiers,
+    })))
 }
 
 fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
@@ -68,7 +100,10 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
         "check" => FieldModifier::Check(rule::any(r)?),
         _ => FieldModifier::Was(r.expect_name("the former name", "write `was old_name`")?),
     };
-    Ok(At { it, span: start.to(r.last_span()) })
+    Ok(At {
+        it,
+        span: start.to(r.last_span()),
+    })
 }
 
 fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
@@ -79,7 +114,10 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
         _ => return Err(r.unexpected("a type", help)),
     };
     if !TYPES.contains(&name.as_str()) {
-        let known = TYPES.iter().copied().filter(|t| !t.contains(' ') && *t != "drop");
+        let known = TYPES
+            .iter()
+            .copied()
+            .filter(|t| !t.contains(' ') && *t != "drop");
         let near = known_as(&name).map(|right| format!("write `{right}`"));
         return Err(Diagnostic::at(start, format!("unknown type `{name}`"))
             .help(near.unwrap_or_else(|| names::suggest(&name, known, "types"))));
@@ -122,11 +160,18 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
         },
         "enum" => TyPhrase::Enum(values(r, "enum(a, b)")?),
         "states" => TyPhrase::States(values(r, "states(draft, published)")?),
-        "object" => TyPhrase::Object(r.expect_name("the name of an object", "write `object social_links`")?),
+        "object" => {
+            TyPhrase::Object(r.expect_name("the name of an object", "write `object social_links`")?)
+        }
         "list" => text_list(r)?,
-        _ => return Err(Diagnostic::at(start, "`drop` stands alone").help("write `old_name: drop`")),
+        _ => {
+            return Err(Diagnostic::at(start, "`drop` stands alone").help("write `old_name: drop`"));
+        }
     };
-    Ok(At { it, span: start.to(r.last_span()) })
+    Ok(At {
+        it,
+        span: start.to(r.last_span()),
+    })
 }
 
 /// Types by their names elsewhere.
@@ -145,8 +190,11 @@ fn known_as(name: &str) -> Option<&'static str> {
     })
 }
 
+/// Least and greatest, where they are given.
+type Bounds = (Option<At<i64>>, Option<At<i64>>);
+
 /// `(min..max)`; either may be missing.
-fn range(r: &mut Reader, example: &str) -> Parsed<(Option<At<i64>>, Option<At<i64>>)> {
+fn range(r: &mut Reader, example: &str) -> Parsed<Bounds> {
     let help = format!("write bounds like `{example}`");
     r.expect_sign("(", &help)?;
     let min = r.take_integer()?;
@@ -159,21 +207,34 @@ fn range(r: &mut Reader, example: &str) -> Parsed<(Option<At<i64>>, Option<At<i6
     if let (Some(min), Some(max)) = (&min, &max)
         && min.it > max.it
     {
-        return Err(Diagnostic::at(min.span.to(max.span), format!("{} is more than {}", min.it, max.it))
-            .help(format!("the smaller bound comes first: `{}..{}`", max.it, min.it)));
+        return Err(Diagnostic::at(
+            min.span.to(max.span),
+            format!("{} is more than {}", min.it, max.it),
+        )
+        .help(format!(
+            "the smaller bound comes first: `{}..{}`",
+            max.it, min.it
+        )));
     }
     Ok((min, max))
 }
 
-fn bounds(r: &mut Reader, least: i64, most: i64, example: &str) -> Parsed<(Option<i64>, Option<i64>)> {
+fn bounds(
+    r: &mut Reader,
+    least: i64,
+    most: i64,
+    example: &str,
+) -> Parsed<(Option<i64>, Option<i64>)> {
     if !r.is_sign("(") {
         return Ok((None, None));
     }
     let (min, max) = range(r, example)?;
     for bound in [&min, &max].into_iter().flatten() {
         if bound.it < least || bound.it > most {
-            return Err(Diagnostic::at(bound.span, format!("{} does not fit this type", bound.it))
-                .help(format!("it holds {least} to {most}; `bigint` holds more")));
+            return Err(
+                Diagnostic::at(bound.span, format!("{} does not fit this type", bound.it))
+                    .help(format!("it holds {least} to {most}; `bigint` holds more")),
+            );
         }
     }
     Ok((min.map(|b| b.it), max.map(|b| b.it)))
@@ -181,18 +242,23 @@ fn bounds(r: &mut Reader, least: i64, most: i64, example: &str) -> Parsed<(Optio
 
 fn text_bounds(r: &mut Reader, start: crate::diag::Span, example: &str) -> Parsed<(u32, u32)> {
     let unbounded = |span| {
-        Diagnostic::at(span, "a text without a greatest length")
-            .help(format!("every text is bounded: `{example}`, or `text(..2000)` for long ones"))
+        Diagnostic::at(span, "a text without a greatest length").help(format!(
+            "every text is bounded: `{example}`, or `text(..2000)` for long ones"
+        ))
     };
     if !r.is_sign("(") {
         return Err(unbounded(start));
     }
     let (min, max) = range(r, example)?;
-    let Some(max) = max else { return Err(unbounded(start.to(r.last_span()))) };
+    let Some(max) = max else {
+        return Err(unbounded(start.to(r.last_span())));
+    };
     for bound in [min.as_ref(), Some(&max)].into_iter().flatten() {
         if bound.it < 0 || bound.it > TEXT_MAX {
-            return Err(Diagnostic::at(bound.span, format!("a length of {}", bound.it))
-                .help(format!("lengths are 0 to {TEXT_MAX}")));
+            return Err(
+                Diagnostic::at(bound.span, format!("a length of {}", bound.it))
+                    .help(format!("lengths are 0 to {TEXT_MAX}")),
+            );
         }
     }
     Ok((min.map_or(0, |m| m.it as u32), max.it as u32))
@@ -201,9 +267,14 @@ fn text_bounds(r: &mut Reader, start: crate::diag::Span, example: &str) -> Parse
 fn places(r: &mut Reader) -> Parsed<u32> {
     let help = "write the number of decimal places: `decimal(2)`";
     r.expect_sign("(", help)?;
-    let Some(places) = r.take_integer()? else { return Err(r.unexpected("a number of places", help)) };
+    let Some(places) = r.take_integer()? else {
+        return Err(r.unexpected("a number of places", help));
+    };
     if !(0..=12).contains(&places.it) {
-        return Err(Diagnostic::at(places.span, format!("{} decimal places", places.it)).help("0 to 12 are possible"));
+        return Err(
+            Diagnostic::at(places.span, format!("{} decimal places", places.it))
+                .help("0 to 12 are possible"),
+        );
     }
     r.expect_sign(")", help)?;
     Ok(places.it as u32)
@@ -217,13 +288,18 @@ fn values(r: &mut Reader, example: &str) -> Parsed<Vec<Word>> {
     loop {
         let value = r.expect_name("a value", &help)?;
         if let Some(first) = values.iter().find(|v| v.it == value.it) {
-            return Err(Diagnostic::at(value.span, format!("the value `{}` is here twice", value.it))
-                .also(first.span, "first written here")
-                .help("keep one of the two"));
+            return Err(Diagnostic::at(
+                value.span,
+                format!("the value `{}` is here twice", value.it),
+            )
+            .also(first.span, "first written here")
+            .help("keep one of the two"));
         }
         if !names::is_word(&value.it) {
-            return Err(Diagnostic::at(value.span, format!("`{}` can't be a value", value.it))
-                .help("start with a letter; letters, digits and `_` follow, 63 at most"));
+            return Err(
+                Diagnostic::at(value.span, format!("`{}` can't be a value", value.it))
+                    .help("start with a letter; letters, digits and `_` follow, 63 at most"),
+            );
         }
         values.push(value);
         if r.take_sign(",").is_none() {
@@ -242,9 +318,17 @@ fn text_list(r: &mut Reader) -> Parsed<TyPhrase> {
     let (min, count) = range(r, example)?;
     match (min, count) {
         (None, Some(count)) if (1..=LIST_COUNT_MAX).contains(&count.it) => {
-            Ok(TyPhrase::Known(Ty::TextList { max, count: count.it as u32 }))
+            Ok(TyPhrase::Known(Ty::TextList {
+                max,
+                count: count.it as u32,
+            }))
         }
-        (_, count) => Err(Diagnostic::at(count.map_or(r.last_span(), |c| c.span), "a list without a greatest count")
-            .help(format!("write `{example}`: texts of at most 80, at most 20 of them ({LIST_COUNT_MAX} at most)"))),
+        (_, count) => Err(Diagnostic::at(
+            count.map_or(r.last_span(), |c| c.span),
+            "a list without a greatest count",
+        )
+        .help(format!(
+            "write `{example}`: texts of at most 80, at most 20 of them ({LIST_COUNT_MAX} at most)"
+        ))),
     }
 }

@@ -24,15 +24,28 @@ pub struct Reader {
 impl Reader {
     pub fn new(text: &Text) -> Reader {
         let place = |from: usize, to: usize| match text.phrase_start {
-            Some(start) => Span { file: text.span.file, start: start + from, end: start + to },
+            Some(start) => Span {
+                file: text.span.file,
+                start: start + from,
+                end: start + to,
+            },
             None => text.span,
         };
         let tokens = tokens(&text.phrase)
             .into_iter()
-            .map(|(it, range)| At { it, span: place(range.start, range.end) })
+            .map(|(it, range)| At {
+                it,
+                span: place(range.start, range.end),
+            })
             .collect();
         let len = text.phrase.trim_end().len();
-        Reader { tokens, next: 0, depth: 0, whole: text.span, end: place(len, len + 1) }
+        Reader {
+            tokens,
+            next: 0,
+            depth: 0,
+            whole: text.span,
+            end: place(len, len + 1),
+        }
     }
 
     pub fn peek(&self) -> Option<&Token> {
@@ -56,7 +69,10 @@ impl Reader {
         self.tokens.get(self.next).map_or(self.end, |t| t.span)
     }
     pub fn last_span(&self) -> Span {
-        self.next.checked_sub(1).and_then(|n| self.tokens.get(n)).map_or(self.whole, |t| t.span)
+        self.next
+            .checked_sub(1)
+            .and_then(|n| self.tokens.get(n))
+            .map_or(self.whole, |t| t.span)
     }
     pub fn whole(&self) -> Span {
         self.whole
@@ -90,7 +106,10 @@ impl Reader {
     pub fn expect_name(&mut self, what: &str, help: &str) -> Parsed<Word> {
         if let Some(Token::Word(word)) = self.peek() {
             let it = word.clone();
-            return Ok(At { it, span: self.skip() });
+            return Ok(At {
+                it,
+                span: self.skip(),
+            });
         }
         Err(self.unexpected(what, help))
     }
@@ -99,9 +118,11 @@ impl Reader {
         match self.peek() {
             None => Ok(()),
             Some(Token::Unknown('"')) => Err(self.unexpected("the end", help)),
-            Some(token) => {
-                Err(Diagnostic::at(self.span(), format!("{} does not belong here", found(token))).help(help))
-            }
+            Some(token) => Err(Diagnostic::at(
+                self.span(),
+                format!("{} does not belong here", found(token)),
+            )
+            .help(help)),
         }
     }
 
@@ -123,15 +144,22 @@ impl Reader {
         let span = start.to(self.skip());
         match format!("{sign}{digits}").parse() {
             Ok(it) => Ok(Some(At { it, span })),
-            Err(_) => Err(Diagnostic::at(span, format!("`{sign}{digits}` is not a whole number in range"))
-                .help(format!("write digits only, {} at most", i64::MAX))),
+            Err(_) => Err(Diagnostic::at(
+                span,
+                format!("`{sign}{digits}` is not a whole number in range"),
+            )
+            .help(format!("write digits only, {} at most", i64::MAX))),
         }
     }
 
     /// `5`, `-2.50`, `true`, `null`, `now()`, `word`, `"quoted text"`
     pub fn take_literal(&mut self) -> Parsed<At<Literal>> {
         let negative = self.is_sign("-") && matches!(self.peek_second(), Some(Token::Number(_)));
-        let decimal = match if negative { self.peek_second() } else { self.peek() } {
+        let decimal = match if negative {
+            self.peek_second()
+        } else {
+            self.peek()
+        } {
             Some(Token::Number(digits)) if digits.contains('.') => Some(digits.clone()),
             _ => None,
         };
@@ -141,13 +169,20 @@ impl Reader {
                 span = span.to(self.skip());
             }
             if digits.len() > 30 || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-                return Err(Diagnostic::at(span, format!("`{digits}` is not a number")).help("write it like `12.50`"));
+                return Err(Diagnostic::at(span, format!("`{digits}` is not a number"))
+                    .help("write it like `12.50`"));
             }
             let sign = if negative { "-" } else { "" };
-            return Ok(At { it: Literal::Decimal(format!("{sign}{digits}")), span });
+            return Ok(At {
+                it: Literal::Decimal(format!("{sign}{digits}")),
+                span,
+            });
         }
         if let Some(number) = self.take_integer()? {
-            return Ok(At { it: Literal::Int(number.it), span: number.span });
+            return Ok(At {
+                it: Literal::Int(number.it),
+                span: number.span,
+            });
         }
         let it = match self.peek() {
             Some(Token::Quoted(text)) => Literal::Text(text.clone()),
@@ -158,13 +193,24 @@ impl Reader {
                 "now" => {
                     let span = self.skip();
                     self.expect_sign("(", "write `now()`")?;
-                    return Ok(At { it: Literal::Now, span: span.to(self.expect_sign(")", "write `now()`")?) });
+                    return Ok(At {
+                        it: Literal::Now,
+                        span: span.to(self.expect_sign(")", "write `now()`")?),
+                    });
                 }
                 _ => Literal::Text(word.clone()),
             },
-            _ => return Err(self.unexpected("a value", "values: a number, `true`, `null`, `now()`, a word, \"a text\"")),
+            _ => {
+                return Err(self.unexpected(
+                    "a value",
+                    "values: a number, `true`, `null`, `now()`, a word, \"a text\"",
+                ));
+            }
         };
-        Ok(At { it, span: self.skip() })
+        Ok(At {
+            it,
+            span: self.skip(),
+        })
     }
 
     /// Runs `inner` one level deeper.
@@ -191,9 +237,15 @@ impl Reader {
     /// An unknown word where only some are allowed.
     pub fn unknown(&self, what: &str, known: &[&str]) -> Diagnostic {
         match self.peek() {
-            Some(Token::Word(word)) => Diagnostic::at(self.span(), format!("unknown {what} `{word}`"))
-                .help(names::suggest(word, known.iter().copied(), &format!("{what}s"))),
-            _ => self.unexpected(&format!("a {what}"), &format!("{what}s: {}", names::quoted(known))),
+            Some(Token::Word(word)) => {
+                Diagnostic::at(self.span(), format!("unknown {what} `{word}`")).help(
+                    names::suggest(word, known.iter().copied(), &format!("{what}s")),
+                )
+            }
+            _ => self.unexpected(
+                &format!("a {what}"),
+                &format!("{what}s: {}", names::quoted(known)),
+            ),
         }
     }
 }

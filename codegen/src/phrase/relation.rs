@@ -7,8 +7,18 @@ use crate::diag::Diagnostic;
 use crate::model::OnArchive;
 use crate::spec::yaml::Text;
 
-pub const RELATION_MODIFIERS: [&str; 10] =
-    ["same", "on archive", "movable", "set me", "system", "unique", "filter", "hidden", "was", "read"];
+pub const RELATION_MODIFIERS: [&str; 10] = [
+    "same",
+    "on archive",
+    "movable",
+    "set me",
+    "system",
+    "unique",
+    "filter",
+    "hidden",
+    "was",
+    "read",
+];
 
 pub fn relation(text: &Text) -> Parsed<RelationLine> {
     let mut r = Reader::new(text);
@@ -16,7 +26,8 @@ pub fn relation(text: &Text) -> Parsed<RelationLine> {
         return Ok(RelationLine::Drop(r.skip()));
     }
     let help = "write `city`, `venue?` or `one of organization | community`";
-    let polymorphic = r.is_word("one") && matches!(r.peek_second(), Some(Token::Word(w)) if w == "of");
+    let polymorphic =
+        r.is_word("one") && matches!(r.peek_second(), Some(Token::Word(w)) if w == "of");
     if polymorphic {
         r.skip();
         r.skip();
@@ -25,9 +36,11 @@ pub fn relation(text: &Text) -> Parsed<RelationLine> {
     while polymorphic && r.take_sign("|").is_some() {
         let target = r.expect_name("an entity", help)?;
         if let Some(first) = targets.iter().find(|t| t.it == target.it) {
-            return Err(Diagnostic::at(target.span, format!("`{}` is here twice", target.it))
-                .also(first.span, "first written here")
-                .help("keep one of the two"));
+            return Err(
+                Diagnostic::at(target.span, format!("`{}` is here twice", target.it))
+                    .also(first.span, "first written here")
+                    .help("keep one of the two"),
+            );
         }
         targets.push(target);
     }
@@ -45,7 +58,12 @@ pub fn relation(text: &Text) -> Parsed<RelationLine> {
         modifiers.push(modifier(&mut r)?);
     }
     r.expect_end("modifiers stand after commas: `city, on archive restrict, filter`")?;
-    Ok(RelationLine::Relation(Box::new(RelationPhrase { targets, polymorphic, optional, modifiers })))
+    Ok(RelationLine::Relation(Box::new(RelationPhrase {
+        targets,
+        polymorphic,
+        optional,
+        modifiers,
+    })))
 }
 
 fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
@@ -62,12 +80,21 @@ fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
         "hidden" => RelationModifier::Hidden,
         "same" => {
             r.skip();
-            let relation = r.expect_name("a relation", "write `same city`: both rows have the same city")?;
-            return Ok(At { it: RelationModifier::Same(relation), span: start.to(r.last_span()) });
+            let relation = r.expect_name(
+                "a relation",
+                "write `same city`: both rows have the same city",
+            )?;
+            return Ok(At {
+                it: RelationModifier::Same(relation),
+                span: start.to(r.last_span()),
+            });
         }
         "on" => {
             r.skip();
-            r.expect_word("archive", "write `on archive restrict`, `on archive cascade` or `on archive detach`")?;
+            r.expect_word(
+                "archive",
+                "write `on archive restrict`, `on archive cascade` or `on archive detach`",
+            )?;
             let what = match r.peek() {
                 Some(Token::Word(w)) if w == "restrict" => OnArchive::Restrict,
                 Some(Token::Word(w)) if w == "cascade" => OnArchive::Cascade,
@@ -75,22 +102,34 @@ fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
                 _ => return Err(r.unknown("choice", &["restrict", "cascade", "detach"])),
             };
             r.skip();
-            return Ok(At { it: RelationModifier::OnArchive(what), span: start.to(r.last_span()) });
+            return Ok(At {
+                it: RelationModifier::OnArchive(what),
+                span: start.to(r.last_span()),
+            });
         }
         "set" => {
             r.skip();
             r.expect_word("me", "write `set me`: the signed-in user")?;
-            return Ok(At { it: RelationModifier::SetMe, span: start.to(r.last_span()) });
+            return Ok(At {
+                it: RelationModifier::SetMe,
+                span: start.to(r.last_span()),
+            });
         }
         "was" => {
             r.skip();
             let was = r.expect_name("the former name", "write `was old_name`")?;
-            return Ok(At { it: RelationModifier::Was(was), span: start.to(r.last_span()) });
+            return Ok(At {
+                it: RelationModifier::Was(was),
+                span: start.to(r.last_span()),
+            });
         }
         "read" => {
             r.skip();
             let rule = rule::any(r)?;
-            return Ok(At { it: RelationModifier::Read(rule), span: start.to(r.last_span()) });
+            return Ok(At {
+                it: RelationModifier::Read(rule),
+                span: start.to(r.last_span()),
+            });
         }
         _ => return Err(r.unknown("modifier", &RELATION_MODIFIERS)),
     };

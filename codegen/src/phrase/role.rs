@@ -1,7 +1,7 @@
 //! `everywhere` and `of organization | community`
 
-use super::reader::{Parsed, Reader};
 use super::Word;
+use super::reader::{Parsed, Reader};
 use crate::diag::Diagnostic;
 use crate::spec::yaml::Text;
 
@@ -18,9 +18,11 @@ pub fn role(text: &Text) -> Parsed<Vec<Word>> {
     while r.take_sign("|").is_some() {
         let scope = r.expect_name("an entity", help)?;
         if let Some(first) = scopes.iter().find(|s| s.it == scope.it) {
-            return Err(Diagnostic::at(scope.span, format!("`{}` is here twice", scope.it))
-                .also(first.span, "first written here")
-                .help("keep one of the two"));
+            return Err(
+                Diagnostic::at(scope.span, format!("`{}` is here twice", scope.it))
+                    .also(first.span, "first written here")
+                    .help("keep one of the two"),
+            );
         }
         scopes.push(scope);
     }

@@ -9,8 +9,24 @@ use crate::spec::yaml::Text;
 
 /// The words that rules are made of, as the grammar page must show them.
 pub const ATOMS: [&str; 18] = [
-    "anyone", "signed_in", "nobody", "me is", "me holds", "me in", "this", "as", "where", "of", "in", "and", "or",
-    "not", "null", "now()", "true", "false",
+    "anyone",
+    "signed_in",
+    "nobody",
+    "me is",
+    "me holds",
+    "me in",
+    "this",
+    "as",
+    "where",
+    "of",
+    "in",
+    "and",
+    "or",
+    "not",
+    "null",
+    "now()",
+    "true",
+    "false",
 ];
 
 pub fn rule(text: &Text) -> Parsed<Rule> {
@@ -21,7 +37,8 @@ pub fn rule(text: &Text) -> Parsed<Rule> {
 }
 
 const JOIN: &str = "join conditions with `and` or `or`";
-const COMPARE: &str = "compare like `state == draft`, `capacity > 0`, `kind in (a, b)`, `ends_at == null`";
+const COMPARE: &str =
+    "compare like `state == draft`, `capacity > 0`, `kind in (a, b)`, `ends_at == null`";
 
 /// `or` binds loosest.
 pub fn any(r: &mut Reader) -> Parsed<Rule> {
@@ -41,7 +58,10 @@ fn joined(
     let first = part(r)?;
     if !r.is_word(word) {
         if let Some(Token::Sign(sign @ "|")) = r.peek() {
-            return Err(Diagnostic::at(r.span(), format!("`{sign}` does not join conditions")).help("write `or`"));
+            return Err(
+                Diagnostic::at(r.span(), format!("`{sign}` does not join conditions"))
+                    .help("write `or`"),
+            );
         }
         return Ok(first);
     }
@@ -50,20 +70,31 @@ fn joined(
         parts.push(part(r)?);
     }
     let span = parts[0].span.to(r.last_span());
-    Ok(Rule { form: form(parts), span })
+    Ok(Rule {
+        form: form(parts),
+        span,
+    })
 }
 
 fn not(r: &mut Reader) -> Parsed<Rule> {
-    let Some(start) = r.take_word("not") else { return atom(r) };
+    let Some(start) = r.take_word("not") else {
+        return atom(r);
+    };
     let inner = r.nested(not)?;
-    Ok(Rule { span: start.to(inner.span), form: Form::Not(Box::new(inner)) })
+    Ok(Rule {
+        span: start.to(inner.span),
+        form: Form::Not(Box::new(inner)),
+    })
 }
 
 fn atom(r: &mut Reader) -> Parsed<Rule> {
     if let Some(start) = r.take_sign("(") {
         let inner = r.nested(any)?;
         let end = r.expect_sign(")", "close the parenthesis")?;
-        return Ok(Rule { form: inner.form, span: start.to(end) });
+        return Ok(Rule {
+            form: inner.form,
+            span: start.to(end),
+        });
     }
     let start = r.span();
     let simple = match r.peek() {
@@ -74,7 +105,10 @@ fn atom(r: &mut Reader) -> Parsed<Rule> {
             "me" => {
                 r.skip();
                 let form = me(r)?;
-                return Ok(Rule { form, span: start.to(r.last_span()) });
+                return Ok(Rule {
+                    form,
+                    span: start.to(r.last_span()),
+                });
             }
             _ => None,
         },
@@ -85,31 +119,52 @@ fn atom(r: &mut Reader) -> Parsed<Rule> {
         return Ok(Rule { form, span: start });
     }
     let form = comparison_or_name(r)?;
-    Ok(Rule { form, span: start.to(r.last_span()) })
+    Ok(Rule {
+        form,
+        span: start.to(r.last_span()),
+    })
 }
 
 /// What follows `me`.
 fn me(r: &mut Reader) -> Parsed<Form> {
     if r.take_word("is").is_some() {
-        return Ok(Form::MeIs(r.expect_name("a relation", "write `me is <relation>` or `me is this`")?));
+        return Ok(Form::MeIs(r.expect_name(
+            "a relation",
+            "write `me is <relation>` or `me is this`",
+        )?));
     }
     if r.take_word("holds").is_some() {
         let role = r.expect_name("a role", "write `me holds <role> of <relation>`")?;
         let of = match r.take_word("of") {
-            Some(_) => Some(r.expect_name("a relation", "write `me holds <role> of <relation>` or `… of this`")?),
+            Some(_) => Some(r.expect_name(
+                "a relation",
+                "write `me holds <role> of <relation>` or `… of this`",
+            )?),
             None => None,
         };
         return Ok(Form::MeHolds { role, of });
     }
     if r.take_word("in").is_some() {
-        let has = r.expect_name("a name from `has`", "write `me in members where (state == active)`")?;
+        let has = r.expect_name(
+            "a name from `has`",
+            "write `me in members where (state == active)`",
+        )?;
         let me = match r.take_word("as") {
-            Some(_) => Some(r.expect_name("a relation of the child", "write `me in members as user`")?),
+            Some(_) => {
+                Some(r.expect_name("a relation of the child", "write `me in members as user`")?)
+            }
             None => None,
         };
-        return Ok(Form::MeIn { has, me, filter: filter(r)?.map(Box::new) });
+        return Ok(Form::MeIn {
+            has,
+            me,
+            filter: filter(r)?.map(Box::new),
+        });
     }
-    Err(r.unexpected("`is`, `holds` or `in`", "write `me is <relation>`, `me holds <role>` or `me in <has>`"))
+    Err(r.unexpected(
+        "`is`, `holds` or `in`",
+        "write `me is <relation>`, `me holds <role>` or `me in <has>`",
+    ))
 }
 
 /// `where (…)`
@@ -117,7 +172,10 @@ fn filter(r: &mut Reader) -> Parsed<Option<Rule>> {
     if r.take_word("where").is_none() {
         return Ok(None);
     }
-    r.expect_sign("(", "put the condition in parentheses: `where (state == active)`")?;
+    r.expect_sign(
+        "(",
+        "put the condition in parentheses: `where (state == active)`",
+    )?;
     let inner = r.nested(any)?;
     r.expect_sign(")", "close the parenthesis")?;
     Ok(Some(inner))
@@ -130,12 +188,18 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
         return Ok(Form::Compare { left, op, right });
     }
     if r.take_word("in").is_some() {
-        return Ok(Form::In { value: left, list: list(r)? });
+        return Ok(Form::In {
+            value: left,
+            list: list(r)?,
+        });
     }
     let OperandForm::Name(name) = left.form else {
         return Err(r.unexpected("a comparison", COMPARE));
     };
-    let what = Word { it: name, span: left.span };
+    let what = Word {
+        it: name,
+        span: left.span,
+    };
     if r.take_word("of").is_some() {
         let relation = r.expect_name("a relation", "write `<condition> of <relation>`")?;
         return Ok(Form::Of { what, relation });
@@ -144,7 +208,9 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
 }
 
 fn take_op(r: &mut Reader) -> Parsed<Option<Op>> {
-    let Some(Token::Sign(sign)) = r.peek() else { return Ok(None) };
+    let Some(Token::Sign(sign)) = r.peek() else {
+        return Ok(None);
+    };
     let op = match *sign {
         "==" => Op::Eq,
         "!=" => Op::Ne,
@@ -183,9 +249,13 @@ fn operand(r: &mut Reader) -> Parsed<Operand> {
         };
         let right = term(r)?;
         let span = left.span.to(right.span);
-        left = Operand { form: make(Box::new(left), Box::new(right)), span };
+        left = Operand {
+            form: make(Box::new(left), Box::new(right)),
+            span,
+        };
     }
-    Err(Diagnostic::at(left.span, "this sum is too long").help("make a derived field of a part of it"))
+    Err(Diagnostic::at(left.span, "this sum is too long")
+        .help("make a derived field of a part of it"))
 }
 
 fn term(r: &mut Reader) -> Parsed<Operand> {
@@ -193,15 +263,27 @@ fn term(r: &mut Reader) -> Parsed<Operand> {
         && !matches!(word.as_str(), "true" | "false" | "null" | "now")
     {
         let word = word.clone();
-        if matches!(word.as_str(), "and" | "or" | "in" | "of" | "is" | "holds" | "where" | "as" | "not" | "me") {
-            return Err(r.unexpected("a condition", "a rule is made of conditions joined by `and` and `or`"));
+        if matches!(
+            word.as_str(),
+            "and" | "or" | "in" | "of" | "is" | "holds" | "where" | "as" | "not" | "me"
+        ) {
+            return Err(r.unexpected(
+                "a condition",
+                "a rule is made of conditions joined by `and` and `or`",
+            ));
         }
         let span = r.skip();
-        return Ok(Operand { form: OperandForm::Name(word), span });
+        return Ok(Operand {
+            form: OperandForm::Name(word),
+            span,
+        });
     }
     if r.at_end() || matches!(r.peek(), Some(Token::Sign(s)) if *s != "-") {
         return Err(r.unexpected("a condition", COMPARE));
     }
     let literal = r.take_literal()?;
-    Ok(Operand { form: OperandForm::Literal(literal.it), span: literal.span })
+    Ok(Operand {
+        form: OperandForm::Literal(literal.it),
+        span: literal.span,
+    })
 }

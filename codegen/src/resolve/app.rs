@@ -29,20 +29,32 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
     entities(&mut model, spec, places, errors);
     model.identity = entity_id(&model, &app.identity, errors).unwrap_or(0);
     model.assignments = entity_id(&model, &app.assignments, errors).unwrap_or(0);
-    model.sessions = app.sessions.as_ref().and_then(|word| entity_id(&model, word, errors));
+    model.sessions = app
+        .sessions
+        .as_ref()
+        .and_then(|word| entity_id(&model, word, errors));
     places.put_app("identity", app.identity.span);
     places.put_app("assignments", app.assignments.span);
     if let Some(sessions) = &app.sessions {
         places.put_app("sessions", sessions.span);
     }
     for (name, scopes) in &app.roles {
-        let scopes = scopes.iter().filter_map(|scope| entity_id(&model, scope, errors)).collect();
-        model.roles.push(Role { name: name.it.clone(), scopes });
+        let scopes = scopes
+            .iter()
+            .filter_map(|scope| entity_id(&model, scope, errors))
+            .collect();
+        model.roles.push(Role {
+            name: name.it.clone(),
+            scopes,
+        });
         places.put_app(&format!("roles.{}", name.it), name.span);
     }
     for (name, fields) in &app.objects {
         let fields = object_fields(fields, errors);
-        model.objects.push(Object { name: name.it.clone(), fields });
+        model.objects.push(Object {
+            name: name.it.clone(),
+            fields,
+        });
         places.put_app(&format!("objects.{}", name.it), name.span);
     }
     modules(&mut model, spec, places, errors);
@@ -53,13 +65,27 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
 
 fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collector) {
     for (id, entity) in spec.entities.iter().enumerate() {
-        let plural = entity.plural.as_ref().map_or_else(|| names::plural(&entity.name.it), |p| p.it.clone());
+        let plural = entity
+            .plural
+            .as_ref()
+            .map_or_else(|| names::plural(&entity.name.it), |p| p.it.clone());
         places.put(id, Part::Entity, "", entity.name.span);
         refuse_entity_name(entity, &plural, errors);
-        if let Some((other, _)) = model.entities.iter().zip(&spec.entities).find(|(e, _)| e.plural == plural) {
+        if let Some((other, _)) = model
+            .entities
+            .iter()
+            .zip(&spec.entities)
+            .find(|(e, _)| e.plural == plural)
+        {
             errors.push(
-                Diagnostic::at(entity.name.span, format!("`{}` and `{}` share the table `{plural}`", other.name, entity.name.it))
-                    .help("give one of them another `plural:`"),
+                Diagnostic::at(
+                    entity.name.span,
+                    format!(
+                        "`{}` and `{}` share the table `{plural}`",
+                        other.name, entity.name.it
+                    ),
+                )
+                .help("give one of them another `plural:`"),
             );
         }
         let module = entity.module.as_ref().and_then(|word| {
@@ -90,7 +116,14 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             checks: Vec::new(),
             transitions: Vec::new(),
             conditions: Vec::new(),
-            access: Access { read: None, create: None, update: None, delete: None, restore: None, suspend: None },
+            access: Access {
+                read: None,
+                create: None,
+                update: None,
+                delete: None,
+                restore: None,
+                suspend: None,
+            },
             creator: None,
             hooks: Vec::new(),
             page: entity.page.as_ref().map_or(20, |p| p.it),
@@ -105,11 +138,20 @@ fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
     let name = at(&entity.name);
     if names::is_rust_reserved(name.it) {
         errors.push(
-            Diagnostic::at(name.span, format!("`{}` can't be an entity: Rust has the word for itself", name.it))
-                .help("choose a longer name, like `event_type` for `type`"),
+            Diagnostic::at(
+                name.span,
+                format!(
+                    "`{}` can't be an entity: Rust has the word for itself",
+                    name.it
+                ),
+            )
+            .help("choose a longer name, like `event_type` for `type`"),
         );
     }
-    let (word, span) = entity.plural.as_ref().map_or((plural, name.span), |p| (p.it.as_str(), p.span));
+    let (word, span) = entity
+        .plural
+        .as_ref()
+        .map_or((plural, name.span), |p| (p.it.as_str(), p.span));
     if names::is_sql_reserved(word) {
         errors.push(
             Diagnostic::at(span, format!("the table `{word}` would need quotes in SQL"))
@@ -119,16 +161,24 @@ fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
     // `<plural>_public`, and room for a column's constraints.
     if plural.len() > 40 {
         errors.push(
-            Diagnostic::at(span, format!("the table name `{plural}` leaves no room for the names of its constraints"))
-                .help("choose a shorter name; the plural has 40 letters at most"),
+            Diagnostic::at(
+                span,
+                format!(
+                    "the table name `{plural}` leaves no room for the names of its constraints"
+                ),
+            )
+            .help("choose a shorter name; the plural has 40 letters at most"),
         );
     }
     if let Some(given) = &entity.plural
         && given.it == names::plural(name.it)
     {
         errors.push(
-            Diagnostic::at(given.span, format!("`plural: {}` is what it would be anyway", given.it))
-                .help("leave the key out"),
+            Diagnostic::at(
+                given.span,
+                format!("`plural: {}` is what it would be anyway", given.it),
+            )
+            .help("leave the key out"),
         );
     }
 }
@@ -136,8 +186,11 @@ fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
 fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collector) {
     // Its own entities may be listed for the reader; they are its own anyway.
     let list = |model: &Model, words: &[Word], module: usize| -> Vec<EntityId> {
-        let ids = words.iter().filter_map(|word| entity_id(model, word, errors));
-        ids.filter(|id| model.entities[*id].module != Some(module)).collect()
+        let ids = words
+            .iter()
+            .filter_map(|word| entity_id(model, word, errors));
+        ids.filter(|id| model.entities[*id].module != Some(module))
+            .collect()
     };
     for (index, module) in spec.app.modules.iter().enumerate() {
         let resolved = Module {
@@ -149,8 +202,14 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
         let owned = model.entities.iter().any(|e| e.module == Some(index));
         if !owned && module.reads.is_empty() && module.writes.is_empty() {
             errors.push(
-                Diagnostic::at(module.name.span, format!("the module `{}` owns, reads and writes nothing", module.name.it))
-                    .help("add `read:`/`write:` lists or `module:` to an entity, or remove it"),
+                Diagnostic::at(
+                    module.name.span,
+                    format!(
+                        "the module `{}` owns, reads and writes nothing",
+                        module.name.it
+                    ),
+                )
+                .help("add `read:`/`write:` lists or `module:` to an entity, or remove it"),
             );
         }
         for word in &module.reads {
@@ -172,11 +231,16 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
     for (tag, words) in &spec.app.tags {
         let mut ids = Vec::new();
         for word in words {
-            let Some(id) = entity_id(model, word, errors) else { continue };
+            let Some(id) = entity_id(model, word, errors) else {
+                continue;
+            };
             if model.entities[id].internal {
                 errors.push(
-                    Diagnostic::at(word.span, format!("`{}` is internal: it is not in the API document", word.it))
-                        .help("leave it out of the tag"),
+                    Diagnostic::at(
+                        word.span,
+                        format!("`{}` is internal: it is not in the API document", word.it),
+                    )
+                    .help("leave it out of the tag"),
                 );
             }
             if let Some(first) = seen[id].replace(word) {
@@ -190,7 +254,9 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
         }
         model.tags.push((tag.it.clone(), ids));
     }
-    let Some(span) = spec.app.tags_span else { return };
+    let Some(span) = spec.app.tags_span else {
+        return;
+    };
     let missing: Vec<&str> = model
         .entities
         .iter()
@@ -208,10 +274,15 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
 
 fn unused(spec: &Spec, errors: &Collector) {
     for (name, _) in &spec.app.mixins {
-        if !spec.entities.iter().any(|e| e.mixins.iter().any(|m| m.it == name.it)) {
+        if !spec
+            .entities
+            .iter()
+            .any(|e| e.mixins.iter().any(|m| m.it == name.it))
+        {
             errors.push(
-                Diagnostic::at(name.span, format!("no entity uses the mixin `{}`", name.it))
-                    .help(format!("add `mixins: [{}]` to an entity, or remove it", name.it)),
+                Diagnostic::at(name.span, format!("no entity uses the mixin `{}`", name.it)).help(
+                    format!("add `mixins: [{}]` to an entity, or remove it", name.it),
+                ),
             );
         }
     }

@@ -31,7 +31,10 @@ impl Class {
         }
     }
     pub fn is_ordered(&self) -> bool {
-        matches!(self, Class::Number | Class::Text | Class::Time | Class::Date)
+        matches!(
+            self,
+            Class::Number | Class::Text | Class::Time | Class::Date
+        )
     }
 }
 
@@ -46,7 +49,13 @@ pub struct Column {
 /// A column by the name of a field, relation, derived counter or built-in column.
 pub fn find(model: &Model, entity: EntityId, name: &str) -> Option<Column> {
     let entity = &model.entities[entity];
-    let column = |name: &str, class, nullable| Some(Column { name: name.to_owned(), class, nullable });
+    let column = |name: &str, class, nullable| {
+        Some(Column {
+            name: name.to_owned(),
+            class,
+            nullable,
+        })
+    };
     if let Some(field) = entity.field(name) {
         return column(name, class(&field.ty), field.optional);
     }
@@ -56,13 +65,19 @@ pub fn find(model: &Model, entity: EntityId, name: &str) -> Option<Column> {
             return column(&id_column, Class::Id, relation.optional);
         }
         if relation.type_column().as_deref() == Some(name) {
-            let targets = relation.targets.iter().map(|t| model.entities[*t].name.clone()).collect();
+            let targets = relation
+                .targets
+                .iter()
+                .map(|t| model.entities[*t].name.clone())
+                .collect();
             return column(name, Class::Choice(targets), relation.optional);
         }
     }
     if let Some(derived) = entity.derived.iter().find(|d| d.name == name) {
         return match derived.kind {
-            DerivedKind::Count { .. } | DerivedKind::Sum { .. } => column(name, Class::Number, false),
+            DerivedKind::Count { .. } | DerivedKind::Sum { .. } => {
+                column(name, Class::Number, false)
+            }
             DerivedKind::Avg { .. } => column(name, Class::Number, true),
             DerivedKind::Flag { .. } => None,
         };
@@ -76,21 +91,34 @@ fn builtin(entity: &Entity, name: &str) -> Option<Column> {
         ("created_at", _) => Class::Time,
         ("updated_at", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Time,
         ("version", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Number,
-        ("status", Lifecycle::SoftDelete) => {
-            Class::Choice(["active", "suspended", "archived"].map(str::to_owned).to_vec())
-        }
+        ("status", Lifecycle::SoftDelete) => Class::Choice(
+            ["active", "suspended", "archived"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
         _ => return None,
     };
-    Some(Column { name: name.to_owned(), class, nullable: false })
+    Some(Column {
+        name: name.to_owned(),
+        class,
+        nullable: false,
+    })
 }
 
 /// Names to suggest when one is unknown.
 pub fn known(entity: &Entity) -> Vec<&str> {
     let fields = entity.fields.iter().map(|f| f.name.as_str());
     let relations = entity.belongs.iter().map(|r| r.name.as_str());
-    let derived =
-        entity.derived.iter().filter(|d| !matches!(d.kind, DerivedKind::Flag { .. })).map(|d| d.name.as_str());
-    fields.chain(relations).chain(derived).chain(["created_at"]).collect()
+    let derived = entity
+        .derived
+        .iter()
+        .filter(|d| !matches!(d.kind, DerivedKind::Flag { .. }))
+        .map(|d| d.name.as_str());
+    fields
+        .chain(relations)
+        .chain(derived)
+        .chain(["created_at"])
+        .collect()
 }
 
 pub fn class(ty: &Ty) -> Class {

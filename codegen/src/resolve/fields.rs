@@ -7,24 +7,50 @@ use crate::model::{EntityId, Field, Literal, Model, Object, Ty};
 use crate::names;
 use crate::phrase::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, Word};
 
-pub fn resolve(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Places, errors: &Collector) {
-    let field_names: Vec<&str> = lines.fields.iter().map(|(name, _)| name.it.as_str()).collect();
+pub fn resolve(
+    model: &mut Model,
+    id: EntityId,
+    lines: &Lines,
+    places: &mut Places,
+    errors: &Collector,
+) {
+    let field_names: Vec<&str> = lines
+        .fields
+        .iter()
+        .map(|(name, _)| name.it.as_str())
+        .collect();
     let mut fields = Vec::new();
     for (name, phrase) in &lines.fields {
         places.put(id, Part::Field, &name.it, name.span);
         refuse_name(name, errors);
-        let Some(ty) = ty(&phrase.ty, &model.objects, errors) else { continue };
+        let Some(ty) = ty(&phrase.ty, &model.objects, errors) else {
+            continue;
+        };
         if let Ty::Slug { from: Some(from) } = &ty {
             let source = lines.fields.iter().find(|(name, _)| name.it == *from);
-            if !source.is_some_and(|(_, p)| matches!(p.ty.it, TyPhrase::Known(Ty::Text { .. })) && !p.optional) {
+            if !source.is_some_and(|(_, p)| {
+                matches!(p.ty.it, TyPhrase::Known(Ty::Text { .. })) && !p.optional
+            }) {
                 errors.push(
-                    Diagnostic::at(phrase.ty.span, format!("a slug is made of a required text field, not of `{from}`"))
-                        .help(names::suggest(from, field_names.iter().copied(), "fields")),
+                    Diagnostic::at(
+                        phrase.ty.span,
+                        format!("a slug is made of a required text field, not of `{from}`"),
+                    )
+                    .help(names::suggest(
+                        from,
+                        field_names.iter().copied(),
+                        "fields",
+                    )),
                 );
             }
         }
         for modifier in &phrase.modifiers {
-            places.put(id, Part::Modifier, &format!("{} {}", name.it, modifier.it.word()), modifier.span);
+            places.put(
+                id,
+                Part::Modifier,
+                &format!("{} {}", name.it, modifier.it.word()),
+                modifier.span,
+            );
         }
         fields.push(field(name, phrase, ty, errors));
     }
@@ -48,14 +74,25 @@ pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Fie
         }
         if let Some(default) = &phrase.default {
             errors.push(
-                Diagnostic::at(default.span, "a default in an object has no effect").help("make the field optional"),
+                Diagnostic::at(default.span, "a default in an object has no effect")
+                    .help("make the field optional"),
             );
         }
-        let Some(ty) = ty(&phrase.ty, &[], errors) else { continue };
-        if matches!(ty, Ty::Object { .. } | Ty::States { .. } | Ty::Point | Ty::Money { .. } | Ty::Slug { from: Some(_) }) {
+        let Some(ty) = ty(&phrase.ty, &[], errors) else {
+            continue;
+        };
+        if matches!(
+            ty,
+            Ty::Object { .. }
+                | Ty::States { .. }
+                | Ty::Point
+                | Ty::Money { .. }
+                | Ty::Slug { from: Some(_) }
+        ) {
             errors.push(
-                Diagnostic::at(phrase.ty.span, "this type can't stand in an object")
-                    .help("objects hold texts, numbers, times, enums, lists and formats like `url`"),
+                Diagnostic::at(phrase.ty.span, "this type can't stand in an object").help(
+                    "objects hold texts, numbers, times, enums, lists and formats like `url`",
+                ),
             );
         }
         fields.push(field(name, phrase, ty, errors));
@@ -74,8 +111,11 @@ fn refuse_name(name: &Word, errors: &Collector) {
         return;
     };
     errors.push(
-        Diagnostic::at(name.span, format!("`{}` can't be a field: it {clash}", name.it))
-            .help(format!("choose another name, like `{}_value`", name.it)),
+        Diagnostic::at(
+            name.span,
+            format!("`{}` can't be a field: it {clash}", name.it),
+        )
+        .help(format!("choose another name, like `{}_value`", name.it)),
     );
 }
 
@@ -83,18 +123,26 @@ fn ty(phrase: &At<TyPhrase>, objects: &[Object], errors: &Collector) -> Option<T
     let values = |words: &[Word]| words.iter().map(|w| w.it.clone()).collect::<Vec<_>>();
     Some(match &phrase.it {
         TyPhrase::Known(ty) => ty.clone(),
-        TyPhrase::SlugFrom(from) => Ty::Slug { from: Some(from.it.clone()) },
-        TyPhrase::Enum(words) => Ty::Enum { values: values(words) },
-        TyPhrase::States(words) => Ty::States { values: values(words) },
+        TyPhrase::SlugFrom(from) => Ty::Slug {
+            from: Some(from.it.clone()),
+        },
+        TyPhrase::Enum(words) => Ty::Enum {
+            values: values(words),
+        },
+        TyPhrase::States(words) => Ty::States {
+            values: values(words),
+        },
         TyPhrase::Object(word) => match objects.iter().position(|o| o.name == word.it) {
             Some(object) => Ty::Object { object },
             None => {
                 errors.push(
-                    Diagnostic::at(word.span, format!("unknown object `{}`", word.it)).help(names::suggest(
-                        &word.it,
-                        objects.iter().map(|o| o.name.as_str()),
-                        "objects",
-                    )),
+                    Diagnostic::at(word.span, format!("unknown object `{}`", word.it)).help(
+                        names::suggest(
+                            &word.it,
+                            objects.iter().map(|o| o.name.as_str()),
+                            "objects",
+                        ),
+                    ),
                 );
                 return None;
             }
@@ -122,7 +170,9 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
     };
     let mut seen: Vec<&At<FieldModifier>> = Vec::new();
     for modifier in &phrase.modifiers {
-        let same = |m: &&&At<FieldModifier>| std::mem::discriminant(&m.it) == std::mem::discriminant(&modifier.it);
+        let same = |m: &&&At<FieldModifier>| {
+            std::mem::discriminant(&m.it) == std::mem::discriminant(&modifier.it)
+        };
         if let Some(first) = seen.iter().find(same) {
             errors.push(
                 Diagnostic::at(modifier.span, "this modifier is here twice")
@@ -144,21 +194,36 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         }
     }
     if let Some(default) = &phrase.default {
-        errors.keep(literal_fits(&field.ty, field.optional, &default.it, default.span));
+        errors.keep(literal_fits(
+            &field.ty,
+            field.optional,
+            &default.it,
+            default.span,
+        ));
     }
     field
 }
 
 /// Whether the literal is a value of the type: of its kind, within its bounds, one of its values.
-pub fn literal_fits(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> Result<(), Diagnostic> {
+pub fn literal_fits(
+    ty: &Ty,
+    optional: bool,
+    literal: &Literal,
+    span: Span,
+) -> Result<(), Diagnostic> {
     let wrong = |expected: &str| {
         Err(Diagnostic::at(span, format!("{} is not {expected}", shown(literal))).help(example(ty)))
     };
     let within = |min: Option<i64>, max: Option<i64>| match literal {
         Literal::Int(n) if min.is_some_and(|min| *n < min) || max.is_some_and(|max| *n > max) => {
             let bound = |b: Option<i64>| b.map(|b| b.to_string()).unwrap_or_default();
-            Err(Diagnostic::at(span, format!("{n} is outside of the bounds"))
-                .help(format!("a value within {}..{}", bound(min), bound(max))))
+            Err(
+                Diagnostic::at(span, format!("{n} is outside of the bounds")).help(format!(
+                    "a value within {}..{}",
+                    bound(min),
+                    bound(max)
+                )),
+            )
         }
         Literal::Int(_) => Ok(()),
         _ => wrong("a whole number"),
@@ -167,14 +232,21 @@ pub fn literal_fits(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> R
         (_, Literal::Null) if optional => {
             Err(Diagnostic::at(span, "an optional field is null anyway").help("leave `= null` out"))
         }
-        (_, Literal::Null) => Err(Diagnostic::at(span, "this field is never null").help("add `?` after the type")),
-        (Ty::Int { min, max }, _) => {
-            within(min.or(Some(i64::from(i32::MIN))), max.or(Some(i64::from(i32::MAX))))
+        (_, Literal::Null) => {
+            Err(Diagnostic::at(span, "this field is never null").help("add `?` after the type"))
         }
+        (Ty::Int { min, max }, _) => within(
+            min.or(Some(i64::from(i32::MIN))),
+            max.or(Some(i64::from(i32::MAX))),
+        ),
         (Ty::Bigint { min, max } | Ty::Money { min, max }, _) => within(*min, *max),
         (Ty::Decimal { places }, Literal::Decimal(text)) => {
             let given = text.split_once('.').map_or(0, |(_, p)| p.len());
-            if given > *places as usize { wrong(&format!("a number of {places} decimal places")) } else { Ok(()) }
+            if given > *places as usize {
+                wrong(&format!("a number of {places} decimal places"))
+            } else {
+                Ok(())
+            }
         }
         (Ty::Decimal { .. }, Literal::Int(_)) | (Ty::Bool, Literal::Bool(_)) => Ok(()),
         (Ty::Decimal { .. }, _) => wrong("a number"),
@@ -185,8 +257,11 @@ pub fn literal_fits(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> R
             if values.contains(text) {
                 return Ok(());
             }
-            Err(Diagnostic::at(span, format!("`{text}` is none of the values"))
-                .help(names::suggest(text, values.iter().map(String::as_str), "values")))
+            Err(
+                Diagnostic::at(span, format!("`{text}` is none of the values")).help(
+                    names::suggest(text, values.iter().map(String::as_str), "values"),
+                ),
+            )
         }
         (Ty::Text { min, max }, Literal::Text(text)) => {
             let len = text.chars().count();
@@ -203,7 +278,10 @@ pub fn literal_fits(ty: &Ty, optional: bool, literal: &Literal, span: Span) -> R
             }
             wrong(&format!("{len} capital letters"))
         }
-        (Ty::Locale | Ty::Timezone | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. }, Literal::Text(_)) => Ok(()),
+        (
+            Ty::Locale | Ty::Timezone | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. },
+            Literal::Text(_),
+        ) => Ok(()),
         (Ty::Uuid | Ty::Json | Ty::Point | Ty::Object { .. } | Ty::TextList { .. }, _) => {
             Err(Diagnostic::at(span, "this type has no defaults").help("make the field optional"))
         }

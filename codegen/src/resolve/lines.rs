@@ -3,7 +3,9 @@
 use crate::diag::{Collector, Diagnostic};
 use crate::model::Lifecycle;
 use crate::names;
-use crate::phrase::{DerivedPhrase, FieldLine, FieldPhrase, HasPhrase, RelationLine, RelationPhrase, Rule, Word};
+use crate::phrase::{
+    DerivedPhrase, FieldLine, FieldPhrase, HasPhrase, RelationLine, RelationPhrase, Rule, Word,
+};
 use crate::spec::{Body, EntitySpec, Spec};
 use std::collections::HashMap;
 
@@ -33,15 +35,20 @@ pub fn merge<'a>(spec: &'a Spec, entity: &'a EntitySpec, errors: &Collector) -> 
         match spec.app.mixins.iter().find(|(name, _)| name.it == word.it) {
             Some((_, body)) => bodies.push(body),
             None => errors.push(
-                Diagnostic::at(word.span, format!("unknown mixin `{}`", word.it)).help(names::suggest(
-                    &word.it,
-                    spec.app.mixins.iter().map(|(name, _)| name.it.as_str()),
-                    "mixins",
-                )),
+                Diagnostic::at(word.span, format!("unknown mixin `{}`", word.it)).help(
+                    names::suggest(
+                        &word.it,
+                        spec.app.mixins.iter().map(|(name, _)| name.it.as_str()),
+                        "mixins",
+                    ),
+                ),
             ),
         }
     }
-    bodies.insert(if entity.mixins_first { bodies.len() } else { 0 }, &entity.body);
+    bodies.insert(
+        if entity.mixins_first { bodies.len() } else { 0 },
+        &entity.body,
+    );
     for body in bodies {
         add(&mut lines, body);
     }
@@ -59,29 +66,51 @@ fn add<'a>(lines: &mut Lines<'a>, body: &'a Body) {
     for (name, line) in &body.belongs {
         match line {
             RelationLine::Relation(phrase) => lines.belongs.push((name, phrase)),
-            RelationLine::Drop(_) => lines.dropped.extend([format!("{}_id", name.it), format!("{}_type", name.it)]),
+            RelationLine::Drop(_) => lines
+                .dropped
+                .extend([format!("{}_id", name.it), format!("{}_type", name.it)]),
         }
     }
-    lines.has.extend(body.has.iter().map(|(name, it)| (name, it)));
-    lines.derived.extend(body.derived.iter().map(|(name, it)| (name, it)));
-    lines.check.extend(body.check.iter().map(|(name, it)| (name, it)));
+    lines
+        .has
+        .extend(body.has.iter().map(|(name, it)| (name, it)));
+    lines
+        .derived
+        .extend(body.derived.iter().map(|(name, it)| (name, it)));
+    lines
+        .check
+        .extend(body.check.iter().map(|(name, it)| (name, it)));
 }
 
 /// Fields, relations, their columns and derived values share the row; no two may be called the same.
 fn refuse_twice(lines: &Lines, errors: &Collector) {
     let mut seen: HashMap<String, &Word> = HashMap::new();
     let relation_columns = lines.belongs.iter().flat_map(|(name, phrase)| {
-        let kind = phrase.polymorphic.then(|| (format!("{}_type", name.it), *name));
-        [(name.it.clone(), *name), (format!("{}_id", name.it), *name)].into_iter().chain(kind)
+        let kind = phrase
+            .polymorphic
+            .then(|| (format!("{}_type", name.it), *name));
+        [(name.it.clone(), *name), (format!("{}_id", name.it), *name)]
+            .into_iter()
+            .chain(kind)
     });
-    let own = lines.fields.iter().map(|(name, _)| *name).chain(lines.derived.iter().map(|(name, _)| *name));
-    for (column, word) in own.map(|word| (word.it.clone(), word)).chain(relation_columns) {
+    let own = lines
+        .fields
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(lines.derived.iter().map(|(name, _)| *name));
+    for (column, word) in own
+        .map(|word| (word.it.clone(), word))
+        .chain(relation_columns)
+    {
         // Without the soft delete's `status` the word is free for the domain's own.
         let free = column == "status" && lines.spec.lifecycle.it != Lifecycle::SoftDelete;
         if names::is_builtin_column(&column) && !free {
             errors.push(
-                Diagnostic::at(word.span, format!("`{column}` is a column that every entity has"))
-                    .help("leave it out, or choose another name (`state` for what a row goes through)"),
+                Diagnostic::at(
+                    word.span,
+                    format!("`{column}` is a column that every entity has"),
+                )
+                .help("leave it out, or choose another name (`state` for what a row goes through)"),
             );
         } else if let Some(first) = seen.insert(column.clone(), word) {
             errors.push(
@@ -98,7 +127,12 @@ fn refuse_twice(lines: &Lines, errors: &Collector) {
         }
     }
     let mut seen: HashMap<&str, &Word> = HashMap::new();
-    for word in lines.has.iter().map(|(name, _)| *name).chain(lines.check.iter().map(|(name, _)| *name)) {
+    for word in lines
+        .has
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(lines.check.iter().map(|(name, _)| *name))
+    {
         if let Some(first) = seen.insert(&word.it, word) {
             errors.push(
                 Diagnostic::at(word.span, format!("`{}` is here twice", word.it))

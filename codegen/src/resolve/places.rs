@@ -45,7 +45,11 @@ impl Places {
     pub fn of(&self, entity: EntityId, part: Part, name: &str) -> Span {
         self.find(entity, part, name)
             .or_else(|| self.find(entity, Part::Entity, ""))
-            .unwrap_or(Span { file: 0, start: 0, end: 0 })
+            .unwrap_or(Span {
+                file: 0,
+                start: 0,
+                end: 0,
+            })
     }
     pub fn find(&self, entity: EntityId, part: Part, name: &str) -> Option<Span> {
         self.places.get(&(entity, part, name.to_owned())).copied()
@@ -55,6 +59,10 @@ impl Places {
     }
     /// A key of app.yaml.
     pub fn of_app(&self, key: &str) -> Span {
-        self.app.get(key).copied().unwrap_or(Span { file: 0, start: 0, end: 0 })
+        self.app.get(key).copied().unwrap_or(Span {
+            file: 0,
+            start: 0,
+            end: 0,
+        })
     }
 }

@@ -8,17 +8,33 @@ use crate::model::{EntityId, Has, Model, OnArchive, Relation};
 use crate::names;
 use crate::phrase::{At, RelationModifier};
 
-pub fn belongs(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Places, errors: &Collector) {
+pub fn belongs(
+    model: &mut Model,
+    id: EntityId,
+    lines: &Lines,
+    places: &mut Places,
+    errors: &Collector,
+) {
     let mut belongs = Vec::new();
     for (name, phrase) in &lines.belongs {
         places.put(id, Part::Relation, &name.it, name.span);
         if names::is_rule_word(&name.it) {
             errors.push(
-                Diagnostic::at(name.span, format!("`{}` can't be a relation: it is a word of the rule language", name.it))
-                    .help("choose another name"),
+                Diagnostic::at(
+                    name.span,
+                    format!(
+                        "`{}` can't be a relation: it is a word of the rule language",
+                        name.it
+                    ),
+                )
+                .help("choose another name"),
             );
         }
-        let targets: Vec<_> = phrase.targets.iter().filter_map(|target| entity_id(model, target, errors)).collect();
+        let targets: Vec<_> = phrase
+            .targets
+            .iter()
+            .filter_map(|target| entity_id(model, target, errors))
+            .collect();
         if targets.len() < phrase.targets.len() {
             continue;
         }
@@ -52,14 +68,30 @@ pub fn belongs(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Plac
                 );
             }
             seen.push(modifier);
-            places.put(id, Part::Modifier, &format!("{} {}", name.it, modifier.it.word()), modifier.span);
+            places.put(
+                id,
+                Part::Modifier,
+                &format!("{} {}", name.it, modifier.it.word()),
+                modifier.span,
+            );
             match &modifier.it {
                 RelationModifier::Same(same) => {
                     if !lines.belongs.iter().any(|(n, _)| n.it == same.it) {
-                        let known = lines.belongs.iter().map(|(n, _)| n.it.as_str()).filter(|n| *n != name.it);
+                        let known = lines
+                            .belongs
+                            .iter()
+                            .map(|(n, _)| n.it.as_str())
+                            .filter(|n| *n != name.it);
                         errors.push(
-                            Diagnostic::at(same.span, format!("this entity has no relation `{}`", same.it))
-                                .help(names::suggest(&same.it, known, "relations")),
+                            Diagnostic::at(
+                                same.span,
+                                format!("this entity has no relation `{}`", same.it),
+                            )
+                            .help(names::suggest(
+                                &same.it,
+                                known,
+                                "relations",
+                            )),
                         );
                     }
                     relation.same.push(same.it.clone());
@@ -80,26 +112,56 @@ pub fn belongs(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Plac
     model.entities[id].belongs = belongs;
 }
 
-pub fn has(model: &mut Model, id: EntityId, lines: &Lines, places: &mut Places, errors: &Collector) {
+pub fn has(
+    model: &mut Model,
+    id: EntityId,
+    lines: &Lines,
+    places: &mut Places,
+    errors: &Collector,
+) {
     let mut has = Vec::new();
     for (name, phrase) in &lines.has {
         places.put(id, Part::Has, &name.it, name.span);
-        let Some(child) = entity_id(model, &phrase.child, errors) else { continue };
+        let Some(child) = entity_id(model, &phrase.child, errors) else {
+            continue;
+        };
         let other = &model.entities[child];
-        let back = other.belongs.iter().filter(|r| r.targets.contains(&id)).map(|r| r.name.as_str());
+        let back = other
+            .belongs
+            .iter()
+            .filter(|r| r.targets.contains(&id))
+            .map(|r| r.name.as_str());
         match other.relation(&phrase.via.it) {
             None => errors.push(
-                Diagnostic::at(phrase.via.span, format!("`{}` has no relation `{}`", other.name, phrase.via.it))
-                    .help(names::suggest(&phrase.via.it, back, "relations back to this entity")),
+                Diagnostic::at(
+                    phrase.via.span,
+                    format!("`{}` has no relation `{}`", other.name, phrase.via.it),
+                )
+                .help(names::suggest(
+                    &phrase.via.it,
+                    back,
+                    "relations back to this entity",
+                )),
             ),
             Some(relation) if !relation.targets.contains(&id) => errors.push(
                 Diagnostic::at(
                     phrase.via.span,
-                    format!("`{}` of `{}` does not lead to `{}`", phrase.via.it, other.name, model.entities[id].name),
+                    format!(
+                        "`{}` of `{}` does not lead to `{}`",
+                        phrase.via.it, other.name, model.entities[id].name
+                    ),
                 )
-                .help(names::suggest(&phrase.via.it, back, "relations back to this entity")),
+                .help(names::suggest(
+                    &phrase.via.it,
+                    back,
+                    "relations back to this entity",
+                )),
             ),
-            Some(_) => has.push(Has { name: name.it.clone(), child, via: phrase.via.it.clone() }),
+            Some(_) => has.push(Has {
+                name: name.it.clone(),
+                child,
+                via: phrase.via.it.clone(),
+            }),
         }
     }
     model.entities[id].has = has;

@@ -16,17 +16,30 @@ struct Side {
 }
 
 impl Resolver<'_> {
-    pub(super) fn compare(&self, entity: EntityId, left: &Operand, op: Op, right: &Operand, kind: Kind) -> Option<Expr> {
+    pub(super) fn compare(
+        &self,
+        entity: EntityId,
+        left: &Operand,
+        op: Op,
+        right: &Operand,
+        kind: Kind,
+    ) -> Option<Expr> {
         let left = self.side(entity, left, None, kind)?;
         let right = self.side(entity, right, left.class.as_ref(), kind)?;
         let whole = left.span.to(right.span);
         if let Some(null) = compare_null(&left, op, &right, whole) {
             return self.errors.keep(null);
         }
-        let (Some(a), Some(b)) = (&left.class, &right.class) else { return None };
-        if matches!((&left.value, &right.value), (Value::Literal(_), Value::Literal(_))) {
+        let (Some(a), Some(b)) = (&left.class, &right.class) else {
+            return None;
+        };
+        if matches!(
+            (&left.value, &right.value),
+            (Value::Literal(_), Value::Literal(_))
+        ) {
             self.errors.push(
-                Diagnostic::at(whole, "this comparison is always the same").help("compare a field of the row"),
+                Diagnostic::at(whole, "this comparison is always the same")
+                    .help("compare a field of the row"),
             );
             return None;
         }
@@ -39,21 +52,38 @@ impl Resolver<'_> {
         }
         if matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && !a.is_ordered() {
             self.errors.push(
-                Diagnostic::at(whole, format!("{} is neither more nor less than another", a.name()))
-                    .help("compare with `==`, `!=` or `in (…)`"),
+                Diagnostic::at(
+                    whole,
+                    format!("{} is neither more nor less than another", a.name()),
+                )
+                .help("compare with `==`, `!=` or `in (…)`"),
             );
             return None;
         }
-        Some(Expr::Compare { left: left.value, op, right: right.value })
+        Some(Expr::Compare {
+            left: left.value,
+            op,
+            right: right.value,
+        })
     }
 
-    pub(super) fn is_in(&self, entity: EntityId, value: &Operand, list: &[At<Literal>], kind: Kind) -> Option<Expr> {
+    pub(super) fn is_in(
+        &self,
+        entity: EntityId,
+        value: &Operand,
+        list: &[At<Literal>],
+        kind: Kind,
+    ) -> Option<Expr> {
         let side = self.side(entity, value, None, kind)?;
         let class = side.class?;
         let mut literals: Vec<Literal> = Vec::new();
         for literal in list {
             let found = self.literal(&literal.it, literal.span, Some(&class), kind)?;
-            if found.class.as_ref().is_none_or(|c| !comparable(&class, c, &side.value, &found.value)) {
+            if found
+                .class
+                .as_ref()
+                .is_none_or(|c| !comparable(&class, c, &side.value, &found.value))
+            {
                 self.errors.push(
                     Diagnostic::at(literal.span, format!("{} can't be one of these", class.name()))
                         .help("all values in the list are of the field's kind; for null write `or x == null`"),
@@ -62,16 +92,26 @@ impl Resolver<'_> {
             }
             if literals.contains(&literal.it) {
                 self.errors.push(
-                    Diagnostic::at(literal.span, "this value is in the list twice").help("keep one of the two"),
+                    Diagnostic::at(literal.span, "this value is in the list twice")
+                        .help("keep one of the two"),
                 );
                 return None;
             }
             literals.push(literal.it.clone());
         }
-        Some(Expr::In { value: side.value, list: literals })
+        Some(Expr::In {
+            value: side.value,
+            list: literals,
+        })
     }
 
-    fn side(&self, entity: EntityId, operand: &Operand, other: Option<&Class>, kind: Kind) -> Option<Side> {
+    fn side(
+        &self,
+        entity: EntityId,
+        operand: &Operand,
+        other: Option<&Class>,
+        kind: Kind,
+    ) -> Option<Side> {
         let span = operand.span;
         match &operand.form {
             OperandForm::Literal(literal) => self.literal(literal, span, other, kind),
@@ -82,8 +122,9 @@ impl Resolver<'_> {
                     }
                     if columns::find(self.model, entity, name).is_none() {
                         self.errors.push(
-                            Diagnostic::at(span, format!("`{name}` is none of the values"))
-                                .help(names::suggest(name, values.iter().map(String::as_str), "values")),
+                            Diagnostic::at(span, format!("`{name}` is none of the values")).help(
+                                names::suggest(name, values.iter().map(String::as_str), "values"),
+                            ),
                         );
                         return None;
                     }
@@ -92,10 +133,18 @@ impl Resolver<'_> {
                     self.unknown_column(entity, name, span, other);
                     return None;
                 };
-                Some(Side { value: Value::Column(column.name), class: Some(column.class), nullable: column.nullable, span })
+                Some(Side {
+                    value: Value::Column(column.name),
+                    class: Some(column.class),
+                    nullable: column.nullable,
+                    span,
+                })
             }
             OperandForm::Add(a, b) | OperandForm::Sub(a, b) => {
-                let (a, b) = (self.side(entity, a, None, kind)?, self.side(entity, b, None, kind)?);
+                let (a, b) = (
+                    self.side(entity, a, None, kind)?,
+                    self.side(entity, b, None, kind)?,
+                );
                 for side in [&a, &b] {
                     if side.class != Some(Class::Number) {
                         self.errors.push(
@@ -107,9 +156,17 @@ impl Resolver<'_> {
                 }
                 let nullable = a.nullable || b.nullable;
                 let (a, b) = (Box::new(a.value), Box::new(b.value));
-                let value =
-                    if matches!(operand.form, OperandForm::Add(..)) { Value::Add(a, b) } else { Value::Sub(a, b) };
-                Some(Side { value, class: Some(Class::Number), nullable, span })
+                let value = if matches!(operand.form, OperandForm::Add(..)) {
+                    Value::Add(a, b)
+                } else {
+                    Value::Sub(a, b)
+                };
+                Some(Side {
+                    value,
+                    class: Some(Class::Number),
+                    nullable,
+                    span,
+                })
             }
         }
     }
@@ -124,11 +181,18 @@ impl Resolver<'_> {
         } else {
             names::suggest(name, known, "fields")
         };
-        self.errors
-            .push(Diagnostic::at(span, format!("`{}` has no field `{name}`", entity.name)).help(help));
+        self.errors.push(
+            Diagnostic::at(span, format!("`{}` has no field `{name}`", entity.name)).help(help),
+        );
     }
 
-    fn literal(&self, literal: &Literal, span: Span, other: Option<&Class>, kind: Kind) -> Option<Side> {
+    fn literal(
+        &self,
+        literal: &Literal,
+        span: Span,
+        other: Option<&Class>,
+        kind: Kind,
+    ) -> Option<Side> {
         let class = match literal {
             Literal::Null => None,
             Literal::Bool(_) => Some(Class::Bool),
@@ -137,8 +201,9 @@ impl Resolver<'_> {
                 Some(Class::Choice(values)) => {
                     if !values.contains(text) {
                         self.errors.push(
-                            Diagnostic::at(span, format!("`{text}` is none of the values"))
-                                .help(names::suggest(text, values.iter().map(String::as_str), "values")),
+                            Diagnostic::at(span, format!("`{text}` is none of the values")).help(
+                                names::suggest(text, values.iter().map(String::as_str), "values"),
+                            ),
                         );
                         return None;
                     }
@@ -149,38 +214,63 @@ impl Resolver<'_> {
             Literal::Now => {
                 if kind == Kind::Stored {
                     self.errors.push(
-                        Diagnostic::at(span, "`now()` in what is stored: it would be true today and false tomorrow")
-                            .help("use `now()` in rules, in `when` and in derived conditions"),
+                        Diagnostic::at(
+                            span,
+                            "`now()` in what is stored: it would be true today and false tomorrow",
+                        )
+                        .help("use `now()` in rules, in `when` and in derived conditions"),
                     );
                     return None;
                 }
-                Some(if other == Some(&Class::Date) { Class::Date } else { Class::Time })
+                Some(if other == Some(&Class::Date) {
+                    Class::Date
+                } else {
+                    Class::Time
+                })
             }
         };
-        Some(Side { value: Value::Literal(literal.clone()), class, nullable: false, span })
+        Some(Side {
+            value: Value::Literal(literal.clone()),
+            class,
+            nullable: false,
+            span,
+        })
     }
 }
 
 /// `x == null`, `x != null`: the only ways to compare with null.
-fn compare_null(left: &Side, op: Op, right: &Side, whole: Span) -> Option<Result<Expr, Diagnostic>> {
+fn compare_null(
+    left: &Side,
+    op: Op,
+    right: &Side,
+    whole: Span,
+) -> Option<Result<Expr, Diagnostic>> {
     let side = match (&left.class, &right.class) {
         (None, None) => {
-            return Some(Err(Diagnostic::at(whole, "null is compared with null").help("compare a field of the row")));
+            return Some(Err(Diagnostic::at(whole, "null is compared with null")
+                .help("compare a field of the row")));
         }
         (None, Some(_)) => right,
         (Some(_), None) => left,
         (Some(_), Some(_)) => return None,
     };
     if !matches!(op, Op::Eq | Op::Ne) {
-        return Some(Err(Diagnostic::at(whole, "nothing is more or less than null")
-            .help("write `x == null` or `x != null`")));
+        return Some(Err(Diagnostic::at(
+            whole,
+            "nothing is more or less than null",
+        )
+        .help("write `x == null` or `x != null`")));
     }
     if !side.nullable || !matches!(side.value, Value::Column(_)) {
         return Some(Err(Diagnostic::at(side.span, "this is never null")
             .help("remove the comparison, or make the field optional")));
     }
     let is_null = Expr::IsNull(side.value.clone());
-    Some(Ok(if op == Op::Eq { is_null } else { Expr::Not(Box::new(is_null)) }))
+    Some(Ok(if op == Op::Eq {
+        is_null
+    } else {
+        Expr::Not(Box::new(is_null))
+    }))
 }
 
 fn comparable(a: &Class, b: &Class, left: &Value, right: &Value) -> bool {

@@ -8,7 +8,17 @@ use crate::names;
 use crate::phrase::{self, FieldLine, Word};
 
 pub const APP_KEYS: [&str; 12] = [
-    "app", "title", "doc", "identity", "assignments", "sessions", "roles", "objects", "mixins", "modules", "tags",
+    "app",
+    "title",
+    "doc",
+    "identity",
+    "assignments",
+    "sessions",
+    "roles",
+    "objects",
+    "mixins",
+    "modules",
+    "tags",
     "dropped",
 ];
 pub const MODULE_KEYS: [&str; 3] = ["doc", "read", "write"];
@@ -45,16 +55,28 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
     let keys = Keys::of(tree, "app.yaml", &APP_KEYS, errors)?;
     keys.required("app", "add `app: culturepass`: it names the database roles");
     keys.required("title", "add `title: CulturePass`");
-    keys.required("doc", "add `doc:` with a sentence or two for the API document");
-    keys.required("identity", "add `identity: user`: the entity people sign in as");
-    keys.required("assignments", "add `assignments: role_assignment`: the entity that holds roles");
+    keys.required(
+        "doc",
+        "add `doc:` with a sentence or two for the API document",
+    );
+    keys.required(
+        "identity",
+        "add `identity: user`: the entity people sign in as",
+    );
+    keys.required(
+        "assignments",
+        "add `assignments: role_assignment`: the entity that holds roles",
+    );
     let app = name_of(keys.text("app", "write `app: culturepass`"), errors);
     if let Some(app) = &app
         && app.it.len() > 40
     {
         errors.push(
-            Diagnostic::at(app.span, format!("`{}` is too long to name database roles after", app.it))
-                .help("40 letters at most"),
+            Diagnostic::at(
+                app.span,
+                format!("`{}` is too long to name database roles after", app.it),
+            )
+            .help("40 letters at most"),
         );
     }
     let identity = keys.word("identity", "write the name of an entity");
@@ -77,23 +99,42 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
 }
 
 fn text(keys: &Keys, key: &str) -> String {
-    keys.text(key, "write a sentence").map(|t| t.value.clone()).unwrap_or_default()
+    keys.text(key, "write a sentence")
+        .map(|t| t.value.clone())
+        .unwrap_or_default()
 }
 
 fn roles(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
     let help = "one `name: everywhere` or `name: of organization | community` per line";
-    let Some(node) = keys.get("roles") else { return Vec::new() };
+    let Some(node) = keys.get("roles") else {
+        return Vec::new();
+    };
     let mut roles: Vec<(Word, Vec<Word>)> = Vec::new();
     for (key, value) in entries(node, "`roles`", help, keys.errors) {
-        let Some(text) = scalar(value, &format!("the phrase of `{}`", key.value), help, keys.errors) else { continue };
+        let Some(text) = scalar(
+            value,
+            &format!("the phrase of `{}`", key.value),
+            help,
+            keys.errors,
+        ) else {
+            continue;
+        };
         let scopes = keys.errors.keep(phrase::role(text));
-        let Some(word) = role_name(key, keys.errors) else { continue };
+        let Some(word) = role_name(key, keys.errors) else {
+            continue;
+        };
         let snake = names::snake(&word.it);
         if let Some((first, _)) = roles.iter().find(|(r, _)| names::snake(&r.it) == snake) {
             keys.errors.push(
-                Diagnostic::at(word.span, format!("`{}` and `{}` are both `{snake}` in the database", word.it, first.it))
-                    .also(first.span, "first written here")
-                    .help("rename one of the two"),
+                Diagnostic::at(
+                    word.span,
+                    format!(
+                        "`{}` and `{}` are both `{snake}` in the database",
+                        word.it, first.it
+                    ),
+                )
+                .also(first.span, "first written here")
+                .help("rename one of the two"),
             );
             continue;
         }
@@ -105,7 +146,11 @@ fn roles(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
 /// Roles may have capitals.
 fn role_name(key: &Text, errors: &Collector) -> Option<Word> {
     let it = key.value.clone();
-    if !names::is_word(&it) || names::is_rule_word(&it) || names::is_yaml_word(&it) || names::snake(&it).len() > 40 {
+    if !names::is_word(&it)
+        || names::is_rule_word(&it)
+        || names::is_yaml_word(&it)
+        || names::snake(&it).len() > 40
+    {
         errors.push(
             Diagnostic::at(key.span, format!("`{}` can't be a role", it.escape_debug()))
                 .help("write it like `orgAdmin`: letters, digits and `_`, 40 at most"),
@@ -117,11 +162,19 @@ fn role_name(key: &Text, errors: &Collector) -> Option<Word> {
 
 fn objects(keys: &Keys) -> Vec<(Word, Vec<(Word, FieldLine)>)> {
     let help = "one object per line, its fields below it";
-    let Some(node) = keys.get("objects") else { return Vec::new() };
+    let Some(node) = keys.get("objects") else {
+        return Vec::new();
+    };
     entries(node, "`objects`", help, keys.errors)
         .iter()
         .filter_map(|(key, value)| {
-            let fields = phrases(value, &format!("the object `{}`", key.value), "name: type", phrase::field, keys.errors);
+            let fields = phrases(
+                value,
+                &format!("the object `{}`", key.value),
+                "name: type",
+                phrase::field,
+                keys.errors,
+            );
             Some((name(key, keys.errors)?, fields))
         })
         .collect()
@@ -129,12 +182,19 @@ fn objects(keys: &Keys) -> Vec<(Word, Vec<(Word, FieldLine)>)> {
 
 fn mixins(keys: &Keys) -> Vec<(Word, Body)> {
     let help = "one mixin per line, `fields:` below it";
-    let Some(node) = keys.get("mixins") else { return Vec::new() };
+    let Some(node) = keys.get("mixins") else {
+        return Vec::new();
+    };
     entries(node, "`mixins`", help, keys.errors)
         .iter()
         .filter_map(|(key, value)| {
             let name = name(key, keys.errors);
-            let inner = Keys::of(value, &format!("the mixin `{}`", key.value), &MIXIN_KEYS, keys.errors)?;
+            let inner = Keys::of(
+                value,
+                &format!("the mixin `{}`", key.value),
+                &MIXIN_KEYS,
+                keys.errors,
+            )?;
             let body = body(&inner);
             Some((name?, body))
         })
@@ -143,13 +203,20 @@ fn mixins(keys: &Keys) -> Vec<(Word, Body)> {
 
 fn modules(keys: &Keys) -> Vec<ModuleSpec> {
     let help = "one `name: {doc: …, read: [entity], write: [entity]}` per line";
-    let Some(node) = keys.get("modules") else { return Vec::new() };
+    let Some(node) = keys.get("modules") else {
+        return Vec::new();
+    };
     let mut modules = Vec::new();
     for (key, value) in entries(node, "`modules`", help, keys.errors) {
         let name = name(key, keys.errors);
         let what = format!("the module `{}`", key.value);
-        let Some(inner) = Keys::of(value, &what, &MODULE_KEYS, keys.errors) else { continue };
-        inner.required("doc", "add `doc:` with a sentence that says what the module does");
+        let Some(inner) = Keys::of(value, &what, &MODULE_KEYS, keys.errors) else {
+            continue;
+        };
+        inner.required(
+            "doc",
+            "add `doc:` with a sentence that says what the module does",
+        );
         let module = ModuleSpec {
             name: match name {
                 Some(name) => name,
@@ -183,8 +250,19 @@ fn tags(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
                 );
                 continue;
             }
-            let entities = words(value, &format!("the tag `{}`", key.value), help, keys.errors);
-            tags.push((Word { it: key.value.clone(), span: key.span }, entities));
+            let entities = words(
+                value,
+                &format!("the tag `{}`", key.value),
+                help,
+                keys.errors,
+            );
+            tags.push((
+                Word {
+                    it: key.value.clone(),
+                    span: key.span,
+                },
+                entities,
+            ));
         }
     }
     tags

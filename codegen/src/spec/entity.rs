@@ -6,12 +6,33 @@ use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
-    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, RelationLine, Rule, TransitionPhrase, Word,
+    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, RelationLine, Rule,
+    TransitionPhrase, Word,
 };
 
 pub const ENTITY_KEYS: [&str; 22] = [
-    "entity", "plural", "was", "doc", "lifecycle", "module", "internal", "mixins", "fields", "belongs", "has",
-    "derived", "unique", "exclude", "index", "check", "transitions", "access", "creator", "hooks", "page", "audit",
+    "entity",
+    "plural",
+    "was",
+    "doc",
+    "lifecycle",
+    "module",
+    "internal",
+    "mixins",
+    "fields",
+    "belongs",
+    "has",
+    "derived",
+    "unique",
+    "exclude",
+    "index",
+    "check",
+    "transitions",
+    "access",
+    "creator",
+    "hooks",
+    "page",
+    "audit",
 ];
 
 pub const ACTIONS: [&str; 6] = ["read", "create", "update", "delete", "restore", "suspend"];
@@ -66,14 +87,26 @@ pub struct AccessSpec {
 pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
     let keys = Keys::of(tree, "an entity", &ENTITY_KEYS, errors)?;
     keys.required("entity", "start the file with `entity: <name>`");
-    keys.required("doc", "add `doc:` with one sentence: it is shown in code, SQL and the API document");
+    keys.required(
+        "doc",
+        "add `doc:` with one sentence: it is shown in code, SQL and the API document",
+    );
     let entity = name_of(keys.text("entity", "write `entity: event`"), errors);
     if let Some(entity) = &entity
         && entity.it != stem
     {
         errors.push(
-            Diagnostic::at(entity.span, format!("the file is called `{stem}.yaml`, its entity `{}`", entity.it))
-                .help(format!("rename the file to `{}.yaml`, or the entity", entity.it)),
+            Diagnostic::at(
+                entity.span,
+                format!(
+                    "the file is called `{stem}.yaml`, its entity `{}`",
+                    entity.it
+                ),
+            )
+            .help(format!(
+                "rename the file to `{}.yaml`, or the entity",
+                entity.it
+            )),
         );
     }
     let mixins_first = match (keys.position("mixins"), keys.position("fields")) {
@@ -82,8 +115,14 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
     };
     Some(EntitySpec {
         plural: name_of(keys.text("plural", "write `plural: cities`"), errors),
-        was: name_of(keys.text("was", "write the former name: `was: happening`"), errors),
-        doc: keys.text("doc", "write one sentence").map(|t| t.value.clone()).unwrap_or_default(),
+        was: name_of(
+            keys.text("was", "write the former name: `was: happening`"),
+            errors,
+        ),
+        doc: keys
+            .text("doc", "write one sentence")
+            .map(|t| t.value.clone())
+            .unwrap_or_default(),
         lifecycle: lifecycle(&keys),
         module: keys.word("module", "write the name of a module of app.yaml"),
         internal: flag(&keys, "internal", "true"),
@@ -93,7 +132,11 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         unique: keys.word_lists("unique", "write `unique: [[city, slug]]`"),
         exclude: exclude(&keys),
         index: keys.word_lists("index", "write `index: [[city, starts_at]]`"),
-        transitions: keys.phrases("transitions", "verb: draft -> published, by <rule>", phrase::transition),
+        transitions: keys.phrases(
+            "transitions",
+            "verb: draft -> published, by <rule>",
+            phrase::transition,
+        ),
         access: access(&keys),
         creator: keys.word("creator", "write the role that the creator gets"),
         hooks: keys.words("hooks", "write `hooks: [create, publish]`"),
@@ -116,7 +159,10 @@ pub fn body(keys: &Keys) -> Body {
 fn lifecycle(keys: &Keys) -> At<Lifecycle> {
     let help = "one of `soft_delete` (default), `mutable`, `append_only`";
     let Some(text) = keys.text("lifecycle", help) else {
-        return At { it: Lifecycle::SoftDelete, span: keys.span };
+        return At {
+            it: Lifecycle::SoftDelete,
+            span: keys.span,
+        };
     };
     let it = match text.value.as_str() {
         "soft_delete" => Lifecycle::SoftDelete,
@@ -124,13 +170,21 @@ fn lifecycle(keys: &Keys) -> At<Lifecycle> {
         "append_only" => Lifecycle::AppendOnly,
         other => {
             keys.errors.push(
-                Diagnostic::at(text.span, format!("unknown lifecycle `{other}`"))
-                    .help(names::suggest(other, ["soft_delete", "mutable", "append_only"], "lifecycles")),
+                Diagnostic::at(text.span, format!("unknown lifecycle `{other}`")).help(
+                    names::suggest(
+                        other,
+                        ["soft_delete", "mutable", "append_only"],
+                        "lifecycles",
+                    ),
+                ),
             );
             Lifecycle::SoftDelete
         }
     };
-    At { it, span: text.span }
+    At {
+        it,
+        span: text.span,
+    }
 }
 
 /// A key that has only one value; the other is to leave it out.
@@ -138,7 +192,9 @@ fn flag(keys: &Keys, key: &str, only: &str) -> Option<Span> {
     let help = format!("write `{key}: {only}` or leave the key out");
     let text = keys.text(key, &help)?;
     if text.value != only {
-        keys.errors.push(Diagnostic::at(text.span, format!("`{key}: {}` has no effect", text.value)).help(help));
+        keys.errors.push(
+            Diagnostic::at(text.span, format!("`{key}: {}` has no effect", text.value)).help(help),
+        );
         return None;
     }
     Some(text.span)
@@ -147,10 +203,14 @@ fn flag(keys: &Keys, key: &str, only: &str) -> Option<Span> {
 fn page(keys: &Keys) -> Option<At<u32>> {
     let text = keys.text("page", "write `page: 50`")?;
     match text.value.parse::<u32>() {
-        Ok(it @ 1..=100) => Some(At { it, span: text.span }),
+        Ok(it @ 1..=100) => Some(At {
+            it,
+            span: text.span,
+        }),
         _ => {
             keys.errors.push(
-                Diagnostic::at(text.span, format!("a page of `{}`", text.value)).help("write a number from 1 to 100"),
+                Diagnostic::at(text.span, format!("a page of `{}`", text.value))
+                    .help("write a number from 1 to 100"),
             );
             None
         }
@@ -159,13 +219,18 @@ fn page(keys: &Keys) -> Option<At<u32>> {
 
 fn exclude(keys: &Keys) -> Vec<At<ExcludePhrase>> {
     let help = "write a list of phrases like `- scope, valid_from..valid_to`";
-    let Some(node) = keys.get("exclude") else { return Vec::new() };
+    let Some(node) = keys.get("exclude") else {
+        return Vec::new();
+    };
     list(node, "`exclude`", help, keys.errors)
         .iter()
         .filter_map(|item| scalar(item, "an item of `exclude`", help, keys.errors))
         .filter_map(|text| {
             let it = keys.errors.keep(phrase::exclude(text))?;
-            Some(At { it, span: text.span })
+            Some(At {
+                it,
+                span: text.span,
+            })
         })
         .collect()
 }
@@ -186,10 +251,16 @@ fn access(keys: &Keys) -> Option<AccessSpec> {
         node => entries(node, "`access`", help, errors),
     };
     for (key, value) in lines {
-        let Some(text) = scalar(value, &format!("the rule of `{}`", key.value), help, errors) else { continue };
+        let Some(text) = scalar(value, &format!("the rule of `{}`", key.value), help, errors)
+        else {
+            continue;
+        };
         let rule = errors.keep(phrase::rule(text));
         if let Some(action) = key.value.strip_prefix("deny ") {
-            let word = Word { it: action.trim().to_owned(), span: key.span };
+            let word = Word {
+                it: action.trim().to_owned(),
+                span: key.span,
+            };
             if !ACTIONS.contains(&word.it.as_str()) {
                 errors.push(
                     Diagnostic::at(key.span, format!("unknown action `{}`", word.it))
@@ -201,11 +272,16 @@ fn access(keys: &Keys) -> Option<AccessSpec> {
             continue;
         }
         if ACTIONS.contains(&key.value.as_str()) {
-            let word = Word { it: key.value.clone(), span: key.span };
+            let word = Word {
+                it: key.value.clone(),
+                span: key.span,
+            };
             access.grants.extend(rule.map(|rule| (word, rule)));
             continue;
         }
-        if names::is_rule_word(&key.value) || matches!(key.value.as_str(), "deny" | "archive" | "unsuspend") {
+        if names::is_rule_word(&key.value)
+            || matches!(key.value.as_str(), "deny" | "archive" | "unsuspend")
+        {
             let help = match key.value.as_str() {
                 "archive" => "write `delete`: DELETE archives",
                 "unsuspend" => "write `suspend`: who may suspend may also take it back",
@@ -213,7 +289,11 @@ fn access(keys: &Keys) -> Option<AccessSpec> {
                 _ => "choose another name",
             };
             errors.push(
-                Diagnostic::at(key.span, format!("`{}` can't be the name of a condition", key.value)).help(help),
+                Diagnostic::at(
+                    key.span,
+                    format!("`{}` can't be the name of a condition", key.value),
+                )
+                .help(help),
             );
             continue;
         }

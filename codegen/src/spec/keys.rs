@@ -14,11 +14,19 @@ pub struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     /// `what` is said in messages: "an entity".
-    pub fn of(node: &'a Node, what: &str, known: &[&str], errors: &'a Collector) -> Option<Keys<'a>> {
+    pub fn of(
+        node: &'a Node,
+        what: &str,
+        known: &[&str],
+        errors: &'a Collector,
+    ) -> Option<Keys<'a>> {
         let Node::Map(entries, span) = node else {
             errors.push(
-                Diagnostic::at(node.span(), format!("{what} is a mapping, this is {}", node.kind()))
-                    .help(format!("keys: {}", names::quoted(known))),
+                Diagnostic::at(
+                    node.span(),
+                    format!("{what} is a mapping, this is {}", node.kind()),
+                )
+                .help(format!("keys: {}", names::quoted(known))),
             );
             return None;
         };
@@ -30,14 +38,24 @@ impl<'a> Keys<'a> {
                 );
             }
         }
-        Some(Keys { entries, span: *span, errors })
+        Some(Keys {
+            entries,
+            span: *span,
+            errors,
+        })
     }
 
     pub fn get(&self, key: &str) -> Option<&'a Node> {
-        self.entries.iter().find(|(k, _)| k.value == key).map(|(_, node)| node)
+        self.entries
+            .iter()
+            .find(|(k, _)| k.value == key)
+            .map(|(_, node)| node)
     }
     pub fn key_span(&self, key: &str) -> Option<Span> {
-        self.entries.iter().find(|(k, _)| k.value == key).map(|(k, _)| k.span)
+        self.entries
+            .iter()
+            .find(|(k, _)| k.value == key)
+            .map(|(k, _)| k.span)
     }
     pub fn position(&self, key: &str) -> Option<usize> {
         self.entries.iter().position(|(k, _)| k.value == key)
@@ -51,23 +69,31 @@ impl<'a> Keys<'a> {
     /// A scalar that is one word, not necessarily a name.
     pub fn word(&self, key: &str, help: &str) -> Option<Word> {
         let text = self.text(key, help)?;
-        Some(Word { it: text.value.clone(), span: text.span })
+        Some(Word {
+            it: text.value.clone(),
+            span: text.span,
+        })
     }
 
     pub fn required(&self, key: &str, help: &str) {
         if self.get(key).is_none() {
             let start = self.entries.first().map_or(self.span, |(k, _)| k.span);
-            self.errors.push(Diagnostic::at(start, format!("`{key}` is missing")).help(help));
+            self.errors
+                .push(Diagnostic::at(start, format!("`{key}` is missing")).help(help));
         }
     }
 
     pub fn words(&self, key: &str, help: &str) -> Vec<Word> {
-        self.get(key).map(|node| words(node, &format!("`{key}`"), help, self.errors)).unwrap_or_default()
+        self.get(key)
+            .map(|node| words(node, &format!("`{key}`"), help, self.errors))
+            .unwrap_or_default()
     }
 
     /// `[[a, b], [c]]`
     pub fn word_lists(&self, key: &str, help: &str) -> Vec<Vec<Word>> {
-        let Some(node) = self.get(key) else { return Vec::new() };
+        let Some(node) = self.get(key) else {
+            return Vec::new();
+        };
         list(node, &format!("`{key}`"), help, self.errors)
             .iter()
             .map(|item| words(item, "each of them", help, self.errors))
@@ -76,8 +102,15 @@ impl<'a> Keys<'a> {
     }
 
     /// name → phrase, both read.
-    pub fn phrases<T>(&self, key: &str, what: &str, read: fn(&Text) -> Parsed<T>) -> Vec<(Word, T)> {
-        self.get(key).map(|node| phrases(node, &format!("`{key}`"), what, read, self.errors)).unwrap_or_default()
+    pub fn phrases<T>(
+        &self,
+        key: &str,
+        what: &str,
+        read: fn(&Text) -> Parsed<T>,
+    ) -> Vec<(Word, T)> {
+        self.get(key)
+            .map(|node| phrases(node, &format!("`{key}`"), what, read, self.errors))
+            .unwrap_or_default()
     }
 }
 
@@ -85,7 +118,9 @@ pub fn scalar<'a>(node: &'a Node, what: &str, help: &str, errors: &Collector) ->
     match node {
         Node::Scalar(text) if !text.value.is_empty() => Some(text),
         node => {
-            errors.push(Diagnostic::at(node.span(), format!("{what} is {} here", node.kind())).help(help));
+            errors.push(
+                Diagnostic::at(node.span(), format!("{what} is {} here", node.kind())).help(help),
+            );
             None
         }
     }
@@ -95,7 +130,13 @@ pub fn list<'a>(node: &'a Node, what: &str, help: &str, errors: &Collector) -> &
     match node {
         Node::List(items, _) => items,
         node => {
-            errors.push(Diagnostic::at(node.span(), format!("{what} is a list, this is {}", node.kind())).help(help));
+            errors.push(
+                Diagnostic::at(
+                    node.span(),
+                    format!("{what} is a list, this is {}", node.kind()),
+                )
+                .help(help),
+            );
             &[]
         }
     }
@@ -104,7 +145,9 @@ pub fn list<'a>(node: &'a Node, what: &str, help: &str, errors: &Collector) -> &
 pub fn words(node: &Node, what: &str, help: &str, errors: &Collector) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     for item in list(node, what, help, errors) {
-        let Some(text) = scalar(item, "an item of the list", help, errors) else { continue };
+        let Some(text) = scalar(item, "an item of the list", help, errors) else {
+            continue;
+        };
         if let Some(first) = words.iter().find(|w| w.it == text.value) {
             errors.push(
                 Diagnostic::at(text.span, format!("`{}` is here twice", text.value))
@@ -113,21 +156,35 @@ pub fn words(node: &Node, what: &str, help: &str, errors: &Collector) -> Vec<Wor
             );
             continue;
         }
-        words.push(Word { it: text.value.clone(), span: text.span });
+        words.push(Word {
+            it: text.value.clone(),
+            span: text.span,
+        });
     }
     words
 }
 
-pub fn entries<'a>(node: &'a Node, what: &str, help: &str, errors: &Collector) -> &'a [(Text, Node)] {
+pub fn entries<'a>(
+    node: &'a Node,
+    what: &str,
+    help: &str,
+    errors: &Collector,
+) -> &'a [(Text, Node)] {
     match node {
         Node::Map(entries, _) if !entries.is_empty() => entries,
         Node::Map(_, span) => {
-            errors.push(Diagnostic::at(*span, format!("{what} is empty")).help("leave the key out"));
+            errors
+                .push(Diagnostic::at(*span, format!("{what} is empty")).help("leave the key out"));
             &[]
         }
         node => {
-            errors
-                .push(Diagnostic::at(node.span(), format!("{what} is a mapping, this is {}", node.kind())).help(help));
+            errors.push(
+                Diagnostic::at(
+                    node.span(),
+                    format!("{what} is a mapping, this is {}", node.kind()),
+                )
+                .help(help),
+            );
             &[]
         }
     }
@@ -144,7 +201,14 @@ pub fn phrases<T>(
     let mut phrases = Vec::new();
     for (key, value) in entries(node, section, &help, errors) {
         let name = name(key, errors);
-        let Some(text) = scalar(value, &format!("the phrase of `{}`", key.value), &help, errors) else { continue };
+        let Some(text) = scalar(
+            value,
+            &format!("the phrase of `{}`", key.value),
+            &help,
+            errors,
+        ) else {
+            continue;
+        };
         if let (Some(name), Some(phrase)) = (name, errors.keep(read(text))) {
             phrases.push((name, phrase));
         }
@@ -154,11 +218,20 @@ pub fn phrases<T>(
 
 /// A key that is a name: `^[a-z][a-z0-9_]{0,62}$`, and not what YAML readers take for a boolean.
 pub fn name(key: &Text, errors: &Collector) -> Option<Word> {
-    let word = Word { it: key.value.clone(), span: key.span };
+    let word = Word {
+        it: key.value.clone(),
+        span: key.span,
+    };
     if names::is_yaml_word(&word.it) {
         errors.push(
-            Diagnostic::at(word.span, format!("`{}` as a name: many YAML readers take it for a boolean or null", word.it))
-                .help("choose another name"),
+            Diagnostic::at(
+                word.span,
+                format!(
+                    "`{}` as a name: many YAML readers take it for a boolean or null",
+                    word.it
+                ),
+            )
+            .help("choose another name"),
         );
         return None;
     }
@@ -167,9 +240,16 @@ pub fn name(key: &Text, errors: &Collector) -> Option<Word> {
         let help = if names::is_name(&better) {
             format!("write `{better}`")
         } else {
-            "names start with a small letter; small letters, digits and `_` follow, 63 at most".to_owned()
+            "names start with a small letter; small letters, digits and `_` follow, 63 at most"
+                .to_owned()
         };
-        errors.push(Diagnostic::at(word.span, format!("`{}` can't be a name", word.it.escape_debug())).help(help));
+        errors.push(
+            Diagnostic::at(
+                word.span,
+                format!("`{}` can't be a name", word.it.escape_debug()),
+            )
+            .help(help),
+        );
         return None;
     }
     Some(word)

@@ -50,8 +50,17 @@ impl Node {
 pub fn parse(file: usize, text: &str, errors: &Collector) -> Option<Node> {
     if text.len() > FILE_BYTES_MAX {
         errors.push(
-            Diagnostic::at(Span { file, start: 0, end: 0 }, format!("this file has {} bytes", text.len()))
-                .help(format!("a spec file has at most {FILE_BYTES_MAX} bytes; one entity per file")),
+            Diagnostic::at(
+                Span {
+                    file,
+                    start: 0,
+                    end: 0,
+                },
+                format!("this file has {} bytes", text.len()),
+            )
+            .help(format!(
+                "a spec file has at most {FILE_BYTES_MAX} bytes; one entity per file"
+            )),
         );
         return None;
     }
@@ -62,7 +71,12 @@ pub fn parse(file: usize, text: &str, errors: &Collector) -> Option<Node> {
         block_nesting_limit: NESTING_MAX,
     };
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader { file, text, parser, errors };
+    let mut reader = Reader {
+        file,
+        text,
+        parser,
+        errors,
+    };
     reader.document().map_err(|Stop| ()).ok().flatten()
 }
 
@@ -104,8 +118,15 @@ where
         }
         if root.is_none() {
             self.errors.push(
-                Diagnostic::at(Span { file: self.file, start: 0, end: 0 }, "this file is empty")
-                    .help("start with `entity: <name>`; `cargo gen new <entity>` writes a starter"),
+                Diagnostic::at(
+                    Span {
+                        file: self.file,
+                        start: 0,
+                        end: 0,
+                    },
+                    "this file is empty",
+                )
+                .help("start with `entity: <name>`; `cargo gen new <entity>` writes a starter"),
             );
         }
         Ok(root)
@@ -117,13 +138,29 @@ where
             Some(Ok((event, span))) => {
                 let range = span.byte_range().unwrap_or(0..0);
                 let end = range.end.min(self.text.len());
-                Ok(Some((event, Span { file: self.file, start: range.start.min(end), end })))
+                Ok(Some((
+                    event,
+                    Span {
+                        file: self.file,
+                        start: range.start.min(end),
+                        end,
+                    },
+                )))
             }
             Some(Err(error)) => {
-                let start = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
-                let at = Span { file: self.file, start, end: (start + 1).min(self.text.len()) };
+                let start = error
+                    .marker()
+                    .byte_offset()
+                    .unwrap_or(0)
+                    .min(self.text.len());
+                let at = Span {
+                    file: self.file,
+                    start,
+                    end: (start + 1).min(self.text.len()),
+                };
                 self.errors.push(
-                    Diagnostic::at(at, format!("this is not YAML: {}", error.info())).help(self.mend(start)),
+                    Diagnostic::at(at, format!("this is not YAML: {}", error.info()))
+                        .help(self.mend(start)),
                 );
                 Err(Stop)
             }
@@ -136,7 +173,10 @@ where
         while !self.text.is_char_boundary(at) {
             at -= 1;
         }
-        let line = self.text[self.text[..at].rfind('\n').map_or(0, |n| n + 1)..].lines().next().unwrap_or("");
+        let line = self.text[self.text[..at].rfind('\n').map_or(0, |n| n + 1)..]
+            .lines()
+            .next()
+            .unwrap_or("");
         if line.contains('\t') {
             "indent with spaces, not with tabs"
         } else if line.matches(": ").count() > 1 {
@@ -158,7 +198,9 @@ where
                 let mut items = Vec::new();
                 loop {
                     match self.next()? {
-                        Some((Event::SequenceEnd, end)) => return Ok(Node::List(items, span.to(end))),
+                        Some((Event::SequenceEnd, end)) => {
+                            return Ok(Node::List(items, span.to(end)));
+                        }
                         Some((event, span)) => items.push(self.node(event, span)?),
                         None => return Err(Stop),
                     }
@@ -169,11 +211,14 @@ where
                 self.mapping(span)
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.errors.push(
-                    Diagnostic::at(span, "an alias")
-                        .help("write the value out; what entities share goes into `mixins:` of app.yaml"),
-                );
-                Ok(Node::Scalar(self.scalar(Cow::Borrowed(""), ScalarStyle::Plain, span)))
+                self.errors.push(Diagnostic::at(span, "an alias").help(
+                    "write the value out; what entities share goes into `mixins:` of app.yaml",
+                ));
+                Ok(Node::Scalar(self.scalar(
+                    Cow::Borrowed(""),
+                    ScalarStyle::Plain,
+                    span,
+                )))
             }
             _ => Err(Stop),
         }
@@ -190,14 +235,16 @@ where
             let (event, at) = self.next()?.ok_or(Stop)?;
             let value = self.node(event, at)?;
             let Node::Scalar(key) = key else {
-                self.errors.push(Diagnostic::at(key.span(), "a key must be a word").help("write `key: value`"));
+                self.errors.push(
+                    Diagnostic::at(key.span(), "a key must be a word").help("write `key: value`"),
+                );
                 continue;
             };
             if key.value == "<<" {
-                self.errors.push(
-                    Diagnostic::at(key.span, "a merge key")
-                        .help("write the lines out; what entities share goes into `mixins:` of app.yaml"),
-                );
+                self.errors
+                    .push(Diagnostic::at(key.span, "a merge key").help(
+                        "write the lines out; what entities share goes into `mixins:` of app.yaml",
+                    ));
                 continue;
             }
             if let Some((first, _)) = entries.iter().find(|(k, _)| k.value == key.value) {
@@ -221,8 +268,11 @@ where
         }
         if let Some(tag) = tag {
             self.errors.push(
-                Diagnostic::at(self.word_before(span, '!'), format!("a tag, `{}`", tag.original()))
-                    .help("remove the `!…`; the type is the first word of the phrase"),
+                Diagnostic::at(
+                    self.word_before(span, '!'),
+                    format!("a tag, `{}`", tag.original()),
+                )
+                .help("remove the `!…`; the type is the first word of the phrase"),
             );
         }
     }
@@ -232,8 +282,14 @@ where
         let before = self.text.get(..node.start).unwrap_or("").trim_end();
         match before.rfind(sign) {
             Some(start) => {
-                let len = before[start..].find(char::is_whitespace).unwrap_or(before.len() - start);
-                Span { file: self.file, start, end: start + len }
+                let len = before[start..]
+                    .find(char::is_whitespace)
+                    .unwrap_or(before.len() - start);
+                Span {
+                    file: self.file,
+                    start,
+                    end: start + len,
+                }
             }
             None => node,
         }
@@ -253,17 +309,38 @@ where
                 if source.is_empty() || source == "~" {
                     return empty(span);
                 }
-                let span = Span { end: span.start + source.len(), ..span };
-                Text { value: value.into_owned(), span, phrase: source.into(), phrase_start: Some(span.start) }
+                let span = Span {
+                    end: span.start + source.len(),
+                    ..span
+                };
+                Text {
+                    value: value.into_owned(),
+                    span,
+                    phrase: source.into(),
+                    phrase_start: Some(span.start),
+                }
             }
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
-                let inner = source.trim_end().get(1..source.trim_end().len().saturating_sub(1)).unwrap_or("");
+                let inner = source
+                    .trim_end()
+                    .get(1..source.trim_end().len().saturating_sub(1))
+                    .unwrap_or("");
                 let phrase_start = (inner == value).then_some(span.start + 1);
-                Text { phrase: value.to_string(), value: value.into_owned(), span, phrase_start }
+                Text {
+                    phrase: value.to_string(),
+                    value: value.into_owned(),
+                    span,
+                    phrase_start,
+                }
             }
             _ => {
                 let value = value.trim_end().to_owned();
-                Text { phrase: value.clone(), value, span, phrase_start: None }
+                Text {
+                    phrase: value.clone(),
+                    value,
+                    span,
+                    phrase_start: None,
+                }
             }
         }
     }
@@ -276,15 +353,24 @@ mod tests {
     fn parsed(text: &str) -> Node {
         let errors = Collector::default();
         let node = parse(0, text, &errors);
-        let sources = crate::diag::Sources { files: vec![crate::diag::Source { path: "x".into(), text: text.into() }] };
+        let sources = crate::diag::Sources {
+            files: vec![crate::diag::Source {
+                path: "x".into(),
+                text: text.into(),
+            }],
+        };
         errors.finish(&sources).unwrap();
         node.unwrap()
     }
 
     /// A phrase taken from the file must be what stands there.
     fn check(text: &str, value: &str) {
-        let Node::Map(entries, _) = parsed(text) else { panic!("no mapping") };
-        let Node::Scalar(found) = &entries[0].1 else { panic!("no scalar") };
+        let Node::Map(entries, _) = parsed(text) else {
+            panic!("no mapping")
+        };
+        let Node::Scalar(found) = &entries[0].1 else {
+            panic!("no scalar")
+        };
         assert_eq!(found.value, value);
         if let Some(start) = found.phrase_start {
             assert_eq!(&text[start..start + found.phrase.len()], found.phrase);
@@ -300,7 +386,10 @@ mod tests {
         check("a: 'it''s'\n", "it's");
         check("a: anyone or\n   nobody\nb: c\n", "anyone or nobody");
         check("é: ü or\n   ö\n", "ü or ö");
-        check("a: >\n  anyone\n  or nobody\n", "anyone\nor nobody".replace('\n', " ").as_str());
+        check(
+            "a: >\n  anyone\n  or nobody\n",
+            "anyone\nor nobody".replace('\n', " ").as_str(),
+        );
         check("a:\nb: c\n", "");
         check("a: {}\n".replace("{}", "~").as_str(), "");
         check("{a: b c}", "b c");

@@ -1,0 +1,267 @@
+//! What rules say of the caller and of other rows: roles, relations and memberships looked up.
+
+use super::relations::identity_relations;
+use super::rules::{Kind, Resolver};
+use crate::diag::{Diagnostic, Span};
+use crate::model::{EntityId, Expr, OfWhat};
+use crate::names;
+use crate::phrase::{Rule, Word};
+
+impl Resolver<'_> {
+    pub(super) fn of(&self, entity: EntityId, what: &Word, relation: &Word) -> Option<Expr> {
+        let index = self.relation(entity, relation)?;
+        let targets = &self.model.entities[entity].belongs[index].targets;
+        let mut found = Vec::new();
+        for target in targets {
+            let other = &self.model.entities[*target];
+            let what = match what.it.as_str() {
+                _ if other.internal => continue,
+                "read" => OfWhat::Read,
+                "update" => OfWhat::Update,
+                "delete" => OfWhat::Delete,
+                name => match self.conditions(*target).iter().position(|c| *c == name) {
+                    Some(index) => {
+                        self.condition_is_used(*target, index);
+                        OfWhat::Condition(index)
+                    }
+                    None => continue,
+                },
+            };
+            found.push((*target, what));
+        }
+        if found.is_empty() {
+            let names: Vec<&str> = targets
+                .iter()
+                .map(|t| self.model.entities[*t].name.as_str())
+                .collect();
+            let mut known: Vec<&str> = targets.iter().flat_map(|t| self.conditions(*t)).collect();
+            known.extend(["read", "update", "delete"]);
+            self.errors.push(
+                Diagnostic::at(
+                    what.span,
+                    format!("{} has no condition `{}`", names::quoted(&names), what.it),
+                )
+                .help(names::suggest(&what.it, known, "conditions")),
+            );
+            return None;
+        }
+        Some(Expr::Of {
+            relation: index,
+            what: found,
+        })
+    }
+
+    pub(super) fn me_is(&self, entity: EntityId, relation: &Word) -> Option<Expr> {
+        let identity = &self.model.entities[self.model.identity].name;
+        if relation.it == "this" {
+            if entity == self.model.identity {
+                return Some(Expr::MeIsThis);
+            }
+            self.errors.push(
+                Diagnostic::at(
+                    relation.span,
+                    format!("only a `{identity}` can be the caller"),
+                )
+                .help("write `me is <relation>`"),
+            );
+            return None;
+        }
+        let index = self.relation(entity, relation)?;
+        let found = &self.model.entities[entity].belongs[index];
+        if found.polymorphic || found.targets != [self.model.identity] {
+            self.errors.push(
+                Diagnostic::at(
+                    relation.span,
+                    format!("`{}` does not lead to `{identity}`", relation.it),
+                )
+                .help(names::suggest(
+                    &relation.it,
+                    identity_relations(self.model, entity),
+                    &format!("relations to `{identity}`"),
+                )),
+            );
+            return None;
+        }
+        Some(Expr::MeIs { relation: index })
+    }
+
+    pub fn role(&self, role: &Word) -> Option<usize> {
+        let found = self.model.roles.iter().position(|r| r.name == role.it);
+        match found {
+            Some(index) => {
+                self.role_is_used(index);
+            }
+            None => self.errors.push(
+                Diagnostic::at(role.span, format!("unknown role `{}`", role.it)).help(
+                    names::suggest(
+                        &role.it,
+                        self.model.roles.iter().map(|r| r.name.as_str()),
+                        "roles",
+                    ),
+                ),
+            ),
+        }
+        found
+    }
+
+    pub(super) fn me_holds(
+        &self,
+        entity: EntityId,
+        role: &Word,
+        of: Option<&Word>,
+        span: Span,
+    ) -> Option<Expr> {
+        let index = self.role(role)?;
+        let scopes = &self.model.roles[index].scopes;
+        let scope_names: Vec<&str> = scopes
+            .iter()
+            .map(|s| self.model.entities[*s].name.as_str())
+            .collect();
+        let Some(of) = of else {
+            if scopes.is_empty() {
+                return Some(Expr::MeHolds { role: index });
+            }
+            self.errors.push(
+                Diagnostic::at(
+                    span,
+                    format!("`{}` is held of something: of what?", role.it),
+                )
+                .help(format!(
+                    "write `me holds {} of <relation>`, one that leads to {}",
+                    role.it,
+                    names::quoted(&scope_names)
+                )),
+            );
+            return None;
+        };
+        if scopes.is_empty() {
+            self.errors.push(
+                Diagnostic::at(of.span, format!("`{}` is held everywhere", role.it))
+                    .help(format!("write `me holds {}`", role.it)),
+            );
+            return None;
+        }
+        let (relation, held) = if of.it == "this" {
+            (None, scopes.contains(&entity))
+        } else {
+            let relation = self.relation(entity, of)?;
+            let targets = &self.model.entities[entity].belongs[relation].targets;
+            (Some(relation), targets.iter().any(|t| scopes.contains(t)))
+        };
+        if !held {
+            let what = if of.it == "this" {
+                "this entity".to_owned()
+            } else {
+                format!("what `{}` leads to", of.it)
+            };
+            self.errors.push(
+                Diagnostic::at(of.span, format!("`{}` is never held of {what}", role.it))
+                    .help(format!("it is held of {}", names::quoted(&scope_names))),
+            );
+            return None;
+        }
+        Some(Expr::MeHoldsOf {
+            role: index,
+            relation,
+        })
+    }
+
+    pub(super) fn me_in(
+        &self,
+        entity: EntityId,
+        has: &Word,
+        me: Option<&Word>,
+        filter: Option<&Rule>,
+    ) -> Option<Expr> {
+        let this = &self.model.entities[entity];
+        let Some(index) = this.has.iter().position(|h| h.name == has.it) else {
+            self.errors.push(
+                Diagnostic::at(has.span, format!("`{}` has no `{}`", this.name, has.it)).help(
+                    names::suggest(
+                        &has.it,
+                        this.has.iter().map(|h| h.name.as_str()),
+                        "names in `has`",
+                    ),
+                ),
+            );
+            return None;
+        };
+        let (child, via) = (this.has[index].child, this.has[index].via.as_str());
+        let candidates: Vec<&str> = identity_relations(self.model, child)
+            .filter(|r| *r != via)
+            .collect();
+        let child_name = &self.model.entities[child].name;
+        let me = match (me, candidates.as_slice()) {
+            (Some(me), known) if known.contains(&me.it.as_str()) => me.it.clone(),
+            (Some(me), known) => {
+                self.errors.push(
+                    Diagnostic::at(
+                        me.span,
+                        format!("`{}` of `{child_name}` is not the caller", me.it),
+                    )
+                    .help(names::suggest(
+                        &me.it,
+                        known.iter().copied(),
+                        "relations that can be the caller",
+                    )),
+                );
+                return None;
+            }
+            (None, [only]) => (*only).to_owned(),
+            (None, []) => {
+                self.errors.push(
+                    Diagnostic::at(
+                        has.span,
+                        format!("`{child_name}` has no relation that can be the caller"),
+                    )
+                    .help(format!(
+                        "it needs one to `{}`",
+                        self.model.entities[self.model.identity].name
+                    )),
+                );
+                return None;
+            }
+            (None, [first, ..]) => {
+                self.errors.push(
+                    Diagnostic::at(
+                        has.span,
+                        format!(
+                            "which of `{child_name}` is the caller: {}?",
+                            names::quoted(&candidates)
+                        ),
+                    )
+                    .help(format!("write `me in {} as {first}`", has.it)),
+                );
+                return None;
+            }
+        };
+        let filter = match filter {
+            Some(rule) => Some(Box::new(self.rule(child, rule, Kind::Moment)?)),
+            None => None,
+        };
+        Some(Expr::MeIn {
+            has: index,
+            me,
+            filter,
+        })
+    }
+
+    fn relation(&self, entity: EntityId, word: &Word) -> Option<usize> {
+        let this = &self.model.entities[entity];
+        let found = this.belongs.iter().position(|r| r.name == word.it);
+        if found.is_none() {
+            self.errors.push(
+                Diagnostic::at(
+                    word.span,
+                    format!("`{}` has no relation `{}`", this.name, word.it),
+                )
+                .help(names::suggest(
+                    &word.it,
+                    this.belongs.iter().map(|r| r.name.as_str()),
+                    "relations",
+                )),
+            );
+        }
+        found
+    }
+}

@@ -1,0 +1,102 @@
+//! Derived values: their names and kinds, so that rules can compare the counters. Filters come with the rules.
+
+use super::columns::{self, Class};
+use super::lines::Lines;
+use super::places::{Part, Places};
+use crate::diag::{Collector, Diagnostic};
+use crate::model::{Derived, DerivedKind, EntityId, Expr, Model};
+use crate::names;
+use crate::phrase::{DerivedForm, Word};
+
+pub fn resolve(
+    model: &mut Model,
+    id: EntityId,
+    lines: &Lines,
+    places: &mut Places,
+    errors: &Collector,
+) {
+    let mut derived = Vec::new();
+    for (name, phrase) in &lines.derived {
+        places.put(id, Part::Derived, &name.it, name.span);
+        let kind = match &phrase.kind {
+            DerivedForm::Flag(_) => Some(DerivedKind::Flag { expr: Expr::Nobody }),
+            DerivedForm::Count { has, .. } => has_index(model, id, has, errors)
+                .map(|has| DerivedKind::Count { has, filter: None }),
+            DerivedForm::Sum { has, field, .. } => {
+                numeric(model, id, has, field, errors).map(|has| DerivedKind::Sum {
+                    has,
+                    field: field.it.clone(),
+                    filter: None,
+                })
+            }
+            DerivedForm::Avg { has, field, .. } => {
+                numeric(model, id, has, field, errors).map(|has| DerivedKind::Avg {
+                    has,
+                    field: field.it.clone(),
+                    filter: None,
+                })
+            }
+        };
+        for (span, word) in [(phrase.sort, "sort"), (phrase.filter, "filter")] {
+            if let Some(span) = span {
+                places.put(id, Part::Modifier, &format!("{} {word}", name.it), span);
+            }
+        }
+        let (sort, filter) = (phrase.sort.is_some(), phrase.filter.is_some());
+        derived.extend(kind.map(|kind| Derived {
+            name: name.it.clone(),
+            kind,
+            sort,
+            filter,
+        }));
+    }
+    model.entities[id].derived = derived;
+}
+
+fn has_index(model: &Model, id: EntityId, has: &Word, errors: &Collector) -> Option<usize> {
+    let this = &model.entities[id];
+    let found = this.has.iter().position(|h| h.name == has.it);
+    if found.is_none() {
+        errors.push(
+            Diagnostic::at(has.span, format!("`{}` has no `{}`", this.name, has.it)).help(
+                names::suggest(
+                    &has.it,
+                    this.has.iter().map(|h| h.name.as_str()),
+                    "names in `has`",
+                ),
+            ),
+        );
+    }
+    found
+}
+
+/// The child's field must be a required or optional number.
+fn numeric(
+    model: &Model,
+    id: EntityId,
+    has: &Word,
+    field: &Word,
+    errors: &Collector,
+) -> Option<usize> {
+    let index = has_index(model, id, has, errors)?;
+    let child = &model.entities[model.entities[id].has[index].child];
+    let numbers = child
+        .fields
+        .iter()
+        .filter(|f| columns::class(&f.ty) == Class::Number)
+        .map(|f| f.name.as_str());
+    if child
+        .field(&field.it)
+        .is_some_and(|f| columns::class(&f.ty) == Class::Number)
+    {
+        return Some(index);
+    }
+    errors.push(
+        Diagnostic::at(
+            field.span,
+            format!("`{}` has no number `{}`", child.name, field.it),
+        )
+        .help(names::suggest(&field.it, numbers, "numbers")),
+    );
+    None
+}
