@@ -31,3 +31,6 @@ pub fn input(item: TokenStream) -> TokenStream {
 pub fn choice(item: TokenStream) -> TokenStream {
     expand::expand(item.into(), expand::choice::derive).into()
 }
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,6 @@
+pub enum State {
+    Draft,
+    PartRefunded,
+    #[choice(rename = "AU")]
+    Au,
+}

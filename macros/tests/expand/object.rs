@@ -1,0 +1,5 @@
+#[input(object)]
+pub struct Links {
+    #[input(format = "https")]
+    pub website: Option<String>,
+}

@@ -1,0 +1,4 @@
+#[input(update)]
+pub struct UpdateEvent {
+    pub title: String,
+}

@@ -1,0 +1,9 @@
+use macros::Choice;
+
+#[derive(Clone, Copy, Choice)]
+enum State {
+    Draft,
+    Paid(i64),
+}
+
+fn main() {}

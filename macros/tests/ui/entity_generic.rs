@@ -1,0 +1,8 @@
+use macros::Entity;
+
+#[derive(Entity)]
+struct Event<T> {
+    title: T,
+}
+
+fn main() {}

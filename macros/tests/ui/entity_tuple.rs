@@ -1,0 +1,6 @@
+use macros::Entity;
+
+#[derive(Entity)]
+struct Event(String);
+
+fn main() {}

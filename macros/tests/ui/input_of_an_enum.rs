@@ -1,0 +1,9 @@
+use macros::Input;
+
+#[derive(Input)]
+#[input(create)]
+enum CreateEvent {
+    Title,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use macros::Input;
+
+#[derive(Input)]
+#[input(create)]
+struct CreateEvent {
+    #[input(format = "e-mail")]
+    email: String,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use macros::Input;
+
+#[derive(Input)]
+#[input(update)]
+struct UpdateEvent {
+    title: Option<String>,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use macros::Input;
+
+#[derive(Input)]
+struct CreateEvent {
+    title: String,
+}
+
+fn main() {}
