@@ -228,7 +228,10 @@ impl<'a> Statements<'a> {
         }
         let open = self.sets();
         if open.is_empty() && sets.is_empty() {
-            sets.push_str("updated_at = now()");
+            // Nothing but private columns and none of them given: the row stays, for those who may change it.
+            let rule = Action::Update.open(self.entity).map_or("false".into(), |rule| closed(self.rule(rule)));
+            let table = self.table();
+            return text(&format!("select t.id, t.version from {table} where t.id = $1 and t.version = $2{conditions} and {rule}"));
         }
         let start = format!("update {} set {}", self.table(), if open.is_empty() { sets.trim_end_matches(", ") } else { &sets });
         let end = format!("where t.id = $1 and t.version = $2{conditions}\n{INDENT}");
