@@ -188,8 +188,12 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
                 false => relation.id_column(),
             };
             let same = relation.same.iter().any(|name| there.relation(name).is_some());
+            // A composite key takes the plain one's place unless a null in it would switch it off; a reference
+            // that moves is refused under the plain name when it is not readable.
+            let nullable = relation.same.iter().any(|name| entity.relation(name).is_none_or(|r| r.optional));
+            let plain = !same || nullable || relation.movable;
             let keys = [
-                Some(names::foreign_key(entity, &column, &[])),
+                plain.then(|| names::foreign_key(entity, &column, &[])),
                 same.then(|| names::foreign_key(entity, &column, &relation.same)),
                 live(entity, relation, there).then(|| names::foreign_key(entity, &names::live_column(&column), &[])),
             ];
