@@ -3,4 +3,13 @@
 
 use kernel::migrate::Migration;
 
-pub static MIGRATIONS: &[Migration] = &[];
+pub static MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "foundation",
+        transaction: true,
+        up: include_str!("../../migrations/0001_foundation.up.sql"),
+        down: include_str!("../../migrations/0001_foundation.down.sql"),
+        checksum: "2f89519aaf0d1b2fc24f42aa73811e84ff2d7e43b0fc1a937b8223cf83a7e609f99a9e82d98fbbc4967854d5257da205",
+    },
+];

@@ -176,9 +176,9 @@ pub static VENUE: Resource = Resource {
     constraints: &[
         Constraint::conflict("venues_city_id_slug_key", "/slug", "there is already a venue with this city and slug"),
         Constraint::reference("venues_city_id_fkey", "/city_id"), Constraint::reference("venues_live_city_id_fkey", "/city_id"),
-        Constraint::reference("venues_owner_organization_id_fkey", "/owner_id"), Constraint::reference("venues_owner_organization_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_organization_id_fkey", "/owner_id"),
-        Constraint::reference("venues_owner_business_id_fkey", "/owner_id"), Constraint::reference("venues_owner_business_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_business_id_fkey", "/owner_id"),
-        Constraint::reference("venues_owner_institution_id_fkey", "/owner_id"), Constraint::reference("venues_owner_institution_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_institution_id_fkey", "/owner_id"),
-        Constraint::reference("venues_owner_community_id_fkey", "/owner_id"), Constraint::reference("venues_owner_community_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_community_id_fkey", "/owner_id"),
+        Constraint::reference("venues_owner_organization_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_organization_id_fkey", "/owner_id"),
+        Constraint::reference("venues_owner_business_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_business_id_fkey", "/owner_id"),
+        Constraint::reference("venues_owner_institution_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_institution_id_fkey", "/owner_id"),
+        Constraint::reference("venues_owner_community_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_community_id_fkey", "/owner_id"),
     ],
 };

@@ -8,6 +8,10 @@ use macros::{Choice, Entity};
 #[rustfmt::skip]
 pub enum WalletAccountKind { User, PlatformCash, PromoBudget, RefundLiability, OrgPayable, CityPayable, Rounding }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
+#[rustfmt::skip]
+pub enum WalletAccountOwnerType { Organization, Business, Community, Institution, City }
+
 /// One balance of the internal ledger, of a member or of the platform itself. The legs add up to it.
 #[derive(Debug, Clone, Entity)]
 pub struct WalletAccount {
@@ -19,6 +23,8 @@ pub struct WalletAccount {
     pub last_seq: i64,
     pub track_balance: bool,
     pub user_id: Option<Uuid>,
+    pub owner_type: Option<WalletAccountOwnerType>,
+    pub owner_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -26,12 +32,12 @@ pub struct WalletAccount {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.kind, t.currency, t.balance_cents, t.held_cents, t.last_seq, t.track_balance, t.user_id, t.version,
-    t.created_at, t.updated_at"
+    "t.id, t.kind, t.currency, t.balance_cents, t.held_cents, t.last_seq, t.track_balance, t.user_id, t.owner_type,
+    t.owner_id, t.version, t.created_at, t.updated_at"
 } }
 
-#[rustfmt::skip] pub static IS_OWNER: Rule = MeIs("user_id");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_OWNER), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_HOLDER: Rule = MeIs("user_id");
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_HOLDER), HoldsOf("orgAdmin", "owner_id"), Holds("platformAdmin")]);
 
 #[rustfmt::skip]
 pub static WALLET_ACCOUNT: Resource = Resource {

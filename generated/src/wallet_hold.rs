@@ -30,7 +30,7 @@ macro_rules! columns { () => {
     t.created_at, t.updated_at"
 } }
 
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Of(&Related { column: "wallet_id", type_column: None, targets: &[("wallet_account", Some(&crate::wallet_account::IS_OWNER))] }), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "wallet_id", type_column: None, targets: &[("wallet_account", None)] });
 
 #[rustfmt::skip]
 pub static WALLET_HOLD: Resource = Resource {
