@@ -1,0 +1,174 @@
+//! What phrases mean: the small world of the bad fixtures, with one line changed, as a model.
+
+use codegen::diag::Sources;
+use codegen::model::{DerivedKind, Entity, Expr, Model, OfWhat};
+use std::path::Path;
+
+#[test]
+fn mixins_come_first_where_they_are_named_first() {
+    let names = |model: &Model| -> Vec<String> {
+        fields(entity(model, "organization"))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(names(&world(&[])), ["links", "verified", "name"]);
+    let last = world(&[
+        ("organization", "mixins: [profile]\n", ""),
+        ("organization", "belongs:", "mixins: [profile]\nbelongs:"),
+    ]);
+    assert_eq!(names(&last), ["name", "links", "verified"]);
+}
+
+#[test]
+fn restore_is_for_those_who_delete_unless_it_says_otherwise() {
+    let model = world(&[]);
+    let access = &entity(&model, "event").access;
+    assert_eq!(access.restore, access.delete);
+    let model = world(&[("event", "  suspend:", "  restore: nobody\n  suspend:")]);
+    assert_eq!(entity(&model, "event").access.restore, None);
+}
+
+#[test]
+fn denial_wins_over_the_grant_and_follows_delete_into_restore() {
+    let model = world(&[(
+        "event",
+        "  suspend:",
+        "  deny delete: state == published\n  suspend:",
+    )]);
+    let access = &entity(&model, "event").access;
+    let Some(Expr::All(parts)) = &access.delete else {
+        panic!("{access:?}")
+    };
+    assert!(matches!(parts.as_slice(), [_, Expr::Not(_)]));
+    assert_eq!(access.restore, access.delete);
+}
+
+#[test]
+fn the_caller_of_a_membership_is_found_or_named() {
+    let me = |model: &Model| match &entity(model, "organization").conditions[1].expr {
+        Expr::MeIn { me, .. } => me.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(me(&world(&[])), "user");
+    let named = world(&[
+        (
+            "member",
+            "  user: user, set me\n",
+            "  user: user, set me\n  guest: user?\n",
+        ),
+        (
+            "organization",
+            "me in members where",
+            "me in members as guest where",
+        ),
+    ]);
+    assert_eq!(me(&named), "guest");
+}
+
+#[test]
+fn one_of_several_is_asked_only_where_it_has_the_condition() {
+    let model = world(&[(
+        "event",
+        "one of organization, same city",
+        "one of organization | city, same city",
+    )]);
+    let (organization, _) = model.entity("organization").unwrap();
+    let Some(Expr::Any(parts)) = &entity(&model, "event").access.read else {
+        panic!()
+    };
+    let Expr::Of { what, .. } = &parts[1] else {
+        panic!("{parts:?}")
+    };
+    assert_eq!(what, &[(organization, OfWhat::Condition(1))]);
+}
+
+#[test]
+fn null_is_asked_for_and_never_compared() {
+    let model = world(&[(
+        "event",
+        "\nindex:",
+        "\ncheck:\n  open: capacity != null\nindex:",
+    )]);
+    let expr = &entity(&model, "event").checks[0].expr;
+    let Expr::Not(inner) = expr else {
+        panic!("{expr:?}")
+    };
+    assert!(matches!(**inner, Expr::IsNull(_)));
+}
+
+#[test]
+fn relations_in_lists_become_their_columns() {
+    let model = world(&[("event", "[[city, starts_at]]", "[[host, starts_at]]")]);
+    assert_eq!(
+        entity(&model, "event").index,
+        [["host_type", "host_id", "starts_at"]]
+    );
+}
+
+#[test]
+fn counters_keep_their_filter() {
+    let model = world(&[]);
+    let kind = &entity(&model, "organization").derived[0].kind;
+    assert!(
+        matches!(
+            kind,
+            DerivedKind::Count {
+                has: 0,
+                filter: Some(_)
+            }
+        ),
+        "{kind:?}"
+    );
+}
+
+#[test]
+fn every_mistake_of_a_stage_is_told_at_once() {
+    let said = try_world(&[
+        (
+            "event",
+            "me holds orgAdmin of host",
+            "me holds orgadmin of host",
+        ),
+        ("event", "starts_at > now()", "starts > now()"),
+        ("member", "me is user or", "me is usr or"),
+    ]);
+    let said = said.unwrap_err();
+    assert_eq!(said.list.len(), 3, "{said}");
+}
+
+fn fields(entity: &Entity) -> impl Iterator<Item = &str> {
+    entity.fields.iter().map(|f| f.name.as_str())
+}
+
+fn entity<'a>(model: &'a Model, name: &str) -> &'a Entity {
+    model.entity(name).expect(name).1
+}
+
+/// The base world with texts replaced: (entity, from, to).
+fn world(changes: &[(&str, &str, &str)]) -> Model {
+    try_world(changes).unwrap_or_else(|said| panic!("{said}"))
+}
+
+fn try_world(changes: &[(&str, &str, &str)]) -> Result<Model, codegen::diag::Diagnostics> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/base");
+    let mut sources = Sources::default();
+    sources.add(
+        "spec/app.yaml",
+        std::fs::read_to_string(base.join("app.yaml")).unwrap(),
+    );
+    let mut paths: Vec<_> = std::fs::read_dir(base.join("entities"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    paths.sort_unstable();
+    for path in paths {
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        for (_, from, to) in changes.iter().filter(|(entity, ..)| *entity == name) {
+            assert!(text.contains(from), "{name} has no {from:?}");
+            text = text.replacen(from, to, 1);
+        }
+        sources.add(format!("spec/entities/{name}.yaml"), text);
+    }
+    codegen::load_sources(&sources)
+}
