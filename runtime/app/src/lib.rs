@@ -3,11 +3,12 @@
 //! Signing in and sessions, a member's own view of things, the hooks that generated routes call, and the
 //! worker. May use everything generated; reaches the database only through [`kernel::Cx`].
 
+pub mod api;
 mod background;
 pub mod clock;
 pub mod hooks;
 pub mod mail;
-pub mod me;
+mod me;
 pub mod sessions;
 pub mod worker;
 

@@ -1,1 +1,84 @@
-//! A member's own view of things.
+//! `/me`: the caller's own profile and everything that belongs to it.
+//!
+//! Each route is the generated one below `/users/{id}` with the caller's id in it, so that rules, paging,
+//! ETags and documentation are the same. Knows no table.
+
+mod document;
+
+pub use document::add as add_to;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Uri, uri::PathAndQuery},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use generated::user::USER;
+use kernel::{Caller, Error, Result};
+use tower::ServiceExt;
+
+/// `generated` are the routes of all entities, without the layers around them.
+pub fn router(generated: Router) -> Router {
+    let profile = get(forward).put(forward).patch(forward).delete(forward);
+    let mut router = Router::new().route("/me", profile);
+    for child in USER.children {
+        router = router.route(&format!("/me/{}", child.path), get(forward));
+    }
+    router.with_state(generated)
+}
+
+async fn forward(
+    State(generated): State<Router>,
+    caller: Caller,
+    mut request: Request,
+) -> Response {
+    match rewrite(request.uri(), &caller) {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(error) => return error.into_response(),
+    }
+    match generated.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// `/me/likes?limit=5` → `/users/<caller>/likes?limit=5`
+fn rewrite(uri: &Uri, caller: &Caller) -> Result<Uri> {
+    let user = caller.user()?;
+    let rest = uri.path().strip_prefix("/me").unwrap_or_default();
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let text = format!("/{}/{user}{rest}{query}", USER.path);
+    Ok(Uri::from(
+        text.parse::<PathAndQuery>().map_err(Error::internal)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Actor;
+    use uuid::Uuid;
+
+    #[test]
+    fn me_is_the_caller() {
+        let id = Uuid::from_u128(7);
+        let mut caller = Caller::anonymous(Uuid::nil());
+        let uri = Uri::from_static("/me/likes?limit=5");
+        assert_eq!(rewrite(&uri, &caller).unwrap_err().status(), 401);
+        caller.actor = Actor::User { id, session: None };
+        assert_eq!(
+            rewrite(&uri, &caller).unwrap().to_string(),
+            format!("/users/{id}/likes?limit=5")
+        );
+        assert_eq!(
+            rewrite(&Uri::from_static("/me"), &caller)
+                .unwrap()
+                .to_string(),
+            format!("/users/{id}")
+        );
+    }
+}

@@ -20,6 +20,7 @@ mod throttle;
 
 pub use bodies::Session;
 pub use issue::{Device, Signed};
+pub use password::hash_once as password_hash;
 
 use crate::{
     background::Background,

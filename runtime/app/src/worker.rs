@@ -6,7 +6,6 @@ use crate::{App, clock::Clock};
 use kernel::Result;
 use std::time::Duration;
 use tokio::{sync::watch, time::MissedTickBehavior};
-use uuid::Uuid;
 
 /// How often.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +30,18 @@ pub async fn run(app: App, config: WorkerConfig, clock: Clock, mut stop: watch::
     loop {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             _ = seal.tick() => report("seal the audit log", seal_audit(&app).await),
             _ = purge.tick() => report("purge", app.sessions.purge(clock.now()).await),
         }
     }
     // What was written until now is sealed too.
     report("seal the audit log", seal_audit(&app).await);
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody can ask any more.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 fn interval(period: Duration) -> tokio::time::Interval {
@@ -57,12 +61,17 @@ fn report(task: &'static str, outcome: Result<u64>) {
     }
 }
 
-/// Seals all audit rows of finished transactions. How many.
+/// Seals what is new in the audit log. How many entries.
 pub async fn seal_audit(app: &App) -> Result<u64> {
-    let mut cx = app.db.job("audit", None, Uuid::now_v7()).await?;
-    let rows: i64 = sqlx::query_scalar("select audit.seal()")
-        .fetch_one(cx.conn())
-        .await?;
-    cx.commit().await?;
-    Ok(rows.max(0) as u64)
+    let Some(seal) = kernel::audit::seal(&app.db).await? else {
+        return Ok(0);
+    };
+    // Whoever keeps the log outside of the database can tell later whether the table was changed.
+    tracing::info!(
+        seal = seal.id,
+        entries = seal.entries,
+        hash = seal.hash,
+        "audit log sealed"
+    );
+    Ok(seal.entries.max(0) as u64)
 }

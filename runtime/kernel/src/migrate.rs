@@ -267,7 +267,7 @@ async fn may_migrate(conn: &mut PgConnection) -> Result<()> {
 }
 
 /// `migrate`, as the database counts letters; locks of other databases are not in the way.
-const LOCK: i64 = 0x6d69_6772_6174_65;
+const LOCK: i64 = 0x006d_6967_7261_7465;
 
 async fn lock(conn: &mut PgConnection, limits: &Limits) -> Result<()> {
     let start = std::time::Instant::now();

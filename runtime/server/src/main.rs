@@ -1,1 +1,36 @@
-fn main() {}
+//! `culturepass`: one program, its subcommands.
+
+use clap::Parser;
+use server::{cli::Cli, commands, log, settings};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before there are threads: it writes to the environment.
+    if let Err(error) = settings::load() {
+        eprintln!("culturepass: {error:#}");
+        return ExitCode::from(2);
+    }
+    let cli = Cli::parse();
+    if let Err(error) = log::start(&cli.common) {
+        eprintln!("culturepass: {error:#}");
+        return ExitCode::from(2);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("culturepass: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            // For people; the log has said what led here.
+            eprintln!("culturepass: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -38,7 +38,7 @@ const EMAIL: &[Check] = &[Check::Length(3, 254), Check::Format(Format::Email)];
 const NEW_PASSWORD: &[Check] = &[Check::Length(MIN_CHARS, MAX_CHARS)];
 /// Old ones may come from times with other rules.
 const ANY_PASSWORD: &[Check] = &[Check::Length(1, MAX_CHARS)];
-const HANDLE: &[Check] = &[Check::Length(3, 30), Check::Format(Format::Slug)];
+const HANDLE: &[Check] = &[Check::Length(3, 30)];
 const TOKEN: &[Check] = &[Check::Length(1, 200)];
 
 /// Addresses differ only in case where nobody means it.
@@ -55,8 +55,8 @@ pub struct SignUp {
     pub email: String,
     #[schema(value_type = String, format = "password", min_length = 10, max_length = 128)]
     pub password: SecretString,
-    /// Lower-case words and digits joined by hyphens.
-    #[schema(min_length = 3, max_length = 30)]
+    /// Lower-case letters, digits and `_`, beginning with a letter.
+    #[schema(min_length = 3, max_length = 30, pattern = "^[a-z][a-z0-9_]*$")]
     pub handle: String,
     #[schema(min_length = 1, max_length = 80)]
     pub display_name: String,
@@ -75,6 +75,12 @@ impl Read for SignUp {
             body.optional("locale", &[Check::Format(Format::Locale)]);
         let timezone: Option<Option<String>> =
             body.optional("timezone", &[Check::Format(Format::Timezone)]);
+        if let Some(handle) = &handle
+            && !is_handle(handle)
+        {
+            let wants = "must be lower-case letters, digits and _, beginning with a letter";
+            body.refuse("handle", "format", wants);
+        }
         if let (Some(password), Some(email), Some(handle)) = (&password, &email, &handle) {
             let local = email.split('@').next().unwrap_or_default();
             if let Some(weak) = weakness(password, &[handle, local]) {
@@ -92,6 +98,13 @@ impl Read for SignUp {
             })
         })())
     }
+}
+
+pub fn is_handle(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// An address and its password.

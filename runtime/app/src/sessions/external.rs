@@ -2,7 +2,7 @@
 //!
 //! The issuer is trusted by the operator's setting; an address counts only if it says that it checked it.
 
-use super::{Sessions, sign_up::constraint};
+use super::{Sessions, bodies::is_handle, sign_up::constraint};
 use futures_util::future::BoxFuture;
 use kernel::{
     Result,
@@ -130,13 +130,15 @@ fn handle(local: &str, attempt: u32) -> String {
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect();
-    let mut handle: String = words.join("-").chars().take(20).collect();
-    handle.truncate(handle.trim_end_matches('-').len());
+    let mut handle: String = words.join("_").chars().take(20).collect();
+    if handle.len() < 3 || !is_handle(&handle) {
+        handle.insert_str(0, "m_");
+    }
     if handle.len() < 3 {
-        handle = format!("member-{handle}").trim_end_matches('-').to_owned();
+        handle.push_str("ember");
     }
     if attempt > 0 {
-        handle.push_str(&format!("-{}", Uuid::new_v4().as_u128() % 10_000));
+        handle.push_str(&format!("_{}", Uuid::new_v4().as_u128() % 10_000));
     }
     handle
 }
@@ -144,7 +146,6 @@ fn handle(local: &str, attempt: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::input::Format;
 
     #[test]
     fn any_address_gives_a_handle() {
@@ -152,6 +153,7 @@ mod tests {
             "ana",
             "Ana.Costa+x",
             "9",
+            "99ers",
             "",
             "josé",
             "a",
@@ -160,7 +162,7 @@ mod tests {
             for attempt in 0..2 {
                 let handle = handle(local, attempt);
                 assert!(
-                    Format::Slug.accepts(&handle) && (3..=30).contains(&handle.len()),
+                    is_handle(&handle) && (3..=30).contains(&handle.len()),
                     "{local} gave {handle}"
                 );
             }

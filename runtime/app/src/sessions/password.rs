@@ -86,13 +86,19 @@ impl Hasher {
     }
 }
 
+/// A hash as new passwords get, for programs that load data.
+pub fn hash_once(password: &SecretString) -> Result<String> {
+    let hash = Argon2::default().hash_password(password.expose_secret().as_bytes());
+    Ok(hash.map_err(Error::internal)?.to_string())
+}
+
 /// What a new password may not be, beyond its length.
 pub fn weakness(password: &str, personal: &[&str]) -> Option<FieldError> {
     let lower = password.to_lowercase();
     let common = COMMON
         .iter()
         .any(|word| lower.contains(word) && lower.chars().count() < word.len() + 6);
-    let one_char = lower.chars().all(|c| Some(c) == lower.chars().next());
+    let one_char = lower.chars().all(|c| lower.starts_with(c));
     let own = personal
         .iter()
         .any(|part| part.chars().count() >= 4 && lower.contains(&part.to_lowercase()));

@@ -87,19 +87,17 @@ impl Sessions {
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>> {
         let overlap = TimeDelta::from_std(self.0.config.refresh_overlap).unwrap_or_default();
-        let next: Option<(Option<DateTime<Utc>>, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
-            "select n.used_at, n.expires_at, r.used_at
+        Ok(sqlx::query_scalar(
+            "select n.expires_at
              from app.refresh_tokens n join app.refresh_tokens r on r.id = $2
-             where n.token_hash = $1 and n.session_id = r.session_id",
+             where n.token_hash = $1 and n.session_id = r.session_id and n.used_at is null
+               and r.used_at >= $3",
         )
         .bind(secret::digest(next))
         .bind(id)
+        .bind(now - overlap)
         .fetch_optional(cx.conn())
-        .await?;
-        Ok(match next {
-            Some((None, expires_at, used_at)) if now - used_at <= overlap => Some(expires_at),
-            _ => None,
-        })
+        .await?)
     }
 
     async fn revoke_stolen(&self, cx: &mut Cx, session: Uuid, now: DateTime<Utc>) -> Result<()> {

@@ -17,20 +17,50 @@ pub struct Person {
 
 /// In the order of `demo/people.sql`.
 pub const PEOPLE: [Person; 6] = [
-    Person { id: uuid!("0199c000-0000-7000-8000-000000000001"), handle: "paula_platform", is: "platformAdmin" },
-    Person { id: uuid!("0199c000-0000-7000-8000-000000000002"), handle: "carlo_council", is: "cityAdmin of Melbourne" },
-    Person { id: uuid!("0199c000-0000-7000-8000-000000000003"), handle: "olga_organiser", is: "orgAdmin of an organisation in Melbourne" },
-    Person { id: uuid!("0199c000-0000-7000-8000-000000000004"), handle: "binh_business", is: "orgAdmin of a business in Melbourne" },
-    Person { id: uuid!("0199c000-0000-7000-8000-000000000005"), handle: "mira_member", is: "a member" },
-    Person { id: uuid!("0199c000-0000-7000-8000-000000000006"), handle: "priya_private", is: "a member who keeps private" },
+    Person {
+        id: uuid!("0199c000-0000-7000-8000-000000000001"),
+        handle: "paula_platform",
+        is: "platformAdmin",
+    },
+    Person {
+        id: uuid!("0199c000-0000-7000-8000-000000000002"),
+        handle: "carlo_council",
+        is: "cityAdmin of Melbourne",
+    },
+    Person {
+        id: uuid!("0199c000-0000-7000-8000-000000000003"),
+        handle: "olga_organiser",
+        is: "orgAdmin of an organisation in Melbourne",
+    },
+    Person {
+        id: uuid!("0199c000-0000-7000-8000-000000000004"),
+        handle: "binh_business",
+        is: "orgAdmin of a business in Melbourne",
+    },
+    Person {
+        id: uuid!("0199c000-0000-7000-8000-000000000005"),
+        handle: "mira_member",
+        is: "a member",
+    },
+    Person {
+        id: uuid!("0199c000-0000-7000-8000-000000000006"),
+        handle: "priya_private",
+        is: "a member who keeps private",
+    },
 ];
 
 const WORDS: [(&str, &str); 5] = [
     ("places", include_str!("../../../../data/demo/places.json")),
     ("people", include_str!("../../../../data/demo/people.json")),
-    ("profiles", include_str!("../../../../data/demo/profiles.json")),
+    (
+        "profiles",
+        include_str!("../../../../data/demo/profiles.json"),
+    ),
     ("events", include_str!("../../../../data/demo/events.json")),
-    ("reviews", include_str!("../../../../data/demo/reviews.json")),
+    (
+        "reviews",
+        include_str!("../../../../data/demo/reviews.json"),
+    ),
 ];
 
 /// Each builds on the ones before.
@@ -54,11 +84,17 @@ pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
     if there {
         return Ok(false);
     }
-    sqlx::raw_sql("create temporary table words (name text primary key, list jsonb) on commit drop")
-        .execute(&mut *tx)
-        .await?;
+    sqlx::raw_sql(
+        "create temporary table words (name text primary key, list jsonb) on commit drop",
+    )
+    .execute(&mut *tx)
+    .await?;
     for (name, json) in WORDS {
-        sqlx::query("insert into pg_temp.words values ($1, $2::jsonb)").bind(name).bind(json).execute(&mut *tx).await?;
+        sqlx::query("insert into pg_temp.words values ($1, $2::jsonb)")
+            .bind(name)
+            .bind(json)
+            .execute(&mut *tx)
+            .await?;
     }
     for step in STEPS {
         sqlx::raw_sql(step).execute(&mut *tx).await?;

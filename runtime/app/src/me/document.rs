@@ -1,0 +1,94 @@
+//! What the API document says about `/me`: the same as about `/users/{id}`, without the id.
+
+use generated::user::USER;
+use serde_json::{Map, Value, json};
+
+const METHODS: [&str; 4] = ["get", "put", "patch", "delete"];
+
+/// Adds the routes to the generated document that they are made of.
+pub fn add(document: &mut Value) {
+    let own = format!("/{}/{{id}}", USER.path);
+    let children = USER.children.iter().map(|child| format!("/{}", child.path));
+    let mut added = Map::new();
+    for rest in std::iter::once(String::new()).chain(children) {
+        if let Some(Value::Object(item)) = document["paths"].get(format!("{own}{rest}")) {
+            added.insert(format!("/me{rest}"), Value::Object(mine(item)));
+        }
+    }
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.extend(added);
+    }
+}
+
+fn mine(item: &Map<String, Value>) -> Map<String, Value> {
+    let mut item = item.clone();
+    item.retain(|key, _| key == "parameters" || METHODS.contains(&key.as_str()));
+    for (key, value) in &mut item {
+        match key.as_str() {
+            "parameters" => without_id(value),
+            _ => operation(value),
+        }
+    }
+    item
+}
+
+fn operation(operation: &mut Value) {
+    if let Some(parameters) = operation.get_mut("parameters") {
+        without_id(parameters);
+    }
+    operation["tags"] = json!(["Me"]);
+    operation["security"] = json!([{"bearer": []}]);
+    for (key, change) in [
+        ("operationId", my as fn(&str) -> String),
+        ("summary", of_mine),
+    ] {
+        if let Some(text) = operation[key].as_str() {
+            operation[key] = change(text).into();
+        }
+    }
+}
+
+fn without_id(parameters: &mut Value) {
+    if let Value::Array(parameters) = parameters {
+        let is_id = |parameter: &Value| {
+            parameter["in"] == "path"
+                || parameter["$ref"]
+                    .as_str()
+                    .is_some_and(|to| to.ends_with("/id"))
+        };
+        parameters.retain(|parameter| !is_id(parameter));
+    }
+}
+
+/// `listUserLikes` → `listUserLikesOfMe`
+fn my(id: &str) -> String {
+    format!("{id}OfMe")
+}
+
+fn of_mine(summary: &str) -> String {
+    format!("{}: the caller's own", summary.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_gone_and_the_rest_stays() {
+        let one = json!({
+            "get": {"operationId": "getUser", "summary": "Get a user", "tags": ["Members"],
+                "parameters": [{"name": "id", "in": "path"}, {"name": "expand", "in": "query"}], "responses": {}},
+            "post": {},
+        });
+        let mut document = json!({"paths": {"/users/{id}": one, "/events": {}}});
+        add(&mut document);
+        let added = &document["paths"]["/me"];
+        assert_eq!(added["get"]["operationId"], "getUserOfMe");
+        assert_eq!(
+            added["get"]["parameters"],
+            json!([{"name": "expand", "in": "query"}])
+        );
+        assert!(added.get("post").is_none());
+        assert_eq!(document["paths"].as_object().unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,180 @@
+//! What must be so before the server answers anybody. Each refusal is a sentence that says what to do.
+
+use crate::settings::Http;
+use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use generated::migrations::MIGRATIONS;
+use kernel::{Caller, Db, config::DbConfig, http::health, migrate};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Keys that stand in documentation; their private part is known to everybody.
+const EXAMPLE_KEYS: [&str; 2] = [
+    // RFC 8410
+    "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
+    // the tests of the token code
+    "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g",
+];
+
+/// Fewer different bytes than any random key has.
+const FEWEST_BYTES: usize = 16;
+
+/// What the settings alone tell.
+pub fn settings(production: bool, api_docs: bool, http: &Http, key: &SecretString) -> Result<()> {
+    token_key(key.expose_secret())?;
+    if production && api_docs && !http.api_docs_in_production {
+        bail!(
+            "API_DOCS=true shows the whole API to everybody; in production that needs API_DOCS_IN_PRODUCTION=true as well"
+        );
+    }
+    Ok(())
+}
+
+/// A key that somebody could guess signs tokens for everybody.
+pub fn token_key(pem: &str) -> Result<()> {
+    let body: String = pem
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
+    if EXAMPLE_KEYS.contains(&body.as_str()) {
+        bail!(
+            "TOKEN_KEY is a key from documentation, which everybody knows; make one with `culturepass token-key`"
+        );
+    }
+    let bytes = STANDARD
+        .decode(&body)
+        .ok()
+        .context("TOKEN_KEY is not a PEM private key; make one with `culturepass token-key`")?;
+    let seed = bytes
+        .get(16..48)
+        .context("TOKEN_KEY is shorter than 256 bits; make one with `culturepass token-key`")?;
+    let different: BTreeSet<u8> = seed.iter().copied().collect();
+    let counting = seed
+        .windows(2)
+        .all(|pair| pair[1] == pair[0].wrapping_add(1));
+    if different.len() < FEWEST_BYTES || counting {
+        bail!("TOKEN_KEY is not random; make one with `culturepass token-key`");
+    }
+    Ok(())
+}
+
+/// What the database tells: both logins are what they should be, and the schema holds everybody to its rules.
+pub async fn database(config: &DbConfig) -> Result<()> {
+    let mut request = connect(&config.url, "APP_DATABASE_URL").await?;
+    login(&mut request, "APP_DATABASE_URL").await?;
+    if let Some(url) = &config.job_url {
+        let mut job = connect(url, "JOB_DATABASE_URL").await?;
+        login(&mut job, "JOB_DATABASE_URL").await?;
+        job.close().await?;
+    }
+    migrations(&mut request).await?;
+    let findings: Vec<String> = sqlx::query_scalar(include_str!("checks/catalogue.sql"))
+        .fetch_all(&mut request)
+        .await?;
+    request.close().await?;
+    if !findings.is_empty() {
+        bail!(
+            "the database does not hold the server's roles to its rules; it was changed by hand, or is not the one that \
+             was migrated:\n  {}",
+            findings.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+async fn connect(url: &SecretString, setting: &'static str) -> Result<PgConnection> {
+    let options: PgConnectOptions = url.expose_secret().parse().context(setting)?;
+    options
+        .connect()
+        .await
+        .with_context(|| format!("{setting}: the database can't be reached"))
+}
+
+/// Who could go around row-level security may not answer requests.
+async fn login(connection: &mut PgConnection, setting: &str) -> Result<()> {
+    let (role, superuser, bypasses, owns): (String, bool, bool, bool) = sqlx::query_as(
+        "select r.rolname::text, r.rolsuper, r.rolbypassrls,
+                exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                        where n.nspname in ('app', 'audit') and pg_has_role(r.oid, c.relowner, 'member'))
+         from pg_roles r where r.rolname = current_user",
+    )
+    .fetch_one(connection)
+    .await?;
+    let why = match (superuser, bypasses, owns) {
+        (true, _, _) => "is a superuser",
+        (_, true, _) => "bypasses row-level security",
+        (_, _, true) => "owns tables, or may become who does",
+        _ => return Ok(()),
+    };
+    bail!(
+        "{setting}: the role {role} {why}, so no rule of the database would hold it; use the logins that \
+         `culturepass migrate roles` writes"
+    )
+}
+
+async fn migrations(connection: &mut PgConnection) -> Result<()> {
+    let pending = migrate::pending(connection, MIGRATIONS)
+        .await
+        .context("the state of the migrations")?;
+    match pending.first() {
+        None => Ok(()),
+        Some(first) => bail!(
+            "the database is behind this program by {} migrations, from {} on; run `culturepass migrate up`",
+            pending.len(),
+            first.version
+        ),
+    }
+}
+
+/// For `/readyz`: still the same migrations? A rollout may migrate under a running server.
+pub fn ready(db: Db) -> health::Check {
+    Box::new(move || {
+        let db = db.clone();
+        Box::pin(async move {
+            let mut cx = db
+                .begin_read(&Caller::anonymous(Uuid::nil()))
+                .await
+                .map_err(|error| error.to_string())?;
+            match migrate::pending(cx.conn(), MIGRATIONS).await {
+                Ok(pending) if pending.is_empty() => Ok(()),
+                Ok(_) => Err("migrations have not run".to_owned()),
+                // A newer program has migrated already: this one serves until it is replaced.
+                Err(migrate::Error::Ahead(_)) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem(seed: [u8; 32]) -> String {
+        let prefix = STANDARD.decode("MC4CAQAwBQYDK2VwBCIEIA==").unwrap();
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            STANDARD.encode([&prefix[..], &seed].concat())
+        )
+    }
+
+    #[test]
+    fn keys_that_can_be_guessed_are_refused() {
+        let refused = |pem: &str| token_key(pem).unwrap_err().to_string();
+        assert!(refused(&pem([7; 32])).contains("not random"));
+        assert!(refused(&pem(std::array::from_fn(|i| i as u8 + 40))).contains("not random"));
+        assert!(
+            refused(&format!(
+                "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+                EXAMPLE_KEYS[0]
+            ))
+            .contains("documentation")
+        );
+        assert!(refused("secret").contains("PEM"));
+        assert!(refused("c2hvcnQ=").contains("256 bits"));
+        token_key(&crate::commands::fresh_key()).unwrap();
+    }
+}

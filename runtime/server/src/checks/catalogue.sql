@@ -1,0 +1,62 @@
+-- What must not be so in the catalogue, seen by the request role. One row per finding; none is right.
+with
+  server as (
+    select oid, rolname from pg_roles where rolname in ('culturepass_app', 'culturepass_job')
+  ),
+  tables as (
+    -- Tables of extensions, and the list of migrations, hold nothing of ours.
+    select c.oid, c.oid::regclass::text as name, n.nspname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.reloptions
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and n.nspname not in ('pg_catalog', 'information_schema')
+      and n.nspname not like 'pg\_toast%' and n.nspname not like 'pg\_temp%'
+      and c.relname <> '_sqlx_migrations'
+      and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'e')
+  ),
+  functions as (
+    select p.oid, p.oid::regprocedure::text as name, p.prosecdef, p.proconfig
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname in ('app', 'sec', 'audit')
+  )
+select 'the server may use ' || t.name || ', which does not force row-level security'
+from tables t, server s
+where t.relkind in ('r', 'p') and not (t.relrowsecurity and t.relforcerowsecurity)
+  and has_any_column_privilege(s.oid, t.oid, 'select, insert, update')
+union
+select s.rolname || ' may ' || p.privilege || ' ' || t.name
+from tables t, server s, (values ('delete'), ('truncate'), ('update'), ('insert'), ('trigger'), ('references')) p (privilege)
+where has_table_privilege(s.oid, t.oid, p.privilege)
+  -- Modules throw away what is theirs alone; what that is, their policies say.
+  and not (s.rolname = 'culturepass_job' and p.privilege = 'delete' and t.relrowsecurity)
+union
+select 'several permissive policies for one command and role on ' || polrelid::regclass::text
+from pg_policy where polpermissive group by polrelid, polcmd, polroles having count(*) > 1
+union
+select 'a policy for everybody: ' || polname || ' on ' || polrelid::regclass::text
+from pg_policy where polroles = '{0}'
+union
+select 'a policy that reads a setting once per row: ' || polname || ' on ' || polrelid::regclass::text
+from pg_policy
+where pg_get_expr(polqual, polrelid) like '%current_setting%' or pg_get_expr(polwithcheck, polrelid) like '%current_setting%'
+union
+select 'a definer function without a search_path of its own: ' || name
+from functions where prosecdef and not coalesce(proconfig::text, '') like '%search_path%'
+union
+select 'a definer function that everybody may call: ' || name
+from functions where prosecdef and has_function_privilege('public', oid, 'execute')
+union
+-- Projections show what strangers may read, and go around row-level security for that; nothing else may.
+select 'a view that goes around row-level security: ' || name
+from tables
+where relkind in ('v', 'm') and nspname = 'app' and name not like '%\_public'
+  and not coalesce(reloptions::text, '') ~ 'security_invoker=(on|true)'
+union
+select s.rolname || ' may create objects in schema ' || n.nspname
+from pg_namespace n, server s
+where n.nspname not like 'pg\_%' and has_schema_privilege(s.oid, n.oid, 'create')
+union
+select s.rolname || ' may become ' || r.rolname
+from pg_roles r, server s
+where r.oid <> s.oid and pg_has_role(s.oid, r.oid, 'member')
+order by 1

@@ -1,0 +1,84 @@
+//! `migrate` and `audit`.
+
+use crate::{
+    cli::{Audit, Migrate, MigrateAction},
+    roles,
+    settings::{Roles, Secret},
+    wire::db_config,
+};
+use anyhow::{Context, Result};
+use generated::migrations::MIGRATIONS;
+use kernel::{
+    Db, audit,
+    migrate::{self, Limits},
+};
+use secrecy::ExposeSecret;
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
+use std::process::ExitCode;
+
+pub async fn migrate(arguments: &Migrate) -> Result<ExitCode> {
+    let url = arguments.owner.database_url.require()?;
+    let database: PgConnectOptions = url.expose_secret().parse().context("DATABASE_URL")?;
+    let limits = Limits::default();
+    match &arguments.action {
+        MigrateAction::Up => {
+            let done = roles::migrate(&database).await?;
+            match done.last() {
+                Some(last) => println!("migrated to {last}, {} in all", done.len()),
+                None => println!("nothing to migrate"),
+            }
+        }
+        MigrateAction::Down { to } => {
+            let done = migrate::down(&database, MIGRATIONS, *to, &limits).await?;
+            println!("{} taken back", done.len());
+        }
+        MigrateAction::Status => {
+            let mut connection = database.connect().await?;
+            let pending = migrate::pending(&mut connection, MIGRATIONS).await?;
+            for migration in &pending {
+                println!("{:04} {}", migration.version, migration.description);
+            }
+            connection.close().await?;
+            if !pending.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+            println!("up to date");
+        }
+        MigrateAction::Roles { write } => {
+            roles::prepare(&database, url.expose_secret(), write).await?
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn audit(action: &Audit) -> Result<ExitCode> {
+    match action {
+        Audit::Verify { roles } => match audit::verify(&connect(roles)?).await? {
+            None => {
+                println!("every seal fits");
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(broken) => {
+                println!(
+                    "the audit log was changed: seal {}: {}",
+                    broken.seal, broken.problem
+                );
+                Ok(ExitCode::FAILURE)
+            }
+        },
+        Audit::Seal { roles } => {
+            match audit::seal(&connect(roles)?).await? {
+                Some(seal) => println!(
+                    "seal {} over {} entries: {}",
+                    seal.id, seal.entries, seal.hash
+                ),
+                None => println!("nothing to seal"),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn connect(roles: &Roles) -> Result<Db> {
+    Ok(Db::connect(&db_config(roles)?)?)
+}

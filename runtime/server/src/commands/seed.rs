@@ -1,0 +1,57 @@
+//! `seed`: loads data; what is there already stays.
+
+use crate::{
+    cli::{Seed, SeedWhat},
+    seed::{demo, reference},
+    settings::Secret,
+};
+use anyhow::{Context, Result};
+use app::sessions::password_hash;
+use secrecy::ExposeSecret;
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+/// Of every demonstration account.
+pub const PASSWORD: &str = "seven small elephants";
+
+pub async fn run(arguments: &Seed) -> Result<()> {
+    let url = arguments.owner.database_url.require()?;
+    let options: PgConnectOptions = url.expose_secret().parse().context("DATABASE_URL")?;
+    // Its statements are whole files, and slower than those of requests.
+    let mut connection = options.disable_statement_logging().connect().await?;
+    match arguments.what {
+        SeedWhat::Reference => {
+            let added = reference::load(&mut connection).await?;
+            println!(
+                "reference data: {} countries and {} cities added",
+                added.countries, added.cities
+            );
+        }
+        SeedWhat::Demo => {
+            let added = demo::load(&mut connection).await?;
+            passwords(&mut connection).await?;
+            println!(
+                "demonstration data: {}",
+                if added { "added" } else { "there already" }
+            );
+        }
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+/// Whoever can be signed in as has the one password. One that was changed stays.
+async fn passwords(connection: &mut PgConnection) -> Result<()> {
+    let ids: Vec<Uuid> = demo::PEOPLE.iter().map(|person| person.id).collect();
+    sqlx::query(
+        "insert into app.credentials (user_id, password_hash)
+         select u.id, $2 from app.users u where u.id = any($1)
+         on conflict (user_id) do nothing",
+    )
+    .bind(ids)
+    .bind(password_hash(&PASSWORD.into())?)
+    .execute(connection)
+    .await
+    .context("passwords of the demonstration accounts")?;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! `serve` and `worker`: run until told to stop, then finish what was begun.
+
+use crate::{
+    checks,
+    cli::{Serve, Work},
+    settings::{Common, Environment, Worker},
+    wire::{Built, build, parts, worker_config},
+};
+use anyhow::{Context, Result};
+use app::{App, clock::Clock, worker};
+use kernel::{http::health::Health, serve};
+use std::time::Duration;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// For mail and the like when the process ends.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
+    let parts = parts(common, &arguments.app, Some(&arguments.http))?;
+    let production = common.environment == Environment::Production;
+    checks::settings(
+        production,
+        parts.api_docs,
+        &arguments.http,
+        &parts.tokens.signing_key,
+    )?;
+    checks::database(&parts.db).await?;
+    let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
+    let built = build(parts)?;
+    let health = Health::new(built.db.clone(), Some(checks::ready(built.db.clone())));
+
+    let stop = stop_signal()?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("LISTEN: {listen}"))?;
+    let admin = match admin_listen {
+        None => None,
+        Some(address) => {
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("ADMIN_LISTEN: {address}"))?;
+            Some(tokio::spawn(serve::serve_admin(listener, health.clone())))
+        }
+    };
+    let worker = arguments
+        .with_worker
+        .then(|| start_worker(&built.app, &arguments.worker, stop.clone()));
+
+    tracing::info!(address = %listener.local_addr()?, production, "listening");
+    let Built {
+        app,
+        db,
+        router,
+        http,
+        ..
+    } = built;
+    serve::serve(listener, router, http, health, wait(stop)).await?;
+
+    app.finish(PATIENCE).await;
+    if let Some(worker) = worker {
+        worker.await?;
+    }
+    if let Some(admin) = admin {
+        admin.abort();
+    }
+    db.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
+    let parts = parts(common, &arguments.app, None)?;
+    checks::database(&parts.db).await?;
+    let built = build(parts)?;
+    tracing::info!("working");
+    start_worker(&built.app, &arguments.worker, stop_signal()?).await?;
+    built.db.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_worker(app: &App, settings: &Worker, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(worker::run(
+        app.clone(),
+        worker_config(settings),
+        Clock::default(),
+        stop,
+    ))
+}
+
+/// Turns true at SIGTERM or SIGINT. A second one ends the process at once.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        for last in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if last {
+                std::process::exit(130);
+            }
+            tracing::info!("asked to stop");
+            let _ = sender.send(true);
+        }
+    });
+    Ok(receiver)
+}
+
+async fn wait(mut stop: watch::Receiver<bool>) {
+    // An error means that nobody can ask any more, which never happens before the end.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,26 @@
+//! The log: one JSON object per line on standard error, or text for people.
+//!
+//! JSON escapes line breaks and control characters, so no value can forge a line.
+
+use crate::settings::{Common, LogFormat};
+use anyhow::{Context, Result};
+use std::io::stderr;
+use tracing_subscriber::EnvFilter;
+
+pub fn start(settings: &Common) -> Result<()> {
+    let filter =
+        EnvFilter::try_new(&settings.log).with_context(|| format!("LOG: {}", settings.log))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr);
+    match settings.log_format {
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .init(),
+        LogFormat::Text => log.with_ansi(false).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Migrating, and passwords for the server's two roles with their logins as settings.
+//!
+//! Made once and kept in a file that only its owner reads; a second run keeps them.
+
+use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use generated::migrations::MIGRATIONS;
+use kernel::migrate::Limits;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, postgres::PgConnectOptions};
+use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use url::Url;
+
+/// Setting and role.
+const LOGINS: [(&str, &str); 2] = [
+    ("APP_DATABASE_URL", "culturepass_app"),
+    ("JOB_DATABASE_URL", "culturepass_job"),
+];
+
+/// Runs the migrations that have not run, and lets the server see which have. Returns their versions.
+pub async fn migrate(database: &PgConnectOptions) -> Result<Vec<i64>> {
+    let done = kernel::migrate::up(database, MIGRATIONS, &Limits::default()).await?;
+    let mut connection = database.connect().await?;
+    sqlx::query("grant select on public._sqlx_migrations to culturepass_app")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(done)
+}
+
+/// Sets the passwords in the database and writes the file. `owner` is the URL that `database` was read from.
+pub async fn prepare(database: &PgConnectOptions, owner: &str, file: &Path) -> Result<()> {
+    let known = read(file)?;
+    let mut connection = database.connect().await?;
+    let mut text = String::from("# Logins of the server's roles. Secret.\n");
+    for (setting, role) in LOGINS {
+        let password = match known.get(setting) {
+            Some(url) => Url::parse(url)?.password().unwrap_or_default().to_owned(),
+            None => random_password(),
+        };
+        // A password is no parameter of this statement. This one needs no quoting, and is checked to be such.
+        if password.is_empty()
+            || !password
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        {
+            bail!(
+                "{}: the password of {role} is not one that was made here",
+                file.display()
+            );
+        }
+        sqlx::query(AssertSqlSafe(format!(
+            "alter role {role} with login password '{password}'"
+        )))
+        .execute(&mut connection)
+        .await
+        .with_context(|| format!("the password of {role}"))?;
+        text.push_str(&format!("{setting}='{}'\n", login(owner, role, &password)?));
+    }
+    connection.close().await?;
+    write_secret(file, &text)
+}
+
+fn read(file: &Path) -> Result<BTreeMap<String, String>> {
+    if !file.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let lines = dotenvy::from_path_iter(file).with_context(|| file.display().to_string())?;
+    lines
+        .collect::<Result<_, _>>()
+        .with_context(|| file.display().to_string())
+}
+
+/// The owner's URL with another login.
+fn login(owner: &str, role: &str, password: &str) -> Result<Url> {
+    let mut url = Url::parse(owner).context("DATABASE_URL")?;
+    // A URL without a host is written for a socket; it carries its login as parameters.
+    if url.host_str().is_some_and(|host| !host.is_empty()) {
+        let set = url
+            .set_username(role)
+            .and_then(|()| url.set_password(Some(password)));
+        set.map_err(|()| anyhow::anyhow!("DATABASE_URL can carry no login"))?;
+        return Ok(url);
+    }
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(key, _)| key != "user" && key != "password")
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect();
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .append_pair("user", role)
+        .append_pair("password", password);
+    Ok(url)
+}
+
+fn random_password() -> String {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn write_secret(file: &Path, text: &str) -> Result<()> {
+    let half = file.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&half);
+    let mut opened = opened.with_context(|| half.display().to_string())?;
+    opened.write_all(text.as_bytes())?;
+    fs::rename(&half, file).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_replaces_the_owner_in_either_kind_of_url() {
+        let login = |owner| login(owner, "r", "p").unwrap().to_string();
+        assert_eq!(
+            login("postgres://o:x@db:5432/c?sslmode=require"),
+            "postgres://r:p@db:5432/c?sslmode=require"
+        );
+        assert_eq!(login("postgres://db/c"), "postgres://r:p@db/c");
+        assert_eq!(
+            login("postgres:///c?host=/run/pg&user=o"),
+            "postgres:///c?host=%2Frun%2Fpg&user=r&password=p"
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! Settings: environment variables, or one file of `KEY=VALUE` lines that they take precedence over.
+//!
+//! Each subcommand takes the groups it needs, so that `serve` never holds the owner's login.
+//! Knows names, defaults and what values look like; what follows from them is `wire`'s.
+
+pub mod document;
+mod file;
+mod secret;
+
+pub use file::load;
+pub use secret::Secret;
+
+use clap::{Args, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+use url::Url;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    Development,
+    Production,
+}
+
+/// What every subcommand takes.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// In `production` conveniences of development are refused.
+    #[arg(
+        long,
+        env = "CULTUREPASS_ENV",
+        default_value = "production",
+        global = true
+    )]
+    pub environment: Environment,
+    /// What is logged, in the syntax of tracing-subscriber: `info,sqlx=warn`.
+    #[arg(long, env = "LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// `json` (one object per line) or `text`.
+    #[arg(long, env = "LOG_FORMAT", default_value = "json", global = true)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+/// The login that migrates and seeds. Not for the server.
+#[derive(Args, Clone, Debug)]
+pub struct Owner {
+    #[command(flatten)]
+    pub database_url: secret::DatabaseUrl,
+}
+
+/// The logins of the server's two roles.
+#[derive(Args, Clone, Debug)]
+pub struct Roles {
+    #[command(flatten)]
+    pub app_database_url: secret::AppDatabaseUrl,
+    #[command(flatten)]
+    pub job_database_url: secret::JobDatabaseUrl,
+    /// Connections for requests.
+    #[arg(long, env = "DB_CONNECTIONS", default_value_t = 10)]
+    pub db_connections: u32,
+    /// Connections for modules and the worker.
+    #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 4)]
+    pub db_job_connections: u32,
+    /// A request that gets no connection within this time is answered 503.
+    #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000)]
+    pub db_acquire_timeout_ms: u64,
+}
+
+/// The listener, and what a request may cost.
+#[derive(Args, Clone, Debug)]
+pub struct Http {
+    /// Address and port of the API.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// A second listener for `/livez`, `/readyz` and `/metrics`. Without it only `/livez` is served.
+    #[arg(long, env = "ADMIN_LISTEN")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Origins that browsers may call the API from, separated by commas.
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+    /// Addresses or networks whose `X-Forwarded-For` is believed, separated by commas.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+    /// Serve Swagger UI under `/docs`. Default: only in development.
+    #[arg(long, env = "API_DOCS")]
+    pub api_docs: Option<bool>,
+    /// In production `API_DOCS=true` is refused unless this says that it is meant.
+    #[arg(long, env = "API_DOCS_IN_PRODUCTION", default_value_t = false, action = clap::ArgAction::Set)]
+    pub api_docs_in_production: bool,
+    /// The longest request body.
+    #[arg(long, env = "BODY_LIMIT_BYTES", default_value_t = 256 * 1024)]
+    pub body_limit_bytes: usize,
+    /// A connection must send the head of its request within this time.
+    #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 5)]
+    pub header_timeout_seconds: u64,
+    /// A request is answered within this time.
+    #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
+    pub handler_timeout_seconds: u64,
+    /// Open connections.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4096)]
+    pub max_connections: usize,
+    /// Requests in progress; more are answered 503 at once.
+    #[arg(long, env = "MAX_REQUESTS", default_value_t = 512)]
+    pub max_requests: usize,
+    /// Requests per minute from one address, in the long run. 0: no limit.
+    #[arg(long, env = "IP_RATE_PER_MINUTE", default_value_t = 1200)]
+    pub ip_rate_per_minute: u32,
+    /// Requests from one address at once.
+    #[arg(long, env = "IP_RATE_BURST", default_value_t = 200)]
+    pub ip_rate_burst: u32,
+    /// Requests per minute of one member, in the long run. 0: no limit.
+    #[arg(long, env = "USER_RATE_PER_MINUTE", default_value_t = 600)]
+    pub user_rate_per_minute: u32,
+    /// Requests of one member at once.
+    #[arg(long, env = "USER_RATE_BURST", default_value_t = 100)]
+    pub user_rate_burst: u32,
+    /// After the signal to stop: not ready any more, still accepting.
+    #[arg(long, env = "DRAIN_DELAY_SECONDS", default_value_t = 0)]
+    pub drain_delay_seconds: u64,
+    /// Then: time for requests in progress.
+    #[arg(long, env = "DRAIN_TIMEOUT_SECONDS", default_value_t = 25)]
+    pub drain_timeout_seconds: u64,
+}
+
+/// Access tokens, and those of other issuers.
+#[derive(Args, Clone, Debug)]
+pub struct Tokens {
+    #[command(flatten)]
+    pub token_key: secret::TokenKey,
+    /// Files with public keys (PEM) of former signing keys whose tokens still count, separated by commas.
+    #[arg(long, env = "TOKEN_FORMER_KEY_FILES", value_delimiter = ',')]
+    pub token_former_key_files: Vec<PathBuf>,
+    /// Where clients reach the API; the issuer of its tokens.
+    #[arg(long, env = "PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
+    pub public_url: Url,
+    /// For whom tokens are.
+    #[arg(long, env = "TOKEN_AUDIENCE", default_value = "culturepass")]
+    pub token_audience: String,
+    /// How long an access token counts.
+    #[arg(long, env = "TOKEN_LIFETIME_SECONDS", default_value_t = 600)]
+    pub token_lifetime_seconds: u64,
+    /// An OpenID Connect issuer whose tokens are accepted as well.
+    #[arg(long, env = "OIDC_ISSUER", requires = "oidc_audience")]
+    pub oidc_issuer: Option<String>,
+    /// What its tokens must be for.
+    #[arg(long, env = "OIDC_AUDIENCE")]
+    pub oidc_audience: Option<String>,
+    /// Where its keys are. Default: the issuer with `/.well-known/jwks.json`.
+    #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
+    pub oidc_jwks_url: Option<Url>,
+    /// Its keys as a file.
+    #[arg(long, env = "OIDC_JWKS_FILE")]
+    pub oidc_jwks_file: Option<PathBuf>,
+    /// Subjects of the issuer who are nobody yet become members.
+    #[arg(long, env = "OIDC_SIGN_UP", default_value_t = true, action = clap::ArgAction::Set)]
+    pub oidc_sign_up: bool,
+}
+
+/// Sessions, passwords and the mail they send.
+#[derive(Args, Clone, Debug)]
+pub struct Sessions {
+    /// A session ends after this time, however it is used.
+    #[arg(long, env = "SESSION_DAYS", default_value_t = 90)]
+    pub session_days: u64,
+    /// A session ends when it was not used for this time.
+    #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14)]
+    pub session_idle_days: u64,
+    /// Failures to sign in within a quarter of an hour, per account and address.
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10)]
+    pub sign_in_failures_per_address: i32,
+    /// The same per account from anywhere.
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100)]
+    pub sign_in_failures_per_account: i32,
+    /// Mails about sessions to one address within an hour.
+    #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5)]
+    pub mails_per_hour: i32,
+    /// Memory of one argon2id hash. Less than 19456 is refused in production.
+    #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = 19 * 1024)]
+    pub hash_memory_kib: u32,
+    /// Passes of one argon2id hash.
+    #[arg(long, env = "HASH_PASSES", default_value_t = 2)]
+    pub hash_passes: u32,
+    /// Hashes computed at the same time.
+    #[arg(long, env = "HASHES_AT_ONCE", default_value_t = 4)]
+    pub hashes_at_once: usize,
+    /// The web app that links in mail lead to. Default: `PUBLIC_URL`.
+    #[arg(long, env = "APP_URL")]
+    pub app_url: Option<Url>,
+    /// Mail is written into this folder. Without it mail is only mentioned in the log.
+    #[arg(long, env = "MAIL_DIR")]
+    pub mail_dir: Option<PathBuf>,
+}
+
+/// Work that comes round again.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Worker {
+    /// How often the audit log is sealed.
+    #[arg(long, env = "SEAL_EVERY_SECONDS", default_value_t = 10)]
+    pub seal_every_seconds: u64,
+    /// How often expired tokens and sessions are thrown away.
+    #[arg(long, env = "PURGE_EVERY_SECONDS", default_value_t = 600)]
+    pub purge_every_seconds: u64,
+}

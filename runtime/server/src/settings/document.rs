@@ -1,0 +1,144 @@
+//! The list of settings as text, made from the definitions: `culturepass.env.example` and a table.
+
+use crate::cli::Cli;
+use clap::{Arg, Command, CommandFactory};
+use std::{collections::BTreeSet, fmt::Write};
+
+/// Groups in reading order: title, and one setting that is in the group.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("General", &["CULTUREPASS_ENV", "LOG", "LOG_FORMAT"]),
+    (
+        "Owner of the database: for migrate, seed and audit; not for the server",
+        &["DATABASE_URL", "DATABASE_URL_FILE"],
+    ),
+];
+
+/// Names of all settings.
+pub fn names() -> BTreeSet<String> {
+    all().into_iter().map(|setting| setting.name).collect()
+}
+
+struct Setting {
+    name: String,
+    doc: String,
+    default: Option<String>,
+}
+
+/// Each once, in the order of their definition.
+fn all() -> Vec<Setting> {
+    let mut settings: Vec<Setting> = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    collect(&command, &mut settings);
+    settings
+}
+
+fn collect(command: &Command, settings: &mut Vec<Setting>) {
+    for argument in command.get_arguments() {
+        let Some(name) = argument.get_env() else {
+            continue;
+        };
+        let name = name.to_string_lossy().into_owned();
+        if !settings.iter().any(|setting| setting.name == name) {
+            settings.push(Setting {
+                name,
+                doc: doc(argument),
+                default: default(argument),
+            });
+        }
+    }
+    for command in command.get_subcommands() {
+        collect(command, settings);
+    }
+}
+
+fn doc(argument: &Arg) -> String {
+    let help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    help.trim_end_matches('.').to_owned() + "."
+}
+
+fn default(argument: &Arg) -> Option<String> {
+    let values: Vec<_> = argument
+        .get_default_values()
+        .iter()
+        .map(|value| value.to_string_lossy())
+        .collect();
+    (!values.is_empty()).then(|| values.join(","))
+}
+
+/// The text of `culturepass.env.example`.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Settings of CulturePass. Copy to `culturepass.env` and uncomment what you change, or set environment\n\
+         # variables of the same names: those take precedence. Commented values are the defaults.\n\
+         # Made by `culturepass settings --example`.\n",
+    );
+    let settings = all();
+    let grouped: Vec<&str> = GROUPS
+        .iter()
+        .flat_map(|(_, names)| names.iter().copied())
+        .collect();
+    for (title, names) in GROUPS {
+        let _ = writeln!(text, "\n## {title}");
+        settings
+            .iter()
+            .filter(|setting| names.contains(&setting.name.as_str()))
+            .for_each(|setting| entry(&mut text, setting));
+    }
+    let _ = writeln!(text, "\n## Server and worker");
+    settings
+        .iter()
+        .filter(|setting| !grouped.contains(&setting.name.as_str()))
+        .for_each(|setting| entry(&mut text, setting));
+    text
+}
+
+fn entry(text: &mut String, setting: &Setting) {
+    let _ = writeln!(
+        text,
+        "\n# {}\n#{}={}",
+        setting.doc,
+        setting.name,
+        setting.default.as_deref().unwrap_or_default()
+    );
+}
+
+/// The table of `docs/settings.md`.
+pub fn table() -> String {
+    let mut text = String::from("| setting | default | meaning |\n|---|---|---|\n");
+    for setting in all() {
+        let default = setting
+            .default
+            .map(|default| format!("`{default}`"))
+            .unwrap_or_default();
+        let _ = writeln!(text, "| `{}` | {default} | {} |", setting.name, setting.doc);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_lists_every_setting() {
+        let file = include_str!("../../../../culturepass.env.example");
+        assert_eq!(
+            file,
+            example(),
+            "run `cargo run -p server -- settings --example > culturepass.env.example`"
+        );
+    }
+
+    #[test]
+    fn the_page_lists_every_setting() {
+        let page = include_str!("../../../../docs/settings.md");
+        assert!(
+            page.contains(&table()),
+            "put the output of `cargo run -p server -- settings` into docs/settings.md"
+        );
+    }
+}

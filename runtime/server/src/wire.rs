@@ -1,0 +1,241 @@
+//! From settings to a running application.
+
+use crate::{
+    cli,
+    settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Sessions, Tokens},
+};
+use anyhow::{Context, Result, bail};
+use app::{
+    App,
+    clock::Clock,
+    mail::{FileMailer, LogMailer, Mailer},
+    sessions::SessionsConfig,
+    worker::WorkerConfig,
+};
+use axum::Router;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use kernel::{
+    Db,
+    auth::{Authenticator, External, Tokens as Issuer},
+    config::{DbConfig, HttpConfig, IssuerConfig, Jwks, RateLimit, TokenConfig},
+    http::Http,
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use std::{sync::Arc, time::Duration};
+
+/// An application that is ready to answer.
+pub struct Built {
+    pub app: App,
+    pub db: Db,
+    pub tokens: Arc<Issuer>,
+    /// All routes with all layers, as a client sees them.
+    pub router: Router,
+    pub http: Arc<Http>,
+}
+
+/// Everything an application is made of: what settings lead to, and what tests put together by themselves.
+pub struct Parts {
+    pub db: DbConfig,
+    pub http: HttpConfig,
+    pub tokens: TokenConfig,
+    pub issuer: Option<IssuerConfig>,
+    pub sessions: SessionsConfig,
+    pub mailer: Arc<dyn Mailer>,
+    pub clock: Clock,
+    pub api_docs: bool,
+}
+
+/// Connects lazily: a database that is not there yet does not matter here.
+pub fn build(parts: Parts) -> Result<Built> {
+    let db = Db::connect(&parts.db).context("the database URLs")?;
+    let tokens = Arc::new(Issuer::new(&parts.tokens).context("TOKEN_KEY")?);
+    let app = App::new(
+        db.clone(),
+        tokens.clone(),
+        parts.mailer,
+        parts.clock,
+        parts.sessions,
+    );
+    let mut external = Vec::new();
+    if let Some(issuer) = parts.issuer {
+        external
+            .push(External::new(issuer, Arc::new(app.sessions.clone())).context("OIDC_ISSUER")?);
+    }
+    let http = Http::new(parts.http, Authenticator::new(tokens.clone(), external))?;
+    let cursor_key = derive(&parts.tokens.signing_key, "cursors");
+    let mut routes = app::api::router(&app, &cursor_key);
+    if parts.api_docs {
+        routes = routes.merge(kernel::openapi::router(
+            app::api::document(),
+            app::api::hand_written,
+        ));
+    }
+    Ok(Built {
+        router: http.wrap(routes),
+        app,
+        db,
+        tokens,
+        http,
+    })
+}
+
+/// The parts that `serve` and `worker` share, from settings.
+pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Result<Parts> {
+    let production = common.environment == Environment::Production;
+    let tokens = token_config(&app.tokens)?;
+    Ok(Parts {
+        db: db_config(&app.roles)?,
+        http: http.map(http_config).unwrap_or_default(),
+        issuer: issuer_config(&app.tokens)?,
+        sessions: sessions_config(&app.sessions, &app.tokens, &tokens.signing_key, production)?,
+        mailer: match &app.sessions.mail_dir {
+            Some(folder) => Arc::new(
+                FileMailer::new(folder.clone())
+                    .with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
+            ),
+            None => Arc::new(LogMailer),
+        },
+        clock: Clock::default(),
+        api_docs: http.is_some_and(|http| http.api_docs.unwrap_or(!production)),
+        tokens,
+    })
+}
+
+pub fn db_config(roles: &Roles) -> Result<DbConfig> {
+    let mut config = DbConfig::new(roles.app_database_url.require()?);
+    config.job_url = Some(roles.job_database_url.require()?);
+    config.connections = roles.db_connections.max(1);
+    config.job_connections = roles.db_job_connections.max(1);
+    config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
+    Ok(config)
+}
+
+fn token_config(settings: &Tokens) -> Result<TokenConfig> {
+    let issuer = settings
+        .public_url
+        .as_str()
+        .trim_end_matches('/')
+        .to_owned();
+    let mut config = TokenConfig::new(
+        issuer,
+        settings.token_audience.clone(),
+        settings.token_key.require()?,
+    );
+    config.lifetime = Duration::from_secs(settings.token_lifetime_seconds);
+    for path in &settings.token_former_key_files {
+        let key = std::fs::read_to_string(path)
+            .with_context(|| format!("TOKEN_FORMER_KEY_FILES: {}", path.display()))?;
+        config.former_keys.push(key);
+    }
+    Ok(config)
+}
+
+fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
+    let Some(issuer) = &settings.oidc_issuer else {
+        return Ok(None);
+    };
+    let jwks = match (&settings.oidc_jwks_file, &settings.oidc_jwks_url) {
+        (Some(path), _) => Jwks::File(path.clone()),
+        (None, Some(url)) => Jwks::Url(url.clone()),
+        (None, None) => {
+            Jwks::Url(format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')).parse()?)
+        }
+    };
+    let Some(audience) = settings.oidc_audience.clone() else {
+        bail!("OIDC_ISSUER needs OIDC_AUDIENCE")
+    };
+    Ok(Some(IssuerConfig {
+        issuer: issuer.clone(),
+        audience,
+        jwks,
+        refresh: Duration::from_secs(3600),
+    }))
+}
+
+fn sessions_config(
+    settings: &Sessions,
+    tokens: &Tokens,
+    key: &SecretString,
+    production: bool,
+) -> Result<SessionsConfig> {
+    const DAY: u64 = 24 * 60 * 60;
+    if settings.hash_memory_kib < 8 || settings.hash_passes < 1 || settings.hashes_at_once < 1 {
+        bail!("HASH_MEMORY_KIB must be at least 8, HASH_PASSES and HASHES_AT_ONCE at least 1");
+    }
+    if production && (settings.hash_memory_kib < 19 * 1024 || settings.hash_passes < 2) {
+        bail!(
+            "HASH_MEMORY_KIB below 19456 or HASH_PASSES below 2 makes stolen passwords cheap to guess"
+        );
+    }
+    let link_base = settings
+        .app_url
+        .as_ref()
+        .unwrap_or(&tokens.public_url)
+        .to_string();
+    let mut config = SessionsConfig::new(derive(key, "sessions"), link_base);
+    config.session_lifetime = Duration::from_secs(settings.session_days * DAY);
+    config.idle_lifetime = Duration::from_secs(settings.session_idle_days * DAY);
+    config.failures_per_address = settings.sign_in_failures_per_address;
+    config.failures_per_account = settings.sign_in_failures_per_account;
+    config.mails_per_hour = settings.mails_per_hour;
+    config.hash_memory_kib = settings.hash_memory_kib;
+    config.hash_passes = settings.hash_passes;
+    config.hashes_at_once = settings.hashes_at_once;
+    config.external_sign_up = tokens.oidc_sign_up;
+    Ok(config)
+}
+
+fn http_config(settings: &HttpSettings) -> HttpConfig {
+    let limit = |per_minute, burst| (per_minute > 0).then_some(RateLimit { per_minute, burst });
+    HttpConfig {
+        listen: settings.listen,
+        admin_listen: settings.admin_listen,
+        header_timeout: Duration::from_secs(settings.header_timeout_seconds),
+        max_connections: settings.max_connections,
+        max_requests: settings.max_requests,
+        body_limit: settings.body_limit_bytes,
+        handler_timeout: Duration::from_secs(settings.handler_timeout_seconds),
+        drain_delay: Duration::from_secs(settings.drain_delay_seconds),
+        drain_timeout: Duration::from_secs(settings.drain_timeout_seconds),
+        cors_origins: settings.cors_origins.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        ip_limit: limit(settings.ip_rate_per_minute, settings.ip_rate_burst),
+        user_limit: limit(settings.user_rate_per_minute, settings.user_rate_burst),
+        ..HttpConfig::default()
+    }
+}
+
+pub fn worker_config(settings: &crate::settings::Worker) -> WorkerConfig {
+    WorkerConfig {
+        seal_every: Duration::from_secs(settings.seal_every_seconds.max(1)),
+        purge_every: Duration::from_secs(settings.purge_every_seconds.max(1)),
+    }
+}
+
+/// A secret for one purpose, so that no two share one and only one has to be kept.
+fn derive(key: &SecretString, purpose: &str) -> SecretString {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().trim().as_bytes())
+        .expect("any length will do");
+    mac.update(purpose.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_purpose_has_a_secret_of_its_own() {
+        let key = "key".into();
+        assert_ne!(
+            derive(&key, "cursors").expose_secret(),
+            derive(&key, "sessions").expose_secret()
+        );
+        assert_eq!(
+            derive(&key, "cursors").expose_secret(),
+            derive(&"key\n".into(), "cursors").expose_secret()
+        );
+    }
+}
