@@ -6,6 +6,7 @@
 //! refuse    what needs a word more in the spec
 //! stage     the steps (diff, depend, columns), cut into files
 //! class     what each step does to those who use the database meanwhile
+//! recount   derived columns that must be counted again
 //! file      the text
 //! ```
 //!
@@ -23,6 +24,7 @@ mod history;
 mod op;
 mod phrase;
 mod placeholder;
+mod recount;
 mod refuse;
 mod slug;
 mod stage;
@@ -101,7 +103,8 @@ fn plan(past: &Past, entries: &[Entry], model: &Model, schema: &Schema) -> Resul
     let mut plan = Plan::default();
     let mut version = history::next_version(entries);
     let first = entries.is_empty();
-    let stages = stage::stages(old, schema, &hints.renames, &placeholder);
+    let after = old_model.map_or_else(Default::default, |old| recount::after(old, model, &hints.renames));
+    let stages = stage::stages(old, schema, &hints.renames, &placeholder, &after);
     for stage in &stages {
         let slug = match first {
             true => "foundation".to_owned(),

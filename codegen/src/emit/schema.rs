@@ -33,6 +33,7 @@ mod uniques;
 mod visible;
 
 pub use columns::sql_type;
+pub use counters::{Recount, recounts};
 pub use grants::{insertable, updatable};
 pub use may::allowed;
 pub use private::private_columns;

@@ -91,7 +91,7 @@ impl<'a> Judge<'a> {
             Op::Retype { .. } => vec![Lossy, Blocking, Breaking],
             // The running version sends no value where it sent none before, and cannot read an empty one.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
-            Op::Backfill { .. } => vec![Blocking],
+            Op::Backfill { .. } | Op::Recount { .. } => vec![Blocking],
             Op::ReplaceWord { .. } => vec![Blocking, Breaking],
             Op::Replace { .. }
             | Op::RenameObject { .. }

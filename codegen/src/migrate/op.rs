@@ -30,6 +30,8 @@ pub enum Op {
     /// to the rows, so their triggers are not asked.
     ReplaceWord { table: String, name: String, from: String, to: String },
     Validate { table: String, constraint: String },
+    /// Derived columns brought to what the rows they are derived from say.
+    Recount { table: String, columns: Vec<String>, sql: String },
     /// Statements of a table beside its columns: comments, row security.
     Run { table: String, sql: String },
 }
@@ -98,7 +100,7 @@ impl Op {
                 )
             }
             Op::Validate { table, constraint } => format!("alter table {table} validate constraint {constraint};"),
-            Op::Run { sql, .. } => sql.clone(),
+            Op::Recount { sql, .. } | Op::Run { sql, .. } => sql.clone(),
         }
     }
 
@@ -130,6 +132,7 @@ impl Op {
             Op::Backfill { table, name, value } => format!("fill {table}.{name} with {value}"),
             Op::ReplaceWord { table, name, from, to } => format!("write {to} for {from} in {table}.{name}"),
             Op::Validate { table, constraint } => format!("validate {constraint} of {table}"),
+            Op::Recount { table, columns, .. } => format!("count {} of {table} again", columns.join(", ")),
             Op::Run { table, .. } => format!("describe {table}"),
         }
     }
@@ -152,6 +155,7 @@ impl Op {
             | Op::Backfill { table, .. }
             | Op::ReplaceWord { table, .. }
             | Op::Validate { table, .. }
+            | Op::Recount { table, .. }
             | Op::Run { table, .. } => Some(table),
         }
     }

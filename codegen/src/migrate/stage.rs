@@ -7,6 +7,7 @@ use super::change::{Renames, table_changes};
 use super::columns::Placeholder;
 use super::diff::{Direction, diff};
 use super::op::{How, Op};
+use super::recount::After;
 use super::text::{last_name, mentions};
 use crate::objects::{Kind, Object, Schema};
 
@@ -33,7 +34,7 @@ impl Stage {
 }
 
 /// Empty when there is no difference.
-pub fn stages(old: &Schema, new: &Schema, renames: &Renames, placeholder: &Placeholder) -> Vec<Stage> {
+pub fn stages(old: &Schema, new: &Schema, renames: &Renames, placeholder: &Placeholder, after: &After) -> Vec<Stage> {
     let whole = diff(old, new, renames, &Direction::Up);
     let later = later_indexes(old, &whole);
     let strict = stricter_columns(old, new, renames);
@@ -41,8 +42,10 @@ pub fn stages(old: &Schema, new: &Schema, renames: &Renames, placeholder: &Place
 
     let mut up = diff(old, &between, renames, &Direction::Up);
     up.extend(strict.iter().map(|s| Op::AddNotNullCheck { table: s.table.clone(), name: s.name.clone() }));
+    up.extend(after.up.iter().cloned());
     let mut down: Vec<Op> = strict.iter().map(|s| Op::DropNotNullCheck { table: s.table.clone(), name: s.name.clone() }).collect();
     down.extend(diff(&between, old, &renames.reversed(), &Direction::Down(placeholder)));
+    down.extend(after.down.iter().cloned());
 
     let validate = validation(&up, &strict);
     let undo = strict.iter().flat_map(|s| {

@@ -117,6 +117,44 @@ fn update(model: &Model, parent_id: EntityId, has: usize) -> Option<String> {
     ))
 }
 
+/// Derived columns brought to what the children say: for rows that are older than the columns.
+pub struct Recount {
+    /// The parent's table.
+    pub table: String,
+    pub child: EntityId,
+    pub columns: Vec<String>,
+    pub sql: String,
+}
+
+/// One for each `has` of a parent that is counted. Whoever changes children waits until it is done.
+pub fn recounts(model: &Model, parent_id: EntityId) -> Vec<Recount> {
+    let parent = &model.entities[parent_id];
+    (0..parent.has.len()).filter_map(|has| recount(model, parent, has)).collect()
+}
+
+fn recount(model: &Model, parent: &Entity, has: usize) -> Option<Recount> {
+    let of = &parent.has[has];
+    let child = &model.entities[of.child];
+    let via = child.relation(&of.via).expect("checked: via names a relation of the child");
+    let counters: Vec<Counter> = (parent.derived.iter()).flat_map(|d| counters(model, of.child, has, d)).collect();
+    let columns: Vec<String> = counters.iter().map(|c| c.column.clone()).collect();
+    columns.first()?;
+    let (table, rows, column) = (names::table(parent), names::table(child), references::column(via, parent));
+    let list = |each: &dyn Fn(&Counter) -> String| counters.iter().map(each).collect::<Vec<_>>().join(", ");
+    let found = list(&|c| format!("coalesce(sum({}), 0) as {}", c.term, c.column));
+    let sql = format!(
+        "lock table {rows} in share row exclusive mode;\n\
+         update {table} p\nset {sets}\nfrom {table} q\n  \
+         left join (\n    select c.{column} as parent, {found}\n    from {rows} c\n    \
+         where c.{column} is not null\n    group by c.{column}\n  ) d on d.parent = q.id\n\
+         where q.id = p.id and row({old}) is distinct from row({new});",
+        sets = list(&|c| format!("{0} = coalesce(d.{0}, 0)", c.column)),
+        old = list(&|c| format!("p.{}", c.column)),
+        new = list(&|c| format!("coalesce(d.{}, 0)", c.column)),
+    );
+    Some(Recount { table, child: of.child, columns, sql })
+}
+
 fn counters(model: &Model, child: EntityId, has: usize, derived: &Derived) -> Vec<Counter> {
     let name = &derived.name;
     let counts = |column: String, filter: &Option<Expr>, present: Option<&str>| Counter {

@@ -2,6 +2,7 @@
 
 use super::super::change::Renames;
 use super::super::diff::{Direction, diff};
+use super::super::recount::After;
 use super::super::stage::stages;
 use super::world::World;
 use super::{check, column, index, object, policy, schema, table};
@@ -18,7 +19,7 @@ fn the_steps_lead_from_any_schema_to_any_other() {
 
 /// The steps both ways, for whoever has to find out.
 fn told(old: &Schema, new: &Schema, renames: &Renames) -> String {
-    let stages = stages(old, new, renames, &|_, _| "0".to_owned());
+    let stages = stages(old, new, renames, &|_, _| "0".to_owned(), &After::default());
     let side = |ops: &[super::super::op::Op]| ops.iter().map(|op| format!("  {}\n", op.summary())).collect::<String>();
     stages.iter().map(|s| format!("{:?} up\n{}down\n{}", s.part, side(&s.up), side(&s.down))).collect()
 }
@@ -27,12 +28,12 @@ fn told(old: &Schema, new: &Schema, renames: &Renames) -> String {
 fn there_is_nothing_to_do_between_equal_schemas() {
     for seed in 1..=100 {
         let (_, new, _) = pair(seed);
-        assert!(stages(&new, &new, &Renames::default(), &|_, _| "0".to_owned()).is_empty(), "seed {seed}");
+        assert!(stages(&new, &new, &Renames::default(), &|_, _| "0".to_owned(), &After::default()).is_empty(), "seed {seed}");
     }
 }
 
 fn leads(old: &Schema, new: &Schema, renames: &Renames) {
-    let stages = stages(old, new, renames, &|_, _| "0".to_owned());
+    let stages = stages(old, new, renames, &|_, _| "0".to_owned(), &After::default());
     let mut world = World::of(old);
     stages.iter().flat_map(|s| &s.up).for_each(|op| world.apply(op));
     world.assert_is(new);

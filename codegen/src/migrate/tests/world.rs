@@ -70,7 +70,7 @@ impl World {
                 );
             }
             Op::Backfill { table, name, .. } | Op::ReplaceWord { table, name, .. } => drop(self.column(table, name)),
-            Op::Run { table, .. } => drop(self.columns(table)),
+            Op::Run { table, .. } | Op::Recount { table, .. } => drop(self.columns(table)),
         }
     }
 

@@ -1,0 +1,53 @@
+//! Derived columns whose meaning changed, or that are new on a table with rows: they are counted again.
+//!
+//! The triggers only add what changes from now on.
+
+use super::change::Renames;
+use super::hints::former;
+use super::op::Op;
+use super::text::rename;
+use crate::emit::schema::{Recount, recounts};
+use crate::model::{Entity, Model};
+
+/// What comes after all other steps, there and back.
+#[derive(Clone, Debug, Default)]
+pub struct After {
+    pub up: Vec<Op>,
+    pub down: Vec<Op>,
+}
+
+pub fn after(old: &Model, new: &Model, renames: &Renames) -> After {
+    let was = |entity: &Entity| former(entity, old, new).map(|e| e.name.clone());
+    let became = |entity: &Entity| {
+        let same = new.entities.iter().find(|e| former(e, old, new).is_some_and(|f| f.name == entity.name));
+        same.map(|e| e.name.clone())
+    };
+    After { up: steps(old, new, &was, renames), down: steps(new, old, &became, &renames.reversed()) }
+}
+
+fn steps(from: &Model, to: &Model, counterpart: &dyn Fn(&Entity) -> Option<String>, renames: &Renames) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for (id, entity) in to.entities.iter().enumerate() {
+        let Some((before_id, _)) = counterpart(entity).and_then(|name| from.entity(&name)) else { continue };
+        let before = recounts(from, before_id);
+        for recount in recounts(to, id) {
+            // A table that is new has no rows to count.
+            let has_rows = counterpart(&to.entities[recount.child]).is_some();
+            if has_rows && !before.iter().any(|b| means_the_same(b, &recount, renames)) {
+                ops.push(Op::Recount { table: recount.table, columns: recount.columns, sql: recount.sql });
+            }
+        }
+    }
+    ops
+}
+
+fn means_the_same(before: &Recount, after: &Recount, renames: &Renames) -> bool {
+    let mut sql = before.sql.clone();
+    for (from, to) in &renames.tables {
+        sql = rename(&sql, from, to);
+    }
+    for (_, from, to) in &renames.columns {
+        sql = rename(&sql, from, to);
+    }
+    before.sql == after.sql || sql == after.sql
+}
