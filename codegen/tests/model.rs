@@ -136,6 +136,16 @@ fn every_mistake_of_a_stage_is_told_at_once() {
     assert_eq!(said.list.len(), 3, "{said}");
 }
 
+#[test]
+fn the_starter_of_a_new_entity_has_no_mistakes() {
+    let (path, text) = codegen::starter::starter("wish_list").unwrap();
+    let mut sources = sources(&[]);
+    sources.add(path, text);
+    let model = codegen::load_sources(&sources).unwrap_or_else(|said| panic!("{said}"));
+    assert_eq!(entity(&model, "wish_list").plural, "wish_lists");
+    assert!(codegen::starter::starter("Wish-List").is_err());
+}
+
 fn fields(entity: &Entity) -> impl Iterator<Item = &str> {
     entity.fields.iter().map(|f| f.name.as_str())
 }
@@ -150,6 +160,10 @@ fn world(changes: &[(&str, &str, &str)]) -> Model {
 }
 
 fn try_world(changes: &[(&str, &str, &str)]) -> Result<Model, codegen::diag::Diagnostics> {
+    codegen::load_sources(&sources(changes))
+}
+
+fn sources(changes: &[(&str, &str, &str)]) -> Sources {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/base");
     let mut sources = Sources::default();
     sources.add(
@@ -170,5 +184,5 @@ fn try_world(changes: &[(&str, &str, &str)]) -> Result<Model, codegen::diag::Dia
         }
         sources.add(format!("spec/entities/{name}.yaml"), text);
     }
-    codegen::load_sources(&sources)
+    sources
 }
