@@ -1,6 +1,5 @@
 //! Schemas made up for the purpose, and an interpreter that refuses what PostgreSQL would refuse.
 
-mod cases;
 mod history;
 mod random;
 mod world;
