@@ -255,6 +255,9 @@ fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<Pg
     let options = PgConnectOptions::from_str(url)?
         .statement_cache_capacity(config.statement_cache)
         .application_name(name)
+        // Policies make plans large: planning one takes longer than running it, so each is made once per
+        // connection. Compiling them pays off even less.
+        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
         .disable_statement_logging();
     let ping_after = config.ping_after_idle;
     Ok(PgPoolOptions::new()

@@ -1,6 +1,6 @@
-//! The statement of a list: static fragments and numbered parameters, nothing else.
+//! The statement of a list: static fragments, numbered parameters and one number, nothing else.
 //!
-//! Besides `cx` the only place that makes SQL text at run time. Every `&str` here is `'static`, so no
+//! Besides `cx` the only place that makes SQL text at run time. Every fragment is `&'static str`, so no
 //! text of a request can get in.
 
 use super::{
@@ -71,9 +71,10 @@ pub fn page(
     }
     builder.push("t.id");
     builder.push(order);
-    builder.push(" limit ");
-    builder.bind(i64::from(query.limit) + 1)?;
-    Ok(builder.finish(query.conditions.len() > 1))
+    // A number in the text, not a parameter: the plan depends on it.
+    let _ = write!(builder.text, " limit {}", query.limit + 1);
+    let usual = query.limit == resource.page && query.conditions.len() <= 1;
+    Ok(builder.finish(!usual))
 }
 
 /// All rows of the list, on all pages.
