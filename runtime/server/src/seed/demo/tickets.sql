@@ -41,8 +41,8 @@ select pg_temp.demo_id('transaction', n), user_id, city_id, id, 'ticket', amount
   from pg_temp.demo_order where amount > 0;
 
 -- The codes carry no signature, so no scanner takes them.
-insert into app.tickets (id, order_id, ticket_type_id, event_id, holder_id, state, code, created_at)
-select pg_temp.demo_id('ticket', n * 10 + k), id, ticket_type_id, event_id, user_id,
+insert into app.tickets (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, created_at)
+select pg_temp.demo_id('ticket', n * 10 + k), id, ticket_type_id, event_id, user_id, user_id,
        case when state = 'completed' and pg_temp.chance('came' || n) % 5 <> 0 then 'checked_in' else 'valid' end,
        'demonstration.' || md5('ticket' || n || '.' || k), paid_at
   from pg_temp.demo_order, generate_series(1, quantity) k;
