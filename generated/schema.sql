@@ -1391,6 +1391,7 @@ create table app.tickets (
   ticket_type_id uuid not null,
   event_id uuid not null,
   holder_id uuid not null,
+  buyer_id uuid not null,
   state text default 'valid' not null,
   code text not null,
   secret_version integer default 1 not null,
@@ -3525,6 +3526,9 @@ create index tickets_event_id_idx
 create index tickets_holder_id_idx
   on app.tickets (holder_id, id);
 
+create index tickets_buyer_id_idx
+  on app.tickets (buyer_id, id);
+
 create unique index ticket_types_event_id_name_key
   on app.ticket_types (event_id, name) where status <> 'archived';
 
@@ -4273,6 +4277,9 @@ alter table app.tickets add constraint tickets_event_id_fkey
 
 alter table app.tickets add constraint tickets_holder_id_fkey
   foreign key (holder_id) references app.users (id);
+
+alter table app.tickets add constraint tickets_buyer_id_fkey
+  foreign key (buyer_id) references app.users (id);
 
 alter table app.ticket_types add constraint ticket_types_event_id_fkey
   foreign key (event_id) references app.events (id);
@@ -9183,7 +9190,7 @@ create trigger throttles_stamp
   for each row execute function sec.stamp();
 
 create trigger tickets_stamp
-  before update of order_id, ticket_type_id, event_id, holder_id, state, code, secret_version on app.tickets
+  before update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
   for each row execute function sec.stamp();
 
 create trigger tickets_count_insert
@@ -9197,7 +9204,7 @@ create trigger tickets_count_update
   for each statement execute function app.tickets_count_update();
 
 create trigger tickets_audit
-  after insert or update of order_id, ticket_type_id, event_id, holder_id, state, code, secret_version on app.tickets
+  after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
   for each row execute function audit.record('ticket', '{code}', '{id,version,created_at,updated_at}');
 
 create trigger ticket_types_stamp
@@ -14045,7 +14052,7 @@ create policy throttles_job_delete on app.throttles for delete to culturepass_jo
 create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
-    or exists (select 1 from app.orders p1 where p1.id = tickets.order_id and p1.user_id = (select sec.uid()))
+    or tickets.buyer_id = (select sec.uid())
     or exists (
       select 1 from app.events p1
       where p1.id = tickets.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
@@ -14526,6 +14533,7 @@ create policy wallet_accounts_select on app.wallet_accounts for select to cultur
   using (
     wallet_accounts.user_id = (select sec.uid())
     or wallet_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
+    or wallet_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
     or (select sec.is_platform_admin())
   );
 
@@ -15042,11 +15050,11 @@ grant select on app.throttles to culturepass_authz;
 
 grant select on app.throttles to culturepass_counter;
 
-grant select (id, order_id, ticket_type_id, event_id, holder_id, state, secret_version, version, created_at, updated_at) on app.tickets to culturepass_app;
+grant select (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, state, secret_version, version, created_at, updated_at) on app.tickets to culturepass_app;
 
 grant select on app.tickets to culturepass_job;
-grant insert (id, order_id, ticket_type_id, event_id, holder_id, state, code, secret_version) on app.tickets to culturepass_job;
-grant update (order_id, ticket_type_id, event_id, holder_id, state, code, secret_version) on app.tickets to culturepass_job;
+grant insert (id, order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version) on app.tickets to culturepass_job;
+grant update (order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version) on app.tickets to culturepass_job;
 
 grant select on app.tickets to culturepass_authz;
 

@@ -1103,6 +1103,8 @@ alter table app.ticket_types drop constraint ticket_types_live_event_id_fkey;
 
 alter table app.ticket_types drop constraint ticket_types_event_id_fkey;
 
+alter table app.tickets drop constraint tickets_buyer_id_fkey;
+
 alter table app.tickets drop constraint tickets_holder_id_fkey;
 
 alter table app.tickets drop constraint tickets_event_id_fkey;

@@ -123,6 +123,9 @@ pub struct Field {
     pub write: Option<Expr>,
     pub check: Option<Expr>,
     pub was: Option<String>,
+    /// What it means, where the name does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +202,9 @@ pub struct Relation {
     pub hidden: bool,
     pub read: Option<Expr>,
     pub was: Option<String>,
+    /// What it means, where the name does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
 }
 
 /// The other end of a relation: `likes: like* via event`.

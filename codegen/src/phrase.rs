@@ -71,6 +71,7 @@ pub enum FieldModifier {
     Write(Rule),
     Check(Rule),
     Was(Word),
+    Doc(At<String>),
 }
 
 /// `one of organization | community, same city` or `drop`
@@ -99,6 +100,7 @@ pub enum RelationModifier {
     Filter,
     Hidden,
     Was(Word),
+    Doc(At<String>),
     Read(Rule),
 }
 
@@ -231,6 +233,7 @@ impl FieldModifier {
             FieldModifier::Write(_) => "write",
             FieldModifier::Check(_) => "check",
             FieldModifier::Was(_) => "was",
+            FieldModifier::Doc(_) => "doc",
         }
     }
 }
@@ -248,6 +251,7 @@ impl RelationModifier {
             RelationModifier::Hidden => "hidden",
             RelationModifier::Was(_) => "was",
             RelationModifier::Read(_) => "read",
+            RelationModifier::Doc(_) => "doc",
         }
     }
 }

@@ -32,14 +32,20 @@ pub struct Business {
     pub contact_email: Option<String>,
     pub phone: Option<String>,
     pub location: Option<Point>,
+    /// 1 is cheap, 4 is dear.
     pub price_band: Option<i32>,
+    /// The connected account that money goes to.
     #[entity(omit_null)]
     pub stripe_account_id: Option<String>,
+    /// Stripe lets the account take payments.
     #[entity(omit_null)]
     pub charges_enabled: Option<bool>,
+    /// Stripe pays out to the account.
     #[entity(omit_null)]
     pub payouts_enabled: Option<bool>,
+    /// The city has looked at it.
     pub verified: bool,
+    /// Only an approved one is public.
     pub state: BusinessState,
     pub city_id: Uuid,
     pub follower_count: i64,

@@ -12,11 +12,15 @@ pub enum CheckInResult { Ok, AlreadyUsed, WrongEvent, Refunded, Transferred, Voi
 #[derive(Debug, Clone, Entity)]
 pub struct CheckIn {
     pub id: Uuid,
+    /// What the door was told.
     pub result: CheckInResult,
+    /// Made by the scanner, so that a scan sent twice counts once.
     pub nonce: String,
     pub device: Option<String>,
     pub gate: Option<String>,
+    /// Scanned without a connection and sent later.
     pub is_offline: bool,
+    /// By the clock of the device.
     pub at: DateTime<Utc>,
     pub ticket_id: Uuid,
     pub event_id: Uuid,

@@ -11,7 +11,9 @@ pub struct City {
     pub id: Uuid,
     pub status: Status,
     pub name: String,
+    /// Unique in its country.
     pub slug: String,
+    /// IANA name, which events of the city are told in.
     pub timezone: String,
     pub location: Point,
     pub population: Option<i32>,

@@ -23,16 +23,23 @@ pub struct CommissionRule {
     pub id: Uuid,
     pub status: Status,
     pub r#type: CommissionRuleType,
+    /// Hundredths of a percent of the payment.
     pub basis_points: i32,
+    /// Per paid ticket or charge.
     pub fixed_cents: i64,
+    /// The fee is at least this.
     pub min_cents: i64,
+    /// The fee is at most this.
     pub max_cents: Option<i64>,
     pub currency: String,
+    /// Whether the fee comes on top or out of the price.
     pub paid_by: CommissionRulePaidBy,
+    /// Hundredths of a percent of the fee.
     pub city_share_basis_points: i32,
     pub valid_from: DateTime<Utc>,
     pub valid_to: Option<DateTime<Utc>>,
     pub scope_type: Option<CommissionRuleScopeType>,
+    /// Whom it is for; everybody without it.
     pub scope_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,

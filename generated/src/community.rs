@@ -24,10 +24,14 @@ pub struct Community {
     pub name: String,
     pub slug: String,
     pub description: Option<String>,
+    /// A private one, and all that belongs to it, is for its members.
     pub visibility: CommunityVisibility,
+    /// open, anyone joins; request, staff approves; invite, staff asks.
     pub join_policy: CommunityJoinPolicy,
+    /// The city has looked at it.
     pub verified: bool,
     pub city_id: Uuid,
+    /// Who founded it.
     #[entity(omit_null)]
     pub created_by_id: Option<Uuid>,
     pub follower_count: i64,

@@ -19,9 +19,11 @@ pub struct CommunityMember {
     pub id: Uuid,
     pub status: Status,
     pub role: CommunityMemberRole,
+    /// pending until the other side agrees.
     pub state: CommunityMemberState,
     pub community_id: Uuid,
     pub user_id: Uuid,
+    /// The member, who asked, or the one who invited.
     #[entity(omit_null)]
     pub added_by_id: Option<Uuid>,
     pub version: i64,

@@ -10,8 +10,10 @@ use macros::{Entity, Input};
 pub struct Country {
     pub id: Uuid,
     pub status: Status,
+    /// ISO 3166-1 alpha-2.
     pub code: String,
     pub name: String,
+    /// ISO 4217, what prices are shown in unless said otherwise.
     pub currency: String,
     pub default_locale: String,
     pub version: i64,

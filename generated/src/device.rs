@@ -15,6 +15,7 @@ pub struct Device {
     pub id: Uuid,
     pub status: Status,
     pub platform: DevicePlatform,
+    /// What the push service knows the device by.
     pub push_token: String,
     pub last_seen_at: DateTime<Utc>,
     pub user_id: Uuid,

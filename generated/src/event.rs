@@ -34,18 +34,26 @@ pub struct Event {
     pub category: EventCategory,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
+    /// IANA name, in which the times are told.
     pub timezone: String,
     pub location: Option<Point>,
+    /// Where it is streamed; for ticket holders and staff.
     #[entity(omit_null)]
     pub online_url: Option<String>,
+    /// community, for members of the host; unlisted, for whoever has the link.
     pub visibility: EventVisibility,
     pub state: EventState,
+    /// Most guests of all ticket types together.
     pub capacity: Option<i32>,
+    /// Higher is hotter; only the order means something.
     pub trending_score: f64,
+    /// Until when a promotion shows it first.
     pub featured_until: Option<DateTime<Utc>>,
     pub city_id: Uuid,
     pub host_type: EventHostType,
+    /// Who holds it; its admins run the event.
     pub host_id: Uuid,
+    /// Where it happens, in the same city.
     pub venue_id: Option<Uuid>,
     pub like_count: i64,
     pub ticket_count: i64,

@@ -19,7 +19,9 @@ pub enum FraudFlagEntityType {
 pub struct FraudFlag {
     pub id: Uuid,
     pub rule: String,
+    /// 100 is certain.
     pub score: i32,
+    /// What the rule saw.
     pub evidence: Json,
     pub state: FraudFlagState,
     pub decided_at: Option<DateTime<Utc>>,

@@ -12,6 +12,7 @@ pub struct GrantAnnouncement {
     pub status: Status,
     pub title: String,
     pub description: String,
+    /// The most that one applicant can get.
     pub amount_cents: Option<i64>,
     pub currency: Option<String>,
     pub opens_at: DateTime<Utc>,

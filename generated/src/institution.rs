@@ -24,6 +24,7 @@ pub struct Institution {
     pub website: Option<String>,
     pub contact_email: Option<String>,
     pub location: Option<Point>,
+    /// Entered by the administration of the city, so true from the start.
     pub verified: bool,
     pub city_id: Uuid,
     pub follower_count: i64,

@@ -15,6 +15,7 @@ pub struct Lead {
     pub id: Uuid,
     pub status: Status,
     pub title: String,
+    /// What the organiser tells this business.
     pub details: String,
     pub budget_cents: Option<i64>,
     pub currency: Option<String>,

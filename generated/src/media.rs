@@ -19,14 +19,19 @@ pub struct Media {
     pub id: Uuid,
     pub status: Status,
     pub r#type: MediaType,
+    /// Where it is served from.
     pub url: String,
+    /// What the picture shows, for those who do not see it.
     pub alt_text: Option<String>,
+    /// Smallest first; the first picture stands for the target.
     pub position: i32,
+    /// Its key in the object store.
     #[entity(omit_null)]
     pub storage_key: Option<String>,
     pub width: Option<i32>,
     pub height: Option<i32>,
     pub bytes: Option<i64>,
+    /// SHA-256 in hexadecimal.
     #[entity(omit_null)]
     pub content_hash: Option<String>,
     pub entity_type: MediaEntityType,

@@ -10,6 +10,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2f89519aaf0d1b2fc24f42aa73811e84ff2d7e43b0fc1a937b8223cf83a7e609f99a9e82d98fbbc4967854d5257da205",
+        checksum: "c67717f0d16900324c504b77f10f568d31b14e46a106dc21c495f12be77c852d46c57db3fd21b07740a9fbf4f3b35dab",
     },
 ];

@@ -20,7 +20,9 @@ pub struct Notification {
     pub r#type: NotificationType,
     pub is_read: bool,
     pub read_at: Option<DateTime<Utc>>,
+    /// What the app needs to open the right page.
     pub data: Option<Json>,
+    /// A message with the same key is sent once.
     pub dedupe_key: String,
     pub user_id: Uuid,
     pub version: i64,

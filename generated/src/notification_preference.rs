@@ -24,6 +24,7 @@ pub struct NotificationPreference {
     pub channel: NotificationPreferenceChannel,
     pub r#type: NotificationPreferenceType,
     pub enabled: bool,
+    /// Between these times push and mail wait, in the time zone of the member.
     pub quiet_hours: Option<QuietHours>,
     pub user_id: Uuid,
     pub version: i64,

@@ -17,24 +17,33 @@ pub enum OrderFeePaidBy { Buyer, Organizer }
 pub struct Order {
     pub id: Uuid,
     pub state: OrderState,
+    /// What the buyer pays in all.
     pub amount_cents: i64,
+    /// The part paid with credits.
     pub wallet_cents: i64,
+    /// The part paid through Stripe.
     pub card_cents: i64,
     pub refunded_cents: i64,
     pub currency: String,
+    /// Commission, frozen at the purchase.
     #[entity(omit_null)]
     pub platform_fee_cents: Option<i64>,
+    /// What the city gets of the commission, frozen at the purchase.
     #[entity(omit_null)]
     pub city_share_cents: Option<i64>,
+    /// What the host gets.
     #[entity(omit_null)]
     pub organizer_cents: Option<i64>,
     pub fee_paid_by: OrderFeePaidBy,
+    /// A pending order lets go of its tickets then.
     pub expires_at: Option<DateTime<Utc>>,
     pub paid_at: Option<DateTime<Utc>>,
+    /// The key the buyer sent, so that a repeated request buys once.
     #[entity(omit_null)]
     pub idempotency_key: Option<String>,
     pub user_id: Uuid,
     pub event_id: Uuid,
+    /// The rule that the fees came from.
     #[entity(omit_null)]
     pub commission_rule_id: Option<Uuid>,
     pub promo_code_id: Option<Uuid>,

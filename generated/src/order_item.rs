@@ -9,6 +9,7 @@ use macros::Entity;
 pub struct OrderItem {
     pub id: Uuid,
     pub quantity: i32,
+    /// At the moment of the purchase.
     pub unit_price_cents: i64,
     pub currency: String,
     pub order_id: Uuid,

@@ -20,17 +20,23 @@ pub struct Organization {
     pub name: String,
     pub slug: String,
     pub description: Option<String>,
+    /// As it stands on invoices.
     #[entity(omit_null)]
     pub legal_name: Option<String>,
     pub website: Option<String>,
     pub contact_email: Option<String>,
+    /// The connected account that ticket money goes to.
     #[entity(omit_null)]
     pub stripe_account_id: Option<String>,
+    /// Stripe lets the account take payments.
     #[entity(omit_null)]
     pub charges_enabled: Option<bool>,
+    /// Stripe pays out to the account.
     #[entity(omit_null)]
     pub payouts_enabled: Option<bool>,
+    /// The city has looked at it.
     pub verified: bool,
+    /// Only an approved one is public.
     pub state: OrganizationState,
     pub city_id: Uuid,
     pub follower_count: i64,

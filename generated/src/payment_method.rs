@@ -12,6 +12,7 @@ pub struct PaymentMethod {
     pub status: Status,
     pub stripe_payment_method_id: String,
     pub brand: String,
+    /// Last digits of the card, as Stripe reports them.
     pub last4: String,
     pub exp_month: i32,
     pub exp_year: i32,

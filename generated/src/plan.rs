@@ -20,6 +20,7 @@ pub struct Plan {
     pub currency: String,
     pub interval: PlanInterval,
     pub features: Vec<String>,
+    /// Can be subscribed to now.
     pub is_offered: bool,
     #[entity(omit_null)]
     pub stripe_price_id: Option<String>,

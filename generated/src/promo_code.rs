@@ -11,10 +11,13 @@ pub struct PromoCode {
     pub id: Uuid,
     pub status: Status,
     pub code: String,
+    /// Hundredths of a percent off.
     pub basis_points: Option<i32>,
+    /// Off each ticket.
     pub amount_cents: Option<i64>,
     pub currency: Option<String>,
     pub max_redemptions: Option<i32>,
+    /// Orders of one buyer.
     pub per_user_limit: i32,
     pub valid_from: DateTime<Utc>,
     pub valid_to: Option<DateTime<Utc>>,

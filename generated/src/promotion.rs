@@ -22,11 +22,14 @@ pub enum PromotionTargetType { Event, Business, Venue }
 pub struct Promotion {
     pub id: Uuid,
     pub status: Status,
+    /// Where it is shown.
     pub slot: PromotionSlot,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
+    /// The price of the slot.
     pub amount_cents: i64,
     pub currency: String,
+    /// Set when the payment came.
     pub paid_at: Option<DateTime<Utc>>,
     pub state: PromotionState,
     pub target_type: PromotionTargetType,

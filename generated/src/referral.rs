@@ -16,7 +16,9 @@ pub struct Referral {
     pub status: Status,
     pub state: ReferralState,
     pub rewarded_at: Option<DateTime<Utc>>,
+    /// Who is thanked.
     pub referrer_id: Uuid,
+    /// The new member.
     pub referee_id: Uuid,
     pub version: i64,
     pub created_at: DateTime<Utc>,

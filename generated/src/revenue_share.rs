@@ -12,6 +12,7 @@ pub enum RevenueShareState { Open, Closed, Paid }
 #[derive(Debug, Clone, Entity)]
 pub struct RevenueShare {
     pub id: Uuid,
+    /// First day of the month.
     pub period_start: NaiveDate,
     pub amount_cents: i64,
     pub currency: String,

@@ -16,6 +16,7 @@ pub struct Review {
     pub status: Status,
     pub rating: i32,
     pub comment: Option<String>,
+    /// By the admins of the target.
     pub reply: Option<String>,
     pub reviewer_id: Uuid,
     pub entity_type: ReviewEntityType,

@@ -24,7 +24,9 @@ pub struct RoleAssignment {
     pub role: RoleAssignmentRole,
     pub user_id: Uuid,
     pub scope_type: Option<RoleAssignmentScopeType>,
+    /// What the role is held for; none for platformAdmin.
     pub scope_id: Option<Uuid>,
+    /// Who gave the role; none where founding a profile gave it.
     pub granted_by_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,

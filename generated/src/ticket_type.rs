@@ -15,11 +15,16 @@ pub struct TicketType {
     pub price_cents: i64,
     pub currency: String,
     pub capacity: i32,
+    /// Tickets of orders not yet paid.
     pub held: i32,
+    /// Tickets that are paid for.
     pub sold: i32,
+    /// On sale at once without it.
     pub sales_start: Option<DateTime<Utc>>,
+    /// On sale until the event without it.
     pub sales_end: Option<DateTime<Utc>>,
     pub per_user_limit: i32,
+    /// Until when buyers may give tickets back themselves.
     pub refundable_until: Option<DateTime<Utc>>,
     pub event_id: Uuid,
     pub sold_out: bool,

@@ -19,17 +19,23 @@ pub enum TransactionStatus {
 pub struct Transaction {
     pub id: Uuid,
     pub r#type: TransactionType,
+    /// What was asked for.
     pub amount_cents: i64,
     pub refunded_cents: i64,
     pub currency: String,
+    /// Known once Stripe has answered.
     pub stripe_payment_intent_id: Option<String>,
     pub status: TransactionStatus,
     pub failure_code: Option<String>,
+    /// Counts the tries to pay one thing.
     pub attempt: i32,
+    /// Stored before the call, so that a repeated call charges once.
     #[entity(omit_null)]
     pub stripe_idempotency_key: Option<String>,
+    /// Real money.
     pub livemode: bool,
     pub user_id: Uuid,
+    /// Whose administrators see it.
     pub city_id: Option<Uuid>,
     pub order_id: Option<Uuid>,
     pub subscription_id: Option<Uuid>,

@@ -10,21 +10,26 @@ use macros::{Entity, Input};
 pub struct User {
     pub id: Uuid,
     pub status: Status,
+    /// The name in addresses of pages, given at sign-up.
     pub handle: String,
     pub display_name: String,
     pub bio: Option<String>,
     pub profile_image_url: Option<String>,
     pub banner_url: Option<String>,
+    /// Off, nobody but the member and those who look after their home city sees the profile or what the member did.
     pub is_public: bool,
     pub social_links: Option<SocialLinks>,
     pub locale: String,
     pub timezone: String,
+    /// Only the member and the platform see it; it changes by confirming the new address.
     #[entity(omit_null)]
     pub email: Option<String>,
     #[entity(omit_null)]
     pub phone: Option<String>,
+    /// Who this is to Stripe.
     #[entity(omit_null)]
     pub stripe_customer_id: Option<String>,
+    /// Whose administrators look after the member.
     pub home_city_id: Option<Uuid>,
     pub follower_count: i64,
     pub following_count: i64,

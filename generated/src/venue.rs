@@ -22,12 +22,17 @@ pub struct Venue {
     pub description: Option<String>,
     pub address: String,
     pub location: Point,
+    /// People who fit in.
     pub capacity: Option<i32>,
+    /// Such as step-free entrance or hearing loop.
     pub accessibility: Option<Vec<String>>,
+    /// In local time, as people write them.
     pub opening_hours: Option<OpeningHours>,
+    /// The city has looked at it.
     pub verified: bool,
     pub city_id: Uuid,
     pub owner_type: VenueOwnerType,
+    /// Whose admins look after the venue.
     pub owner_id: Uuid,
     pub follower_count: i64,
     pub rating_avg: Option<f64>,

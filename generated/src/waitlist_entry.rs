@@ -14,8 +14,10 @@ pub enum WaitlistEntryState { Waiting, Offered, Taken, Expired }
 pub struct WaitlistEntry {
     pub id: Uuid,
     pub status: Status,
+    /// Smaller is sooner.
     pub position: Option<i64>,
     pub state: WaitlistEntryState,
+    /// Until when the offered ticket is kept.
     pub offer_expires_at: Option<DateTime<Utc>>,
     pub event_id: Uuid,
     pub ticket_type_id: Option<Uuid>,

@@ -16,14 +16,19 @@ pub enum WalletAccountOwnerType { Organization, Business, Community, Institution
 #[derive(Debug, Clone, Entity)]
 pub struct WalletAccount {
     pub id: Uuid,
+    /// user, or one of the accounts of the platform.
     pub kind: WalletAccountKind,
     pub currency: String,
     pub balance_cents: i64,
+    /// Set aside for purchases under way; not to be spent.
     pub held_cents: i64,
+    /// The number of the last leg.
     pub last_seq: i64,
+    /// Off for busy accounts of the platform, whose balance is added up when asked for.
     pub track_balance: bool,
     pub user_id: Option<Uuid>,
     pub owner_type: Option<WalletAccountOwnerType>,
+    /// Who a payable is owed to.
     pub owner_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -37,7 +42,7 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_HOLDER: Rule = MeIs("user_id");
-#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_HOLDER), HoldsOf("orgAdmin", "owner_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_HOLDER), HoldsOf("orgAdmin", "owner_id"), HoldsOf("cityAdmin", "owner_id"), Holds("platformAdmin")]);
 
 #[rustfmt::skip]
 pub static WALLET_ACCOUNT: Resource = Resource {

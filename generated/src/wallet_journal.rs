@@ -15,9 +15,12 @@ pub enum WalletJournalKind {
 pub struct WalletJournal {
     pub id: Uuid,
     pub kind: WalletJournalKind,
+    /// The same key is booked once.
     pub idempotency_key: String,
     pub reference: Option<String>,
+    /// When it happened, if earlier than it was booked.
     pub event_at: Option<DateTime<Utc>>,
+    /// The entry that this one undoes, once.
     pub reverses_id: Option<Uuid>,
     pub created_at: DateTime<Utc>,
 }

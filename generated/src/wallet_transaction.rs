@@ -16,7 +16,9 @@ pub struct WalletTransaction {
     pub currency: String,
     pub r#type: WalletTransactionType,
     pub reference: Option<String>,
+    /// Counts the legs of the account without a gap.
     pub seq: Option<i64>,
+    /// The balance that this leg left.
     pub balance_after_cents: Option<i64>,
     pub wallet_id: Uuid,
     pub journal_id: Uuid,

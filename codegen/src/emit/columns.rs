@@ -76,6 +76,15 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// What the spec says that it means.
+    pub fn doc(&self) -> Option<&'a str> {
+        match self.source {
+            Source::Field(field) => field.doc.as_deref(),
+            Source::IdOf(relation) => relation.doc.as_deref(),
+            _ => None,
+        }
+    }
+
     pub fn optional(&self) -> bool {
         match self.source {
             Source::Field(field) => field.optional,

@@ -36,9 +36,9 @@ pub const TYPES: [&str; 25] = [
     "slug from",
 ];
 
-pub const FIELD_MODIFIERS: [&str; 11] = [
+pub const FIELD_MODIFIERS: [&str; 12] = [
     "unique", "search", "filter", "sort", "fixed", "system", "read", "write", "redact", "check",
-    "was",
+    "was", "doc",
 ];
 
 /// Texts are stored and sent whole.
@@ -98,6 +98,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
         "read" => FieldModifier::Read(rule::any(r)?),
         "write" => FieldModifier::Write(rule::any(r)?),
         "check" => FieldModifier::Check(rule::any(r)?),
+        "doc" => FieldModifier::Doc(r.expect_sentence()?),
         _ => FieldModifier::Was(r.expect_name("the former name", "write `was old_name`")?),
     };
     Ok(At {

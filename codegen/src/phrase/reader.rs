@@ -213,6 +213,20 @@ impl Reader {
         })
     }
 
+    /// `"What it means."`
+    pub fn expect_sentence(&mut self) -> Parsed<At<String>> {
+        let help = "write a sentence in quotes: `doc \"What it means.\"`";
+        let Some(Token::Quoted(text)) = self.peek() else {
+            return Err(self.unexpected("a sentence in quotes", help));
+        };
+        let text = text.trim().to_owned();
+        let span = self.skip();
+        if text.is_empty() {
+            return Err(Diagnostic::at(span, "this sentence is empty").help(help));
+        }
+        Ok(At { it: text, span })
+    }
+
     /// Runs `inner` one level deeper.
     pub fn nested<T>(&mut self, inner: impl FnOnce(&mut Reader) -> Parsed<T>) -> Parsed<T> {
         if self.depth == NESTING_MAX {

@@ -7,7 +7,7 @@ use crate::diag::Diagnostic;
 use crate::model::OnArchive;
 use crate::spec::yaml::Text;
 
-pub const RELATION_MODIFIERS: [&str; 10] = [
+pub const RELATION_MODIFIERS: [&str; 11] = [
     "same",
     "on archive",
     "movable",
@@ -17,7 +17,7 @@ pub const RELATION_MODIFIERS: [&str; 10] = [
     "filter",
     "hidden",
     "was",
-    "read",
+    "read", "doc",
 ];
 
 pub fn relation(text: &Text) -> Parsed<RelationLine> {
@@ -120,6 +120,14 @@ fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
             let was = r.expect_name("the former name", "write `was old_name`")?;
             return Ok(At {
                 it: RelationModifier::Was(was),
+                span: start.to(r.last_span()),
+            });
+        }
+        "doc" => {
+            r.skip();
+            let doc = r.expect_sentence()?;
+            return Ok(At {
+                it: RelationModifier::Doc(doc),
                 span: start.to(r.last_span()),
             });
         }

@@ -167,6 +167,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         write: None,
         check: None,
         was: None,
+        doc: None,
     };
     let mut seen: Vec<&At<FieldModifier>> = Vec::new();
     for modifier in &phrase.modifiers {
@@ -190,6 +191,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
             FieldModifier::System => field.system = true,
             FieldModifier::Redact => field.redact = true,
             FieldModifier::Was(was) => field.was = Some(was.it.clone()),
+            FieldModifier::Doc(doc) => field.doc = Some(doc.it.clone()),
             FieldModifier::Read(_) | FieldModifier::Write(_) | FieldModifier::Check(_) => {}
         }
     }

@@ -53,6 +53,7 @@ pub fn belongs(
             hidden: false,
             read: None,
             was: None,
+            doc: None,
         };
         let mut seen: Vec<&At<RelationModifier>> = Vec::new();
         for modifier in &phrase.modifiers {
@@ -104,6 +105,7 @@ pub fn belongs(
                 RelationModifier::Filter => relation.filter = true,
                 RelationModifier::Hidden => relation.hidden = true,
                 RelationModifier::Was(was) => relation.was = Some(was.it.clone()),
+                RelationModifier::Doc(doc) => relation.doc = Some(doc.it.clone()),
                 RelationModifier::Read(_) => {}
             }
         }

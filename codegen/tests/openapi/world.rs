@@ -431,6 +431,7 @@ fn field(name: &str, ty: Ty) -> Field {
         write: None,
         check: None,
         was: None,
+        doc: None,
     }
 }
 
@@ -450,6 +451,7 @@ fn relation(name: &str, targets: Vec<EntityId>) -> Relation {
         hidden: false,
         read: None,
         was: None,
+        doc: None,
     }
 }
 

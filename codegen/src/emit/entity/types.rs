@@ -71,6 +71,7 @@ pub fn row(model: &Model, entity: &Entity) -> String {
     out.push_str(&format!("pub struct {} {{\n", pascal(&entity.name)));
     for column in columns::row(entity) {
         let guarded = column.read_rule().is_some();
+        out.extend(column.doc().map(|sentence| doc("    ///", sentence)));
         if guarded {
             out.push_str("    #[entity(omit_null)]\n");
         }

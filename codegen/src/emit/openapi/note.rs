@@ -10,6 +10,7 @@ use crate::{
 pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
     let entity = &model.entities[id];
     let mut notes = Vec::new();
+    notes.extend(column.doc().map(str::to_owned));
     match column.source {
         Source::Id => notes.push("UUID version 7: sorts by time of creation.".to_owned()),
         Source::Status => {
