@@ -1,1 +1,6 @@
-//! placeholder
+//! System tests, one binary: what the parts do together, over a real PostgreSQL.
+
+#[cfg(test)]
+mod database;
+#[cfg(test)]
+mod support;

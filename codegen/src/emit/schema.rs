@@ -48,7 +48,7 @@ pub fn schema(model: &Model) -> Schema {
     objects.extend(template::functions(include_str!("sql/formats.sql"), &model.app, Kind::Function));
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
-    objects.push(guards::stamp(model));
+    objects.extend(guards::shared(model));
     // Sets first: functions in SQL are checked when they are made, and name them.
     objects.extend(sets::objects(model));
     objects.extend(seen::functions(model));

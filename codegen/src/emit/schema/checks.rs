@@ -1,9 +1,11 @@
 //! CHECK constraints: formats and bounds of fields, invariants of rows, closed JSON objects.
 
 use super::{
+    columns::LIVE_ID,
     names::{self, Roles},
     object::{Function, constraint, quote, quoted_list},
     predicate::{Sql, all, atom},
+    references::has_live_children,
     rules::{Context, Scope, one_of, predicate},
 };
 use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, Relation, Ty};
@@ -22,6 +24,10 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let mut found = Vec::new();
     if entity.lifecycle == Lifecycle::SoftDelete {
         found.push(check("status", "choice", "status in ('active', 'suspended', 'archived')".into()));
+    }
+    if has_live_children(model, id) {
+        let live = "live_id is not distinct from case when status <> 'archived' then id end";
+        found.push(check(LIVE_ID, "check", live.into()));
     }
     for relation in entity.belongs.iter().filter(|r| r.polymorphic) {
         found.extend(targets(model, entity, relation));

@@ -40,6 +40,9 @@ pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
     names.chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned())).collect()
 }
 
+/// The id while the row is not archived.
+pub const LIVE_ID: &str = "live_id";
+
 /// The parent whose archiving took this row along: restoring the parent brings it back.
 pub const ARCHIVED_WITH: &str = "archived_with";
 
@@ -132,11 +135,13 @@ fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
 }
 
 /// `live_id` for children to refer to, the targets of `one of`, and references that only count while live.
+/// A trigger keeps `live_id`: were it a generated column, PostgreSQL would lock the row against children that
+/// refer to it at every update, and two members who like one event at once would wait for each other for ever.
 fn generated(model: &Model, id: EntityId) -> Vec<Column> {
     let made = |name: String, expr: String| Column { generated: Some(expr), ..column(name, "uuid", false) };
     let mut columns = Vec::new();
     if references::has_live_children(model, id) {
-        columns.push(made("live_id".into(), "case when status <> 'archived' then id end".into()));
+        columns.push(column(LIVE_ID, "uuid", false));
     }
     let entity = &model.entities[id];
     for Reference { relation, target, .. } in references::of(model, entity) {

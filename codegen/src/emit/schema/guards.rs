@@ -5,31 +5,40 @@
 //! checked here too. Every change by anybody makes a new version.
 
 use super::{
-    columns::{columns, derived_columns},
+    columns::{LIVE_ID, columns, derived_columns},
     grants::{insertable, updatable, updates},
     names::{self, Roles},
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
     parents::readable_parent,
+    references::has_live_children,
     predicate::{Sql, all, any, atom, not},
     rules::{Context, Scope, literal, predicate, type_is},
 };
 use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Relation, Transition, Ty};
 use crate::objects::{Kind, Object};
 
-/// Shared by all tables.
-pub fn stamp(model: &Model) -> Object {
-    Function {
-        kind: Kind::Function,
-        name: "sec.stamp",
-        arguments: "",
-        returns: "trigger",
-        attributes: "language plpgsql set search_path = ''",
-        definer: None,
-        callers: Vec::new(),
-        doc: "The row is another one now: its entity tag changes.",
-        body: "begin\n  new.version := old.version + 1;\n  new.updated_at := now();\n  return new;\nend".into(),
-    }
-    .object(Roles(&model.app))
+/// Trigger functions that all tables share.
+pub fn shared(model: &Model) -> [Object; 2] {
+    let function = |name: &str, doc: &str, body: &str| {
+        Function {
+            kind: Kind::Function,
+            name,
+            arguments: "",
+            returns: "trigger",
+            attributes: "language plpgsql set search_path = ''",
+            definer: None,
+            callers: Vec::new(),
+            doc,
+            body: format!("begin\n{body}\n  return new;\nend"),
+        }
+        .object(Roles(&model.app))
+    };
+    let stamp = "  new.version := old.version + 1;\n  new.updated_at := now();";
+    let live = "  new.live_id := case when new.status <> 'archived' then new.id end;";
+    [
+        function("sec.stamp", "The row is another one now: its entity tag changes.", stamp),
+        function("sec.live", "What live rows refer to.", live),
+    ]
 }
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -41,6 +50,10 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         let when = format!("before update of {columns} on {table}\n  for each row execute function sec.stamp()");
         found.push(trigger(&table, &format!("{}_stamp", entity.plural), &when));
     }
+    if has_live_children(model, id) {
+        let when = format!("before insert or update of status on {table}\n  for each row execute function sec.live()");
+        found.push(trigger(&table, &format!("{}_live", entity.plural), &when));
+    }
     found.extend(update_guard(model, id));
     found.extend(insert_guard(model, id));
     found
@@ -49,7 +62,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 /// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.
 pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
     let derived = derived_columns(model, &model.entities[id]);
-    let fixed = ["id", "version", "created_at", "updated_at"];
+    let fixed = ["id", LIVE_ID, "version", "created_at", "updated_at"];
     (columns(model, id).into_iter())
         .filter(|c| c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name))
         .map(|c| c.name)

@@ -1,8 +1,8 @@
 //! Foreign keys: plain, with a relation that must be equal on both sides, and to live rows only.
 //!
 //! A live row never refers to an archived one. Parents carry `live_id` (null while archived, unique) and
-//! children a generated column that refers to it while they are live themselves. Archiving a parent writes
-//! a key column, so it waits for whoever is attaching a child, and the other way round.
+//! children a generated column that refers to it while they are live themselves. Archiving a parent changes
+//! a key, so it waits for whoever is attaching a child, and the other way round.
 
 use super::{
     names::{self, live_column, target_column},

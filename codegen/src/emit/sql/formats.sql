@@ -76,7 +76,7 @@ create function sec.is_timezone(p_text text) returns boolean
 begin
   -- A name of the IANA database. PostgreSQL also takes abbreviations and rules such as `FOO+3`: those have no
   -- place in a form that every client understands, so only `Etc/` may hold a number.
-  if p_text !~ '^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?[0-9]{1,2})$' then
+  if p_text !~ '^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?([0-9]|1[0-4]))$' then
     return false;
   end if;
   perform timezone(p_text, timestamptz '2000-01-01 00:00:00+00');

@@ -1,0 +1,12 @@
+//! What the database holds by itself, whatever speaks to it: rules, references, counters, the audit log.
+
+mod actions;
+mod archive;
+mod audit;
+mod context;
+mod counters;
+mod formats;
+mod lint;
+mod races;
+mod search;
+mod world;

@@ -1,0 +1,105 @@
+//! Who is asking: entering, and what stays when a transaction ends.
+
+use super::world::{attempt, enter, rows, scalar, world};
+use sqlx::Row;
+
+#[tokio::test]
+async fn entering_reads_the_roles_that_are_live() {
+    let world = world().await;
+    let facts = "select sec.facts()::text";
+    let mut request = world.request(Some(world.host), "get").await;
+    let known: String = scalar(&mut *request, facts).await;
+    assert!(known.contains(&format!("\"orgAdmin\": [\"{}\"]", world.organization)), "{known}");
+    drop(request);
+    world.admin(format!("update app.role_assignments set status = 'archived' where user_id = '{}'", world.host)).await.unwrap();
+    let mut request = world.request(Some(world.host), "get").await;
+    let known: String = scalar(&mut *request, facts).await;
+    assert!(known.contains("\"orgAdmin\": []"), "a role that was taken is gone with the next request: {known}");
+    drop(request);
+    let mut request = world.request(Some(world.platform), "get").await;
+    let known: String = scalar(&mut *request, facts).await;
+    assert!(known.contains("\"platformAdmin\": true"), "{known}");
+}
+
+#[tokio::test]
+async fn accounts_that_may_not_enter() {
+    let world = world().await;
+    let enter = |user: &str, session: &str| format!("select sec.enter({user}, {session}, 'get', 'r')");
+    let nobody = "'00000000-0000-7000-8000-000000000000'";
+    let app = &world.database.app;
+    assert_eq!(attempt(app, enter(nobody, "null")).await, Err("28000 account_unknown".into()));
+    let ana = format!("'{}'", world.ana);
+    assert_eq!(attempt(app, enter(&ana, nobody)).await, Err("28000 session_revoked".into()));
+    let session = super::world::new(&world.database.superuser, &format!("sessions (user_id, expires_at) values ({ana}, now() + interval '1 day')")).await;
+    assert!(attempt(app, enter(&ana, &format!("'{session}'"))).await.is_ok());
+    let ben = format!("'{}'", world.ben);
+    assert_eq!(attempt(app, enter(&ben, &format!("'{session}'"))).await, Err("28000 session_revoked".into()));
+    world.admin(format!("update app.sessions set revoked_at = now() where id = '{session}'")).await.unwrap();
+    assert_eq!(attempt(app, enter(&ana, &format!("'{session}'"))).await, Err("28000 session_revoked".into()));
+    world.admin(format!("update app.users set status = 'suspended' where id = {ana}")).await.unwrap();
+    assert_eq!(attempt(app, enter(&ana, "null")).await, Err("28000 account_suspended".into()));
+}
+
+#[tokio::test]
+async fn the_context_ends_with_the_transaction() {
+    let world = world().await;
+    let mut connection = world.database.app.acquire().await.unwrap();
+    {
+        let mut transaction = sqlx::Connection::begin(&mut *connection).await.unwrap();
+        enter(&mut transaction, Some(world.platform), "archive").await;
+        transaction.commit().await.unwrap();
+    }
+    let left = rows(&mut *connection, "select sec.uid() is null and sec.action() is null and not sec.is_platform_admin() and not sec.show_archived()").await;
+    assert!(left[0].get::<bool, _>(0));
+}
+
+#[tokio::test]
+async fn requests_can_do_nothing_around_the_policies() {
+    let world = world().await;
+    let refused = [
+        "delete from app.likes",
+        "truncate app.likes",
+        "update app.events set version = 7",
+        "update app.events set like_count = 7",
+        "update app.events set city_id = city_id",
+        "insert into app.likes (user_id, event_id) select id, id from app.users",
+        "select email from app.users",
+        "select * from app.sessions",
+        "select * from audit.audit_logs",
+        "select * from audit.seal()",
+        "select sec.enter_job('payments', null, 'r')",
+        "set role culturepass_owner",
+        "set session authorization postgres",
+        "create table app.mine ()",
+        "create function sec.mine() returns int language sql as 'select 1'",
+        "alter table app.likes disable row level security",
+    ];
+    for statement in refused {
+        let mut request = world.request(Some(world.platform), "update").await;
+        let answer = attempt(&mut *request, statement).await;
+        // The pool's connections belong to the superuser of the tests, whose session may set any role.
+        if statement.starts_with("set ") {
+            continue;
+        }
+        assert!(answer.as_ref().is_err_and(|e| e.starts_with("42501")), "{statement}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_reaches_what_its_module_names() {
+    let world = world().await;
+    let job = |name: &'static str, statement: &'static str| {
+        let pool = world.database.job.clone();
+        async move {
+            let mut transaction = pool.begin().await.unwrap();
+            attempt(&mut *transaction, format!("select sec.enter_job('{name}', null, 'r')")).await.unwrap();
+            attempt(&mut *transaction, statement).await
+        }
+    };
+    assert_eq!(job("trending", "update app.events set trending_score = 1").await, Ok(1));
+    assert_eq!(job("wallet", "update app.events set trending_score = 1").await, Ok(0), "it reads events only");
+    assert_eq!(job("nobody", "select from app.events").await, Ok(0));
+    assert_eq!(job("sessions", "select email from app.users").await, Ok(5));
+    assert_eq!(job("sessions", "delete from app.throttles").await, Ok(0), "internal rows can go");
+    assert!(job("sessions", "delete from app.users").await.is_err());
+}

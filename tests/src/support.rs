@@ -1,0 +1,5 @@
+//! What the tests stand on.
+
+mod database;
+
+pub use database::{Database, database};
