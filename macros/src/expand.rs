@@ -18,6 +18,12 @@ pub fn expand(item: TokenStream, derive: Derive) -> TokenStream {
         Ok(node) => node,
         Err(error) => return error.into_compile_error(),
     };
-    (derive.expand)(&node)
-        .unwrap_or_else(|error| crate::fallback::with(error, (derive.fallback)(&node.ident)))
+    (derive.expand)(&node).unwrap_or_else(|error| {
+        // Impls for a generic type would themselves be wrong.
+        let items = match node.generics.params.is_empty() {
+            true => (derive.fallback)(&node.ident),
+            false => TokenStream::new(),
+        };
+        crate::fallback::with(error, items)
+    })
 }

@@ -132,3 +132,34 @@ impl<'a> Column<'a> {
 pub fn guarded(entity: &Entity) -> bool {
     row(entity).iter().any(|column| column.read_rule().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{create, update};
+    use crate::emit::actions::Action;
+    use crate::emit::schema;
+    use std::path::Path;
+
+    /// The request role may write exactly what bodies hold, in the product and in the second application.
+    #[test]
+    fn bodies_and_grants_hold_the_same_columns() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for root in [root.to_owned(), root.join("tests/library")] {
+            let model = crate::load(&root).unwrap();
+            for entity in &model.entities {
+                let names = |columns: Vec<super::Column>, action: Action| {
+                    let mut names: Vec<String> = columns.iter().map(super::Column::name).collect();
+                    names.sort();
+                    if action.open(entity).is_some() { names } else { Vec::new() }
+                };
+                let sorted = |mut names: Vec<String>| {
+                    names.sort();
+                    names
+                };
+                let (inserts, updates) = (sorted(schema::insertable(entity)), sorted(schema::updatable(entity)));
+                assert_eq!(names(create(entity), Action::Create), inserts, "{}", entity.name);
+                assert_eq!(names(update(entity), Action::Update), updates, "{}", entity.name);
+            }
+        }
+    }
+}

@@ -12,11 +12,11 @@ pub fn file(model: &Model) -> (String, String) {
     out.push_str("//! What the application must do before some writes, and every entity that is mounted.\n\n");
     out.push_str(&imports(&hooked));
     out.push_str("\n/// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.\n");
-    out.push_str("pub trait AppHooks: Send + Sync {\n");
     let methods: Vec<String> =
         hooked.iter().flat_map(|entity| entity.hooks.iter().map(|hook| method(entity, hook))).collect();
-    out.push_str(&methods.join("\n"));
-    out.push_str("}\n\n/// Every entity with routes, in file-name order.\n");
+    let methods = if methods.is_empty() { String::new() } else { format!("\n{}", methods.join("\n")) };
+    out.push_str(&format!("pub trait AppHooks: Send + Sync {{{methods}}}\n\n"));
+    out.push_str("/// Every entity with routes, in file-name order.\n");
     let app = if hooked.is_empty() { "_app" } else { "app" };
     out.push_str(&format!("#[rustfmt::skip]\npub fn resources({app}: Arc<dyn AppHooks>) -> Vec<Mounted> {{\n    vec![\n"));
     for (_, entity) in mounted(model) {

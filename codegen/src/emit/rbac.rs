@@ -4,7 +4,7 @@
 
 use super::actions::{self, Action};
 use super::openapi::words::{self, May};
-use crate::model::{Entity, EntityId, Expr, Model};
+use crate::model::{Entity, EntityId, Expr, Lifecycle, Model};
 
 /// Path below `generated/` and text.
 pub fn file(model: &Model) -> (String, String) {
@@ -59,8 +59,14 @@ fn section(model: &Model, id: EntityId, entity: &Entity) -> String {
 fn columns(entity: &Entity) -> Vec<(String, Option<&Expr>)> {
     let mut columns: Vec<(String, Option<&Expr>)> =
         actions::ALL.iter().map(|action| (action.name().to_owned(), action.open(entity))).collect();
-    // Actions that no entity of this kind has would only be noise.
-    columns.retain(|(name, rule)| rule.is_some() || name == Action::Read.name() || entity.writable());
+    // Actions that no entity of this kind can have would only be noise.
+    let kept = |action: Action| match action {
+        Action::Read => true,
+        Action::Create => entity.writable(),
+        Action::Update => entity.writable() && entity.lifecycle != Lifecycle::AppendOnly,
+        Action::Delete | Action::Restore | Action::Suspend => entity.writable() && entity.lifecycle == Lifecycle::SoftDelete,
+    };
+    columns.retain(|(name, _)| actions::ALL.iter().any(|action| action.name() == name && kept(*action)));
     columns.extend(actions::transitions(entity).iter().map(|t| (t.name.clone(), Some(&t.by))));
     columns
 }

@@ -233,9 +233,13 @@ impl<'a> Statements<'a> {
             let table = self.table();
             return text(&format!("select t.id, t.version from {table} where t.id = $1 and t.version = $2{conditions} and {rule}"));
         }
-        let start = format!("update {} set {}", self.table(), if open.is_empty() { sets.trim_end_matches(", ") } else { &sets });
         let end = format!("where t.id = $1 and t.version = $2{conditions}\n{INDENT}");
-        if private(self.entity).is_empty() || open.is_empty() {
+        if open.is_empty() {
+            let sets = sets.trim_end_matches(", ");
+            return self.giving(&format!("update {} set {sets}\n{INDENT}{end}", self.table()));
+        }
+        let start = format!("update {} set {sets}", self.table());
+        if private(self.entity).is_empty() {
             let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
             return self.giving(&format!("{start}\n{INDENT}  {open}\n{INDENT}{end}"));
         }
