@@ -265,6 +265,7 @@ fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<Pg
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(learn_types(connection)))
         .before_acquire(move |connection, state| {
             Box::pin(async move {
                 if state.idle_for > ping_after {
@@ -274,6 +275,21 @@ fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<Pg
             })
         })
         .connect_lazy_with(options))
+}
+
+/// The driver asks for unknown types between preparing an unnamed statement and running it, which loses
+/// the statement (SQLSTATE 26000). So it gets to know the one such type that is selected beforehand.
+async fn learn_types(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let question = "select to_regtype('public.geography') is not null";
+    if sqlx::query_scalar(question)
+        .fetch_one(&mut *connection)
+        .await?
+    {
+        sqlx::query("select null::public.geography")
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 fn enter(

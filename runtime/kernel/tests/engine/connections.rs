@@ -1,7 +1,7 @@
 //! Connections are shared by callers: nothing of one may be left for the next.
 
 use crate::support::{world, world_with};
-use kernel::{Actor, Caller};
+use kernel::{Actor, Caller, Db, config::DbConfig};
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -201,4 +201,18 @@ async fn nothing_is_kept_without_commit() {
         .await
         .unwrap();
     assert_eq!(kept, 0);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_not_kept_may_select_places() {
+    let Some(world) = world().await else { return };
+    let create = "create extension if not exists postgis";
+    sqlx::raw_sql(create).execute(&world.root).await.unwrap();
+    let db = Db::connect(&DbConfig::new(world.url.as_str().into())).unwrap();
+    let mut cx = db
+        .begin_read(&Caller::anonymous(Uuid::now_v7()))
+        .await
+        .unwrap();
+    let select = sqlx::query("select null::public.geography").persistent(false);
+    select.fetch_one(cx.conn()).await.unwrap();
 }
