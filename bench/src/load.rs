@@ -26,10 +26,26 @@ pub struct Load<'a> {
 
 impl Load<'_> {
     /// Runs `operation` against `port`. Fails if any answer was not 2xx: a fast error is no result.
-    pub fn run(&self, operation: &str, port: u16, server_pid: u32, token: Option<&str>) -> Result<Figures> {
-        let (server_before, postgres_before) = (cpu_seconds(server_pid), children_cpu_seconds(self.postmaster));
+    pub fn run(
+        &self,
+        operation: &str,
+        port: u16,
+        server_pid: u32,
+        token: Option<&str>,
+    ) -> Result<Figures> {
+        let (server_before, postgres_before) = (
+            cpu_seconds(server_pid),
+            children_cpu_seconds(self.postmaster),
+        );
         let output = Command::new("wrk")
-            .args(["-t", "1", "-c", &self.connections.to_string(), "-d", &format!("{}s", self.seconds)])
+            .args([
+                "-t",
+                "1",
+                "-c",
+                &self.connections.to_string(),
+                "-d",
+                &format!("{}s", self.seconds),
+            ])
             .arg("-s")
             .arg(self.scripts.join(format!("{operation}.lua")))
             .arg(format!("http://127.0.0.1:{port}"))
@@ -39,23 +55,43 @@ impl Load<'_> {
             .output()
             .context("wrk is missing: apt-get install wrk")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = text.lines().find_map(|l| l.strip_prefix("RESULT ")).with_context(|| format!("wrk said:\n{text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix("RESULT "))
+            .with_context(|| {
+                format!(
+                    "wrk said:\n{text}{}",
+                    String::from_utf8_lossy(&output.stderr)
+                )
+            })?;
         let [requests, duration_us, p50_us, p99_us, errors] = numbers(line)?;
-        ensure!(errors == 0.0, "{operation} on port {port}: {errors} answers were not 2xx");
-        ensure!(requests > 0.0, "{operation} on port {port}: nothing was answered");
+        ensure!(
+            errors == 0.0,
+            "{operation} on port {port}: {errors} answers were not 2xx"
+        );
+        ensure!(
+            requests > 0.0,
+            "{operation} on port {port}: nothing was answered"
+        );
         Ok(Figures {
             requests_per_second: requests / (duration_us / 1e6),
             p50_ms: p50_us / 1e3,
             p99_ms: p99_us / 1e3,
             server_cpu_us: (cpu_seconds(server_pid) - server_before) * 1e6 / requests,
-            postgres_cpu_us: (children_cpu_seconds(self.postmaster) - postgres_before) * 1e6 / requests,
+            postgres_cpu_us: (children_cpu_seconds(self.postmaster) - postgres_before) * 1e6
+                / requests,
         })
     }
 }
 
 fn numbers<const N: usize>(line: &str) -> Result<[f64; N]> {
-    let parsed: Vec<f64> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    parsed.try_into().map_err(|got| anyhow::anyhow!("expected {N} numbers from wrk, got {got:?}"))
+    let parsed: Vec<f64> = line
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    parsed
+        .try_into()
+        .map_err(|got| anyhow::anyhow!("expected {N} numbers from wrk, got {got:?}"))
 }
 
 /// The run whose rate is the median of `runs`.

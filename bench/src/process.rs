@@ -8,7 +8,10 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// CPU seconds (user and system) that `pid` has used.
 pub fn cpu_seconds(pid: u32) -> f64 {
     stat(pid).map_or(0.0, |fields| {
-        let ticks: f64 = [11, 12].iter().filter_map(|&i| fields.get(i)?.parse::<f64>().ok()).sum();
+        let ticks: f64 = [11, 12]
+            .iter()
+            .filter_map(|&i| fields.get(i)?.parse::<f64>().ok())
+            .sum();
         ticks / TICKS_PER_SECOND
     })
 }
@@ -17,7 +20,10 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 /// with those of children that have ended.
 pub fn children_cpu_seconds(parent: u32) -> f64 {
     let ended: f64 = stat(parent).map_or(0.0, |fields| {
-        let ticks: f64 = [13, 14].iter().filter_map(|&i| fields.get(i)?.parse::<f64>().ok()).sum();
+        let ticks: f64 = [13, 14]
+            .iter()
+            .filter_map(|&i| fields.get(i)?.parse::<f64>().ok())
+            .sum();
         ticks / TICKS_PER_SECOND
     });
     let live: f64 = fs::read_dir("/proc")
@@ -35,7 +41,14 @@ pub fn peak_memory_mb(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .trim()
+                .strip_suffix("kB")?
+                .trim()
+                .parse::<f64>()
+                .ok()
+        })
         .map_or(0.0, |kb| kb / 1024.0)
 }
 

@@ -22,11 +22,21 @@ pub struct Gate {
 
 impl Gate {
     pub fn held(&self) -> bool {
-        if self.at_least { self.value >= self.bound } else { self.value <= self.bound }
+        if self.at_least {
+            self.value >= self.bound
+        } else {
+            self.value <= self.bound
+        }
     }
 }
 
-pub fn markdown(rows: &[Row], pgbench: &[(String, f64, f64)], gates: &[Gate], machine: &str, command: &str) -> String {
+pub fn markdown(
+    rows: &[Row],
+    pgbench: &[(String, f64, f64)],
+    gates: &[Gate],
+    machine: &str,
+    command: &str,
+) -> String {
     let mut out = format!("Machine: {machine}.\nCommand: `{command}`.\n\n");
     out.push_str("| server | operation | requests/s | p50 ms | p99 ms | server CPU µs | PostgreSQL CPU µs |\n|---|---|--:|--:|--:|--:|--:|\n");
     for row in rows {
@@ -34,15 +44,26 @@ pub fn markdown(rows: &[Row], pgbench: &[(String, f64, f64)], gates: &[Gate], ma
             let _ = writeln!(
                 out,
                 "| {} | {operation} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} |",
-                row.server, f.requests_per_second, f.p50_ms, f.p99_ms, f.server_cpu_us, f.postgres_cpu_us
+                row.server,
+                f.requests_per_second,
+                f.p50_ms,
+                f.p99_ms,
+                f.server_cpu_us,
+                f.postgres_cpu_us
             );
         }
     }
     out.push_str("\n| server | peak memory MB | cold start ms |\n|---|--:|--:|\n");
     for row in rows {
-        let _ = writeln!(out, "| {} | {:.1} | {:.0} |", row.server, row.peak_memory_mb, row.cold_start_ms);
+        let _ = writeln!(
+            out,
+            "| {} | {:.1} | {:.0} |",
+            row.server, row.peak_memory_mb, row.cold_start_ms
+        );
     }
-    out.push_str("\n| pgbench, prepared, over TCP | transactions/s | PostgreSQL CPU µs |\n|---|--:|--:|\n");
+    out.push_str(
+        "\n| pgbench, prepared, over TCP | transactions/s | PostgreSQL CPU µs |\n|---|--:|--:|\n",
+    );
     for (name, tps, cpu_us) in pgbench {
         let _ = writeln!(out, "| {name} | {tps:.0} | {cpu_us:.0} |");
     }
@@ -50,7 +71,11 @@ pub fn markdown(rows: &[Row], pgbench: &[(String, f64, f64)], gates: &[Gate], ma
     for gate in gates {
         let sign = if gate.at_least { "≥" } else { "≤" };
         let verdict = if gate.held() { "held" } else { "**missed**" };
-        let _ = writeln!(out, "| {} | {:.2} | {sign} {:.2} | {verdict} |", gate.name, gate.value, gate.bound);
+        let _ = writeln!(
+            out,
+            "| {} | {:.2} | {sign} {:.2} | {verdict} |",
+            gate.name, gate.value, gate.bound
+        );
     }
     out
 }
@@ -62,7 +87,11 @@ pub fn plot(rows: &[Row]) -> String {
     const HEIGHT: f64 = 340.0;
     const LEFT: f64 = 60.0;
     const BASE: f64 = 290.0;
-    let top = rows.iter().flat_map(|r| &r.figures).map(|f| f.requests_per_second).fold(1.0, f64::max);
+    let top = rows
+        .iter()
+        .flat_map(|r| &r.figures)
+        .map(|f| f.requests_per_second)
+        .fold(1.0, f64::max);
     let group = (WIDTH - LEFT - 10.0) / OPERATIONS.len() as f64;
     let bar = group / (rows.len() as f64 + 1.0);
     let mut out = format!(
@@ -75,15 +104,40 @@ pub fn plot(rows: &[Row]) -> String {
             let height = rate / top * (BASE - 50.0);
             let (x, y) = (x0 + r as f64 * bar, BASE - height);
             let colour = COLOURS[r % COLOURS.len()];
-            let _ = writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"{colour}\"/>", bar - 3.0);
-            let _ = writeln!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"10\">{rate:.0}</text>", x + bar / 2.0, y - 4.0);
+            let _ = writeln!(
+                out,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"{colour}\"/>",
+                bar - 3.0
+            );
+            let _ = writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"10\">{rate:.0}</text>",
+                x + bar / 2.0,
+                y - 4.0
+            );
         }
-        let _ = writeln!(out, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{operation}</text>", x0 + group / 2.0 - bar / 2.0, BASE + 18.0);
+        let _ = writeln!(
+            out,
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{operation}</text>",
+            x0 + group / 2.0 - bar / 2.0,
+            BASE + 18.0
+        );
     }
     for (r, row) in rows.iter().enumerate() {
         let x = LEFT + r as f64 * 170.0;
-        let _ = writeln!(out, "<rect x=\"{x}\" y=\"12\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{}\" y=\"22\">{}</text>", COLOURS[r % COLOURS.len()], x + 18.0, row.server);
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x}\" y=\"12\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{}\" y=\"22\">{}</text>",
+            COLOURS[r % COLOURS.len()],
+            x + 18.0,
+            row.server
+        );
     }
-    let _ = writeln!(out, "<text x=\"12\" y=\"{}\" transform=\"rotate(-90 12 {})\" text-anchor=\"middle\">requests a second</text>\n</svg>", BASE / 2.0, BASE / 2.0);
+    let _ = writeln!(
+        out,
+        "<text x=\"12\" y=\"{}\" transform=\"rotate(-90 12 {})\" text-anchor=\"middle\">requests a second</text>\n</svg>",
+        BASE / 2.0,
+        BASE / 2.0
+    );
     out
 }

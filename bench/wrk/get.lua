@@ -1,5 +1,5 @@
 local common = require("common")
 local ids, headers = common.ids(), common.headers()
 math.randomseed(os.time())
-request = function() return wrk.format("GET", "/events/" .. ids[math.random(#ids)], headers) end
+request = function() return wrk.format("GET", "/institutions/" .. ids[math.random(#ids)], headers) end
 done = common.done

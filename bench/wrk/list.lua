@@ -4,6 +4,6 @@ local cities = {}
 for line in io.lines((os.getenv("BENCH_IDS"):gsub("ids.txt", "cities.txt"))) do cities[#cities + 1] = line end
 math.randomseed(os.time())
 request = function()
-  return wrk.format("GET", "/events?city_id=" .. cities[math.random(#cities)] .. "&sort=starts_at&limit=20", headers)
+  return wrk.format("GET", "/institutions?city_id=" .. cities[math.random(#cities)] .. "&sort=name&limit=20", headers)
 end
 done = common.done

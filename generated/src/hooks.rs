@@ -73,6 +73,55 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     ]
 }
 
+/// The same without hooks, for whoever only wants to know what there is.
+#[rustfmt::skip]
+pub static RESOURCES: [&Resource; 44] = [
+    &attendance::ATTENDANCE,
+    &business::BUSINESS,
+    &check_in::CHECK_IN,
+    &city::CITY,
+    &commission_rule::COMMISSION_RULE,
+    &community::COMMUNITY,
+    &community_member::COMMUNITY_MEMBER,
+    &country::COUNTRY,
+    &device::DEVICE,
+    &event::EVENT,
+    &follow::FOLLOW,
+    &fraud_flag::FRAUD_FLAG,
+    &grant_announcement::GRANT_ANNOUNCEMENT,
+    &institution::INSTITUTION,
+    &lead::LEAD,
+    &like::LIKE,
+    &media::MEDIA,
+    &notification::NOTIFICATION,
+    &notification_delivery::NOTIFICATION_DELIVERY,
+    &notification_preference::NOTIFICATION_PREFERENCE,
+    &order::ORDER,
+    &order_item::ORDER_ITEM,
+    &organization::ORGANIZATION,
+    &payment_method::PAYMENT_METHOD,
+    &plan::PLAN,
+    &promo_code::PROMO_CODE,
+    &promotion::PROMOTION,
+    &quote::QUOTE,
+    &referral::REFERRAL,
+    &revenue_share::REVENUE_SHARE,
+    &review::REVIEW,
+    &role_assignment::ROLE_ASSIGNMENT,
+    &service_request::SERVICE_REQUEST,
+    &subscription::SUBSCRIPTION,
+    &ticket::TICKET,
+    &ticket_type::TICKET_TYPE,
+    &transaction::TRANSACTION,
+    &user::USER,
+    &venue::VENUE,
+    &waitlist_entry::WAITLIST_ENTRY,
+    &wallet_account::WALLET_ACCOUNT,
+    &wallet_hold::WALLET_HOLD,
+    &wallet_journal::WALLET_JOURNAL,
+    &wallet_transaction::WALLET_TRANSACTION,
+];
+
 fn plain(resource: &'static Resource) -> Mounted {
     Mounted {
         resource,

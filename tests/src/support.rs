@@ -1,5 +1,43 @@
-//! What the tests stand on.
+//! What every system test stands on: a database of its own, the real server on a port of its own, people with tokens.
 
-mod database;
+pub mod client;
+pub mod database;
+pub mod mail;
+pub mod pools;
+pub mod server;
 
-pub use database::{Database, database};
+pub use client::{Answer, Client};
+pub use database::Database;
+pub use pools::{Pools, database};
+pub use server::{Member, TestServer};
+
+use codegen::model::Model;
+use kernel::resource::Resource;
+use std::{collections::HashMap, path::Path, sync::LazyLock};
+
+/// The workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a workspace")
+}
+
+/// CulturePass as its spec says.
+pub fn model() -> &'static Model {
+    static MODEL: LazyLock<Model> = LazyLock::new(|| match codegen::load(root()) {
+        Ok(model) => model,
+        Err(_) => panic!("the spec has mistakes: cargo gen --check"),
+    });
+    &MODEL
+}
+
+/// Every mounted entity by name.
+pub fn resources() -> &'static HashMap<&'static str, &'static Resource> {
+    static RESOURCES: LazyLock<HashMap<&'static str, &'static Resource>> = LazyLock::new(|| {
+        generated::hooks::RESOURCES
+            .iter()
+            .map(|resource| (resource.name, *resource))
+            .collect()
+    });
+    &RESOURCES
+}

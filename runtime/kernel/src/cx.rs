@@ -26,7 +26,11 @@ pub const ATTEMPTS: u32 = 3;
 
 /// Handle on both pools. Cheap to clone.
 #[derive(Clone)]
-pub struct Db(Arc<Pools>);
+pub struct Db {
+    pools: Arc<Pools>,
+    /// False: nobody is told to the database. See [`Db::without_context`].
+    context: bool,
+}
 
 struct Pools {
     request: PgPool,
@@ -58,19 +62,23 @@ impl Db {
             )?),
             None => None,
         };
-        Ok(Self(Arc::new(Pools { request, job })))
+        Ok(Self { pools: Arc::new(Pools { request, job }), context: true })
+    }
+
+    /// The engine with nothing around it, to measure what it costs by itself: no transaction is begun and no
+    /// actor told, every statement stands alone. Only for a database whose tables have no policies; with
+    /// policies every caller is a stranger.
+    pub fn without_context(self) -> Self {
+        Self {
+            context: false,
+            ..self
+        }
     }
 
     /// For reading as this caller. Anonymous callers need no context and get no transaction.
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
         let Actor::User { id, session } = caller.actor else {
-            let connection = self.0.request.acquire().await?;
-            return Ok(Cx {
-                connection,
-                actor: Actor::Anonymous,
-                request: caller.request_id,
-                open: false,
-            });
+            return self.stranger(caller).await;
         };
         let text = enter(
             "begin read only",
@@ -79,13 +87,16 @@ impl Db {
             "read",
             caller.request_id,
         );
-        self.open(&self.0.request, text, caller).await
+        self.open(&self.pools.request, text, caller).await
     }
 
     /// For writing as this caller; policies hold the transaction to `action`.
     pub async fn begin_write(&self, caller: &Caller, action: &'static str) -> Result<Cx> {
         if !is_name(action) {
             return Err(Error::internal(format!("not an action name: {action}")));
+        }
+        if !self.context {
+            return self.stranger(caller).await;
         }
         let text = enter(
             "begin",
@@ -94,7 +105,7 @@ impl Db {
             action,
             caller.request_id,
         );
-        self.open(&self.0.request, text, caller).await
+        self.open(&self.pools.request, text, caller).await
     }
 
     /// For a module's own work: the tables it declares in `app.yaml`, for a user if there is one.
@@ -104,7 +115,7 @@ impl Db {
         on_behalf_of: Option<Uuid>,
         request: Uuid,
     ) -> Result<Cx> {
-        let Some(pool) = &self.0.job else {
+        let Some(pool) = &self.pools.job else {
             return Err(Error::internal("no login for the job role is configured"));
         };
         if !is_name(name) {
@@ -131,22 +142,32 @@ impl Db {
 
     /// Is the database there? For `/readyz`.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        self.0.request.acquire().await?.ping().await
+        self.pools.request.acquire().await?.ping().await
     }
 
     pub fn state(&self) -> PoolState {
         PoolState {
-            open: self.0.request.size(),
-            idle: self.0.request.num_idle(),
+            open: self.pools.request.size(),
+            idle: self.pools.request.num_idle(),
         }
     }
 
     /// After the last request.
     pub async fn close(&self) {
-        self.0.request.close().await;
-        if let Some(job) = &self.0.job {
+        self.pools.request.close().await;
+        if let Some(job) = &self.pools.job {
             job.close().await;
         }
+    }
+
+    /// A connection without a transaction, on which everybody is nobody.
+    async fn stranger(&self, caller: &Caller) -> Result<Cx> {
+        Ok(Cx {
+            connection: self.pools.request.acquire().await?,
+            actor: Actor::Anonymous,
+            request: caller.request_id,
+            open: false,
+        })
     }
 
     async fn open(&self, pool: &PgPool, text: String, caller: &Caller) -> Result<Cx> {

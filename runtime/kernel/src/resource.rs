@@ -7,6 +7,7 @@ use crate::{input::Input, rule::Rule};
 use sqlx::postgres::PgRow;
 
 /// One entity as the engine sees it.
+#[derive(Clone, Copy)]
 pub struct Resource {
     /// `event`
     pub name: &'static str,
@@ -67,6 +68,7 @@ pub enum Lifecycle {
 }
 
 /// Statement texts. `t` is always the entity's table. Empty text: the action does not exist.
+#[derive(Clone, Copy)]
 pub struct Sql {
     /// `select <columns>[, allowed_actions] from … where t.id = $1`
     pub get: &'static str,
@@ -92,6 +94,7 @@ pub struct Sql {
     pub probe: &'static str,
 }
 
+#[derive(Clone, Copy)]
 pub struct Rules {
     pub read: &'static Rule,
     pub create: &'static Rule,

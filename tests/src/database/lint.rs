@@ -6,7 +6,7 @@ use sqlx::Row;
 
 const LINT: &str = include_str!("../../sql/catalogue-lint.sql");
 
-async fn problems(database: &crate::support::Database) -> Vec<String> {
+async fn problems(database: &crate::support::Pools) -> Vec<String> {
     rows(&database.superuser, LINT).await.iter().map(|row| row.get(0)).collect()
 }
 

@@ -1,122 +1,192 @@
-//! A database of its own for each test: a copy of a template that is made once per state of the migrations.
+//! Databases to test on: a copy of a template for each test, made in a fraction of a second, dropped at its end.
 //!
-//! `TEST_DATABASE_URL` names a superuser of a cluster that may be littered, such as `script/postgres.sh` starts.
+//! `TEST_DATABASE_URL` is a superuser's URL of a PostgreSQL that may be littered; `script/test` starts one.
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
-use std::str::FromStr;
+use generated::migrations::MIGRATIONS;
+use kernel::migrate::{self, Limits};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
 
-/// Dropped with the value.
-pub struct Database {
-    /// Sees and may do everything; for fixtures and for looking.
-    pub superuser: PgPool,
-    /// As requests connect.
-    pub app: PgPool,
-    /// As modules connect.
-    pub job: PgPool,
-    name: String,
+/// Password of both roles in tests.
+const PASSWORD: &str = "test";
+
+/// What a database starts with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    Empty,
+    /// Countries and cities.
+    Reference,
+    /// The demonstration world as well.
+    Demo,
 }
 
-pub async fn database() -> Database {
-    let scripts = scripts();
-    let mut cluster = connect(None).await;
-    let template = template(&mut cluster, &scripts).await;
-    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-    run(&mut cluster, format!("create database {name} template {template}")).await;
-    Database {
-        superuser: pool(&name, None).await,
-        app: pool(&name, Some("culturepass_app")).await,
-        job: pool(&name, Some("culturepass_job")).await,
-        name,
+pub struct Database {
+    name: String,
+    admin: PgConnectOptions,
+}
+
+impl Database {
+    pub async fn new(content: Content) -> Self {
+        let admin = admin();
+        let template = template(&admin, content).await;
+        let name = format!("t_{}", Uuid::new_v4().simple());
+        let mut conn = connect(&admin).await;
+        // Two sessions cannot copy one template at the same time.
+        sqlx::query("select pg_advisory_lock(7262)")
+            .execute(&mut conn)
+            .await
+            .expect("lock");
+        execute(
+            &mut conn,
+            format!("create database {name} template {template} strategy file_copy"),
+        )
+        .await;
+        conn.close().await.expect("close");
+        Self { name, admin }
+    }
+
+    /// A connection that no rule holds back.
+    pub async fn superuser(&self) -> PgConnection {
+        connect(&self.admin.clone().database(&self.name)).await
+    }
+
+    /// A connection of the request role, for statements that no server would send.
+    pub async fn request_role(&self) -> PgConnection {
+        connect(
+            &self
+                .admin
+                .clone()
+                .database(&self.name)
+                .username("culturepass_app")
+                .password(PASSWORD),
+        )
+        .await
+    }
+
+    pub fn url(&self, role: &str) -> String {
+        format!(
+            "postgres://{role}:{PASSWORD}@{}:{}/{}",
+            self.admin.get_host(),
+            self.admin.get_port(),
+            self.name
+        )
+    }
+
+    /// For tools that connect by themselves.
+    pub fn superuser_options(&self) -> PgConnectOptions {
+        self.admin.clone().database(&self.name)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let name = self.name.clone();
-        // The test's runtime is about to end and takes no more work.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (name, admin) = (self.name.clone(), self.admin.clone());
+        let drop = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("runtime");
             runtime.block_on(async {
-                let mut cluster = connect(None).await;
-                run(&mut cluster, format!("drop database if exists {name} with (force)")).await;
+                let mut conn = connect(&admin).await;
+                execute(
+                    &mut conn,
+                    format!("drop database if exists {name} with (force)"),
+                )
+                .await;
             });
-            std::io::Result::Ok(())
         });
-        // A database that stays behind is no reason to hide why a test failed.
-        let _ = dropped.join();
+        let _ = drop.join();
     }
 }
 
-/// All migrations in their order.
-fn scripts() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
-        .map(|entry| entry.expect("a folder entry").path())
-        .filter(|path| path.to_string_lossy().ends_with(".up.sql"))
-        .collect();
-    files.sort();
-    files.iter().map(|path| std::fs::read_to_string(path).expect("a migration")).collect::<Vec<_>>().join("\n")
+fn admin() -> PgConnectOptions {
+    let url =
+        std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL is missing: run script/test");
+    url.parse().expect("TEST_DATABASE_URL")
 }
 
-/// The name of a database with these scripts applied. Tests that start together wait for the first of them.
-async fn template(cluster: &mut PgConnection, scripts: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    scripts.hash(&mut hasher);
-    let hash = hasher.finish();
-    let name = format!("template_{hash:016x}");
-    run(cluster, format!("select pg_advisory_lock({})", hash as i64)).await;
-    let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(&name)
-        .fetch_one(&mut *cluster)
+/// Made once per state of the migrations, by whichever test comes first.
+async fn template(admin: &PgConnectOptions, content: Content) -> String {
+    let state = MIGRATIONS
+        .last()
+        .map_or("none", |last| &last.checksum[..12]);
+    let kind = match content {
+        Content::Empty => "empty",
+        Content::Reference => "reference",
+        Content::Demo => "demo",
+    };
+    let name = format!("template_{kind}_{state}");
+    let mut conn = connect(admin).await;
+    sqlx::query("select pg_advisory_lock(7261)")
+        .execute(&mut conn)
         .await
-        .expect("pg_database can be read");
+        .expect("lock");
+    let there: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(&name)
+            .fetch_one(&mut conn)
+            .await
+            .expect("look");
     if !there {
-        let unfinished = format!("{name}_new");
-        run(cluster, format!("drop database if exists {unfinished}")).await;
-        run(cluster, format!("create database {unfinished}")).await;
-        let mut fresh = connect(Some(&unfinished)).await;
-        run(&mut fresh, scripts.to_owned()).await;
-        fresh.close().await.expect("nobody else is connected to the template");
-        run(cluster, format!("alter database {unfinished} rename to {name}")).await;
+        let draft = format!("{name}_draft");
+        execute(
+            &mut conn,
+            format!("drop database if exists {draft} with (force)"),
+        )
+        .await;
+        execute(&mut conn, format!("create database {draft}")).await;
+        let options = admin.clone().database(&draft);
+        migrate::up(&options, MIGRATIONS, &Limits::default())
+            .await
+            .expect("migrate");
+        fill(&options, content).await;
+        for role in ["culturepass_app", "culturepass_job"] {
+            execute(
+                &mut conn,
+                format!("alter role {role} login password '{PASSWORD}'"),
+            )
+            .await;
+        }
+        execute(
+            &mut conn,
+            format!("alter database {draft} rename to {name}"),
+        )
+        .await;
     }
-    run(cluster, format!("select pg_advisory_unlock({})", hash as i64)).await;
+    conn.close().await.expect("close");
     name
 }
 
-fn options(database: Option<&str>) -> PgConnectOptions {
-    let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL names a superuser of a test cluster");
-    let options = PgConnectOptions::from_str(&url).expect("TEST_DATABASE_URL is a PostgreSQL URL");
-    match database {
-        Some(name) => options.database(name),
-        None => options,
+async fn fill(options: &PgConnectOptions, content: Content) {
+    if content == Content::Empty {
+        return;
     }
-}
-
-async fn connect(database: Option<&str>) -> PgConnection {
-    options(database).connect().await.expect("the cluster of TEST_DATABASE_URL answers")
-}
-
-async fn run(connection: &mut PgConnection, sql: String) {
-    let start: String = sql.chars().take(80).collect();
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap_or_else(|e| panic!("{start}: {e}"));
-}
-
-async fn pool(database: &str, role: Option<&'static str>) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(4)
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                if let Some(role) = role {
-                    sqlx::raw_sql(AssertSqlSafe(format!("set role {role}"))).execute(connection).await?;
-                }
-                Ok(())
-            })
-        })
-        .connect_with(options(Some(database)))
+    let mut conn = connect(options).await;
+    server::seed::reference::load(&mut conn)
         .await
-        .expect("the test's database answers")
+        .expect("reference data");
+    if content == Content::Demo {
+        server::seed::demo::load(&mut conn)
+            .await
+            .expect("demonstration data");
+    }
+    execute(&mut conn, "analyze".to_owned()).await;
+    conn.close().await.expect("close");
+}
+
+async fn connect(options: &PgConnectOptions) -> PgConnection {
+    PgConnection::connect_with(options)
+        .await
+        .expect("PostgreSQL of TEST_DATABASE_URL")
+}
+
+async fn execute(conn: &mut PgConnection, text: String) {
+    sqlx::raw_sql(AssertSqlSafe(text.clone()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
 }

@@ -1,0 +1,111 @@
+//! The limit: pgbench with the statements of the generated server, prepared, over TCP, as fast as PostgreSQL goes.
+//!
+//! It connects as the owner's login, so policies do not apply; what audit costs is measured by itself.
+
+use crate::{prepare, process::children_cpu_seconds};
+use anyhow::{Context, Result};
+use generated::institution::INSTITUTION;
+use sqlx::{Connection, PgConnection};
+use std::{fs, path::Path, process::Command};
+
+pub struct Statement {
+    pub name: &'static str,
+    database: &'static str,
+    /// `SELECT` stands for the generated list's text.
+    script: &'static str,
+}
+
+pub const STATEMENTS: &[Statement] = &[
+    Statement {
+        name: "get",
+        database: prepare::PLAIN,
+        script: "\\set n random(1, ROWS)\nSELECT where t.id = ID;\n",
+    },
+    Statement {
+        name: "list",
+        database: prepare::PLAIN,
+        script: "SELECT where t.city_id = 'CITY' order by t.name, t.id limit 20;\n",
+    },
+    Statement {
+        name: "page 90",
+        database: prepare::PLAIN,
+        script: "SELECT where t.city_id = 'CITY' and (t.name, t.id) > ('NAME', 'LAST') order by t.name, t.id limit 20;\n",
+    },
+    Statement {
+        name: "update",
+        database: prepare::PLAIN,
+        script: UPDATE,
+    },
+    Statement {
+        name: "update, audited",
+        database: prepare::SECURED,
+        script: UPDATE,
+    },
+];
+
+const UPDATE: &str = "\\set n random(1, ROWS)\nupdate app.institutions t set name = 'Institution ' || (:n + 1) where t.id = ID returning t.id, t.version;\n";
+
+/// Transactions a second, and PostgreSQL's CPU microseconds for each.
+pub async fn run(
+    statement: &Statement,
+    admin: &str,
+    rows: i32,
+    files: &Path,
+    seconds: u32,
+    postmaster: u32,
+) -> Result<(f64, f64)> {
+    let url = prepare::on(admin, statement.database);
+    let script = files.join("pgbench.sql");
+    fs::write(&script, fill(statement.script, &url, rows).await?)?;
+    let before = children_cpu_seconds(postmaster);
+    let output = Command::new("pgbench")
+        .args([
+            "-n",
+            "-M",
+            "prepared",
+            "-c",
+            "16",
+            "-j",
+            "1",
+            "-T",
+            &seconds.to_string(),
+            "-f",
+        ])
+        .arg(&script)
+        .arg(&url)
+        .output()
+        .context("pgbench is missing: it comes with PostgreSQL")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let number = |prefix: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(prefix))?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    let tps = number("tps = ")
+        .with_context(|| format!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+    let transactions =
+        number("number of transactions actually processed: ").context("pgbench counted nothing")?;
+    Ok((
+        tps,
+        (children_cpu_seconds(postmaster) - before) * 1e6 / transactions,
+    ))
+}
+
+async fn fill(script: &str, url: &str, rows: i32) -> Result<String> {
+    let mut conn = PgConnection::connect(url).await?;
+    let city: String = sqlx::query_scalar("select id::text from app.cities where slug = 'city-1'")
+        .fetch_one(&mut conn)
+        .await?;
+    let (name, last): (String, String) = sqlx::query_as(
+        "select name, id::text from app.institutions where city_id = $1::uuid order by name, id offset 89 * 20 - 1 limit 1",
+    )
+    .bind(&city)
+    .fetch_one(&mut conn)
+    .await?;
+    Ok(script
+        .replace("SELECT", INSTITUTION.sql.list)
+        .replace("ROWS", &rows.to_string())
+        .replace("CITY", &city)
+        .replace("NAME", &name)
+        .replace("LAST", &last)
+        .replace("ID", prepare::ID))
+}

@@ -1,0 +1,183 @@
+//! Two databases with the same 100,000 rows: as generated, and one without policies and audit for the plain servers.
+
+use anyhow::{Context, Result, ensure};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use std::{fs, path::Path, process::Command};
+use uuid::Uuid;
+
+pub const SECURED: &str = "bench_secured";
+pub const PLAIN: &str = "bench_plain";
+const PASSWORD: &str = "bench";
+const CITIES: i32 = 50;
+
+/// The id of row `:n`: pgbench can count but not choose from a list.
+pub const ID: &str = "('01900000-0000-7000-8000-' || lpad(to_hex(:n), 12, '0'))::uuid";
+
+/// Who the secured servers are asked by: administrator of all cities.
+pub struct Prepared {
+    pub user: Uuid,
+    pub session: Uuid,
+    pub postmaster: u32,
+}
+
+/// `admin` is a superuser's URL that ends with a database's name.
+pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
+    let mut conn = PgConnection::connect(admin)
+        .await
+        .context("BENCH_DATABASE_URL")?;
+    let postmaster = postmaster(&mut conn).await?;
+    for database in [PLAIN, SECURED] {
+        run(
+            &mut conn,
+            format!("drop database if exists {database} with (force)"),
+        )
+        .await?;
+    }
+    run(&mut conn, format!("create database {SECURED}")).await?;
+    let status = Command::new(binary("culturepass")?)
+        .args(["migrate", "up"])
+        .env("DATABASE_URL", on(admin, SECURED))
+        .env("CULTUREPASS_ENV", "development")
+        .status()?;
+    ensure!(status.success(), "migrating failed");
+    let mut secured = PgConnection::connect(&on(admin, SECURED)).await?;
+    let (user, session) = fill(&mut secured, rows).await?;
+    write_files(&mut secured, files).await?;
+    secured.close().await?;
+    run(
+        &mut conn,
+        format!("create database {PLAIN} template {SECURED}"),
+    )
+    .await?;
+    for role in ["culturepass_app", "culturepass_job"] {
+        run(
+            &mut conn,
+            format!("alter role {role} login password '{PASSWORD}'"),
+        )
+        .await?;
+    }
+    strip(&mut PgConnection::connect(&on(admin, PLAIN)).await?).await?;
+    for database in [PLAIN, SECURED] {
+        run(
+            &mut PgConnection::connect(&on(admin, database)).await?,
+            "vacuum analyze".into(),
+        )
+        .await?;
+    }
+    Ok(Prepared {
+        user,
+        session,
+        postmaster,
+    })
+}
+
+/// A role's URL on one of the databases.
+pub fn url(admin: &str, role: &str, database: &str) -> String {
+    let host = admin
+        .rsplit_once('@')
+        .map_or("127.0.0.1:5432/postgres", |(_, host)| host);
+    on(&format!("postgres://{role}:{PASSWORD}@{host}"), database)
+}
+
+/// Every id once with its version, for updates.
+pub async fn write_versions(admin: &str, database: &str, files: &Path) -> Result<()> {
+    let mut conn = PgConnection::connect(&on(admin, database)).await?;
+    let rows = sqlx::query("select id || ' ' || version from app.institutions where slug like 'institution-%' order by random()")
+        .fetch_all(&mut conn)
+        .await?;
+    let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    fs::write(files.join("versions.txt"), lines.join("\n") + "\n")?;
+    // What the update before left behind must not weigh on the next server.
+    run(
+        &mut conn,
+        "vacuum analyze app.institutions; checkpoint".into(),
+    )
+    .await
+}
+
+pub fn binary(name: &str) -> Result<std::path::PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(
+        path.exists(),
+        "{} is missing: cargo build --release",
+        path.display()
+    );
+    Ok(path)
+}
+
+async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
+    let id = ID.replace(":n", "n");
+    let text = format!(
+        "set session_replication_role = replica;
+         insert into app.countries (code, name, currency, default_locale) values ('XA', 'Benchland', 'EUR', 'en');
+         insert into app.cities (name, slug, timezone, location, country_id)
+           select 'City ' || n, 'city-' || n, 'UTC', st_setsrid(st_makepoint(n, n), 4326)::geography, c.id
+           from generate_series(1, {CITIES}) n, app.countries c;
+         insert into app.users (handle, display_name, email) values ('bench', 'Bench', 'bench@example.org');
+         insert into app.role_assignments (role, user_id, scope_type, scope_id)
+           select 'cityAdmin', u.id, 'city', c.id from app.users u, app.cities c;
+         insert into app.sessions (user_id, expires_at) select id, now() + interval '1 day' from app.users;
+         insert into app.institutions (id, name, slug, type, description, website, contact_email, location, city_id)
+           select {id}, 'Institution ' || n, 'institution-' || n, 'council', repeat('Open on weekdays, closed in August. ', 18),
+             'https://example.org/' || n, 'office' || n || '@example.org',
+             st_setsrid(st_makepoint(n % 170, n % 80), 4326)::geography, c.id
+           from generate_series(1, {rows}) n join (select id, row_number() over () k from app.cities) c on c.k = n % {CITIES} + 1;"
+    );
+    run(conn, text).await?;
+    Ok(sqlx::query_as("select user_id, id from app.sessions")
+        .fetch_one(conn)
+        .await?)
+}
+
+/// No policies, no audit: what a server without security works on.
+async fn strip(conn: &mut PgConnection) -> Result<()> {
+    let text = "do $$ declare o record; begin
+          for o in select c.oid::regclass t from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'r' loop
+            execute format('alter table %s disable row level security', o.t);
+          end loop;
+          for o in select tgrelid::regclass t, tgname from pg_trigger where tgrelid = 'app.institutions'::regclass and tgname like '%audit%' loop
+            execute format('drop trigger %I on %s', o.tgname, o.t);
+          end loop; end $$";
+    run(conn, text.into()).await
+}
+
+async fn write_files(conn: &mut PgConnection, files: &Path) -> Result<()> {
+    let ids: Vec<String> = sqlx::query_scalar("select id::text from app.institutions")
+        .fetch_all(&mut *conn)
+        .await?;
+    fs::write(files.join("ids.txt"), ids.join("\n") + "\n")?;
+    let cities: Vec<String> = sqlx::query_scalar("select id::text from app.cities")
+        .fetch_all(conn)
+        .await?;
+    fs::write(files.join("cities.txt"), cities.join("\n") + "\n")?;
+    let body = serde_json::json!({
+        "name": "A new institution", "slug": "SLUG", "type": "council", "city_id": cities[0],
+        "description": "Open on weekdays, closed in August. ".repeat(18),
+        "website": "https://example.org/new", "contact_email": "new@example.org",
+    });
+    fs::write(files.join("create.json"), body.to_string())?;
+    Ok(())
+}
+
+async fn postmaster(conn: &mut PgConnection) -> Result<u32> {
+    let folder: String = sqlx::query_scalar("show data_directory")
+        .fetch_one(conn)
+        .await?;
+    let text = fs::read_to_string(Path::new(&folder).join("postmaster.pid")).context("the server's CPU time is read from /proc: run where PostgreSQL runs, as root or as its user")?;
+    Ok(text
+        .lines()
+        .next()
+        .context("an empty postmaster.pid")?
+        .parse()?)
+}
+
+async fn run(conn: &mut PgConnection, text: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(conn).await?;
+    Ok(())
+}
+
+/// The same login on another database.
+pub fn on(url: &str, database: &str) -> String {
+    let base = url.rsplit_once('/').map_or(url, |(base, _)| base);
+    format!("{base}/{database}")
+}

@@ -1,0 +1,7 @@
+//! System tests: a real PostgreSQL, the real server, real clients. One binary, because linking is what costs.
+
+#![recursion_limit = "256"]
+
+mod database;
+mod rules;
+mod support;

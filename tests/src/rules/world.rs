@@ -1,0 +1,301 @@
+//! A random world: every table filled from the model, with rows of every status, so that rules can be
+//! asked about cases nobody thought of. Deterministic for a seed.
+//!
+//! Written as a superuser, so that constraints hold and rules do not.
+
+use codegen::model::{Entity, EntityId, Field, Lifecycle, Literal, Model, Relation, Ty};
+use fastrand::Rng;
+use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use std::collections::HashMap;
+
+pub type Row = Map<String, Value>;
+
+pub struct World {
+    /// By entity, in order of insertion; columns as `to_jsonb` gives them.
+    pub rows: Vec<Vec<Row>>,
+    by_id: HashMap<(EntityId, String), usize>,
+}
+
+impl World {
+    pub fn row(&self, entity: EntityId, id: &str) -> Option<&Row> {
+        self.by_id
+            .get(&(entity, id.to_owned()))
+            .map(|&at| &self.rows[entity][at])
+    }
+}
+
+/// Fills every table with about `size` rows and reads them back.
+pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize) -> World {
+    let mut filler = Filler {
+        model,
+        rng: Rng::with_seed(seed),
+        ids: vec![Vec::new(); model.entities.len()],
+        serial: 0,
+    };
+    for entity in order(model) {
+        filler.fill(conn, entity, size).await;
+    }
+    for entity in 0..model.entities.len() {
+        filler.shake(conn, entity).await;
+    }
+    read(conn, model).await
+}
+
+pub async fn read(conn: &mut PgConnection, model: &Model) -> World {
+    let mut world = World {
+        rows: Vec::new(),
+        by_id: HashMap::new(),
+    };
+    for (id, entity) in model.entities.iter().enumerate() {
+        let text = format!(
+            "select to_jsonb(t) from app.{} t order by t.id",
+            entity.plural
+        );
+        let rows: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(text))
+            .fetch_all(&mut *conn)
+            .await
+            .expect("rows");
+        let rows: Vec<Row> = rows
+            .into_iter()
+            .map(|v| v.as_object().expect("a row").clone())
+            .collect();
+        for (at, row) in rows.iter().enumerate() {
+            world
+                .by_id
+                .insert((id, row["id"].as_str().expect("id").to_owned()), at);
+        }
+        world.rows.push(rows);
+    }
+    world
+}
+
+/// Entities after those they cannot do without; optional references may point to later ones and stay empty.
+fn order(model: &Model) -> Vec<EntityId> {
+    let mut done: Vec<EntityId> = Vec::new();
+    while done.len() < model.entities.len() {
+        let before = done.len();
+        for (id, entity) in model.entities.iter().enumerate() {
+            let ready = |r: &Relation| r.optional || r.targets.iter().any(|t| done.contains(t));
+            if !done.contains(&id) && entity.belongs.iter().all(ready) {
+                done.push(id);
+            }
+        }
+        assert!(done.len() > before, "required references form a circle");
+    }
+    done
+}
+
+struct Filler<'a> {
+    model: &'a Model,
+    rng: Rng,
+    /// id and same-relation values of what was inserted: (id, columns)
+    ids: Vec<Vec<(String, HashMap<String, String>)>>,
+    serial: u64,
+}
+
+impl Filler<'_> {
+    async fn fill(&mut self, conn: &mut PgConnection, id: EntityId, size: usize) {
+        let entity = &self.model.entities[id];
+        let mut attempts = 0;
+        while self.ids[id].len() < size && attempts < size * 8 {
+            attempts += 1;
+            let Some(columns) = self.columns(entity) else {
+                continue;
+            };
+            let (names, values): (Vec<&str>, Vec<&str>) = columns
+                .iter()
+                .map(|(n, v)| (n.as_str(), v.as_str()))
+                .unzip();
+            let text = format!(
+                "insert into app.{} ({}) values ({}) returning id::text",
+                entity.plural,
+                names.join(", "),
+                values.join(", ")
+            );
+            if let Some(row_id) = attempt(conn, text).await {
+                self.ids[id].push((row_id, columns.into_iter().collect()));
+            }
+        }
+        assert!(
+            !self.ids[id].is_empty(),
+            "no row of {} could be made",
+            entity.name
+        );
+    }
+
+    /// Suspends some rows and archives others, where constraints let it.
+    async fn shake(&mut self, conn: &mut PgConnection, id: EntityId) {
+        let entity = &self.model.entities[id];
+        if entity.lifecycle != Lifecycle::SoftDelete {
+            return;
+        }
+        for at in 0..self.ids[id].len() {
+            let status = match self.rng.u8(0..10) {
+                0 => "suspended",
+                1 => "archived",
+                _ => continue,
+            };
+            let text = format!(
+                "update app.{} set status = '{status}' where id = '{}' returning id::text",
+                entity.plural, self.ids[id][at].0
+            );
+            attempt(conn, text).await;
+        }
+    }
+
+    /// Column names and SQL literals of a new row; `None` if a reference has nothing to point to.
+    fn columns(&mut self, entity: &Entity) -> Option<Vec<(String, String)>> {
+        let mut columns: Vec<(String, String)> = Vec::new();
+        for relation in &entity.belongs {
+            let chosen = if relation.optional && self.rng.u8(0..4) == 0 {
+                None
+            } else {
+                self.reference(relation, &columns)
+            };
+            match chosen {
+                Some((target, id)) => {
+                    if let Some(type_column) = relation.type_column() {
+                        columns.push((type_column, quote(&self.model.entities[target].name)));
+                    }
+                    columns.push((relation.id_column(), quote(&id)));
+                }
+                None if relation.optional => {}
+                None => return None,
+            }
+        }
+        for field in &entity.fields {
+            if field.optional && self.rng.u8(0..3) == 0 {
+                continue;
+            }
+            if let Some(value) = self.value(field) {
+                columns.push((field.name.clone(), value));
+            }
+        }
+        Some(columns)
+    }
+
+    /// A row to refer to that has the same values in the relations named by `same`.
+    fn reference(
+        &mut self,
+        relation: &Relation,
+        columns: &[(String, String)],
+    ) -> Option<(EntityId, String)> {
+        let target = *self.rng.choice(&relation.targets)?;
+        let fits = |other: &HashMap<String, String>| {
+            relation.same.iter().all(|name| {
+                let column = format!("{name}_id");
+                let own = columns.iter().find(|(n, _)| *n == column).map(|(_, v)| v);
+                own.is_none() || other.get(&column).is_none() || own == other.get(&column)
+            })
+        };
+        let candidates: Vec<&str> = self.ids[target]
+            .iter()
+            .filter(|(_, c)| fits(c))
+            .map(|(id, _)| id.as_str())
+            .collect();
+        let id = (*self.rng.choice(&candidates)?).to_owned();
+        Some((target, id))
+    }
+
+    fn value(&mut self, field: &Field) -> Option<String> {
+        self.serial += 1;
+        let n = self.serial;
+        let rng = &mut self.rng;
+        let number = |rng: &mut Rng, min: Option<i64>, max: Option<i64>| {
+            let low = min.unwrap_or(0);
+            let high = max.unwrap_or(low + 100).min(low + 100);
+            rng.i64(low..=high).to_string()
+        };
+        Some(match &field.ty {
+            Ty::Text { min, max } => {
+                let mut text = format!("w{n} {}", rng.u32(..));
+                while text.chars().count() < *min as usize {
+                    text.push('x');
+                }
+                quote(&text.chars().take(*max as usize).collect::<String>())
+            }
+            Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
+                number(rng, *min, *max)
+            }
+            Ty::Decimal { .. } => rng.u8(0..9).to_string(),
+            Ty::Bool => rng.bool().to_string(),
+            Ty::Time => format!("now() + {} * interval '1 hour'", rng.i32(-400..400)),
+            Ty::Date => format!("current_date + {}", rng.i32(-40..40)),
+            Ty::Uuid => "gen_random_uuid()".to_owned(),
+            Ty::Json => "'{}'".to_owned(),
+            Ty::Url => quote(&format!("https://example.org/{n}")),
+            Ty::Email => quote(&format!("p{n}@example.org")),
+            Ty::Phone => quote(&format!("+61{}", 400_000_000 + n)),
+            Ty::Slug { .. } => quote(&format!("s-{n}")),
+            Ty::Currency => quote(rng.choice(["AUD", "EUR"])?),
+            Ty::Country => quote(&two_letters(n)),
+            Ty::Locale => quote("en"),
+            Ty::Timezone => quote("UTC"),
+            Ty::Enum { values } | Ty::States { values } => quote(rng.choice(values)?),
+            Ty::Point => format!(
+                "'SRID=4326;POINT({} {})'::public.geography",
+                rng.i32(-170..170),
+                rng.i32(-80..80)
+            ),
+            Ty::Object { object } => {
+                let required = self.model.objects[*object]
+                    .fields
+                    .iter()
+                    .filter(|f| !f.optional);
+                let pairs: Vec<String> = required
+                    .map(|f| format!("\"{}\": {}", f.name, object_text(f)))
+                    .collect();
+                quote(&format!("{{{}}}", pairs.join(", ")))
+            }
+            Ty::TextList { .. } => "array['one', 'two']".to_owned(),
+        })
+    }
+}
+
+fn object_text(field: &Field) -> &'static str {
+    match (&field.ty, &field.default) {
+        (Ty::Text { min: 5, max: 5 }, _) => "\"22:00\"",
+        (Ty::Bool, _) => "true",
+        (Ty::Int { .. }, _) => "1",
+        (_, Some(Literal::Text(_))) => "\"x\"",
+        _ => "\"x\"",
+    }
+}
+
+/// Distinct for the first 676 numbers.
+fn two_letters(n: u64) -> String {
+    let letter = |x: u64| char::from(b'A' + (x % 26) as u8);
+    [letter(n / 26), letter(n)].iter().collect()
+}
+
+/// Runs the statement in a savepoint; what constraints refuse is skipped.
+async fn attempt(conn: &mut PgConnection, text: String) -> Option<String> {
+    sqlx::raw_sql("savepoint attempt")
+        .execute(&mut *conn)
+        .await
+        .expect("savepoint");
+    match sqlx::raw_sql(AssertSqlSafe(text))
+        .fetch_optional(&mut *conn)
+        .await
+    {
+        Ok(row) => {
+            sqlx::raw_sql("release savepoint attempt")
+                .execute(conn)
+                .await
+                .expect("release");
+            row.map(|row| row.get::<String, _>(0))
+        }
+        Err(_) => {
+            sqlx::raw_sql("rollback to savepoint attempt")
+                .execute(conn)
+                .await
+                .expect("rollback");
+            None
+        }
+    }
+}
+
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,178 @@
+//! The real server, in this process, on a free port of the loopback interface.
+
+use super::{Client, Database, database::Content, mail::MemoryMailer};
+use kernel::{
+    config::{DbConfig, HttpConfig, TokenConfig},
+    http::health::Health,
+    serve,
+};
+use server::wire::{Built, Parts, build};
+use sqlx::PgConnection;
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use uuid::Uuid;
+
+/// Ed25519, made for tests; the server refuses it elsewhere.
+pub const TOKEN_KEY: &str = include_str!("token-key.pem");
+
+pub struct TestServer {
+    pub database: Database,
+    pub built: Built,
+    /// Without a token.
+    pub client: Client,
+    pub mailer: Arc<MemoryMailer>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// With reference data.
+    pub async fn start() -> Self {
+        Self::start_with(Content::Reference, |_| {}).await
+    }
+
+    /// With the demonstration world.
+    pub async fn demo() -> Self {
+        Self::start_with(Content::Demo, |_| {}).await
+    }
+
+    pub async fn start_with(content: Content, change: impl FnOnce(&mut Parts)) -> Self {
+        let database = Database::new(content).await;
+        let mailer = Arc::new(MemoryMailer::default());
+        let mut parts = parts(&database, mailer.clone());
+        change(&mut parts);
+        let built = build(parts).expect("settings of a test");
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let health = Health::new(built.db.clone(), None);
+        let (router, http) = (built.router.clone(), built.http.clone());
+        let serving = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            serve::serve(listener, router, http, health, stopped)
+                .await
+                .expect("serving");
+        });
+        Self {
+            database,
+            built,
+            client: Client::new(base),
+            mailer,
+            stop: Some(stop),
+            serving: Some(serving),
+        }
+    }
+
+    pub async fn superuser(&self) -> PgConnection {
+        self.database.superuser().await
+    }
+
+    /// A new member without roles.
+    pub async fn member(&self, handle: &str) -> Member {
+        let mut conn = self.superuser().await;
+        let id: Uuid = sqlx::query_scalar("insert into app.users (handle, display_name, email) values ($1, $1, $1 || '@example.org') returning id")
+            .bind(handle)
+            .fetch_one(&mut conn)
+            .await
+            .expect("a member");
+        self.sign_in(id).await
+    }
+
+    /// A token for whoever is there already.
+    pub async fn sign_in(&self, id: Uuid) -> Member {
+        let mut conn = self.superuser().await;
+        let session: Uuid = sqlx::query_scalar("insert into app.sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id")
+            .bind(id)
+            .fetch_one(&mut conn)
+            .await
+            .expect("a session");
+        let issued = self
+            .built
+            .tokens
+            .issue(id, session, chrono::Utc::now().timestamp())
+            .expect("a token");
+        Member {
+            id,
+            session,
+            client: self.client.with_token(issued.token.clone()),
+            token: issued.token,
+        }
+    }
+
+    /// Grants a role past the rules: `scope` is an entity's name and an id.
+    pub async fn grant(&self, member: &Member, role: &str, scope: Option<(&str, Uuid)>) {
+        let mut conn = self.superuser().await;
+        sqlx::query("insert into app.role_assignments (user_id, role, scope_type, scope_id) values ($1, $2, $3, $4)")
+            .bind(member.id)
+            .bind(role)
+            .bind(scope.map(|scope| scope.0))
+            .bind(scope.map(|scope| scope.1))
+            .execute(&mut conn)
+            .await
+            .expect("a role");
+    }
+
+    /// A city by slug; Melbourne and Auckland are in the reference data.
+    pub async fn city(&self, slug: &str) -> Uuid {
+        let mut conn = self.superuser().await;
+        sqlx::query_scalar(
+            "select id from app.cities where slug = $1 order by population desc nulls last limit 1",
+        )
+        .bind(slug)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a city of the reference data")
+    }
+
+    /// Stops as a signal would.
+    pub async fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(serving) = self.serving.take() {
+            serving.await.expect("served to the end");
+        }
+    }
+}
+
+pub struct Member {
+    pub id: Uuid,
+    pub session: Uuid,
+    pub token: String,
+    pub client: Client,
+}
+
+fn parts(database: &Database, mailer: Arc<MemoryMailer>) -> Parts {
+    let mut db = DbConfig::new(database.url("culturepass_app").into());
+    db.job_url = Some(database.url("culturepass_job").into());
+    db.connections = 4;
+    db.job_connections = 2;
+    let mut sessions = app::sessions::SessionsConfig::new(
+        "a secret of the tests".into(),
+        "http://app.test".to_owned(),
+    );
+    // Hashing as cheap as the algorithm allows: tests sign in often.
+    sessions.hash_memory_kib = 8;
+    sessions.hash_passes = 1;
+    Parts {
+        db,
+        http: HttpConfig {
+            ip_limit: None,
+            user_limit: None,
+            drain_timeout: Duration::from_secs(5),
+            ..HttpConfig::default()
+        },
+        tokens: TokenConfig::new(
+            "http://127.0.0.1:8080".into(),
+            "culturepass".into(),
+            TOKEN_KEY.into(),
+        ),
+        issuer: None,
+        sessions,
+        mailer,
+        clock: app::clock::Clock::default(),
+        api_docs: true,
+    }
+}
