@@ -1,12 +1,12 @@
 //! A small world, and short ways to act in it.
 
-use crate::support::{Database, database};
+use crate::support::{Pools, database};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 pub struct World {
-    pub database: Database,
+    pub database: Pools,
     pub country: Uuid,
     pub city: Uuid,
     pub other_city: Uuid,
