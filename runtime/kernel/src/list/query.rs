@@ -1,6 +1,6 @@
 //! The query string of a list, read against what the resource allows; all mistakes at once.
 
-use super::{cursor, value::Value};
+use super::{cursor, place, value::Value};
 use crate::{
     error::Result,
     problem::{Item, Problem},
@@ -11,8 +11,6 @@ use std::borrow::Cow;
 
 const LIMIT_MAX: u32 = 100;
 const IN_MAX: usize = 50;
-const RADIUS_MAX: u32 = 100_000;
-const RADIUS: u32 = 5_000;
 
 /// Every entity may be sorted by these; the second not if it never changes.
 static BUILT_IN: [Sort; 2] = [
@@ -133,7 +131,7 @@ pub fn refuse_any(text: Option<&str>) -> Result<()> {
     Err(problem.into())
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     resource: &'static Resource,
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     errors: Vec<Item>,
@@ -165,7 +163,12 @@ impl<'a> Reader<'a> {
         Err(problem.into())
     }
 
-    fn error(&mut self, parameter: &str, code: &'static str, detail: impl Into<Cow<'static, str>>) {
+    pub(super) fn error(
+        &mut self,
+        parameter: &str,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
         self.errors
             .push(Item::query(parameter.to_owned(), code, detail));
     }
@@ -272,8 +275,8 @@ impl<'a> Reader<'a> {
             .find(|filter| filter.kind == Kind::Point)
         {
             match name {
-                "near" => return self.near(point, text, pairs),
-                "bbox" => return self.bbox(point, text),
+                "near" => return place::near(self, point, text, pairs),
+                "bbox" => return place::bbox(self, point, text),
                 "radius_m" if pairs.iter().any(|(other, _)| other == "near") => return None,
                 "radius_m" => {
                     self.error("radius_m", "unknown", "Only together with `near`.");
@@ -354,84 +357,6 @@ impl<'a> Reader<'a> {
             values,
         })
     }
-
-    fn near(
-        &mut self,
-        filter: &Filter,
-        text: &str,
-        pairs: &[(Cow<str>, Cow<str>)],
-    ) -> Option<Condition> {
-        let radius = pairs.iter().find(|(name, _)| name == "radius_m");
-        let radius_m = match radius.map(|(_, text)| {
-            text.parse()
-                .ok()
-                .filter(|radius| (1..=RADIUS_MAX).contains(radius))
-        }) {
-            None => Some(RADIUS),
-            Some(Some(radius)) => Some(radius),
-            Some(None) => {
-                self.error(
-                    "radius_m",
-                    "range",
-                    format!("Use a whole number from 1 to {RADIUS_MAX}."),
-                );
-                None
-            }
-        };
-        let Some([lat, lng]) = degrees(text, [90.0, 180.0]) else {
-            self.error(
-                "near",
-                "format",
-                "Use latitude and longitude such as 47.3769,8.5417.",
-            );
-            return None;
-        };
-        Some(Condition::Near {
-            view: filter.sql,
-            column: filter.param,
-            lat,
-            lng,
-            radius_m: radius_m?,
-        })
-    }
-
-    fn bbox(&mut self, filter: &Filter, text: &str) -> Option<Condition> {
-        match degrees(text, [180.0, 90.0, 180.0, 90.0]) {
-            Some([west, south, east, north]) if south <= north => Some(Condition::Within {
-                view: filter.sql,
-                column: filter.param,
-                west,
-                south,
-                east,
-                north,
-            }),
-            _ => {
-                self.error(
-                    "bbox",
-                    "format",
-                    "Use west, south, east, north in degrees such as 8.44,47.32,8.62,47.43.",
-                );
-                None
-            }
-        }
-    }
-}
-
-/// `N` numbers, each within its bound on both sides of zero.
-fn degrees<const N: usize>(text: &str, bounds: [f64; N]) -> Option<[f64; N]> {
-    let mut numbers = [0.0; N];
-    let mut parts = text.split(',');
-    for (number, bound) in numbers.iter_mut().zip(bounds) {
-        let part = parts.next()?;
-        let plain = part
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
-        *number = part
-            .parse()
-            .ok()
-            .filter(|number: &f64| plain && number.abs() <= bound)?;
-    }
-    parts.next().is_none().then_some(numbers)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The engine over a real PostgreSQL: `TEST_DATABASE_URL` names one where databases may be created.
 
+mod actions;
 mod connections;
 mod lists;
 mod reads;
