@@ -127,6 +127,29 @@ fn problem_answers_take_the_shared_form() {
     );
 }
 
+/// The table in the handbook is the list in the code, row by row.
+#[test]
+fn the_handbook_lists_every_problem_type() {
+    let page = include_str!("../../../../docs/api-design.md");
+    let rows: Vec<String> = page
+        .lines()
+        .filter(|line| line.contains("| `/problems/"))
+        .map(|line| {
+            line.split('|')
+                .skip(1)
+                .take(2)
+                .map(str::trim)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    let list: Vec<String> = crate::problems::ALL
+        .iter()
+        .map(|kind| format!("{} `/problems/{}`", kind.status, kind.slug))
+        .collect();
+    assert_eq!(rows, list);
+}
+
 #[tokio::test]
 async fn the_document_has_an_etag() {
     let app = router(GENERATED, HandWritten::openapi);
