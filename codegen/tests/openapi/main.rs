@@ -399,16 +399,16 @@ fn preconditions_and_reasons() {
             .map(|name| name.rsplit('/').next().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(refs("put", "/events/{id}"), ["Id", "IfMatch"]);
-    assert_eq!(refs("patch", "/events/{id}"), ["Id", "IfMatch"]);
-    assert_eq!(refs("delete", "/events/{id}"), ["Id", "IfMatchOptional"]);
+    assert_eq!(refs("put", "/events/{id}"), ["id", "IfMatch"]);
+    assert_eq!(refs("patch", "/events/{id}"), ["id", "IfMatch"]);
+    assert_eq!(refs("delete", "/events/{id}"), ["id", "IfMatchOptional"]);
     assert_eq!(
         refs("post", "/events/{id}/publish"),
-        ["Id", "IfMatchOptional"]
+        ["id", "IfMatchOptional"]
     );
     assert_eq!(
         refs("get", "/events/{id}"),
-        ["Id", "Event.expand", "IfNoneMatch"]
+        ["id", "Event.expand", "IfNoneMatch"]
     );
     assert_eq!(
         operation(&document, "post", "/events/{id}/cancel")["requestBody"]["content"]["application/json"]

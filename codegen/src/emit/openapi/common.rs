@@ -331,7 +331,7 @@ const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#;
 
 pub fn parameters() -> Map<String, Value> {
     let all = json!({
-        "Id": {
+        "id": {
             "name": "id",
             "in": "path",
             "required": true,

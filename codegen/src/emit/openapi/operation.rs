@@ -137,7 +137,7 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
     let entity = &model.entities[operation.entity];
     let mut all = Vec::new();
     if !matches!(operation.action, Action::List | Action::Create) {
-        all.push(parameters::common("Id"));
+        all.push(parameters::common("id"));
     }
     match operation.action {
         Action::List => all.extend(parameters::of_list(model, operation.entity, None)),
