@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 /// Status, name in `components/responses`, when, slug and title of the problem in the example.
 /// The kernel lists every problem type; one of its tests holds this table against that list.
-const PROBLEMS: [(u16, &str, &str, &str, &str); 13] = [
+const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
     (
         400,
         "BadRequest",
@@ -38,11 +38,25 @@ const PROBLEMS: [(u16, &str, &str, &str, &str); 13] = [
         "Not found",
     ),
     (
+        408,
+        "RequestTimeout",
+        "The body did not arrive in time.",
+        "request-timeout",
+        "The request took too long to arrive",
+    ),
+    (
         409,
         "Conflict",
         "A value that must be unique is taken, the object is still referred to, or it is in a state that does not allow this.",
         "conflict",
         "The change clashes with other data",
+    ),
+    (
+        410,
+        "Gone",
+        "It was there once, and is gone for good.",
+        "gone",
+        "No longer available",
     ),
     (
         412,
@@ -85,6 +99,13 @@ const PROBLEMS: [(u16, &str, &str, &str, &str); 13] = [
         "The rate limit is used up. `Retry-After` says when to try again.",
         "quota-exceeded",
         "Too many requests",
+    ),
+    (
+        431,
+        "HeadersTooLarge",
+        "The headers, or the parameters of the path and the query, are too long.",
+        "headers-too-large",
+        "The request headers are too large",
     ),
     (
         500,

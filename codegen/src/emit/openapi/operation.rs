@@ -231,18 +231,19 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     responses
 }
 
+/// Besides what the router says to paths and methods that are not in the document.
 fn failures(operation: &Operation) -> &'static [u16] {
     match operation.action {
-        Action::List => &[400, 401, 403, 422, 429, 500, 503],
-        Action::Nested(_) | Action::Get => &[400, 401, 403, 404, 422, 429, 500, 503],
-        Action::Create => &[400, 401, 403, 409, 413, 415, 422, 429, 500, 503],
+        Action::List => &[400, 401, 403, 422, 429, 431, 500, 503],
+        Action::Nested(_) | Action::Get => &[400, 401, 403, 404, 422, 429, 431, 500, 503],
+        Action::Create => &[400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 500, 503],
         Action::Replace | Action::Patch => &[
-            400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 500, 503,
+            400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 428, 429, 431, 500, 503,
         ],
-        Action::Transition(transition) if transition.reason => {
-            &[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503]
-        }
-        _ => &[400, 401, 403, 404, 409, 412, 422, 429, 500, 503],
+        // Without a reason to read, a body is refused, but only once it has been read.
+        _ => &[
+            400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 431, 500, 503,
+        ],
     }
 }
 

@@ -105,19 +105,29 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
         Expr::SignedIn => May::Yes,
         Expr::All(parts) => strictest(parts.iter().map(again)),
         Expr::Any(parts) => not(strictest(parts.iter().map(|part| not(again(part))))),
+        // Of a stranger nothing is known, and what is unknown does not hold when it is negated either.
+        Expr::Not(inner) if caller == Caller::Anonymous => match again(inner) {
+            May::Yes => May::No,
+            _ => May::Depends,
+        },
         Expr::Not(inner) => not(again(inner)),
         Expr::Condition(i) => again(&entity.conditions[*i].expr),
         Expr::Of { relation, what } => {
             let targets = &entity.belongs[*relation].targets;
+            let all_targets = what.is_empty();
             let reachable = targets.iter().any(|target| {
-                let rule = what
+                let what = what
                     .iter()
-                    .find(|(t, _)| t == target)
-                    .map(|(_, what)| target_rule(model, *target, what));
-                match rule {
-                    Some(Some(rule)) => weigh(model, *target, rule, caller, depth - 1) != May::No,
-                    Some(None) => false,
-                    None => what.is_empty(),
+                    .find(|(id, _)| id == target)
+                    .map(|(_, what)| what);
+                match what {
+                    None => all_targets,
+                    // Whether anything can be read there only the database finds out, as in the kernel:
+                    // a stranger gets an empty list, not 401.
+                    Some(OfWhat::Read) => model.entities[*target].access.read.is_some(),
+                    Some(what) => target_rule(model, *target, what).is_some_and(|rule| {
+                        weigh(model, *target, rule, caller, depth - 1) != May::No
+                    }),
                 }
             });
             if reachable { May::Depends } else { May::No }

@@ -90,8 +90,10 @@ fn complete(document: &Value, other: &mut Value) {
         }
         let expected: &[&str] = match (is_plain, has_body) {
             (true, _) => &[],
-            (false, true) => &["400", "401", "413", "415", "422", "429", "500", "503"],
-            (false, false) => &["400", "401", "429", "500", "503"],
+            (false, true) => &[
+                "400", "401", "408", "413", "415", "422", "429", "431", "500", "503",
+            ],
+            (false, false) => &["400", "401", "429", "431", "500", "503"],
         };
         for status in expected {
             let known = shared.iter().find(|(known, _)| known == status);
