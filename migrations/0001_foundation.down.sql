@@ -461,6 +461,8 @@ drop trigger "0_archive_children" on app.venues;
 
 drop trigger venues_guard on app.venues;
 
+drop trigger venues_live on app.venues;
+
 drop trigger venues_stamp on app.venues;
 
 drop trigger venues_slug on app.venues;
@@ -472,6 +474,8 @@ drop trigger "0_restore_children" on app.users;
 drop trigger "0_archive_children" on app.users;
 
 drop trigger users_guard on app.users;
+
+drop trigger users_live on app.users;
 
 drop trigger users_stamp on app.users;
 
@@ -486,6 +490,8 @@ drop trigger "0_restore_children" on app.ticket_types;
 drop trigger "0_archive_children" on app.ticket_types;
 
 drop trigger ticket_types_guard on app.ticket_types;
+
+drop trigger ticket_types_live on app.ticket_types;
 
 drop trigger ticket_types_stamp on app.ticket_types;
 
@@ -516,6 +522,8 @@ drop trigger "0_restore_children" on app.service_requests;
 drop trigger "0_archive_children" on app.service_requests;
 
 drop trigger service_requests_guard on app.service_requests;
+
+drop trigger service_requests_live on app.service_requests;
 
 drop trigger service_requests_stamp on app.service_requests;
 
@@ -583,6 +591,8 @@ drop trigger "0_archive_children" on app.organizations;
 
 drop trigger organizations_guard on app.organizations;
 
+drop trigger organizations_live on app.organizations;
+
 drop trigger organizations_stamp on app.organizations;
 
 drop trigger organizations_grant_creator on app.organizations;
@@ -643,6 +653,8 @@ drop trigger "0_archive_children" on app.leads;
 
 drop trigger leads_guard on app.leads;
 
+drop trigger leads_live on app.leads;
+
 drop trigger leads_stamp on app.leads;
 
 drop trigger institutions_audit on app.institutions;
@@ -652,6 +664,8 @@ drop trigger "0_restore_children" on app.institutions;
 drop trigger "0_archive_children" on app.institutions;
 
 drop trigger institutions_guard on app.institutions;
+
+drop trigger institutions_live on app.institutions;
 
 drop trigger institutions_stamp on app.institutions;
 
@@ -689,6 +703,8 @@ drop trigger "0_archive_children" on app.events;
 
 drop trigger events_guard on app.events;
 
+drop trigger events_live on app.events;
+
 drop trigger events_stamp on app.events;
 
 drop trigger events_slug on app.events;
@@ -715,6 +731,8 @@ drop trigger "0_archive_children" on app.countries;
 
 drop trigger countries_guard on app.countries;
 
+drop trigger countries_live on app.countries;
+
 drop trigger countries_stamp on app.countries;
 
 drop trigger community_members_audit on app.community_members;
@@ -736,6 +754,8 @@ drop trigger "0_restore_children" on app.communities;
 drop trigger "0_archive_children" on app.communities;
 
 drop trigger communities_guard on app.communities;
+
+drop trigger communities_live on app.communities;
 
 drop trigger communities_stamp on app.communities;
 
@@ -759,6 +779,8 @@ drop trigger "0_archive_children" on app.cities;
 
 drop trigger cities_guard on app.cities;
 
+drop trigger cities_live on app.cities;
+
 drop trigger cities_stamp on app.cities;
 
 drop trigger cities_slug on app.cities;
@@ -772,6 +794,8 @@ drop trigger "0_restore_children" on app.businesses;
 drop trigger "0_archive_children" on app.businesses;
 
 drop trigger businesses_guard on app.businesses;
+
+drop trigger businesses_live on app.businesses;
 
 drop trigger businesses_stamp on app.businesses;
 
@@ -1576,6 +1600,8 @@ drop table app.check_ins;
 drop table app.businesses;
 
 drop table app.attendances;
+
+drop function sec.live();
 
 drop function sec.stamp();
 

@@ -165,7 +165,7 @@ create function sec.is_timezone(p_text text) returns boolean
 begin
   -- A name of the IANA database. PostgreSQL also takes abbreviations and rules such as `FOO+3`: those have no
   -- place in a form that every client understands, so only `Etc/` may hold a number.
-  if p_text !~ '^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?[0-9]{1,2})$' then
+  if p_text !~ '^(UTC|[A-Z][A-Za-z_-]*(/[A-Z][A-Za-z_-]*){1,2}|Etc/GMT[+-]?([0-9]|1[0-4]))$' then
     return false;
   end if;
   perform timezone(p_text, timestamptz '2000-01-01 00:00:00+00');
@@ -377,6 +377,16 @@ end
 $$;
 alter function sec.stamp() owner to culturepass_owner;
 
+create function sec.live() returns trigger
+  language plpgsql set search_path = '' as $$
+-- What live rows refer to.
+begin
+  new.live_id := case when new.status <> 'archived' then new.id end;
+  return new;
+end
+$$;
+alter function sec.live() owner to culturepass_owner;
+
 create table app.attendances (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
@@ -418,7 +428,7 @@ create table app.businesses (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   constraint businesses_pkey primary key (id)
 );
@@ -458,7 +468,7 @@ create table app.cities (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_country_id uuid generated always as (case when status <> 'archived' then country_id end) stored,
   constraint cities_pkey primary key (id)
 );
@@ -530,7 +540,7 @@ create table app.communities (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   live_created_by_id uuid generated always as (case when status <> 'archived' then created_by_id end) stored,
   constraint communities_pkey primary key (id)
@@ -572,7 +582,7 @@ create table app.countries (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   constraint countries_pkey primary key (id)
 );
 comment on table app.countries is 'A country that CulturePass works in, with the currency and language its people see first.';
@@ -660,7 +670,7 @@ create table app.events (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   host_organization_id uuid generated always as (case when host_type = 'organization' then host_id end) stored,
   live_host_organization_id uuid generated always as (case when status <> 'archived' and host_type = 'organization' then host_id end) stored,
@@ -798,7 +808,7 @@ create table app.institutions (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   constraint institutions_pkey primary key (id)
 );
@@ -822,7 +832,7 @@ create table app.leads (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_service_request_id uuid generated always as (case when status <> 'archived' then service_request_id end) stored,
   live_business_id uuid generated always as (case when status <> 'archived' then business_id end) stored,
   constraint leads_pkey primary key (id)
@@ -1021,7 +1031,7 @@ create table app.organizations (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   constraint organizations_pkey primary key (id)
 );
@@ -1285,7 +1295,7 @@ create table app.service_requests (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   host_organization_id uuid generated always as (case when host_type = 'organization' then host_id end) stored,
   live_host_organization_id uuid generated always as (case when status <> 'archived' and host_type = 'organization' then host_id end) stored,
@@ -1415,7 +1425,7 @@ create table app.ticket_types (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_event_id uuid generated always as (case when status <> 'archived' then event_id end) stored,
   constraint ticket_types_pkey primary key (id)
 );
@@ -1474,7 +1484,7 @@ create table app.users (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_home_city_id uuid generated always as (case when status <> 'archived' then home_city_id end) stored,
   constraint users_pkey primary key (id)
 );
@@ -1510,7 +1520,7 @@ create table app.venues (
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
-  live_id uuid generated always as (case when status <> 'archived' then id end) stored,
+  live_id uuid,
   live_city_id uuid generated always as (case when status <> 'archived' then city_id end) stored,
   owner_organization_id uuid generated always as (case when owner_type = 'organization' then owner_id end) stored,
   live_owner_organization_id uuid generated always as (case when status <> 'archived' and owner_type = 'organization' then owner_id end) stored,
@@ -1662,6 +1672,9 @@ alter table audit.seals owner to culturepass_audit;
 alter table app.businesses add constraint businesses_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.businesses add constraint businesses_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.businesses add constraint businesses_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -1721,6 +1734,9 @@ alter table app.check_ins add constraint check_ins_gate_length
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
+
+alter table app.cities add constraint cities_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
   check (char_length(name) between 1 and 120 and sec.is_plain(name));
@@ -1785,6 +1801,9 @@ alter table app.commission_rules add constraint commission_rules_scope_type_scop
 alter table app.communities add constraint communities_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.communities add constraint communities_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.communities add constraint communities_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -1827,6 +1846,9 @@ alter table app.community_members add constraint community_members_state_choice
 alter table app.countries add constraint countries_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.countries add constraint countries_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
@@ -1865,6 +1887,9 @@ alter table app.email_tokens add constraint email_tokens_email_format
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
+
+alter table app.events add constraint events_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
@@ -1962,6 +1987,9 @@ alter table app.grant_announcements add constraint grant_announcements_amount_ha
 alter table app.institutions add constraint institutions_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.institutions add constraint institutions_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.institutions add constraint institutions_avatar_url_format
   check (sec.is_url(avatar_url));
 
@@ -1997,6 +2025,9 @@ alter table app.institutions add constraint institutions_id_city_id_key
 
 alter table app.leads add constraint leads_status_choice
   check (status in ('active', 'suspended', 'archived'));
+
+alter table app.leads add constraint leads_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
   check (char_length(title) between 1 and 160 and sec.is_plain(title));
@@ -2150,6 +2181,9 @@ alter table app.order_items add constraint order_items_currency_format
 
 alter table app.organizations add constraint organizations_status_choice
   check (status in ('active', 'suspended', 'archived'));
+
+alter table app.organizations add constraint organizations_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.organizations add constraint organizations_avatar_url_format
   check (sec.is_url(avatar_url));
@@ -2358,6 +2392,9 @@ alter table app.role_assignments add constraint role_assignments_role_fits_scope
 alter table app.service_requests add constraint service_requests_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.service_requests add constraint service_requests_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.service_requests add constraint service_requests_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
@@ -2442,6 +2479,9 @@ alter table app.tickets add constraint tickets_id_event_id_key
 alter table app.ticket_types add constraint ticket_types_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.ticket_types add constraint ticket_types_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.ticket_types add constraint ticket_types_name_length
   check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
@@ -2511,6 +2551,9 @@ alter table app.transactions add constraint transactions_refund_within_check
 alter table app.users add constraint users_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
+alter table app.users add constraint users_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
+
 alter table app.users add constraint users_handle_length
   check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
 
@@ -2549,6 +2592,9 @@ alter table app.users add constraint users_live_id_key
 
 alter table app.venues add constraint venues_status_choice
   check (status in ('active', 'suspended', 'archived'));
+
+alter table app.venues add constraint venues_live_id_check
+  check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.venues add constraint venues_owner_type_choice
   check (owner_type in ('organization', 'business', 'institution', 'community'));
@@ -8561,6 +8607,10 @@ create trigger businesses_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
   for each row execute function sec.stamp();
 
+create trigger businesses_live
+  before insert or update of status on app.businesses
+  for each row execute function sec.live();
+
 create trigger businesses_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified on app.businesses
   for each row when (current_user = 'culturepass_app')
@@ -8591,6 +8641,10 @@ create trigger cities_slug
 create trigger cities_stamp
   before update of status, country_id, name, slug, timezone, location, population on app.cities
   for each row execute function sec.stamp();
+
+create trigger cities_live
+  before insert or update of status on app.cities
+  for each row execute function sec.live();
 
 create trigger cities_guard
   before update of status, name, slug, timezone, location, population on app.cities
@@ -8639,6 +8693,10 @@ create trigger communities_grant_creator
 create trigger communities_stamp
   before update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
   for each row execute function sec.stamp();
+
+create trigger communities_live
+  before insert or update of status on app.communities
+  for each row execute function sec.live();
 
 create trigger communities_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
@@ -8690,6 +8748,10 @@ create trigger community_members_audit
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
   for each row execute function sec.stamp();
+
+create trigger countries_live
+  before insert or update of status on app.countries
+  for each row execute function sec.live();
 
 create trigger countries_guard
   before update of status, name, currency, default_locale on app.countries
@@ -8746,6 +8808,10 @@ create trigger events_slug
 create trigger events_stamp
   before update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
   for each row execute function sec.stamp();
+
+create trigger events_live
+  before insert or update of status on app.events
+  for each row execute function sec.live();
 
 create trigger events_guard
   before update of status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state on app.events
@@ -8826,6 +8892,10 @@ create trigger institutions_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
   for each row execute function sec.stamp();
 
+create trigger institutions_live
+  before insert or update of status on app.institutions
+  for each row execute function sec.live();
+
 create trigger institutions_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
   for each row when (current_user = 'culturepass_app')
@@ -8848,6 +8918,10 @@ create trigger institutions_audit
 create trigger leads_stamp
   before update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
   for each row execute function sec.stamp();
+
+create trigger leads_live
+  before insert or update of status on app.leads
+  for each row execute function sec.live();
 
 create trigger leads_guard
   before update of status, title, details, budget_cents, currency, needed_at, state on app.leads
@@ -8980,6 +9054,10 @@ create trigger organizations_grant_creator
 create trigger organizations_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
   for each row execute function sec.stamp();
+
+create trigger organizations_live
+  before insert or update of status on app.organizations
+  for each row execute function sec.live();
 
 create trigger organizations_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified on app.organizations
@@ -9125,6 +9203,10 @@ create trigger service_requests_stamp
   before update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
   for each row execute function sec.stamp();
 
+create trigger service_requests_live
+  before insert or update of status on app.service_requests
+  for each row execute function sec.live();
+
 create trigger service_requests_guard
   before update of status, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
   for each row when (current_user = 'culturepass_app')
@@ -9190,6 +9272,10 @@ create trigger ticket_types_stamp
   before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
   for each row execute function sec.stamp();
 
+create trigger ticket_types_live
+  before insert or update of status on app.ticket_types
+  for each row execute function sec.live();
+
 create trigger ticket_types_guard
   before update of status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
   for each row when (current_user = 'culturepass_app')
@@ -9221,6 +9307,10 @@ create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function sec.stamp();
 
+create trigger users_live
+  before insert or update of status on app.users
+  for each row execute function sec.live();
+
 create trigger users_guard
   before update of status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone on app.users
   for each row when (current_user = 'culturepass_app')
@@ -9247,6 +9337,10 @@ create trigger venues_slug
 create trigger venues_stamp
   before update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
   for each row execute function sec.stamp();
+
+create trigger venues_live
+  before insert or update of status on app.venues
+  for each row execute function sec.live();
 
 create trigger venues_guard
   before update of status, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues

@@ -40,7 +40,7 @@ pub struct Event {
     /// Where it is streamed; for ticket holders and staff.
     #[entity(omit_null)]
     pub online_url: Option<String>,
-    /// community, for members of the host; unlisted, for whoever has the link.
+    /// community, for members of the host; unlisted, for those who hold a ticket.
     pub visibility: EventVisibility,
     pub state: EventState,
     /// Most guests of all ticket types together.

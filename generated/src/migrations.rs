@@ -10,6 +10,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c67717f0d16900324c504b77f10f568d31b14e46a106dc21c495f12be77c852d46c57db3fd21b07740a9fbf4f3b35dab",
+        checksum: "bbf1a26b48178676a26871474751e1519009872cb24644e35dfd054777e7b5cbc03e04912283cd94b3335c5504b6a3b8",
     },
 ];
