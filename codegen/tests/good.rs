@@ -19,8 +19,10 @@ fn tests() -> PathBuf {
 }
 
 fn cases() -> Vec<PathBuf> {
-    let mut cases: Vec<PathBuf> =
-        std::fs::read_dir(tests().join("good")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(tests().join("good"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     cases.sort();
     assert!(!cases.is_empty());
     cases
@@ -29,7 +31,10 @@ fn cases() -> Vec<PathBuf> {
 /// Workspaces with a spec: the cases, the product, the second application.
 fn workspaces() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    cases().into_iter().chain([root.to_owned(), root.join("tests/library")]).collect()
+    cases()
+        .into_iter()
+        .chain([root.to_owned(), root.join("tests/library")])
+        .collect()
 }
 
 fn generate(root: &Path) -> Tree {
@@ -41,7 +46,8 @@ fn generate(root: &Path) -> Tree {
 
 /// The files of this emitter; those of the database have tests of their own.
 fn rust(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
-    tree.files().filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".txt"))
+    tree.files()
+        .filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".txt"))
 }
 
 #[test]
@@ -65,14 +71,31 @@ fn files_are_as_expected() {
             }
         }
         let expected: BTreeSet<PathBuf> = rust(&tree).map(|(path, _)| case.join(path)).collect();
-        wrong.extend(files_below(&folder).into_iter().filter(|path| !expected.contains(path)));
+        wrong.extend(
+            files_below(&folder)
+                .into_iter()
+                .filter(|path| !expected.contains(path)),
+        );
     }
-    assert!(wrong.is_empty(), "not as expected (UPDATE_EXPECT=1 writes them anew): {wrong:#?}");
+    assert!(
+        wrong.is_empty(),
+        "not as expected (UPDATE_EXPECT=1 writes them anew): {wrong:#?}"
+    );
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 #[test]
@@ -86,7 +109,8 @@ fn the_same_twice() {
 #[test]
 fn rustfmt_has_nothing_to_change() {
     for (i, root) in workspaces().iter().enumerate() {
-        let folder = std::env::temp_dir().join(format!("codegen-rustfmt-{}-{i}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("codegen-rustfmt-{}-{i}", std::process::id()));
         let tree = generate(root);
         // Another emitter's; the root names it.
         for (path, text) in rust(&tree).chain([(migrations::PATH, "//! None.\n")]) {
@@ -96,9 +120,16 @@ fn rustfmt_has_nothing_to_change() {
         }
         // Follows the modules.
         let lib = folder.join("generated/src/lib.rs");
-        let output = Command::new("rustfmt").args(["--check", "--edition", "2024"]).arg(lib).output().unwrap();
+        let output = Command::new("rustfmt")
+            .args(["--check", "--edition", "2024"])
+            .arg(lib)
+            .output()
+            .unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
         assert!(output.status.success(), "{}\n{out}{err}", root.display());
     }
 }
@@ -113,7 +144,11 @@ fn entities_are_short() {
             .collect();
         let sum: usize = entities.iter().map(|(_, lines)| lines).sum();
         // Of a few that were made to show everything the mean says nothing.
-        assert!(entities.len() < 10 || sum <= LINES_MEAN * entities.len(), "{sum} lines for {} entities", entities.len());
+        assert!(
+            entities.len() < 10 || sum <= LINES_MEAN * entities.len(),
+            "{sum} lines for {} entities",
+            entities.len()
+        );
         for (path, lines) in entities {
             assert!(lines <= LINES_MAX, "{path} has {lines} lines");
         }

@@ -14,7 +14,11 @@ fn check(case: &str, derive: Derive) {
         std::fs::write(&path, &expanded).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == expanded, "{} differs, got:\n{expanded}", path.display());
+    assert!(
+        expected == expanded,
+        "{} differs, got:\n{expanded}",
+        path.display()
+    );
 }
 
 #[test]

@@ -148,7 +148,10 @@ fn bodies_are_bound_and_known_to_hooks_by_their_type() {
     input.bind(&mut arguments).unwrap();
     assert_eq!(kernel::private::sqlx::Arguments::len(&arguments), 8);
     kernel::input::typed::<CreateEvent>(&mut *input).title = "Day".into();
-    assert_eq!(kernel::input::typed::<CreateEvent>(&mut *input).title, "Day");
+    assert_eq!(
+        kernel::input::typed::<CreateEvent>(&mut *input).title,
+        "Day"
+    );
 
     let input = UpdateEvent::decode(b"{}", Mode::Merge).unwrap();
     let mut arguments = kernel::private::PgArguments::default();

@@ -13,8 +13,14 @@ pub enum Action {
     Suspend,
 }
 
-pub const ALL: [Action; 6] =
-    [Action::Read, Action::Create, Action::Update, Action::Delete, Action::Restore, Action::Suspend];
+pub const ALL: [Action; 6] = [
+    Action::Read,
+    Action::Create,
+    Action::Update,
+    Action::Delete,
+    Action::Restore,
+    Action::Suspend,
+];
 
 impl Action {
     pub fn name(self) -> &'static str {
@@ -48,7 +54,9 @@ impl Action {
             Action::Read => !entity.internal,
             Action::Create => entity.writable(),
             Action::Update => {
-                entity.writable() && entity.lifecycle != Lifecycle::AppendOnly && !columns::update(entity).is_empty()
+                entity.writable()
+                    && entity.lifecycle != Lifecycle::AppendOnly
+                    && !columns::update(entity).is_empty()
             }
             Action::Delete | Action::Restore | Action::Suspend => {
                 entity.writable() && entity.lifecycle == Lifecycle::SoftDelete
@@ -60,5 +68,9 @@ impl Action {
 
 /// Transitions that have a route.
 pub fn transitions(entity: &Entity) -> &[crate::model::Transition] {
-    if entity.writable() { &entity.transitions } else { &[] }
+    if entity.writable() {
+        &entity.transitions
+    } else {
+        &[]
+    }
 }

@@ -34,7 +34,10 @@ pub fn row(entity: &Entity) -> Vec<Column<'_>> {
     sources.extend(kept.then_some(Source::Version));
     sources.push(Source::CreatedAt);
     sources.extend(kept.then_some(Source::UpdatedAt));
-    sources.into_iter().map(|source| Column { entity, source }).collect()
+    sources
+        .into_iter()
+        .map(|source| Column { entity, source })
+        .collect()
 }
 
 /// What the body of a POST may hold.
@@ -47,10 +50,22 @@ pub fn update(entity: &Entity) -> Vec<Column<'_>> {
     body(entity, |field| !field.fixed, |relation| relation.movable)
 }
 
-fn body(entity: &Entity, field: fn(&Field) -> bool, relation: fn(&Relation) -> bool) -> Vec<Column<'_>> {
-    let fields = entity.fields.iter().filter(|f| !f.system && !matches!(f.ty, Ty::States { .. }) && field(f));
-    let relations = entity.belongs.iter().filter(|r| !r.set_me && !r.system && relation(r));
-    let sources = fields.map(Source::Field).chain(relations.flat_map(of_relation));
+fn body(
+    entity: &Entity,
+    field: fn(&Field) -> bool,
+    relation: fn(&Relation) -> bool,
+) -> Vec<Column<'_>> {
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|f| !f.system && !matches!(f.ty, Ty::States { .. }) && field(f));
+    let relations = entity
+        .belongs
+        .iter()
+        .filter(|r| !r.set_me && !r.system && relation(r));
+    let sources = fields
+        .map(Source::Field)
+        .chain(relations.flat_map(of_relation));
     sources.map(|source| Column { entity, source }).collect()
 }
 
@@ -110,7 +125,9 @@ impl<'a> Column<'a> {
             Source::Field(field) => Some(field),
             _ => None,
         };
-        self.read_rule().is_some() || field.is_some_and(|f| f.write.is_some() || matches!(f.ty, Ty::Slug { from: Some(_) }))
+        self.read_rule().is_some()
+            || field
+                .is_some_and(|f| f.write.is_some() || matches!(f.ty, Ty::Slug { from: Some(_) }))
     }
 
     pub fn ty(&self) -> Option<&'a Ty> {
@@ -122,15 +139,25 @@ impl<'a> Column<'a> {
 
     /// What a derived column adds up.
     pub fn sums_decimals(&self, model: &Model) -> bool {
-        let Source::Derived(Derived { kind: DerivedKind::Sum { has, field, .. }, .. }) = self.source else { return false };
+        let Source::Derived(Derived {
+            kind: DerivedKind::Sum { has, field, .. },
+            ..
+        }) = self.source
+        else {
+            return false;
+        };
         let child = &model.entities[self.entity.has[*has].child];
-        child.field(field).is_some_and(|f| matches!(f.ty, Ty::Decimal { .. }))
+        child
+            .field(field)
+            .is_some_and(|f| matches!(f.ty, Ty::Decimal { .. }))
     }
 }
 
 /// Some column is only shown to some.
 pub fn guarded(entity: &Entity) -> bool {
-    row(entity).iter().any(|column| column.read_rule().is_some())
+    row(entity)
+        .iter()
+        .any(|column| column.read_rule().is_some())
 }
 
 #[cfg(test)]
@@ -150,15 +177,32 @@ mod tests {
                 let names = |columns: Vec<super::Column>, action: Action| {
                     let mut names: Vec<String> = columns.iter().map(super::Column::name).collect();
                     names.sort();
-                    if action.open(entity).is_some() { names } else { Vec::new() }
+                    if action.open(entity).is_some() {
+                        names
+                    } else {
+                        Vec::new()
+                    }
                 };
                 let sorted = |mut names: Vec<String>| {
                     names.sort();
                     names
                 };
-                let (inserts, updates) = (sorted(schema::insertable(entity)), sorted(schema::updatable(entity)));
-                assert_eq!(names(create(entity), Action::Create), inserts, "{}", entity.name);
-                assert_eq!(names(update(entity), Action::Update), updates, "{}", entity.name);
+                let (inserts, updates) = (
+                    sorted(schema::insertable(entity)),
+                    sorted(schema::updatable(entity)),
+                );
+                assert_eq!(
+                    names(create(entity), Action::Create),
+                    inserts,
+                    "{}",
+                    entity.name
+                );
+                assert_eq!(
+                    names(update(entity), Action::Update),
+                    updates,
+                    "{}",
+                    entity.name
+                );
             }
         }
     }

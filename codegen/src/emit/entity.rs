@@ -1,5 +1,6 @@
 //! `generated/src/<entity>.rs`: types, statements, rules and descriptor of one entity, as text.
 
+mod constraints;
 pub mod descriptor;
 mod rules;
 mod statements;
@@ -12,7 +13,12 @@ use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
 /// Path below `generated/` and text.
 pub fn file(model: &Model, id: EntityId) -> (String, String) {
     let entity = &model.entities[id];
-    let body = [types::enums(model, entity), types::row(model, entity), types::bodies(model, entity)].concat();
+    let body = [
+        types::enums(model, entity),
+        types::row(model, entity),
+        types::bodies(model, entity),
+    ]
+    .concat();
     let mut out = header(&format!("entities/{}.yaml", entity.name));
     out.push_str(&doc("//!", &entity.doc));
     out.push('\n');
@@ -56,6 +62,13 @@ fn imports(model: &Model, entity: &Entity, body: &str) -> String {
 fn braced<S: AsRef<str>>(names: &[S]) -> String {
     match names {
         [one] => one.as_ref().to_owned(),
-        several => format!("{{{}}}", several.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")),
+        several => format!(
+            "{{{}}}",
+            several
+                .iter()
+                .map(AsRef::as_ref)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }

@@ -7,15 +7,26 @@ use crate::model::{Entity, Hook, Model};
 
 /// Path below `generated/` and text.
 pub fn file(model: &Model) -> (String, String) {
-    let hooked: Vec<&Entity> = mounted(model).map(|(_, entity)| entity).filter(|entity| !entity.hooks.is_empty()).collect();
+    let hooked: Vec<&Entity> = mounted(model)
+        .map(|(_, entity)| entity)
+        .filter(|entity| !entity.hooks.is_empty())
+        .collect();
     let mut out = super::rust::header("entities/*.yaml");
     out.push_str("//! What the application must do before some writes, and every entity that is mounted.\n\n");
     out.push_str(&imports(&hooked));
     out.push_str("\n/// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.\n");
-    let methods: Vec<String> =
-        hooked.iter().flat_map(|entity| entity.hooks.iter().map(|hook| method(entity, hook))).collect();
-    let methods = if methods.is_empty() { String::new() } else { format!("\n{}", methods.join("\n")) };
-    out.push_str(&format!("pub trait AppHooks: Send + Sync {{{methods}}}\n\n"));
+    let methods: Vec<String> = hooked
+        .iter()
+        .flat_map(|entity| entity.hooks.iter().map(|hook| method(entity, hook)))
+        .collect();
+    let methods = if methods.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}", methods.join("\n"))
+    };
+    out.push_str(&format!(
+        "pub trait AppHooks: Send + Sync {{{methods}}}\n\n"
+    ));
     out.push_str("/// Every entity with routes, in file-name order.\n");
     let app = if hooked.is_empty() { "_app" } else { "app" };
     out.push_str(&format!("#[rustfmt::skip]\npub fn resources({app}: Arc<dyn AppHooks>) -> Vec<Mounted> {{\n    vec![\n"));
@@ -23,7 +34,10 @@ pub fn file(model: &Model) -> (String, String) {
         let name = format!("{}::{}", entity.name, upper(&entity.name));
         out.push_str(&match entity.hooks.is_empty() {
             true => format!("        plain(&{name}),\n"),
-            false => format!("        hooked(&{name}, {}Hooks(app.clone())),\n", pascal(&entity.name)),
+            false => format!(
+                "        hooked(&{name}, {}Hooks(app.clone())),\n",
+                pascal(&entity.name)
+            ),
         });
     }
     out.push_str("    ]\n}\n");
@@ -64,13 +78,26 @@ fn hooked(resource: &'static Resource, hooks: impl Hooks + 'static) -> Mounted {
 fn imports(hooked: &[&Entity]) -> String {
     let mut out = String::from("use crate::*;\n");
     if !hooked.is_empty() {
-        let bodies = hooked.iter().flat_map(|e| &e.hooks).any(|hook| matches!(hook, Hook::Create | Hook::Update));
+        let bodies = hooked
+            .iter()
+            .flat_map(|e| &e.hooks)
+            .any(|hook| matches!(hook, Hook::Create | Hook::Update));
         let input = if bodies { "{Input, typed}" } else { "Input" };
-        out.push_str(&format!("use kernel::cx::Cx;\nuse kernel::error::Result;\nuse kernel::input::{input};\n"));
+        out.push_str(&format!(
+            "use kernel::cx::Cx;\nuse kernel::error::Result;\nuse kernel::input::{input};\n"
+        ));
     }
-    let mount = if hooked.is_empty() { "Mounted" } else { "{Hooks, Mounted}" };
+    let mount = if hooked.is_empty() {
+        "Mounted"
+    } else {
+        "{Hooks, Mounted}"
+    };
     out.push_str(&format!("use kernel::mount::{mount};\n"));
-    out.push_str(if hooked.is_empty() { "" } else { "use kernel::prelude::BoxFuture;\n" });
+    out.push_str(if hooked.is_empty() {
+        ""
+    } else {
+        "use kernel::prelude::BoxFuture;\n"
+    });
     out.push_str("use kernel::resource::Resource;\nuse std::sync::Arc;\n");
     if !hooked.is_empty() {
         out.push_str("use uuid::Uuid;\n");
@@ -84,19 +111,32 @@ fn method_name(entity: &Entity, hook: &Hook) -> String {
 }
 
 fn method(entity: &Entity, hook: &Hook) -> String {
-    let input = |kind: &str| format!("input: &'a mut {}::{kind}{}", entity.name, pascal(&entity.name));
+    let input = |kind: &str| {
+        format!(
+            "input: &'a mut {}::{kind}{}",
+            entity.name,
+            pascal(&entity.name)
+        )
+    };
     let mut parameters = vec!["&'a self".to_owned(), "cx: &'a mut Cx".to_owned()];
     match hook {
         Hook::Create => parameters.push(input("Create")),
         Hook::Update => parameters.extend(["id: Uuid".to_owned(), input("Update")]),
         Hook::Archive | Hook::Transition(_) => parameters.push("id: Uuid".to_owned()),
     }
-    let lines: String = parameters.iter().map(|parameter| format!("        {parameter},\n")).collect();
+    let lines: String = parameters
+        .iter()
+        .map(|parameter| format!("        {parameter},\n"))
+        .collect();
     let start = format!("    fn {}<'a>(", method_name(entity, hook));
     let end = ") -> BoxFuture<'a, Result<()>>;\n";
     let one_line = format!("{start}{}{end}", parameters.join(", "));
     // As rustfmt breaks it.
-    if one_line.trim_end().len() <= 100 { one_line } else { format!("{start}\n{lines}    {end}") }
+    if one_line.trim_end().len() <= 100 {
+        one_line
+    } else {
+        format!("{start}\n{lines}    {end}")
+    }
 }
 
 /// From the engine's untyped call to the typed method.
@@ -106,11 +146,22 @@ fn glue(entity: &Entity) -> String {
     for hook in &entity.hooks {
         let method = method_name(entity, hook);
         let (pattern, call) = match hook {
-            Hook::Create => ("_, Some(input)", format!("self.0.{method}(cx, typed(input))")),
-            Hook::Update => ("Some(id), Some(input)", format!("self.0.{method}(cx, id, typed(input))")),
-            Hook::Archive | Hook::Transition(_) => ("Some(id), _", format!("self.0.{method}(cx, id)")),
+            Hook::Create => (
+                "_, Some(input)",
+                format!("self.0.{method}(cx, typed(input))"),
+            ),
+            Hook::Update => (
+                "Some(id), Some(input)",
+                format!("self.0.{method}(cx, id, typed(input))"),
+            ),
+            Hook::Archive | Hook::Transition(_) => {
+                ("Some(id), _", format!("self.0.{method}(cx, id)"))
+            }
         };
-        arms.push_str(&format!("            (\"{}\", {pattern}) => {call},\n", hook_name(hook)));
+        arms.push_str(&format!(
+            "            (\"{}\", {pattern}) => {call},\n",
+            hook_name(hook)
+        ));
     }
     format!(
         "

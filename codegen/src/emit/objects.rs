@@ -8,9 +8,19 @@ use crate::model::{Field, Model, Object, Ty};
 pub fn file(model: &Model) -> (String, String) {
     let mut out = header("app.yaml");
     out.push_str("//! What entities share: the status, the roles, the closed objects.\n\n");
-    let body: String = model.objects.iter().map(|object| object_type(model, object)).collect();
-    let uses = ["DateTime", "NaiveDate", "Uuid", "Json", "Point"].iter().any(|name| body.contains(name));
-    out.push_str(if uses { "use kernel::prelude::*;\n" } else { "" });
+    let body: String = model
+        .objects
+        .iter()
+        .map(|object| object_type(model, object))
+        .collect();
+    let uses = ["DateTime", "NaiveDate", "Uuid", "Json", "Point"]
+        .iter()
+        .any(|name| body.contains(name));
+    out.push_str(if uses {
+        "use kernel::prelude::*;\n"
+    } else {
+        ""
+    });
     out.push_str(match model.objects.is_empty() {
         true => "use macros::Choice;\n",
         false => "use macros::{Choice, Input};\nuse serde::{Deserialize, Serialize};\n",
@@ -53,9 +63,16 @@ fn line(model: &Model, object: &Object, field: &Field) -> String {
         _ => type_checks(&field.ty),
     };
     rules.extend(default_of(field, &enum_name_of(&object.name, &field.name)));
-    let rules = if rules.is_empty() { String::new() } else { format!("#[input({})] ", rules.join(", ")) };
+    let rules = if rules.is_empty() {
+        String::new()
+    } else {
+        format!("#[input({})] ", rules.join(", "))
+    };
     let (absent, ty) = match field.optional {
-        true => ("#[serde(default, skip_serializing_if = \"Option::is_none\")] ", format!("Option<{ty}>")),
+        true => (
+            "#[serde(default, skip_serializing_if = \"Option::is_none\")] ",
+            format!("Option<{ty}>"),
+        ),
         false => ("", ty),
     };
     format!("    {rules}{absent}pub {}: {ty},\n", ident(&field.name))

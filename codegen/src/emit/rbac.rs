@@ -26,48 +26,83 @@ fn section(model: &Model, id: EntityId, entity: &Entity) -> String {
         return out;
     }
     if let Some(module) = entity.module {
-        out.push_str(&format!("written by the module {} alone\n", model.modules[module].name));
+        out.push_str(&format!(
+            "written by the module {} alone\n",
+            model.modules[module].name
+        ));
     }
     let columns = columns(entity);
     let callers = words::callers(model);
-    let first = callers.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let head: String = columns.iter().map(|(name, _)| format!("  {name}")).collect();
+    let first = callers
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let head: String = columns
+        .iter()
+        .map(|(name, _)| format!("  {name}"))
+        .collect();
     out.push_str(&format!("{:first$}{head}\n", ""));
     for (name, caller) in callers {
-        let cells: String = columns.iter().map(|(action, rule)| {
-            let may = rule.map_or(May::No, |rule| words::may(model, id, rule, caller));
-            let mark = match may {
-                May::Yes => '✔',
-                May::No => '✘',
-                May::Depends => '●',
-            };
-            let width = action.chars().count();
-            format!("  {mark:<width$}")
-        }).collect();
-        out.push_str(&format!("{name:first$}{}\n", cells.trim_end().to_owned() + ""));
+        let cells: String = columns
+            .iter()
+            .map(|(action, rule)| {
+                let may = rule.map_or(May::No, |rule| words::may(model, id, rule, caller));
+                let mark = match may {
+                    May::Yes => '✔',
+                    May::No => '✘',
+                    May::Depends => '●',
+                };
+                let width = action.chars().count();
+                format!("  {mark:<width$}")
+            })
+            .collect();
+        out.push_str(&format!(
+            "{name:first$}{}\n",
+            cells.trim_end().to_owned() + ""
+        ));
     }
     for (action, rule) in &columns {
-        out.push_str(&format!("{action}: {}\n", rule.map_or("nobody".into(), |rule| words::explain(model, id, rule).rule)));
+        out.push_str(&format!(
+            "{action}: {}\n",
+            rule.map_or("nobody".into(), |rule| words::explain(model, id, rule).rule)
+        ));
     }
     for condition in &entity.conditions {
-        out.push_str(&format!("  where {}: {}\n", condition.name, words::explain(model, id, &condition.expr).rule));
+        out.push_str(&format!(
+            "  where {}: {}\n",
+            condition.name,
+            words::explain(model, id, &condition.expr).rule
+        ));
     }
     out.push_str(&field_rules(model, id, entity));
     out
 }
 
 fn columns(entity: &Entity) -> Vec<(String, Option<&Expr>)> {
-    let mut columns: Vec<(String, Option<&Expr>)> =
-        actions::ALL.iter().map(|action| (action.name().to_owned(), action.open(entity))).collect();
+    let mut columns: Vec<(String, Option<&Expr>)> = actions::ALL
+        .iter()
+        .map(|action| (action.name().to_owned(), action.open(entity)))
+        .collect();
     // Actions that no entity of this kind can have would only be noise.
     let kept = |action: Action| match action {
         Action::Read => true,
         Action::Create => entity.writable(),
         Action::Update => entity.writable() && entity.lifecycle != Lifecycle::AppendOnly,
-        Action::Delete | Action::Restore | Action::Suspend => entity.writable() && entity.lifecycle == Lifecycle::SoftDelete,
+        Action::Delete | Action::Restore | Action::Suspend => {
+            entity.writable() && entity.lifecycle == Lifecycle::SoftDelete
+        }
     };
-    columns.retain(|(name, _)| actions::ALL.iter().any(|action| action.name() == name && kept(*action)));
-    columns.extend(actions::transitions(entity).iter().map(|t| (t.name.clone(), Some(&t.by))));
+    columns.retain(|(name, _)| {
+        actions::ALL
+            .iter()
+            .any(|action| action.name() == name && kept(*action))
+    });
+    columns.extend(
+        actions::transitions(entity)
+            .iter()
+            .map(|t| (t.name.clone(), Some(&t.by))),
+    );
     columns
 }
 

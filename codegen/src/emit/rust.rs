@@ -9,7 +9,11 @@ pub fn upper(name: &str) -> String {
 
 /// A field, variable or module name; keywords are written raw.
 pub fn ident(name: &str) -> String {
-    if KEYWORDS.binary_search(&name).is_ok() { format!("r#{name}") } else { name.to_owned() }
+    if KEYWORDS.binary_search(&name).is_ok() {
+        format!("r#{name}")
+    } else {
+        name.to_owned()
+    }
 }
 
 /// A text literal. Line breaks stay as they are, so that SQL can be read.
@@ -19,7 +23,14 @@ pub fn text(value: &str) -> String {
 
 /// `&["a", "b"]`
 pub fn texts<S: AsRef<str>>(values: &[S]) -> String {
-    format!("&[{}]", values.iter().map(|value| text(value.as_ref())).collect::<Vec<_>>().join(", "))
+    format!(
+        "&[{}]",
+        values
+            .iter()
+            .map(|value| text(value.as_ref()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
 }
 
 pub fn option(value: Option<String>) -> String {
@@ -33,7 +44,9 @@ pub fn header(spec: &str) -> String {
 
 /// `mark` is `///` or `//!`.
 pub fn doc(mark: &str, text: &str) -> String {
-    text.lines().map(|line| format!("{mark} {line}").trim_end().to_owned() + "\n").collect()
+    text.lines()
+        .map(|line| format!("{mark} {line}").trim_end().to_owned() + "\n")
+        .collect()
 }
 
 /// Items joined by commas, broken into lines of at most `width` with `indent` before all but the first.
@@ -61,10 +74,11 @@ pub fn wrap<S: AsRef<str>>(items: &[S], width: usize, indent: &str) -> String {
 
 /// Strict and reserved keywords that may be written raw. Sorted.
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
-    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
-    "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof",
-    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
+    "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",
+    "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield",
 ];
 
 #[cfg(test)]

@@ -254,7 +254,7 @@ fn answers_say_what_is_null_hidden_or_kept_by_the_server() {
     assert_eq!(
         property("allowed_actions")["items"]["enum"],
         json!([
-            "update", "delete", "restore", "suspend", "publish", "cancel"
+            "update", "delete", "restore", "suspend", "unsuspend", "publish", "cancel"
         ])
     );
 }

@@ -1,7 +1,7 @@
 //! The `static Resource` of an entity: what the engine knows about it.
 
 use super::statements::{Statements, private};
-use super::{rules, tables};
+use super::{constraints, rules, tables};
 use crate::emit::actions::{self, Action};
 use crate::emit::columns;
 use crate::emit::rust::{option, pascal, text, texts, upper};
@@ -15,10 +15,15 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         Lifecycle::Mutable => "Mutable",
         Lifecycle::AppendOnly => "AppendOnly",
     };
-    let decode = |action: Action, kind: &str| option(action.open(entity).map(|_| format!("{kind}{name}::decode")));
+    let decode = |action: Action, kind: &str| {
+        option(action.open(entity).map(|_| format!("{kind}{name}::decode")))
+    };
     let hooks: Vec<&str> = entity.hooks.iter().map(hook_name).collect();
     let statements = Statements::of(model, id);
-    let mut out = format!("\n#[rustfmt::skip]\npub static {}: Resource = Resource {{\n", upper(&entity.name));
+    let mut out = format!(
+        "\n#[rustfmt::skip]\npub static {}: Resource = Resource {{\n",
+        upper(&entity.name)
+    );
     out.push_str(&format!(
         "    name: {}, plural: {}, path: {}, lifecycle: Lifecycle::{lifecycle}, guarded: {}, page: {},\n",
         text(&entity.name),
@@ -31,20 +36,31 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         "    encode: {name}::encode, create: {}, update: {}, private: {}, hooks: {},\n",
         decode(Action::Create, "Create"),
         decode(Action::Update, "Update"),
-        texts(&if Action::Update.open(entity).is_some() { private(entity) } else { Vec::new() }),
+        texts(&if Action::Update.open(entity).is_some() {
+            private(entity)
+        } else {
+            Vec::new()
+        }),
         texts(&hooks)
     ));
-    out.push_str(&format!("    sql: Sql {{\n{}    }},\n", statements.literal()));
-    let rules: Vec<String> =
-        actions::ALL.iter().map(|action| format!("{}: &{}", action.name(), rules::name(entity, *action))).collect();
+    out.push_str(&format!(
+        "    sql: Sql {{\n{}    }},\n",
+        statements.literal()
+    ));
+    let rules: Vec<String> = actions::ALL
+        .iter()
+        .map(|action| format!("{}: &{}", action.name(), rules::name(entity, *action)))
+        .collect();
     out.push_str(&format!("    rules: Rules {{ {} }},\n", rules.join(", ")));
     out.push_str(&list("filters", tables::filters(model, id)));
     out.push_str(&list("sorts", tables::sorts(model, id)));
     out.push_str(&list("expands", tables::expands(model, entity)));
     out.push_str(&list("children", tables::children(model, entity)));
-    let transitions = actions::transitions(entity).iter().map(|t| transition(model, id, &statements, t));
+    let transitions = actions::transitions(entity)
+        .iter()
+        .map(|t| transition(model, id, &statements, t));
     out.push_str(&list("transitions", transitions.collect()));
-    out.push_str(&list("constraints", tables::constraints(model, id)));
+    out.push_str(&list("constraints", constraints::of(model, id)));
     out + "};\n"
 }
 
@@ -53,11 +69,19 @@ fn list(name: &str, items: Vec<String>) -> String {
     if items.is_empty() {
         return format!("    {name}: &[],\n");
     }
-    let items: String = items.iter().map(|item| format!("        {item},\n")).collect();
+    let items: String = items
+        .iter()
+        .map(|item| format!("        {item},\n"))
+        .collect();
     format!("    {name}: &[\n{items}    ],\n")
 }
 
-fn transition(model: &Model, id: EntityId, statements: &Statements, transition: &Transition) -> String {
+fn transition(
+    model: &Model,
+    id: EntityId,
+    statements: &Statements,
+    transition: &Transition,
+) -> String {
     let from: &[String] = match &transition.change {
         Change::State { from, .. } => from,
         Change::Set { .. } => &[],
@@ -67,7 +91,7 @@ fn transition(model: &Model, id: EntityId, statements: &Statements, transition: 
         text(&transition.name),
         upper(&transition.name),
         texts(from),
-        option(tables::when(model, id, transition).map(|when| text(&when))),
+        option(constraints::when(model, id, transition).map(|when| text(&when))),
         transition.reason,
         statements.transition(transition)
     )
@@ -85,5 +109,9 @@ pub fn hook_name(hook: &Hook) -> &str {
 
 /// Entities that are mounted.
 pub fn mounted(model: &Model) -> impl Iterator<Item = (EntityId, &Entity)> {
-    model.entities.iter().enumerate().filter(|(_, entity)| !entity.internal)
+    model
+        .entities
+        .iter()
+        .enumerate()
+        .filter(|(_, entity)| !entity.internal)
 }

@@ -11,10 +11,16 @@ pub fn statics(model: &Model, id: EntityId) -> String {
     let entity = &model.entities[id];
     let mut out = String::new();
     for condition in &entity.conditions {
-        out.push_str(&item(&format!("IS_{}", upper(&condition.name)), &tree(model, id, &condition.expr)));
+        out.push_str(&item(
+            &format!("IS_{}", upper(&condition.name)),
+            &tree(model, id, &condition.expr),
+        ));
     }
     for action in actions::ALL {
-        if let Some(rule) = action.rule(entity).filter(|_| name(entity, action) == own_name(action)) {
+        if let Some(rule) = action
+            .rule(entity)
+            .filter(|_| name(entity, action) == own_name(action))
+        {
             out.push_str(&item(&own_name(action), &tree(model, id, rule)));
         }
     }
@@ -35,8 +41,13 @@ fn own_name(action: Action) -> String {
 
 /// The static that holds the rule of an action: an earlier action's when it is the same.
 pub fn name(entity: &Entity, action: Action) -> String {
-    let Some(rule) = action.rule(entity) else { return "Nobody".into() };
-    let same = actions::ALL.into_iter().find(|other| other.rule(entity) == Some(rule)).unwrap_or(action);
+    let Some(rule) = action.rule(entity) else {
+        return "Nobody".into();
+    };
+    let same = actions::ALL
+        .into_iter()
+        .find(|other| other.rule(entity) == Some(rule))
+        .unwrap_or(action);
     own_name(same)
 }
 
@@ -44,7 +55,13 @@ fn tree(model: &Model, id: EntityId, rule: &Expr) -> String {
     let entity = &model.entities[id];
     let role = |role: &usize| text(&model.roles[*role].name);
     let column = |relation: &usize| text(&entity.belongs[*relation].id_column());
-    let list = |parts: &[Expr]| parts.iter().map(|part| tree(model, id, part)).collect::<Vec<_>>().join(", ");
+    let list = |parts: &[Expr]| {
+        parts
+            .iter()
+            .map(|part| tree(model, id, part))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match rule {
         Expr::Anyone => "Anyone".into(),
         Expr::SignedIn => "SignedIn".into(),
@@ -57,14 +74,28 @@ fn tree(model: &Model, id: EntityId, rule: &Expr) -> String {
         Expr::MeIs { relation } => format!("MeIs({})", column(relation)),
         Expr::MeIsThis => "MeIs(\"id\")".into(),
         Expr::MeHolds { role: held } => format!("Holds({})", role(held)),
-        Expr::MeHoldsOf { role: held, relation: Some(relation) } => {
+        Expr::MeHoldsOf {
+            role: held,
+            relation: Some(relation),
+        } => {
             format!("HoldsOf({}, {})", role(held), column(relation))
         }
-        Expr::MeHoldsOf { role: held, relation: None } => format!("HoldsOf({}, \"id\")", role(held)),
+        Expr::MeHoldsOf {
+            role: held,
+            relation: None,
+        } => format!("HoldsOf({}, \"id\")", role(held)),
         Expr::MeIn { has, me, filter } => {
-            format!("In(\"id\", {})", text(&sets::name(model, id, *has, me, filter.as_deref())))
+            format!(
+                "In(\"id\", {})",
+                text(&sets::name(model, id, *has, me, filter.as_deref()))
+            )
         }
-        Expr::Compare { left, op, right } => format!("Compare({}, Op::{}, {})", value(left), op_name(*op), value(right)),
+        Expr::Compare { left, op, right } => format!(
+            "Compare({}, Op::{}, {})",
+            value(left),
+            op_name(*op),
+            value(right)
+        ),
         Expr::In { value: one, list } => {
             let list = list.iter().map(literal).collect::<Vec<_>>().join(", ");
             format!("OneOf({}, &[{list}])", value(one))
@@ -81,21 +112,34 @@ fn of(model: &Model, entity: &Entity, relation: usize, what: &[(EntityId, OfWhat
         let rule = match what.iter().find(|(id, _)| id == target) {
             None if !what.is_empty() => return None,
             None | Some((_, OfWhat::Read)) => "None".to_owned(),
-            Some((_, OfWhat::Condition(i))) => format!("Some({})", reach(there, &format!("IS_{}", upper(&there.conditions[*i].name)))),
-            Some((_, OfWhat::Update)) => format!("Some({})", reach(there, &name(there, Action::Update))),
-            Some((_, OfWhat::Delete)) => format!("Some({})", reach(there, &name(there, Action::Delete))),
+            Some((_, OfWhat::Condition(i))) => format!(
+                "Some({})",
+                reach(there, &format!("IS_{}", upper(&there.conditions[*i].name)))
+            ),
+            Some((_, OfWhat::Update)) => {
+                format!("Some({})", reach(there, &name(there, Action::Update)))
+            }
+            Some((_, OfWhat::Delete)) => {
+                format!("Some({})", reach(there, &name(there, Action::Delete)))
+            }
         };
         Some(format!("({}, {rule})", text(&there.name)))
     });
     let targets = targets.collect::<Vec<_>>().join(", ");
     let type_column = crate::emit::rust::option(relation.type_column().map(|column| text(&column)));
     let column = text(&relation.id_column());
-    format!("Of(&Related {{ column: {column}, type_column: {type_column}, targets: &[{targets}] }})")
+    format!(
+        "Of(&Related {{ column: {column}, type_column: {type_column}, targets: &[{targets}] }})"
+    )
 }
 
 /// A rule of another entity's file.
 fn reach(entity: &Entity, name: &str) -> String {
-    if name == "Nobody" { "&Nobody".into() } else { format!("&crate::{}::{name}", entity.name) }
+    if name == "Nobody" {
+        "&Nobody".into()
+    } else {
+        format!("&crate::{}::{name}", entity.name)
+    }
 }
 
 fn value(value: &Value) -> String {

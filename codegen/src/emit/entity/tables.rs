@@ -1,20 +1,18 @@
-//! What may be asked of a list, where relations lead, and what the database's refusals mean: one line each.
+//! What may be asked of a list and where relations lead: one line each.
 
-use crate::emit::actions;
 use crate::emit::columns::{self, Source};
-use crate::emit::openapi::words;
 use crate::emit::rust::{pascal, text, texts};
 use crate::emit::schema::names;
 use crate::emit::schema::rules::{Context, compile};
-use crate::model::{
-    Change, Derived, DerivedKind, Entity, EntityId, Exclude, Has, Lifecycle, Model, OnArchive, Relation, Transition, Ty,
-};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Model, Relation, Ty};
 
 use super::types::enum_name;
 
 pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
-    let line = |param: &str, sql: &str, kind: &str| format!("Filter::new({}, {}, {kind})", text(param), text(sql));
+    let line = |param: &str, sql: &str, kind: &str| {
+        format!("Filter::new({}, {}, {kind})", text(param), text(sql))
+    };
     let projection = format!("app.{}_public", entity.plural);
     let mut lines = Vec::new();
     if entity.fields.iter().any(|field| field.search) {
@@ -24,14 +22,28 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
         let name = column.name();
         let sql = format!("t.{name}");
         match column.source {
-            Source::Field(field) if field.filter && field.ty == Ty::Point => lines.push(line(&name, &projection, "Kind::Point")),
-            Source::Field(field) if field.filter => lines.push(line(&name, &sql, &kind(entity, &name, &field.ty))),
+            Source::Field(field) if field.filter && field.ty == Ty::Point => {
+                lines.push(line(&name, &projection, "Kind::Point"))
+            }
+            Source::Field(field) if field.filter => {
+                lines.push(line(&name, &sql, &kind(entity, &name, &field.ty)))
+            }
             Source::TypeOf(relation) if relation.filter => {
-                let words = format!("Kind::Enum({}{}Type::WORDS)", pascal(&entity.name), pascal(&relation.name));
+                let words = format!(
+                    "Kind::Enum({}{}Type::WORDS)",
+                    pascal(&entity.name),
+                    pascal(&relation.name)
+                );
                 lines.push(line(&name, &sql, &words));
             }
-            Source::IdOf(relation) if relation.filter => lines.push(line(&name, &sql, "Kind::Uuid")),
-            Source::Derived(derived) if derived.filter => lines.push(line(&name, &derived_sql(model, id, derived), derived_kind(derived))),
+            Source::IdOf(relation) if relation.filter => {
+                lines.push(line(&name, &sql, "Kind::Uuid"))
+            }
+            Source::Derived(derived) if derived.filter => lines.push(line(
+                &name,
+                &derived_sql(model, id, derived),
+                derived_kind(derived),
+            )),
             _ => {}
         }
     }
@@ -40,14 +52,24 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
 
 pub fn sorts(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
-    let line = |name: &str, sql: &str, kind: &str| format!("Sort::new({}, {}, {kind})", text(name), text(sql));
+    let line = |name: &str, sql: &str, kind: &str| {
+        format!("Sort::new({}, {}, {kind})", text(name), text(sql))
+    };
     let mut lines = Vec::new();
     for column in columns::row(entity) {
         let name = column.name();
         match column.source {
-            Source::Field(field) if field.sort => lines.push(line(&name, &format!("t.{name}"), &kind(entity, &name, &field.ty))),
+            Source::Field(field) if field.sort => lines.push(line(
+                &name,
+                &format!("t.{name}"),
+                &kind(entity, &name, &field.ty),
+            )),
             Source::Derived(derived) if derived.sort => {
-                lines.push(line(&name, &derived_sql(model, id, derived), derived_kind(derived)));
+                lines.push(line(
+                    &name,
+                    &derived_sql(model, id, derived),
+                    derived_kind(derived),
+                ));
             }
             _ => {}
         }
@@ -64,14 +86,19 @@ fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
         Ty::Time => "Kind::Time".into(),
         Ty::Date => "Kind::Date".into(),
         Ty::Uuid => "Kind::Uuid".into(),
-        Ty::Enum { .. } | Ty::States { .. } => format!("Kind::Enum({}::WORDS)", enum_name(entity, name)),
+        Ty::Enum { .. } | Ty::States { .. } => {
+            format!("Kind::Enum({}::WORDS)", enum_name(entity, name))
+        }
         _ => "Kind::Text".into(),
     }
 }
 
 fn derived_sql(model: &Model, id: EntityId, derived: &Derived) -> String {
     match &derived.kind {
-        DerivedKind::Flag { expr } => format!("coalesce({}, false)", compile(model, id, expr, "t", Context::Policy)),
+        DerivedKind::Flag { expr } => format!(
+            "coalesce({}, false)",
+            compile(model, id, expr, "t", Context::Policy)
+        ),
         // Sorted by, so never null: without anything to average it comes last.
         DerivedKind::Avg { .. } => format!("coalesce(t.{}, 0)", derived.name),
         _ => format!("t.{}", derived.name),
@@ -87,13 +114,31 @@ fn derived_kind(derived: &Derived) -> &'static str {
 }
 
 pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
-    let open = |relation: &&Relation| !relation.hidden && relation.targets.iter().any(|id| !model.entities[*id].internal);
+    let open = |relation: &&Relation| {
+        !relation.hidden
+            && relation
+                .targets
+                .iter()
+                .any(|id| !model.entities[*id].internal)
+    };
     let line = |relation: &Relation| {
-        let targets = relation.targets.iter().filter(|id| !model.entities[**id].internal);
-        let targets: Vec<&str> = targets.map(|id| model.entities[*id].name.as_str()).collect();
-        let (name, column, targets) = (text(&relation.name), text(&relation.id_column()), texts(&targets));
+        let targets = relation
+            .targets
+            .iter()
+            .filter(|id| !model.entities[**id].internal);
+        let targets: Vec<&str> = targets
+            .map(|id| model.entities[*id].name.as_str())
+            .collect();
+        let (name, column, targets) = (
+            text(&relation.name),
+            text(&relation.id_column()),
+            texts(&targets),
+        );
         match relation.type_column() {
-            Some(ty) => format!("Expand::to_one_of({name}, {column}, {}, {targets})", text(&ty)),
+            Some(ty) => format!(
+                "Expand::to_one_of({name}, {column}, {}, {targets})",
+                text(&ty)
+            ),
             None => format!("Expand::to({name}, {column}, {targets})"),
         }
     };
@@ -109,123 +154,11 @@ pub fn children(model: &Model, entity: &Entity) -> Vec<String> {
             false => relation.id_column(),
         };
         let path = text(&crate::names::kebab(&has.name));
-        Some(format!("Child::new({path}, {}, {})", text(&child.name), text(&format!("t.{column}"))))
+        Some(format!(
+            "Child::new({path}, {}, {})",
+            text(&child.name),
+            text(&format!("t.{column}"))
+        ))
     };
     entity.has.iter().filter_map(line).collect()
-}
-
-/// Only what a checked body can still run into; anything else is a fault of ours and answered as such.
-pub fn constraints(model: &Model, id: EntityId) -> Vec<String> {
-    let entity = &model.entities[id];
-    if !entity.writable() {
-        return Vec::new();
-    }
-    let mut lines = uniques(entity);
-    lines.extend(exclusions(entity));
-    lines.extend(checks(model, id));
-    lines.extend(references(model, entity));
-    lines.extend(guards(model, id));
-    lines
-}
-
-fn conflict(name: &str, column: &str, detail: &str) -> String {
-    format!("Constraint::conflict({}, {}, {})", text(name), text(&format!("/{column}")), text(detail))
-}
-
-fn invalid(name: &str, column: &str, detail: &str) -> String {
-    format!("Constraint::invalid({}, {}, {})", text(name), text(&format!("/{column}")), text(detail))
-}
-
-fn uniques(entity: &Entity) -> Vec<String> {
-    let fields = entity.fields.iter().filter(|field| field.unique).map(|field| vec![field.name.clone()]);
-    let relations = entity.belongs.iter().filter(|r| r.unique).map(|r| r.type_column().into_iter().chain([r.id_column()]).collect());
-    let all: Vec<Vec<String>> = fields.chain(relations).chain(entity.unique.iter().cloned()).collect();
-    let line = |columns: &Vec<String>| {
-        // The last is what the caller chose: a city's slug, a user's handle.
-        let blamed = columns.last().map_or("", String::as_str);
-        let what = columns.iter().map(|column| words::spaced(column.strip_suffix("_id").unwrap_or(column))).collect::<Vec<_>>();
-        let one = words::article(&words::spaced(&entity.name));
-        conflict(&names::unique(entity, columns), blamed, &format!("there is already {one} with this {}", what.join(" and ")))
-    };
-    all.iter().map(line).collect()
-}
-
-fn exclusions(entity: &Entity) -> Vec<String> {
-    let line = |exclude: &Exclude| {
-        let mut columns = exclude.columns.clone();
-        columns.push(exclude.from.clone());
-        let detail = format!("overlaps another {} of the same {}", words::spaced(&entity.name), words::spaced(&exclude.columns.join(" and ")));
-        let order = format!("must be after {}", words::spaced(&exclude.from));
-        [
-            conflict(&names::exclusion(entity, &columns), &exclude.from, &detail),
-            invalid(&names::check(entity, &exclude.to, "order"), &exclude.to, &order),
-        ]
-    };
-    entity.exclude.iter().flat_map(line).collect()
-}
-
-fn checks(model: &Model, id: EntityId) -> Vec<String> {
-    let entity = &model.entities[id];
-    let told = |expr| format!("must hold: {}", words::explain(model, id, expr).inline().replace('`', ""));
-    let fields = entity.fields.iter().filter_map(|field| {
-        let check = field.check.as_ref()?;
-        Some(invalid(&names::check(entity, &field.name, "check"), &field.name, &told(check)))
-    });
-    let rows = entity.checks.iter().map(|check| invalid(&names::check(entity, &check.name, "check"), "", &told(&check.expr)));
-    // The pointer of the whole body is empty.
-    fields.chain(rows.map(|line| line.replace("\"/\"", "\"\""))).collect()
-}
-
-/// The foreign keys that hold a reference, a line per target.
-fn references(model: &Model, entity: &Entity) -> Vec<String> {
-    let mut lines = Vec::new();
-    for relation in entity.belongs.iter().filter(|relation| !relation.system && !relation.set_me) {
-        let blamed = format!("/{}", relation.id_column());
-        for target in &relation.targets {
-            let there = &model.entities[*target];
-            let column = match relation.polymorphic {
-                true => names::target_column(relation, there),
-                false => relation.id_column(),
-            };
-            let same = relation.same.iter().any(|name| there.relation(name).is_some());
-            // A composite key takes the plain one's place unless a null in it would switch it off; a reference
-            // that moves is refused under the plain name when it is not readable.
-            let nullable = relation.same.iter().any(|name| entity.relation(name).is_none_or(|r| r.optional));
-            let plain = !same || nullable || relation.movable;
-            let keys = [
-                plain.then(|| names::foreign_key(entity, &column, &[])),
-                same.then(|| names::foreign_key(entity, &column, &relation.same)),
-                live(entity, relation, there).then(|| names::foreign_key(entity, &names::live_column(&column), &[])),
-            ];
-            let keys = keys.iter().flatten().map(|name| format!("Constraint::reference({}, {})", text(name), text(&blamed)));
-            lines.push(keys.collect::<Vec<_>>().join(", "));
-        }
-    }
-    lines
-}
-
-/// There is a second key that only live rows satisfy.
-fn live(child: &Entity, relation: &Relation, target: &Entity) -> bool {
-    let detached = child.lifecycle == Lifecycle::Mutable && relation.on_archive == OnArchive::Detach;
-    target.lifecycle == Lifecycle::SoftDelete && (child.lifecycle == Lifecycle::SoftDelete || detached)
-}
-
-fn guards(model: &Model, id: EntityId) -> Vec<String> {
-    let entity = &model.entities[id];
-    let mut lines = Vec::new();
-    for transition in actions::transitions(entity) {
-        if let Change::State { field, from, .. } = &transition.change {
-            let detail = format!("only possible while {field} is {}", from.join(" or "));
-            lines.push(conflict(&names::guard(entity, &transition.name, "from"), field, &detail));
-        }
-        if let Some(when) = when(model, id, transition) {
-            lines.push(conflict(&names::guard(entity, &transition.name, "when"), "", &format!("only possible when {when}")).replace("\"/\"", "\"\""));
-        }
-    }
-    lines
-}
-
-/// The guard of a transition in words.
-pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<String> {
-    transition.when.as_ref().map(|when| words::explain(model, id, when).inline().replace('`', ""))
 }

@@ -13,8 +13,16 @@ pub fn enums(model: &Model, entity: &Entity) -> String {
             out.push_str(&choice(&enum_name(entity, &field.name), values));
         }
     }
-    for relation in entity.belongs.iter().filter(|relation| relation.polymorphic) {
-        let targets: Vec<&str> = relation.targets.iter().map(|id| model.entities[*id].name.as_str()).collect();
+    for relation in entity
+        .belongs
+        .iter()
+        .filter(|relation| relation.polymorphic)
+    {
+        let targets: Vec<&str> = relation
+            .targets
+            .iter()
+            .map(|id| model.entities[*id].name.as_str())
+            .collect();
         out.push_str(&choice(&type_name(entity, relation), &targets));
     }
     out
@@ -41,7 +49,10 @@ pub fn choice<S: AsRef<str>>(name: &str, words: &[S]) -> String {
     if one_line.len() <= 120 {
         return format!("\n{head}{one_line}\n");
     }
-    format!("\n{head}pub enum {name} {{\n    {},\n}}\n", wrap(&variants, 120, "    "))
+    format!(
+        "\n{head}pub enum {name} {{\n    {},\n}}\n",
+        wrap(&variants, 120, "    ")
+    )
 }
 
 /// The name of a word's variant.
@@ -62,12 +73,19 @@ fn variant(word: &str) -> String {
         }
         guess.extend(c.to_lowercase());
     }
-    if guess == word { name } else { format!("#[choice(rename = \"{word}\")] {name}") }
+    if guess == word {
+        name
+    } else {
+        format!("#[choice(rename = \"{word}\")] {name}")
+    }
 }
 
 /// The struct that a row becomes.
 pub fn row(model: &Model, entity: &Entity) -> String {
-    let mut out = format!("\n{}#[derive(Debug, Clone, Entity)]\n", doc("///", &entity.doc));
+    let mut out = format!(
+        "\n{}#[derive(Debug, Clone, Entity)]\n",
+        doc("///", &entity.doc)
+    );
     out.push_str(&format!("pub struct {} {{\n", pascal(&entity.name)));
     for column in columns::row(entity) {
         let guarded = column.read_rule().is_some();
@@ -76,7 +94,11 @@ pub fn row(model: &Model, entity: &Entity) -> String {
             out.push_str("    #[entity(omit_null)]\n");
         }
         let ty = rust_type(model, &column);
-        let ty = if guarded || column.optional() { format!("Option<{ty}>") } else { ty };
+        let ty = if guarded || column.optional() {
+            format!("Option<{ty}>")
+        } else {
+            ty
+        };
         out.push_str(&format!("    pub {}: {ty},\n", ident(&column.name())));
     }
     out + "}\n"
@@ -87,19 +109,31 @@ pub fn bodies(model: &Model, entity: &Entity) -> String {
     let mut out = String::new();
     let name = pascal(&entity.name);
     if Action::Create.open(entity).is_some() {
-        let fields = columns::create(entity).iter().map(|column| created(model, column)).collect::<String>();
+        let fields = columns::create(entity)
+            .iter()
+            .map(|column| created(model, column))
+            .collect::<String>();
         out.push_str(&body("create", &format!("Create{name}"), &fields));
     }
     if Action::Update.open(entity).is_some() {
-        let fields = columns::update(entity).iter().map(|column| updated(model, column)).collect::<String>();
+        let fields = columns::update(entity)
+            .iter()
+            .map(|column| updated(model, column))
+            .collect::<String>();
         out.push_str(&body("update", &format!("Update{name}"), &fields));
     }
     out
 }
 
 fn body(kind: &str, name: &str, fields: &str) -> String {
-    let fields = if fields.is_empty() { " {}".to_owned() } else { format!(" {{\n{fields}}}") };
-    format!("\n#[derive(Debug, Clone, Input)]\n#[input({kind})]\n#[rustfmt::skip]\npub struct {name}{fields}\n")
+    let fields = if fields.is_empty() {
+        " {}".to_owned()
+    } else {
+        format!(" {{\n{fields}}}")
+    };
+    format!(
+        "\n#[derive(Debug, Clone, Input)]\n#[input({kind})]\n#[rustfmt::skip]\npub struct {name}{fields}\n"
+    )
 }
 
 fn created(model: &Model, column: &Column) -> String {
@@ -108,7 +142,11 @@ fn created(model: &Model, column: &Column) -> String {
     // A slug that is made of another field may be left out though the column is never null.
     let made = matches!(column.ty(), Some(Ty::Slug { from: Some(_) }));
     let ty = rust_type(model, column);
-    let ty = if column.optional() || made { format!("Option<{ty}>") } else { ty };
+    let ty = if column.optional() || made {
+        format!("Option<{ty}>")
+    } else {
+        ty
+    };
     field_line(column, rules, &ty)
 }
 
@@ -125,18 +163,28 @@ fn updated(model: &Model, column: &Column) -> String {
     }
     rules.extend(checks(column));
     rules.extend(default.filter(|_| !column.keeps()));
-    field_line(column, rules, &format!("Patch<{}>", rust_type(model, column)))
+    field_line(
+        column,
+        rules,
+        &format!("Patch<{}>", rust_type(model, column)),
+    )
 }
 
 fn field_line(column: &Column, rules: Vec<String>, ty: &str) -> String {
-    let rules = if rules.is_empty() { String::new() } else { format!("#[input({})] ", rules.join(", ")) };
+    let rules = if rules.is_empty() {
+        String::new()
+    } else {
+        format!("#[input({})] ", rules.join(", "))
+    };
     format!("    {rules}pub {}: {ty},\n", ident(&column.name()))
 }
 
 /// `length(1, 140)`, `format = "email"`, …
 fn checks(column: &Column) -> Vec<String> {
     match column.source {
-        Source::IdOf(relation) if relation.polymorphic => vec![format!("with = \"{}_type\"", relation.name)],
+        Source::IdOf(relation) if relation.polymorphic => {
+            vec![format!("with = \"{}_type\"", relation.name)]
+        }
         Source::Field(field) => type_checks(&field.ty),
         _ => Vec::new(),
     }
@@ -146,7 +194,9 @@ pub fn type_checks(ty: &Ty) -> Vec<String> {
     let format = |name: &str| Some(format!("format = \"{name}\""));
     let check = match ty {
         Ty::Text { min, max } => Some(format!("length({min}, {max})")),
-        Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => range(*min, *max),
+        Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
+            range(*min, *max)
+        }
         Ty::Decimal { places } => Some(format!("places({places})")),
         Ty::TextList { max, count } => Some(format!("list({max}, {count})")),
         Ty::Url => format("url"),
@@ -168,7 +218,9 @@ fn range(min: Option<i64>, max: Option<i64>) -> Option<String> {
 }
 
 fn default(column: &Column) -> Option<String> {
-    let Source::Field(field) = column.source else { return None };
+    let Source::Field(field) = column.source else {
+        return None;
+    };
     default_of(field, &enum_name(column.entity, &field.name))
 }
 

@@ -80,6 +80,7 @@ pub fn allowed(model: &Model, id: EntityId) -> Vec<String> {
             Action::Archive => "delete",
             Action::Restore => "restore",
             Action::Suspend => "suspend",
+            Action::Unsuspend => "unsuspend",
             Action::Transition(transition) => &transition.name,
             _ => continue,
         };

@@ -48,8 +48,13 @@ pub fn decimal(value: f64, checks: &[Check]) -> Option<Fault> {
     checks.iter().find_map(|check| match check {
         Check::Places(places) => {
             let scaled = value * 10f64.powi(*places as i32);
+            // More digits than a double holds would be stored as other ones.
+            if scaled.abs() >= 1e15 {
+                return Some(("range", "must be a smaller number".into()));
+            }
             // A decimal fraction is rarely exact in binary: allow for its last bits.
-            ((scaled - scaled.round()).abs() > 1e-6 * scaled.abs().max(1.0)).then(|| {
+            let slack = (scaled.abs() * f64::EPSILON * 4.0).max(1e-9);
+            ((scaled - scaled.round()).abs() > slack).then(|| {
                 (
                     "format",
                     format!("must have at most {places} decimal places"),
@@ -135,5 +140,8 @@ mod tests {
         );
         assert_eq!(decimal(0.1 + 0.2, &[Check::Places(1)]), None);
         assert!(decimal(1.25, &[Check::Places(1)]).is_some());
+        assert!(decimal(1234567890.123, &[Check::Places(2)]).is_some());
+        assert_eq!(decimal(1234567890.12, &[Check::Places(2)]), None);
+        assert_eq!(decimal(1e15, &[Check::Places(2)]).unwrap().0, "range");
     }
 }

@@ -97,9 +97,14 @@ fn url(text: &str, schemes: &[&str]) -> bool {
     url::Url::parse(text).is_ok_and(|url| {
         url.scheme() == *scheme
             && url.host_str().is_some_and(|host| !host.is_empty())
-            && url.username().is_empty()
-            && url.password().is_none()
+            && !authority(text).contains('@')
     })
+}
+
+/// As it was sent: the parser drops empty credentials.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
 fn phone(text: &str) -> bool {
@@ -140,18 +145,27 @@ fn locale(text: &str) -> bool {
     parts.next().is_none()
 }
 
+/// Whether there is such a zone, the database knows.
 fn timezone(text: &str) -> bool {
     let part = |part: &str| {
-        part.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        part.starts_with(|c: char| c.is_ascii_uppercase())
             && part
                 .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
+                .all(|b| b.is_ascii_alphabetic() || b"_-".contains(&b))
     };
-    text == "UTC"
-        || (text.len() <= 64
-            && text.contains('/')
-            && text.as_bytes()[0].is_ascii_uppercase()
-            && text.split('/').all(part))
+    let offset = |rest: &str| {
+        let digits = rest.strip_prefix(['+', '-']).unwrap_or(rest);
+        digits.len() <= 2 && digits.parse().is_ok_and(|hours: u8| hours <= 14)
+    };
+    match text.strip_prefix("Etc/GMT") {
+        _ if text == "UTC" => true,
+        Some(rest) if !rest.is_empty() => offset(rest),
+        _ => {
+            text.len() <= 64
+                && (2..=3).contains(&text.split('/').count())
+                && text.split('/').all(part)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +211,7 @@ mod tests {
                 "https:example.org",
                 "https://",
                 "https://u:p@example.org",
+                "https://@example.org",
                 "https://a b",
             ],
         );
@@ -225,7 +240,9 @@ mod tests {
                 "UTC",
                 "Europe/Berlin",
                 "America/Argentina/Buenos_Aires",
+                "America/Port-au-Prince",
                 "Etc/GMT+1",
+                "Etc/GMT0",
             ],
         );
         no(
@@ -236,6 +253,8 @@ mod tests {
                 "europe/berlin",
                 "Europe/",
                 "Europe/Ber lin",
+                "Etc/GMT+15",
+                "EST5EDT",
                 "/",
             ],
         );

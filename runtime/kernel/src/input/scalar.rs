@@ -155,6 +155,9 @@ impl FromJson for NaiveDate {
 
 impl FromJson for Json {
     fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
+        if !matches!(node, Node::Object(_)) {
+            return place.wrong_type("an object", &node);
+        }
         if node.has_nul() {
             return place.fault("format", "must not hold the character NUL");
         }

@@ -203,5 +203,6 @@ pub static THING: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("things_slug_key", "/slug", "there is already a thing with this slug"),
+        Constraint::invalid("things_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
     ],
 };

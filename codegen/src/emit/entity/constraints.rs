@@ -1,0 +1,221 @@
+//! What the database's refusals mean to the caller: one line per constraint.
+
+use crate::emit::actions;
+use crate::emit::openapi::words;
+use crate::emit::rust::text;
+use crate::emit::schema::names;
+use crate::model::{
+    Change, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation, Transition, Ty,
+};
+
+/// Only what a checked body can still run into; anything else is a fault of ours and answered as such.
+pub fn of(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    if !entity.writable() {
+        return Vec::new();
+    }
+    let mut lines = uniques(entity);
+    lines.extend(exclusions(entity));
+    lines.extend(checks(model, id));
+    lines.extend(references(model, entity));
+    lines.extend(guards(model, id));
+    lines
+}
+
+fn conflict(name: &str, column: &str, detail: &str) -> String {
+    format!(
+        "Constraint::conflict({}, {}, {})",
+        text(name),
+        text(&format!("/{column}")),
+        text(detail)
+    )
+}
+
+fn invalid(name: &str, column: &str, detail: &str) -> String {
+    format!(
+        "Constraint::invalid({}, {}, {})",
+        text(name),
+        text(&format!("/{column}")),
+        text(detail)
+    )
+}
+
+fn uniques(entity: &Entity) -> Vec<String> {
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|field| field.unique)
+        .map(|field| vec![field.name.clone()]);
+    let relations = entity
+        .belongs
+        .iter()
+        .filter(|r| r.unique)
+        .map(|r| r.type_column().into_iter().chain([r.id_column()]).collect());
+    let all: Vec<Vec<String>> = fields
+        .chain(relations)
+        .chain(entity.unique.iter().cloned())
+        .collect();
+    let line = |columns: &Vec<String>| {
+        // The last is what the caller chose: a city's slug, a user's handle.
+        let blamed = columns.last().map_or("", String::as_str);
+        let what = columns
+            .iter()
+            .map(|column| words::spaced(column.strip_suffix("_id").unwrap_or(column)))
+            .collect::<Vec<_>>();
+        let one = words::article(&words::spaced(&entity.name));
+        conflict(
+            &names::unique(entity, columns),
+            blamed,
+            &format!("there is already {one} with this {}", what.join(" and ")),
+        )
+    };
+    all.iter().map(line).collect()
+}
+
+fn exclusions(entity: &Entity) -> Vec<String> {
+    let line = |exclude: &Exclude| {
+        let mut columns = exclude.columns.clone();
+        columns.push(exclude.from.clone());
+        let detail = format!(
+            "overlaps another {} of the same {}",
+            words::spaced(&entity.name),
+            words::spaced(&exclude.columns.join(" and "))
+        );
+        let order = format!("must be after {}", words::spaced(&exclude.from));
+        [
+            conflict(&names::exclusion(entity, &columns), &exclude.from, &detail),
+            invalid(
+                &names::check(entity, &exclude.to, "order"),
+                &exclude.to,
+                &order,
+            ),
+        ]
+    };
+    entity.exclude.iter().flat_map(line).collect()
+}
+
+fn checks(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let told = |expr| {
+        format!(
+            "must hold: {}",
+            words::explain(model, id, expr).inline().replace('`', "")
+        )
+    };
+    let fields = entity.fields.iter().filter_map(|field| {
+        let check = field.check.as_ref()?;
+        Some(invalid(
+            &names::check(entity, &field.name, "check"),
+            &field.name,
+            &told(check),
+        ))
+    });
+    let rows = entity.checks.iter().map(|check| {
+        invalid(
+            &names::check(entity, &check.name, "check"),
+            "",
+            &told(&check.expr),
+        )
+    });
+    // Which zones there are, only the database knows.
+    let zones = entity
+        .fields
+        .iter()
+        .filter(|field| field.ty == Ty::Timezone && !field.system)
+        .map(|field| {
+            invalid(
+                &names::check(entity, &field.name, "format"),
+                &field.name,
+                "must be a time zone such as Europe/Berlin",
+            )
+        });
+    // The pointer of the whole body is empty.
+    zones
+        .chain(fields)
+        .chain(rows.map(|line| line.replace("\"/\"", "\"\"")))
+        .collect()
+}
+
+/// The foreign keys that hold a reference, a line per target.
+fn references(model: &Model, entity: &Entity) -> Vec<String> {
+    let mut lines = Vec::new();
+    for relation in entity
+        .belongs
+        .iter()
+        .filter(|relation| !relation.system && !relation.set_me)
+    {
+        let blamed = format!("/{}", relation.id_column());
+        for target in &relation.targets {
+            let there = &model.entities[*target];
+            let column = match relation.polymorphic {
+                true => names::target_column(relation, there),
+                false => relation.id_column(),
+            };
+            let same = relation
+                .same
+                .iter()
+                .any(|name| there.relation(name).is_some());
+            // A composite key takes the plain one's place unless a null in it would switch it off; a reference
+            // that moves is refused under the plain name when it is not readable.
+            let nullable = relation
+                .same
+                .iter()
+                .any(|name| entity.relation(name).is_none_or(|r| r.optional));
+            let plain = !same || nullable || relation.movable;
+            let keys = [
+                plain.then(|| names::foreign_key(entity, &column, &[])),
+                same.then(|| names::foreign_key(entity, &column, &relation.same)),
+                live(entity, relation, there)
+                    .then(|| names::foreign_key(entity, &names::live_column(&column), &[])),
+            ];
+            let keys = keys
+                .iter()
+                .flatten()
+                .map(|name| format!("Constraint::reference({}, {})", text(name), text(&blamed)));
+            lines.push(keys.collect::<Vec<_>>().join(", "));
+        }
+    }
+    lines
+}
+
+/// There is a second key that only live rows satisfy.
+fn live(child: &Entity, relation: &Relation, target: &Entity) -> bool {
+    let detached =
+        child.lifecycle == Lifecycle::Mutable && relation.on_archive == OnArchive::Detach;
+    target.lifecycle == Lifecycle::SoftDelete
+        && (child.lifecycle == Lifecycle::SoftDelete || detached)
+}
+
+fn guards(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let mut lines = Vec::new();
+    for transition in actions::transitions(entity) {
+        if let Change::State { field, from, .. } = &transition.change {
+            let detail = format!("only possible while {field} is {}", from.join(" or "));
+            lines.push(conflict(
+                &names::guard(entity, &transition.name, "from"),
+                field,
+                &detail,
+            ));
+        }
+        if let Some(when) = when(model, id, transition) {
+            lines.push(
+                conflict(
+                    &names::guard(entity, &transition.name, "when"),
+                    "",
+                    &format!("only possible when {when}"),
+                )
+                .replace("\"/\"", "\"\""),
+            );
+        }
+    }
+    lines
+}
+
+/// The guard of a transition in words.
+pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<String> {
+    transition
+        .when
+        .as_ref()
+        .map(|when| words::explain(model, id, when).inline().replace('`', ""))
+}
