@@ -233,6 +233,7 @@ pub static EVENT: Resource = Resource {
     ],
     constraints: &[
         Constraint::conflict("events_city_id_slug_key", "/slug", "there is already an event with this city and slug"),
+        Constraint::invalid("events_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::invalid("events_ends_at_check", "/ends_at", "must hold: ends_at > starts_at"),
         Constraint::invalid("events_members_have_a_community_check", "", "must hold: visibility is not community or host_type is community"),
         Constraint::reference("events_city_id_fkey", "/city_id"), Constraint::reference("events_live_city_id_fkey", "/city_id"),

@@ -151,6 +151,7 @@ pub static USER: Resource = Resource {
     constraints: &[
         Constraint::conflict("users_handle_key", "/handle", "there is already a user with this handle"),
         Constraint::conflict("users_email_key", "/email", "there is already a user with this email"),
+        Constraint::invalid("users_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::reference("users_home_city_id_fkey", "/home_city_id"), Constraint::reference("users_live_home_city_id_fkey", "/home_city_id"),
     ],
 };
