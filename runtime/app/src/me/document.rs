@@ -60,13 +60,24 @@ fn without_id(parameters: &mut Value) {
     }
 }
 
-/// `listUserLikes` → `listUserLikesOfMe`
+/// `getUser` → `getMe`, `listUserLikes` → `listMyLikes`
 fn my(id: &str) -> String {
-    format!("{id}OfMe")
+    let one: String = USER.name.split('_').map(capitalised).collect();
+    match id.strip_suffix(&one) {
+        Some(verb) => format!("{verb}Me"),
+        None => id.replacen(&one, "My", 1),
+    }
 }
 
+/// `List the likes of a user` → `List the likes of the caller`
 fn of_mine(summary: &str) -> String {
-    format!("{}: the caller's own", summary.trim_end_matches('.'))
+    let one = USER.name.replace('_', " ");
+    ["a", "an"].iter().fold(summary.to_owned(), |text, article| text.replace(&format!(" {article} {one}"), " the caller"))
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    first.to_uppercase() + rest
 }
 
 #[cfg(test)]
@@ -83,7 +94,9 @@ mod tests {
         let mut document = json!({"paths": {"/users/{id}": one, "/events": {}}});
         add(&mut document);
         let added = &document["paths"]["/me"];
-        assert_eq!(added["get"]["operationId"], "getUserOfMe");
+        assert_eq!(added["get"]["operationId"], "getMe");
+        assert_eq!(added["get"]["summary"], "Get the caller");
+        assert_eq!((my("listUserLikes"), of_mine("List the likes of a user")), ("listMyLikes".to_owned(), "List the likes of the caller".to_owned()));
         assert_eq!(
             added["get"]["parameters"],
             json!([{"name": "expand", "in": "query"}])

@@ -50,6 +50,9 @@ pub fn router(sessions: Sessions) -> Router {
     change_email,
     list,
     end
+), tags(
+    (name = "Sign-in", description = "Becoming a member, signing in and out, forgotten passwords. Start here: the access token that signing in answers goes into *Authorize*."),
+    (name = "Me", description = "The caller's own profile and sessions, and everything that belongs to the caller."),
 ))]
 pub struct Document;
 
@@ -58,7 +61,9 @@ pub struct Document;
 /// Sends a mail with a link; the member exists once it is opened. The answer is the same whether or not the
 /// address belongs to a member already.
 #[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
-    security(()), responses((status = 202, description = "A mail is on its way")))]
+    security(()), responses(
+        (status = 202, description = "A mail is on its way"),
+        (status = 409, description = "The handle is taken")))]
 async fn sign_up(
     State(sessions): State<Sessions>,
     caller: Caller,
@@ -72,7 +77,10 @@ async fn sign_up(
 ///
 /// With the token of the link in the mail, after signing up or after changing the address.
 #[utoipa::path(post, path = "/auth/verify-email", operation_id = "verifyEmail", tag = "Sign-in",
-    request_body = MailedToken, security(()), responses((status = 204, description = "The address counts from now on")))]
+    request_body = MailedToken, security(()), responses(
+        (status = 204, description = "The address counts from now on"),
+        (status = 409, description = "Somebody else has taken the address or the handle in the meantime"),
+        (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn verify_email(
     State(sessions): State<Sessions>,
     caller: Caller,
@@ -168,7 +176,9 @@ async fn forgot_password(
 ///
 /// With the token of the link in the mail. All sessions end.
 #[utoipa::path(post, path = "/auth/reset-password", operation_id = "resetPassword", tag = "Sign-in",
-    request_body = NewPassword, security(()), responses((status = 204, description = "The new password counts")))]
+    request_body = NewPassword, security(()), responses(
+        (status = 204, description = "The new password counts"),
+        (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn reset_password(
     State(sessions): State<Sessions>,
     caller: Caller,
@@ -223,7 +233,9 @@ async fn list(State(sessions): State<Sessions>, caller: Caller) -> Result<Respon
 /// Sign out on one device
 #[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "endMySession", tag = "Me",
     params(("id" = uuid::Uuid, Path, description = "Of the session")), security(("bearer" = [])),
-    responses((status = 204, description = "The session has ended")))]
+    responses(
+        (status = 204, description = "The session has ended"),
+        (status = 404, description = "No such session of the caller")))]
 async fn end(
     State(sessions): State<Sessions>,
     caller: Caller,
