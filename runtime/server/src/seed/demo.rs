@@ -64,13 +64,15 @@ const WORDS: [(&str, &str); 5] = [
 ];
 
 /// Each builds on the ones before.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 9] = [
     include_str!("demo/tools.sql"),
     include_str!("demo/people.sql"),
     include_str!("demo/profiles.sql"),
     include_str!("demo/events.sql"),
     include_str!("demo/social.sql"),
     include_str!("demo/tickets.sql"),
+    include_str!("demo/trade.sql"),
+    include_str!("demo/private.sql"),
     include_str!("demo/roles.sql"),
 ];
 

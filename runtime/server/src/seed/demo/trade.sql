@@ -1,0 +1,83 @@
+-- What organisers, businesses and cities do with one another.
+
+-- A picture or two of everything that has a face.
+insert into app.media (id, entity_type, entity_id, type, url, alt_text, position)
+select pg_temp.demo_id('media', x.n * 10 + g), x.kind, x.id, 'image',
+       'https://media.example.org/demo/' || x.kind || '/' || x.n || '-' || g || '.jpg', x.alt, g
+  from (select row_number() over (order by kind, city_n, i) as n, kind, id, name as alt from pg_temp.demo_profile
+        union all
+        select 100000 + row_number() over (order by city_n, i), 'event', id, title from pg_temp.demo_event where i % 4 = 0) x
+  cross join generate_series(1, 2) g;
+
+insert into app.promo_codes (id, event_id, code, basis_points, max_redemptions, valid_from, valid_to)
+select pg_temp.demo_id('promocode', e.city_n * 100 + e.i), e.id, 'EARLY' || (10 + e.i % 3 * 5), 1000 + e.i % 3 * 500, 50,
+       now() - interval '30 days', e.starts_at
+  from pg_temp.demo_event e
+ where e.i % 6 = 1 and e.state = 'published';
+
+insert into app.waitlist_entries (id, event_id, user_id, position)
+select pg_temp.demo_id('waitlist', m.n * 10000 + e.city_n * 100 + e.i), e.id, m.id,
+       row_number() over (partition by e.id order by m.n)
+  from pg_temp.demo_event e
+  join pg_temp.demo_member m on m.city_n = e.city_n
+ where e.state = 'published' and e.i % 25 = 4 and pg_temp.chance('waits' || m.n || e.key) % 6 = 0;
+
+-- Organisers look for services; the businesses of the right kind hear of it, some answer.
+create temporary table demo_request on commit drop as
+select e.city_n * 100 + e.i as n, pg_temp.demo_id('request', e.city_n * 100 + e.i) as id, e.id as event_id,
+       e.city_n, e.city_id, e.host_kind, e.host_id, e.title, e.currency, e.starts_at,
+       (array['catering', 'audio_visual', 'photography', 'printing'])[1 + e.i % 4] as wanted
+  from pg_temp.demo_event e
+ where e.state = 'published' and e.i % 7 = 2;
+
+insert into app.service_requests (id, city_id, host_type, host_id, event_id, title, category, description, budget_cents,
+                                  currency, needed_at)
+select r.id, r.city_id, r.host_kind, r.host_id, r.event_id, initcap(replace(r.wanted, '_', ' ')) || ' for ' || r.title,
+       r.wanted, 'About a hundred guests. We have tables and power; please bring the rest. Access from four in the afternoon.',
+       50000 + 10000 * (r.n % 9), r.currency, r.starts_at - interval '4 hours'
+  from pg_temp.demo_request r;
+
+create temporary table demo_lead on commit drop as
+select r.n * 10 + b.i as n, pg_temp.demo_id('lead', r.n * 10 + b.i) as id, r.id as request_id, b.id as business_id,
+       r.title, r.currency, r.starts_at, 50000 + 10000 * (r.n % 9) as budget
+  from pg_temp.demo_request r
+  join pg_temp.demo_profile b on b.kind = 'business' and b.city_n = r.city_n and b.i < 6 and (b.i + r.n) % 2 = 0;
+
+insert into app.leads (id, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state)
+select l.id, l.request_id, l.business_id, left('Wanted: ' || l.title, 160),
+       'The organiser looks for an offer that includes setting up and clearing away.', l.budget, l.currency,
+       l.starts_at - interval '4 hours', (array['new', 'viewed', 'viewed', 'declined'])[1 + l.n % 4]
+  from pg_temp.demo_lead l;
+
+insert into app.quotes (id, lead_id, amount_cents, currency, terms, valid_until, state)
+select pg_temp.demo_id('quote', l.n), l.id, l.budget - 2500 + 100 * (l.n % 60), l.currency,
+       'Half on booking, half on the day. Free cancellation until two weeks before.', l.starts_at - interval '1 day',
+       case when l.n % 8 = 1 then 'draft' else 'sent' end
+  from pg_temp.demo_lead l
+ where l.n % 4 in (1, 2);
+
+-- Featured places: some asked for, some approved and paid, one rejected per city.
+insert into app.promotions (id, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state)
+select pg_temp.demo_id('promotion', e.city_n * 100 + e.i), 'event', e.id, e.city_id, (array['home', 'category', 'map'])[1 + e.i % 3],
+       now() - interval '1 day', now() + interval '13 days', 4900, e.currency,
+       case when e.i % 20 = 7 then now() - interval '2 days' end,
+       case when e.i % 20 = 7 then 'active' when e.i % 20 = 12 then 'rejected' else 'requested' end
+  from pg_temp.demo_event e
+ where e.state = 'published' and e.i % 20 in (7, 12, 13);
+
+insert into app.subscriptions (id, business_id, plan_id, stripe_subscription_id, state, current_period_start, current_period_end)
+select pg_temp.demo_id('subscription', b.city_n * 10 + b.i), b.id, p.id, 'sub_demo_' || b.city_n || '_' || b.i,
+       case when b.i = 4 then 'past_due' else 'active' end, date_trunc('month', now()), date_trunc('month', now()) + interval '1 month'
+  from pg_temp.demo_profile b
+  join pg_temp.demo_city c on c.n = b.city_n
+  join app.plans p on p.currency = c.currency and p.name = case when b.i % 2 = 0 then 'Shop' else 'Stall' end
+ where b.kind = 'business' and b.i <= 4;
+
+-- What the cities earned, month by month, from the very orders above.
+insert into app.revenue_shares (id, city_id, period_start, amount_cents, currency, state, paid_at)
+select pg_temp.demo_id('share', row_number() over (order by x.city_id, x.month)), x.city_id, x.month, x.amount, x.currency,
+       case when x.month < date_trunc('month', now()) then 'paid' else 'open' end,
+       case when x.month < date_trunc('month', now()) then x.month + interval '1 month 5 days' end
+  from (select e.city_id, date_trunc('month', o.paid_at)::date as month, o.currency, sum(o.city_share_cents) as amount
+          from app.orders o join app.events e on e.id = o.event_id
+         where o.state = 'paid' group by 1, 2, 3) x;
