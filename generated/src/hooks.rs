@@ -20,6 +20,8 @@ pub trait AppHooks: Send + Sync {
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>>;
+
+    fn user_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Every entity with routes, in file-name order.
@@ -63,7 +65,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&ticket::TICKET),
         plain(&ticket_type::TICKET_TYPE),
         plain(&transaction::TRANSACTION),
-        plain(&user::USER),
+        hooked(&user::USER, UserHooks(app.clone())),
         plain(&venue::VENUE),
         plain(&waitlist_entry::WAITLIST_ENTRY),
         plain(&wallet_account::WALLET_ACCOUNT),
@@ -159,6 +161,20 @@ impl Hooks for RoleAssignmentHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("archive", Some(id), _) => self.0.role_assignment_before_archive(cx, id),
+            _ => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+struct UserHooks(Arc<dyn AppHooks>);
+
+impl Hooks for UserHooks {
+    #[rustfmt::skip]
+    fn before<'a>(
+        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
+    ) -> BoxFuture<'a, Result<()>> {
+        match (action, id, input) {
+            ("archive", Some(id), _) => self.0.user_before_archive(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

@@ -86,7 +86,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
-    encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &[],
+    encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &["archive"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[

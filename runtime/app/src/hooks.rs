@@ -26,41 +26,74 @@ impl AppHooks for App {
         })
     }
 
-    /// A profile without anybody to look after it would be lost. Others can be given the role first; or the
-    /// profile itself is archived, which takes its roles along.
     fn role_assignment_before_archive<'a>(
         &'a self,
         cx: &'a mut Cx,
         id: Uuid,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let scope: Option<Uuid> = sqlx::query_scalar(
-                "select t.scope_id from app.role_assignments t where t.id = $1 and t.role = 'orgAdmin'",
+            let scopes = sqlx::query_scalar(
+                "select t.scope_id from app.role_assignments t
+                 where t.id = $1 and t.role = 'orgAdmin' and t.status = 'active'",
             )
             .bind(id)
-            .fetch_optional(cx.conn())
-            .await?
-            .flatten();
-            let Some(scope) = scope else { return Ok(()) };
-            // Two administrators who remove each other at the same time do so one after the other.
-            sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
-                .bind(scope)
-                .execute(cx.conn())
-                .await?;
-            let others: bool = sqlx::query_scalar(
-                "select exists (select 1 from app.role_assignments t
-                 where t.scope_id = $1 and t.role = 'orgAdmin' and t.status = 'active' and t.id <> $2)",
-            )
-            .bind(scope)
-            .bind(id)
-            .fetch_one(cx.conn())
+            .fetch_all(cx.conn())
             .await?;
-            if others {
-                return Ok(());
-            }
-            Err(Error::new(&problems::CONFLICT).detail(
-                "This is the last administrator of the profile. Give the role to somebody else first, or archive the profile.",
-            ))
+            keep_an_administrator(cx, scopes, Going::Assignment(id)).await
         })
     }
+
+    /// Leaving takes all roles along.
+    fn user_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let scopes = sqlx::query_scalar(
+                "select t.scope_id from app.role_assignments t
+                 where t.user_id = $1 and t.role = 'orgAdmin' and t.status = 'active'
+                 order by t.scope_id",
+            )
+            .bind(id)
+            .fetch_all(cx.conn())
+            .await?;
+            keep_an_administrator(cx, scopes, Going::Member(id)).await
+        })
+    }
+}
+
+/// What is about to go.
+enum Going {
+    Assignment(Uuid),
+    Member(Uuid),
+}
+
+/// A profile without anybody to look after it would be lost. Others can be given the role first; or the
+/// profile itself is archived, which takes its roles along.
+async fn keep_an_administrator(cx: &mut Cx, scopes: Vec<Uuid>, going: Going) -> Result<()> {
+    let (assignment, member) = match going {
+        Going::Assignment(id) => (Some(id), None),
+        Going::Member(id) => (None, Some(id)),
+    };
+    for scope in scopes {
+        // Two administrators who remove each other at the same time do so one after the other.
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+            .bind(scope)
+            .execute(cx.conn())
+            .await?;
+        let others: bool = sqlx::query_scalar(
+            "select exists (select 1 from app.role_assignments t
+             where t.scope_id = $1 and t.role = 'orgAdmin' and t.status = 'active'
+               and t.id is distinct from $2 and t.user_id is distinct from $3)",
+        )
+        .bind(scope)
+        .bind(assignment)
+        .bind(member)
+        .fetch_one(cx.conn())
+        .await?;
+        if !others {
+            return Err(Error::new(&problems::CONFLICT).detail(
+                "A profile would lose its last administrator. Give the role to somebody else first, \
+                 or archive the profile.",
+            ));
+        }
+    }
+    Ok(())
 }
