@@ -1,0 +1,9 @@
+//! Migrations on a real PostgreSQL with rows in it: there, back, and there again.
+
+mod blank;
+mod cases;
+mod random;
+mod repository;
+mod rows;
+mod runner;
+mod whole;
