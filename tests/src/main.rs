@@ -3,5 +3,6 @@
 #![recursion_limit = "256"]
 
 mod database;
+mod migrations;
 mod rules;
 mod support;

@@ -1,5 +1,6 @@
 //! What every system test stands on: a database of its own, the real server on a port of its own, people with tokens.
 
+pub mod catalogue;
 pub mod client;
 pub mod database;
 pub mod mail;
