@@ -51,11 +51,11 @@ pub fn schema(model: &Model) -> Schema {
     objects.extend(guards::shared(model));
     // Sets first: functions in SQL are checked when they are made, and name them.
     objects.extend(sets::objects(model));
-    objects.extend(seen::functions(model));
     for id in 0..model.entities.len() {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));
     objects.sort_by_key(|o| o.kind);

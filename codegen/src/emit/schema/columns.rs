@@ -91,6 +91,7 @@ fn relation(relation: &Relation) -> Vec<Column> {
     columns.push(Column {
         was: was("id"),
         default: relation.set_me.then(|| "sec.uid()".into()),
+        comment: relation.doc.clone(),
         ..column(relation.id_column(), "uuid", !relation.optional)
     });
     columns
@@ -104,6 +105,7 @@ fn field(field: &Field) -> Column {
     Column {
         was: field.was.clone(),
         default: field.default.as_ref().map(literal).or(first_state),
+        comment: field.doc.clone(),
         ..column(&field.name, sql_type(&field.ty), !field.optional)
     }
 }

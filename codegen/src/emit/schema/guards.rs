@@ -190,7 +190,7 @@ fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> St
         }
     }
     if let Some(when) = &transition.when {
-        let scope = Scope { entity: id, alias: "old", context: Context::Policy };
+        let scope = Scope { entity: id, alias: "old", context: Context::Row };
         let holds = predicate(model, scope, when);
         text.push_str(&refuse(&not(holds).block(8), "not now", "23514", Some(&named("when"))));
     }
@@ -206,7 +206,7 @@ fn update_checks(model: &Model, id: EntityId) -> String {
     let mut text = String::new();
     for field in entity.fields.iter().filter(|f| columns.contains(&f.name)) {
         if let Some(rule) = &field.write {
-            let scope = Scope { entity: id, alias: "old", context: Context::Policy };
+            let scope = Scope { entity: id, alias: "old", context: Context::Row };
             let wrong = all([changed(entity, std::slice::from_ref(&field.name)), not(predicate(model, scope, rule))]);
             text.push_str(&refuse(&wrong.block(8), &format!("field {}", field.name), "42501", None));
         }
@@ -221,7 +221,7 @@ fn update_checks(model: &Model, id: EntityId) -> String {
 fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
     let entity = &model.entities[id];
     let columns: Vec<String> = relation.type_column().into_iter().chain([relation.id_column()]).collect();
-    let scope = Scope { entity: id, alias: "new", context: Context::Policy };
+    let scope = Scope { entity: id, alias: "new", context: Context::Row };
     relation
         .targets
         .iter()
@@ -250,10 +250,13 @@ fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
     }
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_guard_insert");
-    let scope = Scope { entity: id, alias: "new", context: Context::Policy };
+    let scope = Scope { entity: id, alias: "new", context: Context::Row };
     let checks = ruled.iter().map(|field| {
-        let default = field.default.as_ref().map_or("null".into(), literal);
-        let set = atom(format!("{} is distinct from {default}", plain(entity, "new", &field.name)));
+        let value = plain(entity, "new", &field.name);
+        let set = match &field.default {
+            Some(default) => atom(format!("{value} <> {}", literal(default))),
+            None => atom(format!("{value} is not null")),
+        };
         let rule = field.write.as_ref().map_or(Sql::True, |r| predicate(model, scope, r));
         let refused = refuse(&all([set, not(rule)]).block(6), &format!("field {}", field.name), "42501", None);
         refused.replace("\n      ", "\n    ").replacen("      if", "  if", 1).replace("    end if;", "  end if;")

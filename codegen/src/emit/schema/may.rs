@@ -16,7 +16,7 @@ pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &s
     if reads_private(entity, rule) {
         format!("{} = any (app.{}_may({alias}.id))", quote(action), entity.name)
     } else {
-        compile(model, id, rule, alias, Context::Policy)
+        compile(model, id, rule, alias, Context::Row)
     }
 }
 

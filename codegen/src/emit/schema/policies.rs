@@ -32,6 +32,7 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let (role, table) = (Roles(&model.app).app(), names::table(entity));
     let scope = Scope { entity: id, alias: &entity.plural, context: Context::Policy };
+    let row = Scope { context: Context::Row, ..scope };
     let name = |command: &str| format!("{}_{command}", entity.plural);
     let seen = visible(model, scope).block(4);
     let mut found = vec![policy(&table, &name("select"), "select", &role, Some(seen), None)];
@@ -39,10 +40,10 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
         return found;
     }
     if entity.access.create.is_some() {
-        let check = insert(model, scope).block(4);
+        let check = insert(model, row).block(4);
         found.push(policy(&table, &name("insert"), "insert", &role, None, Some(check)));
     }
-    let actions = actions(model, scope);
+    let actions = actions(model, row);
     if !actions.is_empty() && entity.lifecycle != Lifecycle::AppendOnly {
         let using = by_action(&actions, |a| all([a.before.clone(), a.rule.clone()]));
         let check = by_action(&actions, |a| a.rule.clone());

@@ -9,6 +9,9 @@ use crate::objects::{Kind, Object};
 
 const EXTENSIONS: [&str; 4] = ["citext", "btree_gist", "pg_trgm", "postgis"];
 
+/// Policies make plans whose estimates are high and whose work is small: compiling them takes seconds.
+const JIT: (&str, &str) = ("jit", "off");
+
 pub fn objects(model: &Model) -> Vec<Object> {
     let roles = Roles(&model.app);
     let mut found = vec![
@@ -19,9 +22,18 @@ pub fn objects(model: &Model) -> Vec<Object> {
         role(
             &roles.app(),
             "login noinherit",
-            &[("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")],
+            &[
+                ("statement_timeout", "5s"),
+                ("lock_timeout", "2s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+                JIT,
+            ],
         ),
-        role(&roles.job(), "login noinherit", &[("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")]),
+        role(
+            &roles.job(),
+            "login noinherit",
+            &[("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s"), JIT],
+        ),
     ];
     found.push(schema("app", &roles.owner(), &[roles.app(), roles.job(), roles.authz(), roles.counter()]));
     let everybody = [roles.app(), roles.job(), roles.owner(), roles.counter(), roles.audit()];

@@ -14,9 +14,12 @@ use crate::model::{DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, 
 /// Whose eyes a condition is evaluated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
-    /// As the request role: related rows are under their own policies.
+    /// As the request role, over many rows: related rows are looked for under their own policies, so that the
+    /// planner can look for all at once.
     Policy,
-    /// Past row-level security: related rows are looked at through `sec.seen_…`.
+    /// As the request role, for one row: related rows are asked for through `sec.seen_…`, whose plans are kept.
+    Row,
+    /// Past row-level security: related rows are asked for through `sec.seen_…`.
     Definer,
     /// Past row-level security, for a caller who is not signed in: what only others may see is left out.
     Anonymous,
@@ -108,7 +111,6 @@ fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, wh
         OfWhat::Update => optional(model, inner, parent.access.update.as_ref()),
         OfWhat::Delete => optional(model, inner, parent.access.delete.as_ref()),
     };
-    let is_target = type_is(model, scope, relation, target);
     let found = |condition: Sql| match condition {
         Sql::False => Sql::False,
         condition => {
@@ -116,15 +118,16 @@ fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, wh
             exists(format!("{} {alias}", names::table(parent)), all([same_row, condition]))
         }
     };
-    match scope.context {
-        Context::Policy => all([is_target, found(granted)]),
-        Context::Anonymous => all([is_target, found(all([visible(model, inner), granted]))]),
-        // Written out, the policies of related rows would fill pages: they are asked through a function.
-        Context::Definer => {
-            let granted = if granted == Sql::True { Sql::True } else { found(granted) };
-            all([is_target, granted, seen::is_seen(model, target, &id)])
+    let holds = match scope.context {
+        _ if granted == Sql::False => Sql::False,
+        Context::Anonymous => found(all([visible(model, inner), granted])),
+        Context::Policy if !seen::is_deep(model, target, what) => found(granted),
+        Context::Policy | Context::Row | Context::Definer => {
+            let what = if granted == Sql::True { &OfWhat::Read } else { what };
+            seen::holds(model, target, what, &id)
         }
-    }
+    };
+    all([type_is(model, scope, relation, target), holds])
 }
 
 /// For a `one of`: it refers to a row of this kind.

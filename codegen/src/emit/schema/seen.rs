@@ -1,102 +1,126 @@
-//! `sec.seen_<entity>(id)`: what the SELECT policy says of one row, for code that runs past row-level security.
+//! `sec.seen_<entity>[_<condition>](id)`: what the policies say of one row, asked as a function.
+//!
+//! For code that runs past row-level security, and for policies that would otherwise nest.
 
 use super::{
     names::{self, Roles},
     object::{Function, on_table},
-    parents,
-    predicate::{Sql, atom},
-    private::private_columns,
-    rules::{Context, Scope},
+    predicate::{Sql, all, atom},
+    rules::{Context, Scope, optional},
     visible::visible,
 };
-use crate::model::{EntityId, Expr, Lifecycle, Model, OfWhat};
+use crate::model::{Entity, EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
 
 /// The row's status if the caller sees it, else null. A table without a status counts as active.
-pub(super) fn call(model: &Model, id: EntityId, value: &str) -> String {
-    format!("{}({value})", name(model, id))
+pub(super) fn status(model: &Model, id: EntityId, value: &str) -> String {
+    format!("{}({value})", name(model, id, &OfWhat::Read))
 }
 
-pub(super) fn is_seen(model: &Model, id: EntityId, value: &str) -> Sql {
-    atom(format!("{} is not null", call(model, id, value)))
+/// The row is seen by the caller and `what` holds for it.
+pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
+    let call = format!("{}({value})", name(model, id, what));
+    atom(if *what == OfWhat::Read { format!("{call} is not null") } else { call })
 }
 
-fn name(model: &Model, id: EntityId) -> String {
-    names::fit(format!("sec.seen_{}", model.entities[id].name))
+/// Asking about a row of this entity leads to further tables. As sub-queries in policies that would multiply:
+/// each has the policies of its table written into it, and the planner looks at them all.
+pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    let mut found = Vec::new();
+    let access = &model.entities[id].access;
+    let seen_by = [&access.read, &access.update, &access.delete, &access.restore, &access.suspend];
+    seen_by.into_iter().flatten().chain(rule(model, id, what)).for_each(|r| targets(model, id, r, &mut found));
+    !found.is_empty()
 }
 
-/// For the entities that rules evaluated past row-level security look at.
-pub fn functions(model: &Model) -> Vec<Object> {
-    let mut wanted = parents::asked(model);
-    for (id, entity) in model.entities.iter().enumerate() {
-        private_columns(entity).iter().for_each(|(_, rule)| targets(model, id, rule, &mut wanted));
+/// The functions that these objects call, and those that they call in turn.
+pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
+    let mut rest: Vec<Object> = questions(model).iter().map(|(id, what)| function(model, *id, what)).collect();
+    let mut found: Vec<Object> = Vec::new();
+    loop {
+        let called = |o: &Object| {
+            let call = format!("{}(", o.name.split('(').next().unwrap_or_default());
+            objects.iter().chain(&found).any(|by| by.create.contains(&call))
+        };
+        let (now, later): (Vec<Object>, Vec<Object>) = rest.into_iter().partition(called);
+        if now.is_empty() {
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+            return found;
+        }
+        found.extend(now);
+        rest = later;
     }
-    let mut next = 0;
-    while next < wanted.len() {
-        let found = read_by(model, wanted[next]);
-        wanted.extend(found);
-        let mut seen = Vec::new();
-        wanted.retain(|w| !seen.contains(w) && { seen.push(*w); true });
-        next += 1;
-    }
-    wanted.sort_unstable();
-    wanted.into_iter().map(|id| function(model, id)).collect()
 }
 
-fn function(model: &Model, id: EntityId) -> Object {
+/// Whatever could be asked about a row of whichever entity.
+fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
+    let about = |(id, entity): (EntityId, &Entity)| {
+        let conditions = (0..entity.conditions.len()).map(OfWhat::Condition);
+        let whats = conditions.chain([OfWhat::Read, OfWhat::Update, OfWhat::Delete]);
+        whats.map(|what| (id, what)).collect::<Vec<_>>()
+    };
+    model.entities.iter().enumerate().flat_map(about).collect()
+}
+
+fn name(model: &Model, id: EntityId, what: &OfWhat) -> String {
+    let entity = &model.entities[id];
+    let what = match what {
+        OfWhat::Read => String::new(),
+        OfWhat::Condition(index) => format!("_{}", entity.conditions[*index].name),
+        OfWhat::Update => "_update".into(),
+        OfWhat::Delete => "_delete".into(),
+    };
+    names::fit(format!("sec.seen_{}{what}", entity.name))
+}
+
+/// Beyond being seen.
+fn rule<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {
+    let entity = &model.entities[id];
+    match what {
+        OfWhat::Read => None,
+        OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+    }
+}
+
+fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let scope = Scope { entity: id, alias: "t", context: Context::Definer };
-    let status = if entity.lifecycle == Lifecycle::SoftDelete { "t.status" } else { "'active'" };
-    let condition = visible(model, scope);
-    let seen = if matches!(condition, Sql::Any(_)) {
-        format!("(\n      {}\n    )", condition.block(6))
+    let same_row = atom("t.id = p_id");
+    let (returns, doc, answer) = if *what == OfWhat::Read {
+        let status = if entity.lifecycle == Lifecycle::SoftDelete { "t.status" } else { "'active'" };
+        let condition = all([same_row, visible(model, scope)]).block(4);
+        let answer = format!("(\n    select {status} from {table} t\n    where {condition}\n  )");
+        ("text", "The status of a row that the caller sees.", answer)
     } else {
-        condition.block(4)
+        let granted = optional(model, scope, rule(model, id, what));
+        let condition = all([same_row, granted, visible(model, scope)]).block(4);
+        let answer = format!("exists (\n    select from {table} t\n    where {condition}\n  )");
+        ("boolean", "The caller sees the row, and this holds for it.", answer)
     };
     let function = Function {
         kind: Kind::TableFunction,
-        name: &name(model, id),
+        name: &name(model, id, what),
         arguments: "p_id uuid",
-        returns: "text",
+        returns,
         attributes: "language plpgsql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app()],
-        doc: "The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.",
-        body: format!("begin\n  return (\n    select {status} from {table} t\n    where t.id = p_id\n    and {seen}\n  );\nend"),
+        doc: &format!("{doc} PL/pgSQL, because it keeps its plan."),
+        body: format!("begin\n  return {answer};\nend"),
     };
     on_table(&table, function.object(roles))
 }
 
-/// Tables that the SELECT policy of an entity names.
-pub(super) fn read_by(model: &Model, id: EntityId) -> Vec<EntityId> {
-    let access = &model.entities[id].access;
-    let rules = [&access.read, &access.update, &access.delete, &access.restore, &access.suspend];
-    let mut found = Vec::new();
-    rules.into_iter().flatten().for_each(|rule| targets(model, id, rule, &mut found));
-    found
-}
-
 /// Entities at the other end of `of`.
 fn targets(model: &Model, id: EntityId, expr: &Expr, found: &mut Vec<EntityId>) {
-    let entity = &model.entities[id];
     match expr {
         Expr::All(parts) | Expr::Any(parts) => parts.iter().for_each(|p| targets(model, id, p, found)),
         Expr::Not(part) => targets(model, id, part, found),
-        Expr::Condition(index) => targets(model, id, &entity.conditions[*index].expr, found),
-        Expr::Of { what, .. } => {
-            for (target, what) in what {
-                found.push(*target);
-                let parent = &model.entities[*target];
-                let inner = match what {
-                    OfWhat::Condition(index) => Some(&parent.conditions[*index].expr),
-                    OfWhat::Read => None,
-                    OfWhat::Update => parent.access.update.as_ref(),
-                    OfWhat::Delete => parent.access.delete.as_ref(),
-                };
-                inner.into_iter().for_each(|rule| targets(model, *target, rule, found));
-            }
-        }
+        Expr::Condition(index) => targets(model, id, &model.entities[id].conditions[*index].expr, found),
+        Expr::Of { what, .. } => found.extend(what.iter().map(|(target, _)| *target)),
         _ => {}
     }
 }

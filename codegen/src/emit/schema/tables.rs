@@ -14,12 +14,13 @@ pub fn table(model: &Model, id: EntityId) -> Object {
     let columns = columns(model, id);
     let create = format!(
         "{}\n\
-         comment on table {table} is {};\n\
+         comment on table {table} is {};\n{}\
          alter table {table} owner to {};\n\
          alter table {table} enable row level security;\n\
          alter table {table} force row level security;",
         create(&table, &columns),
         quote(&entity.doc),
+        comments(&table, &columns),
         Roles(&model.app).owner(),
     );
     let drop = format!("drop table {table};");
@@ -32,6 +33,11 @@ pub fn create(table: &str, columns: &[Column]) -> String {
     let bare = table.rsplit('.').next().unwrap_or(table);
     lines.push(format!("constraint {bare}_pkey primary key (id)"));
     format!("create table {table} (\n  {}\n);", lines.join(",\n  "))
+}
+
+fn comments(table: &str, columns: &[Column]) -> String {
+    let told = columns.iter().filter_map(|c| Some((&c.name, c.comment.as_ref()?)));
+    told.map(|(name, doc)| format!("comment on column {table}.{name} is {};\n", quote(doc))).collect()
 }
 
 fn line(column: &Column) -> String {

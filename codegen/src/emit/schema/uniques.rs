@@ -36,8 +36,15 @@ fn live(entity: &Entity) -> &'static str {
 }
 
 fn unique(entity: &Entity, columns: &[String]) -> Object {
-    let rest = format!("({}){}", columns.join(", "), live(entity));
+    let rest = format!("({}){}{}", columns.join(", "), nulls(entity, columns), live(entity));
     index(&names::table(entity), &names::unique(entity, columns), true, &rest)
+}
+
+/// In a list, referring to nothing is a value like others: one role everywhere, not any number.
+fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
+    let optional = |c: &String| entity.belongs.iter().any(|r| r.optional && r.id_column() == *c);
+    let is_list = entity.unique.iter().any(|set| set == columns) && columns.len() > 1;
+    if is_list && columns.iter().any(optional) { " nulls not distinct" } else { "" }
 }
 
 fn plain(entity: &Entity, columns: &[String]) -> Object {
