@@ -50,6 +50,7 @@ begin
     alter role culturepass_app set statement_timeout = '5s';
     alter role culturepass_app set lock_timeout = '2s';
     alter role culturepass_app set idle_in_transaction_session_timeout = '10s';
+    alter role culturepass_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
   null;
@@ -62,6 +63,7 @@ begin
     create role culturepass_job login noinherit;
     alter role culturepass_job set lock_timeout = '10s';
     alter role culturepass_job set idle_in_transaction_session_timeout = '60s';
+    alter role culturepass_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
   null;
@@ -442,6 +444,12 @@ create table app.businesses (
   constraint businesses_pkey primary key (id)
 );
 comment on table app.businesses is 'A firm that serves events and their guests. It answers service requests and may subscribe to a plan.';
+comment on column app.businesses.price_band is '1 is cheap, 4 is dear.';
+comment on column app.businesses.stripe_account_id is 'The connected account that money goes to.';
+comment on column app.businesses.charges_enabled is 'Stripe lets the account take payments.';
+comment on column app.businesses.payouts_enabled is 'Stripe pays out to the account.';
+comment on column app.businesses.verified is 'The city has looked at it.';
+comment on column app.businesses.state is 'Only an approved one is public.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
 alter table app.businesses force row level security;
@@ -461,6 +469,10 @@ create table app.check_ins (
   constraint check_ins_pkey primary key (id)
 );
 comment on table app.check_ins is 'One scan of a ticket at the door. Scans made offline come in later with the time of the device.';
+comment on column app.check_ins.result is 'What the door was told.';
+comment on column app.check_ins.nonce is 'Made by the scanner, so that a scan sent twice counts once.';
+comment on column app.check_ins.is_offline is 'Scanned without a connection and sent later.';
+comment on column app.check_ins.at is 'By the clock of the device.';
 alter table app.check_ins owner to culturepass_owner;
 alter table app.check_ins enable row level security;
 alter table app.check_ins force row level security;
@@ -482,6 +494,8 @@ create table app.cities (
   constraint cities_pkey primary key (id)
 );
 comment on table app.cities is 'A city with its own time zone and administrators. Almost everything else belongs to one.';
+comment on column app.cities.slug is 'Unique in its country.';
+comment on column app.cities.timezone is 'IANA name, which events of the city are told in.';
 alter table app.cities owner to culturepass_owner;
 alter table app.cities enable row level security;
 alter table app.cities force row level security;
@@ -522,6 +536,13 @@ create table app.commission_rules (
   constraint commission_rules_pkey primary key (id)
 );
 comment on table app.commission_rules is 'What the platform keeps of a payment and what the city gets of that. The nearest rule counts, from the event up to the platform; without a scope it is the platform''s.';
+comment on column app.commission_rules.scope_id is 'Whom it is for; everybody without it.';
+comment on column app.commission_rules.basis_points is 'Hundredths of a percent of the payment.';
+comment on column app.commission_rules.fixed_cents is 'Per paid ticket or charge.';
+comment on column app.commission_rules.min_cents is 'The fee is at least this.';
+comment on column app.commission_rules.max_cents is 'The fee is at most this.';
+comment on column app.commission_rules.paid_by is 'Whether the fee comes on top or out of the price.';
+comment on column app.commission_rules.city_share_basis_points is 'Hundredths of a percent of the fee.';
 alter table app.commission_rules owner to culturepass_owner;
 alter table app.commission_rules enable row level security;
 alter table app.commission_rules force row level security;
@@ -555,6 +576,10 @@ create table app.communities (
   constraint communities_pkey primary key (id)
 );
 comment on table app.communities is 'People of a city who share a culture, a language or an interest. A private one is seen by its members only.';
+comment on column app.communities.created_by_id is 'Who founded it.';
+comment on column app.communities.visibility is 'A private one, and all that belongs to it, is for its members.';
+comment on column app.communities.join_policy is 'open, anyone joins; request, staff approves; invite, staff asks.';
+comment on column app.communities.verified is 'The city has looked at it.';
 alter table app.communities owner to culturepass_owner;
 alter table app.communities enable row level security;
 alter table app.communities force row level security;
@@ -577,6 +602,8 @@ create table app.community_members (
   constraint community_members_pkey primary key (id)
 );
 comment on table app.community_members is 'Someone''s place in a community. Whoever makes the row asks (for themselves) or invites (for another).';
+comment on column app.community_members.added_by_id is 'The member, who asked, or the one who invited.';
+comment on column app.community_members.state is 'pending until the other side agrees.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
@@ -595,6 +622,8 @@ create table app.countries (
   constraint countries_pkey primary key (id)
 );
 comment on table app.countries is 'A country that CulturePass works in, with the currency and language its people see first.';
+comment on column app.countries.code is 'ISO 3166-1 alpha-2.';
+comment on column app.countries.currency is 'ISO 4217, what prices are shown in unless said otherwise.';
 alter table app.countries owner to culturepass_owner;
 alter table app.countries enable row level security;
 alter table app.countries force row level security;
@@ -629,6 +658,7 @@ create table app.devices (
   constraint devices_pkey primary key (id)
 );
 comment on table app.devices is 'A phone or browser that a member gets push messages on.';
+comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
 alter table app.devices force row level security;
@@ -693,6 +723,14 @@ create table app.events (
   constraint events_pkey primary key (id)
 );
 comment on table app.events is 'A dated happening that a host holds in one city.';
+comment on column app.events.host_id is 'Who holds it; its admins run the event.';
+comment on column app.events.venue_id is 'Where it happens, in the same city.';
+comment on column app.events.timezone is 'IANA name, in which the times are told.';
+comment on column app.events.online_url is 'Where it is streamed; for ticket holders and staff.';
+comment on column app.events.visibility is 'community, for members of the host; unlisted, for those who hold a ticket.';
+comment on column app.events.capacity is 'Most guests of all ticket types together.';
+comment on column app.events.trending_score is 'Higher is hotter; only the order means something.';
+comment on column app.events.featured_until is 'Until when a promotion shows it first.';
 alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
 alter table app.events force row level security;
@@ -771,6 +809,8 @@ create table app.fraud_flags (
   constraint fraud_flags_pkey primary key (id)
 );
 comment on table app.fraud_flags is 'A rule of the fraud module found something odd. People decide what becomes of it.';
+comment on column app.fraud_flags.score is '100 is certain.';
+comment on column app.fraud_flags.evidence is 'What the rule saw.';
 alter table app.fraud_flags owner to culturepass_owner;
 alter table app.fraud_flags enable row level security;
 alter table app.fraud_flags force row level security;
@@ -794,6 +834,7 @@ create table app.grant_announcements (
   constraint grant_announcements_pkey primary key (id)
 );
 comment on table app.grant_announcements is 'Money that an institution offers, and until when one may apply.';
+comment on column app.grant_announcements.amount_cents is 'The most that one applicant can get.';
 alter table app.grant_announcements owner to culturepass_owner;
 alter table app.grant_announcements enable row level security;
 alter table app.grant_announcements force row level security;
@@ -822,6 +863,7 @@ create table app.institutions (
   constraint institutions_pkey primary key (id)
 );
 comment on table app.institutions is 'A council or government body of a city. Only the city''s administrators enter one, so it starts out verified.';
+comment on column app.institutions.verified is 'Entered by the administration of the city, so true from the start.';
 alter table app.institutions owner to culturepass_owner;
 alter table app.institutions enable row level security;
 alter table app.institutions force row level security;
@@ -847,6 +889,7 @@ create table app.leads (
   constraint leads_pkey primary key (id)
 );
 comment on table app.leads is 'A service request as one business gets to see it. Neither side sees the other''s leads.';
+comment on column app.leads.details is 'What the organiser tells this business.';
 alter table app.leads owner to culturepass_owner;
 alter table app.leads enable row level security;
 alter table app.leads force row level security;
@@ -906,6 +949,11 @@ create table app.media (
   constraint media_pkey primary key (id)
 );
 comment on table app.media is 'A picture, film or document of a profile, place, member or event. Whoever may change the target may add to it.';
+comment on column app.media.url is 'Where it is served from.';
+comment on column app.media.alt_text is 'What the picture shows, for those who do not see it.';
+comment on column app.media.position is 'Smallest first; the first picture stands for the target.';
+comment on column app.media.storage_key is 'Its key in the object store.';
+comment on column app.media.content_hash is 'SHA-256 in hexadecimal.';
 alter table app.media owner to culturepass_owner;
 alter table app.media enable row level security;
 alter table app.media force row level security;
@@ -926,6 +974,8 @@ create table app.notifications (
   constraint notifications_pkey primary key (id)
 );
 comment on table app.notifications is 'A message to one member, told in the app and through the channels they chose.';
+comment on column app.notifications.data is 'What the app needs to open the right page.';
+comment on column app.notifications.dedupe_key is 'A message with the same key is sent once.';
 alter table app.notifications owner to culturepass_owner;
 alter table app.notifications enable row level security;
 alter table app.notifications force row level security;
@@ -966,6 +1016,7 @@ create table app.notification_preferences (
   constraint notification_preferences_pkey primary key (id)
 );
 comment on table app.notification_preferences is 'Whether a member wants one type of notification on one channel. The type all speaks for the rest.';
+comment on column app.notification_preferences.quiet_hours is 'Between these times push and mail wait, in the time zone of the member.';
 alter table app.notification_preferences owner to culturepass_owner;
 alter table app.notification_preferences enable row level security;
 alter table app.notification_preferences force row level security;
@@ -995,6 +1046,15 @@ create table app.orders (
   constraint orders_pkey primary key (id)
 );
 comment on table app.orders is 'One purchase of tickets to one event. Until it is paid or expires, it holds its tickets back from others.';
+comment on column app.orders.commission_rule_id is 'The rule that the fees came from.';
+comment on column app.orders.amount_cents is 'What the buyer pays in all.';
+comment on column app.orders.wallet_cents is 'The part paid with credits.';
+comment on column app.orders.card_cents is 'The part paid through Stripe.';
+comment on column app.orders.platform_fee_cents is 'Commission, frozen at the purchase.';
+comment on column app.orders.city_share_cents is 'What the city gets of the commission, frozen at the purchase.';
+comment on column app.orders.organizer_cents is 'What the host gets.';
+comment on column app.orders.expires_at is 'A pending order lets go of its tickets then.';
+comment on column app.orders.idempotency_key is 'The key the buyer sent, so that a repeated request buys once.';
 alter table app.orders owner to culturepass_owner;
 alter table app.orders enable row level security;
 alter table app.orders force row level security;
@@ -1010,6 +1070,7 @@ create table app.order_items (
   constraint order_items_pkey primary key (id)
 );
 comment on table app.order_items is 'How many tickets of one type an order is for, at the price of that moment.';
+comment on column app.order_items.unit_price_cents is 'At the moment of the purchase.';
 alter table app.order_items owner to culturepass_owner;
 alter table app.order_items enable row level security;
 alter table app.order_items force row level security;
@@ -1045,6 +1106,12 @@ create table app.organizations (
   constraint organizations_pkey primary key (id)
 );
 comment on table app.organizations is 'A club, company or association that hosts events. Public once the city has approved it.';
+comment on column app.organizations.legal_name is 'As it stands on invoices.';
+comment on column app.organizations.stripe_account_id is 'The connected account that ticket money goes to.';
+comment on column app.organizations.charges_enabled is 'Stripe lets the account take payments.';
+comment on column app.organizations.payouts_enabled is 'Stripe pays out to the account.';
+comment on column app.organizations.verified is 'The city has looked at it.';
+comment on column app.organizations.state is 'Only an approved one is public.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
 alter table app.organizations force row level security;
@@ -1067,6 +1134,7 @@ create table app.payment_methods (
   constraint payment_methods_pkey primary key (id)
 );
 comment on table app.payment_methods is 'A card that Stripe keeps for a member. No card number ever comes here.';
+comment on column app.payment_methods.last4 is 'Last digits of the card, as Stripe reports them.';
 alter table app.payment_methods owner to culturepass_owner;
 alter table app.payment_methods enable row level security;
 alter table app.payment_methods force row level security;
@@ -1088,6 +1156,7 @@ create table app.plans (
   constraint plans_pkey primary key (id)
 );
 comment on table app.plans is 'What a business can subscribe to.';
+comment on column app.plans.is_offered is 'Can be subscribed to now.';
 alter table app.plans owner to culturepass_owner;
 alter table app.plans enable row level security;
 alter table app.plans force row level security;
@@ -1113,6 +1182,9 @@ create table app.promo_codes (
   constraint promo_codes_pkey primary key (id)
 );
 comment on table app.promo_codes is 'A word that makes an event''s tickets cheaper. Only the host sees the list; buyers type the word.';
+comment on column app.promo_codes.basis_points is 'Hundredths of a percent off.';
+comment on column app.promo_codes.amount_cents is 'Off each ticket.';
+comment on column app.promo_codes.per_user_limit is 'Orders of one buyer.';
 alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
 alter table app.promo_codes force row level security;
@@ -1144,6 +1216,9 @@ create table app.promotions (
   constraint promotions_pkey primary key (id)
 );
 comment on table app.promotions is 'An event, business or venue stands in a featured place of its city for a while. Asked for and paid by its admin, approved by the city.';
+comment on column app.promotions.slot is 'Where it is shown.';
+comment on column app.promotions.amount_cents is 'The price of the slot.';
+comment on column app.promotions.paid_at is 'Set when the payment came.';
 alter table app.promotions owner to culturepass_owner;
 alter table app.promotions enable row level security;
 alter table app.promotions force row level security;
@@ -1185,6 +1260,8 @@ create table app.referrals (
   constraint referrals_pkey primary key (id)
 );
 comment on table app.referrals is 'Who brought whom. The one who came names the other, once; the reward goes through the wallet.';
+comment on column app.referrals.referrer_id is 'Who is thanked.';
+comment on column app.referrals.referee_id is 'The new member.';
 alter table app.referrals owner to culturepass_owner;
 alter table app.referrals enable row level security;
 alter table app.referrals force row level security;
@@ -1219,6 +1296,7 @@ create table app.revenue_shares (
   constraint revenue_shares_pkey primary key (id)
 );
 comment on table app.revenue_shares is 'What a city has earned of the platform''s commission in one month. Refunds may make it negative.';
+comment on column app.revenue_shares.period_start is 'First day of the month.';
 alter table app.revenue_shares owner to culturepass_owner;
 alter table app.revenue_shares enable row level security;
 alter table app.revenue_shares force row level security;
@@ -1248,6 +1326,7 @@ create table app.reviews (
   constraint reviews_pkey primary key (id)
 );
 comment on table app.reviews is 'A member''s rating of a profile or venue, with at most one reply. One per member and target, never for one''s own.';
+comment on column app.reviews.reply is 'By the admins of the target.';
 alter table app.reviews owner to culturepass_owner;
 alter table app.reviews enable row level security;
 alter table app.reviews force row level security;
@@ -1281,6 +1360,8 @@ create table app.role_assignments (
   constraint role_assignments_pkey primary key (id)
 );
 comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. Nobody grants above what they hold.';
+comment on column app.role_assignments.scope_id is 'What the role is held for; none for platformAdmin.';
+comment on column app.role_assignments.granted_by_id is 'Who gave the role; none where founding a profile gave it.';
 alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
@@ -1411,6 +1492,8 @@ create table app.tickets (
   constraint tickets_pkey primary key (id)
 );
 comment on table app.tickets is 'The right of its holder to enter one event. The signed code is for the holder alone.';
+comment on column app.tickets.code is 'Signed, shown as a QR code.';
+comment on column app.tickets.secret_version is 'Counts up when the ticket changes hands, which makes older codes worthless.';
 alter table app.tickets owner to culturepass_owner;
 alter table app.tickets enable row level security;
 alter table app.tickets force row level security;
@@ -1439,6 +1522,11 @@ create table app.ticket_types (
   constraint ticket_types_pkey primary key (id)
 );
 comment on table app.ticket_types is 'A kind of ticket to one event, with its price, its number and the time it is on sale.';
+comment on column app.ticket_types.held is 'Tickets of orders not yet paid.';
+comment on column app.ticket_types.sold is 'Tickets that are paid for.';
+comment on column app.ticket_types.sales_start is 'On sale at once without it.';
+comment on column app.ticket_types.sales_end is 'On sale until the event without it.';
+comment on column app.ticket_types.refundable_until is 'Until when buyers may give tickets back themselves.';
 alter table app.ticket_types owner to culturepass_owner;
 alter table app.ticket_types enable row level security;
 alter table app.ticket_types force row level security;
@@ -1466,6 +1554,12 @@ create table app.transactions (
   constraint transactions_pkey primary key (id)
 );
 comment on table app.transactions is 'One movement of money through Stripe, as a member''s history shows it. Nobody but the payments module writes it.';
+comment on column app.transactions.city_id is 'Whose administrators see it.';
+comment on column app.transactions.amount_cents is 'What was asked for.';
+comment on column app.transactions.stripe_payment_intent_id is 'Known once Stripe has answered.';
+comment on column app.transactions.attempt is 'Counts the tries to pay one thing.';
+comment on column app.transactions.stripe_idempotency_key is 'Stored before the call, so that a repeated call charges once.';
+comment on column app.transactions.livemode is 'Real money.';
 alter table app.transactions owner to culturepass_owner;
 alter table app.transactions enable row level security;
 alter table app.transactions force row level security;
@@ -1498,6 +1592,11 @@ create table app.users (
   constraint users_pkey primary key (id)
 );
 comment on table app.users is 'A member. Signing up makes the row; a private member is seen by nobody but themselves and those who look after their home city.';
+comment on column app.users.home_city_id is 'Whose administrators look after the member.';
+comment on column app.users.handle is 'The name in addresses of pages, given at sign-up.';
+comment on column app.users.is_public is 'Off, nobody but the member and those who look after their home city sees the profile or what the member did.';
+comment on column app.users.email is 'Only the member and the platform see it; it changes by confirming the new address.';
+comment on column app.users.stripe_customer_id is 'Who this is to Stripe.';
 alter table app.users owner to culturepass_owner;
 alter table app.users enable row level security;
 alter table app.users force row level security;
@@ -1542,6 +1641,11 @@ create table app.venues (
   constraint venues_pkey primary key (id)
 );
 comment on table app.venues is 'A place where events happen. It shows to whoever may see its owner.';
+comment on column app.venues.owner_id is 'Whose admins look after the venue.';
+comment on column app.venues.capacity is 'People who fit in.';
+comment on column app.venues.accessibility is 'Such as step-free entrance or hearing loop.';
+comment on column app.venues.opening_hours is 'In local time, as people write them.';
+comment on column app.venues.verified is 'The city has looked at it.';
 alter table app.venues owner to culturepass_owner;
 alter table app.venues enable row level security;
 alter table app.venues force row level security;
@@ -1565,6 +1669,8 @@ create table app.waitlist_entries (
   constraint waitlist_entries_pkey primary key (id)
 );
 comment on table app.waitlist_entries is 'A member waits for a ticket to a sold-out event or ticket type, first come first served.';
+comment on column app.waitlist_entries.position is 'Smaller is sooner.';
+comment on column app.waitlist_entries.offer_expires_at is 'Until when the offered ticket is kept.';
 alter table app.waitlist_entries owner to culturepass_owner;
 alter table app.waitlist_entries enable row level security;
 alter table app.waitlist_entries force row level security;
@@ -1591,6 +1697,11 @@ create table app.wallet_accounts (
   constraint wallet_accounts_pkey primary key (id)
 );
 comment on table app.wallet_accounts is 'One balance of the internal ledger, of a member or of the platform itself. The legs add up to it.';
+comment on column app.wallet_accounts.owner_id is 'Who a payable is owed to.';
+comment on column app.wallet_accounts.kind is 'user, or one of the accounts of the platform.';
+comment on column app.wallet_accounts.held_cents is 'Set aside for purchases under way; not to be spent.';
+comment on column app.wallet_accounts.last_seq is 'The number of the last leg.';
+comment on column app.wallet_accounts.track_balance is 'Off for busy accounts of the platform, whose balance is added up when asked for.';
 alter table app.wallet_accounts owner to culturepass_owner;
 alter table app.wallet_accounts enable row level security;
 alter table app.wallet_accounts force row level security;
@@ -1625,6 +1736,9 @@ create table app.wallet_journals (
   constraint wallet_journals_pkey primary key (id)
 );
 comment on table app.wallet_journals is 'One balanced entry of the ledger. A mistake is undone by another entry that reverses it.';
+comment on column app.wallet_journals.reverses_id is 'The entry that this one undoes, once.';
+comment on column app.wallet_journals.idempotency_key is 'The same key is booked once.';
+comment on column app.wallet_journals.event_at is 'When it happened, if earlier than it was booked.';
 alter table app.wallet_journals owner to culturepass_owner;
 alter table app.wallet_journals enable row level security;
 alter table app.wallet_journals force row level security;
@@ -1643,6 +1757,8 @@ create table app.wallet_transactions (
   constraint wallet_transactions_pkey primary key (id)
 );
 comment on table app.wallet_transactions is 'One leg of a journal, a credit or debit of one account. Legs are never changed.';
+comment on column app.wallet_transactions.seq is 'Counts the legs of the account without a gap.';
+comment on column app.wallet_transactions.balance_after_cents is 'The balance that this leg left.';
 alter table app.wallet_transactions owner to culturepass_owner;
 alter table app.wallet_transactions enable row level security;
 alter table app.wallet_transactions force row level security;
@@ -3231,7 +3347,7 @@ create index notifications_user_id_idx
   on app.notifications (user_id, id);
 
 create unique index notification_deliveries_notification_id_channel_device_id_key
-  on app.notification_deliveries (notification_id, channel, device_id);
+  on app.notification_deliveries (notification_id, channel, device_id) nulls not distinct;
 
 create index notification_deliveries_state_next_attempt_at_idx
   on app.notification_deliveries (state, next_attempt_at);
@@ -3438,7 +3554,7 @@ create index reviews_live_entity_community_id_idx
   on app.reviews (live_entity_community_id) where live_entity_community_id is not null;
 
 create unique index role_assignments_user_id_role_scope_type_scope_id_key
-  on app.role_assignments (user_id, role, scope_type, scope_id) where status <> 'archived';
+  on app.role_assignments (user_id, role, scope_type, scope_id) nulls not distinct where status <> 'archived';
 
 create index role_assignments_user_id_idx
   on app.role_assignments (user_id, id);
@@ -3693,7 +3809,7 @@ create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
 
 create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
-  on app.waitlist_entries (event_id, ticket_type_id, user_id) where status <> 'archived';
+  on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived';
 
 create index waitlist_entries_event_id_position_idx
   on app.waitlist_entries (event_id, position);
@@ -3717,7 +3833,7 @@ create index waitlist_entries_live_user_id_idx
   on app.waitlist_entries (live_user_id) where live_user_id is not null;
 
 create unique index wallet_accounts_user_id_owner_type_owner_id_kind_currency_key
-  on app.wallet_accounts (user_id, owner_type, owner_id, kind, currency);
+  on app.wallet_accounts (user_id, owner_type, owner_id, kind, currency) nulls not distinct;
 
 create index wallet_accounts_user_id_idx
   on app.wallet_accounts (user_id, id) where user_id is not null;
@@ -4528,328 +4644,6 @@ alter function sec.my_event_tickets() owner to culturepass_authz;
 revoke execute on function sec.my_event_tickets() from public;
 grant execute on function sec.my_event_tickets() to culturepass_app, culturepass_job;
 
-create function sec.seen_business(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.businesses t
-    where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_business(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_business(uuid) from public;
-grant execute on function sec.seen_business(uuid) to culturepass_app;
-
-create function sec.seen_community(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.communities t
-    where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_community(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_community(uuid) from public;
-grant execute on function sec.seen_community(uuid) to culturepass_app;
-
-create function sec.seen_event(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.events t
-    where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = t.host_id and p1.id in (select sec.my_community_members_2())
-            )
-            and sec.seen_community(t.host_id) is not null
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_event(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_event(uuid) from public;
-grant execute on function sec.seen_event(uuid) to culturepass_app;
-
-create function sec.seen_institution(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.institutions t
-    where t.id = p_id
-    and (
-      t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_institution(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_institution(uuid) from public;
-grant execute on function sec.seen_institution(uuid) to culturepass_app;
-
-create function sec.seen_organization(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.organizations t
-    where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_organization(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_organization(uuid) from public;
-grant execute on function sec.seen_organization(uuid) to culturepass_app;
-
-create function sec.seen_user(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.users t
-    where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_user(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_user(uuid) from public;
-grant execute on function sec.seen_user(uuid) to culturepass_app;
-
-create function sec.seen_venue(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select t.status from app.venues t
-    where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_venue(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_venue(uuid) from public;
-grant execute on function sec.seen_venue(uuid) to culturepass_app;
-
-create function sec.seen_wallet_journal(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.wallet_journals t
-    where t.id = p_id
-    and (select sec.is_platform_admin())
-  );
-end
-$$;
-alter function sec.seen_wallet_journal(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_wallet_journal(uuid) from public;
-grant execute on function sec.seen_wallet_journal(uuid) to culturepass_app;
-
 create function app.attendances_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -5421,20 +5215,7 @@ begin
     case when may.r0 then t.added_by_id end
   from app.community_members t, lateral (
     select
-      (t.user_id = (select sec.uid())
-      or (
-        exists (
-          select 1 from app.communities p1
-          where p1.id = t.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_community(t.community_id) is not null
-      )) as r0
+      (t.user_id = (select sec.uid()) or sec.seen_community_staff(t.community_id)) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -5451,25 +5232,8 @@ begin
   return (
     select array_remove(array[
       case when t.user_id = (select sec.uid())
-        and (
-          (
-            exists (select 1 from app.communities p1 where p1.id = t.community_id and p1.join_policy = 'open')
-            and sec.seen_community(t.community_id) is not null
-          )
-          or t.added_by_id <> t.user_id
-        ) then 'join' end,
-      case when t.added_by_id = t.user_id
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = t.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_community(t.community_id) is not null then 'approve' end
+        and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id) then 'join' end,
+      case when t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id) then 'approve' end
     ], null)
     from app.community_members t where t.id = p_id
   );
@@ -5496,17 +5260,7 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.role is distinct from old.role
-        and (exists (
-            select 1 from app.communities p1
-            where p1.id = old.community_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )) is not true then
+      if new.role is distinct from old.role and (sec.seen_community_staff(old.community_id)) is not true then
         raise exception 'field role' using errcode = '42501';
       end if;
     when 'archive' then
@@ -5568,17 +5322,7 @@ create function app.community_members_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
 begin
-  if new.role is distinct from 'member'
-    and (exists (
-        select 1 from app.communities p1
-        where p1.id = new.community_id
-          and (
-            p1.id in (select unnest(sec.scopes_org_admin()))
-            or p1.id in (select sec.my_community_members())
-            or p1.city_id in (select unnest(sec.scopes_city_admin()))
-            or (select sec.is_platform_admin())
-          )
-      )) is not true then
+  if new.role <> 'member' and (sec.seen_community_staff(new.community_id)) is not true then
       raise exception 'field role' using errcode = '42501';
   end if;
   return new;
@@ -5846,7 +5590,7 @@ begin
     when 'update' then
       if new.venue_id is distinct from old.venue_id
         and new.venue_id is not null
-        and (exists (select 1 from app.venues p1 where p1.id = new.venue_id and p1.status = 'active')) is not true then
+        and (sec.seen_venue(new.venue_id) = 'active') is not true then
         raise exception 'reference venue' using errcode = '23503', constraint = 'events_venue_id_fkey';
       end if;
     when 'archive' then
@@ -6690,94 +6434,13 @@ begin
     case when may.r0 then t.content_hash end
   from app.media t, lateral (
     select
-      ((
-        t.entity_type = 'user'
-        and exists (
-          select 1 from app.users p1
-          where p1.id = t.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-        )
-        and sec.seen_user(t.entity_id) is not null
-      )
-      or (
-        t.entity_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = t.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_community(t.entity_id) is not null
-      )
-      or (
-        t.entity_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = t.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_organization(t.entity_id) is not null
-      )
-      or (
-        t.entity_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = t.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_business(t.entity_id) is not null
-      )
-      or (
-        t.entity_type = 'venue'
-        and exists (
-          select 1 from app.venues p1
-          where p1.id = t.entity_id
-            and (
-              p1.owner_id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_venue(t.entity_id) is not null
-      )
-      or (
-        t.entity_type = 'institution'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = t.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_institution(t.entity_id) is not null
-      )
-      or (
-        t.entity_type = 'event'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = t.entity_id
-            and (
-              p1.host_id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-        and sec.seen_event(t.entity_id) is not null
-      )) as r0
+      ((t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+      or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+      or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+      or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+      or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+      or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+      or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -6877,14 +6540,7 @@ begin
     case when may.r1 then t.idempotency_key end
   from app.orders t, lateral (
     select
-      ((
-        exists (
-          select 1 from app.events p1
-          where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and sec.seen_event(t.event_id) is not null
-      )
-      or (select sec.is_platform_admin())) as r0,
+      (sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())) as r0,
       (t.user_id = (select sec.uid())) as r1
     offset 0
   ) may
@@ -7440,38 +7096,10 @@ begin
         raise exception 'field comment' using errcode = '42501';
       end if;
       if new.reply is distinct from old.reply
-        and ((
-            old.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = old.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
-          or (
-            old.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = old.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
-          or (
-            old.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = old.entity_id
-                and (
-                  p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select unnest(sec.scopes_org_admin()))
-                )
-            )
-          )
-          or (
-            old.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = old.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )) is not true then
+        and ((old.entity_type = 'organization' and sec.seen_organization_admin(old.entity_id))
+          or (old.entity_type = 'business' and sec.seen_business_admin(old.entity_id))
+          or (old.entity_type = 'venue' and sec.seen_venue_admin(old.entity_id))
+          or (old.entity_type = 'community' and sec.seen_community_admin(old.entity_id))) is not true then
         raise exception 'field reply' using errcode = '42501';
       end if;
     when 'archive' then
@@ -7502,45 +7130,17 @@ create function app.reviews_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
 begin
-  if new.rating is distinct from null and (new.reviewer_id = (select sec.uid())) is not true then
+  if new.rating is not null and (new.reviewer_id = (select sec.uid())) is not true then
       raise exception 'field rating' using errcode = '42501';
   end if;
-  if new.comment is distinct from null and (new.reviewer_id = (select sec.uid())) is not true then
+  if new.comment is not null and (new.reviewer_id = (select sec.uid())) is not true then
       raise exception 'field comment' using errcode = '42501';
   end if;
-  if new.reply is distinct from null
-    and ((
-        new.entity_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = new.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (
-        new.entity_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = new.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (
-        new.entity_type = 'venue'
-        and exists (
-          select 1 from app.venues p1
-          where p1.id = new.entity_id
-            and (
-              p1.owner_id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
-      )
-      or (
-        new.entity_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = new.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )) is not true then
+  if new.reply is not null
+    and ((new.entity_type = 'organization' and sec.seen_organization_admin(new.entity_id))
+      or (new.entity_type = 'business' and sec.seen_business_admin(new.entity_id))
+      or (new.entity_type = 'venue' and sec.seen_venue_admin(new.entity_id))
+      or (new.entity_type = 'community' and sec.seen_community_admin(new.entity_id))) is not true then
       raise exception 'field reply' using errcode = '42501';
   end if;
   return new;
@@ -8048,7 +7648,7 @@ begin
     when 'update' then
       if new.home_city_id is distinct from old.home_city_id
         and new.home_city_id is not null
-        and (exists (select 1 from app.cities p1 where p1.id = new.home_city_id and p1.status = 'active')) is not true then
+        and (sec.seen_city(new.home_city_id) = 'active') is not true then
         raise exception 'reference home_city' using errcode = '23503', constraint = 'users_home_city_id_fkey';
       end if;
     when 'archive' then
@@ -8426,6 +8026,1661 @@ $$;
 alter function audit.verify() owner to culturepass_audit;
 revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
+
+create function sec.seen_business(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.businesses t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business(uuid) from public;
+grant execute on function sec.seen_business(uuid) to culturepass_app;
+
+create function sec.seen_business_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.businesses t
+    where t.id = p_id
+    and t.id in (select unnest(sec.scopes_org_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business_admin(uuid) from public;
+grant execute on function sec.seen_business_admin(uuid) to culturepass_app;
+
+create function sec.seen_business_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.businesses t
+    where t.id = p_id
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business_city_admin(uuid) from public;
+grant execute on function sec.seen_business_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_business_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.businesses t
+    where t.id = p_id
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business_update(uuid) from public;
+grant execute on function sec.seen_business_update(uuid) to culturepass_app;
+
+create function sec.seen_city(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.cities t
+    where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
+    )
+  );
+end
+$$;
+alter function sec.seen_city(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_city(uuid) from public;
+grant execute on function sec.seen_city(uuid) to culturepass_app;
+
+create function sec.seen_city_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.cities t
+    where t.id = p_id
+    and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
+    )
+  );
+end
+$$;
+alter function sec.seen_city_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_city_city_admin(uuid) from public;
+grant execute on function sec.seen_city_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_community(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.communities t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community(uuid) from public;
+grant execute on function sec.seen_community(uuid) to culturepass_app;
+
+create function sec.seen_community_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.id in (select unnest(sec.scopes_org_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_admin(uuid) from public;
+grant execute on function sec.seen_community_admin(uuid) to culturepass_app;
+
+create function sec.seen_community_askable(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.join_policy in ('open', 'request')
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_askable(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_askable(uuid) from public;
+grant execute on function sec.seen_community_askable(uuid) to culturepass_app;
+
+create function sec.seen_community_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_city_admin(uuid) from public;
+grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_community_member(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.id in (select sec.my_community_members_2())
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_member(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_member(uuid) from public;
+grant execute on function sec.seen_community_member(uuid) to culturepass_app;
+
+create function sec.seen_community_open(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.join_policy = 'open'
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_open(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_open(uuid) from public;
+grant execute on function sec.seen_community_open(uuid) to culturepass_app;
+
+create function sec.seen_community_staff(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.id in (select sec.my_community_members())
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_staff(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_staff(uuid) from public;
+grant execute on function sec.seen_community_staff(uuid) to culturepass_app;
+
+create function sec.seen_community_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.id in (select sec.my_community_members())
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select sec.my_community_members())
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_update(uuid) from public;
+grant execute on function sec.seen_community_update(uuid) to culturepass_app;
+
+create function sec.seen_country(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.countries t
+    where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (select sec.is_platform_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
+    )
+  );
+end
+$$;
+alter function sec.seen_country(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_country(uuid) from public;
+grant execute on function sec.seen_country(uuid) to culturepass_app;
+
+create function sec.seen_event(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.events t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community_member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_event(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_event(uuid) from public;
+grant execute on function sec.seen_event(uuid) to culturepass_app;
+
+create function sec.seen_event_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.events t
+    where t.id = p_id
+    and t.host_id in (select unnest(sec.scopes_org_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community_member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_event_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_event_admin(uuid) from public;
+grant execute on function sec.seen_event_admin(uuid) to culturepass_app;
+
+create function sec.seen_event_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.events t
+    where t.id = p_id
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community_member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_event_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_event_city_admin(uuid) from public;
+grant execute on function sec.seen_event_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_event_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.events t
+    where t.id = p_id
+    and (
+      t.host_id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community_member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.host_id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_event_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_event_update(uuid) from public;
+grant execute on function sec.seen_event_update(uuid) to culturepass_app;
+
+create function sec.seen_institution(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.institutions t
+    where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_institution(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_institution(uuid) from public;
+grant execute on function sec.seen_institution(uuid) to culturepass_app;
+
+create function sec.seen_institution_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.institutions t
+    where t.id = p_id
+    and t.id in (select unnest(sec.scopes_org_admin()))
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_institution_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_institution_admin(uuid) from public;
+grant execute on function sec.seen_institution_admin(uuid) to culturepass_app;
+
+create function sec.seen_institution_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.institutions t
+    where t.id = p_id
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_institution_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_institution_city_admin(uuid) from public;
+grant execute on function sec.seen_institution_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_institution_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.institutions t
+    where t.id = p_id
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_institution_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_institution_update(uuid) from public;
+grant execute on function sec.seen_institution_update(uuid) to culturepass_app;
+
+create function sec.seen_lead(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.leads t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          sec.seen_service_request_organizer(t.service_request_id)
+          or t.business_id in (select unnest(sec.scopes_org_admin()))
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_lead(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_lead(uuid) from public;
+grant execute on function sec.seen_lead(uuid) to culturepass_app;
+
+create function sec.seen_lead_organizer(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.leads t
+    where t.id = p_id
+    and sec.seen_service_request_organizer(t.service_request_id)
+    and (
+      (
+        t.status = 'active'
+        and (
+          sec.seen_service_request_organizer(t.service_request_id)
+          or t.business_id in (select unnest(sec.scopes_org_admin()))
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_lead_organizer(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_lead_organizer(uuid) from public;
+grant execute on function sec.seen_lead_organizer(uuid) to culturepass_app;
+
+create function sec.seen_lead_provider(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.leads t
+    where t.id = p_id
+    and t.business_id in (select unnest(sec.scopes_org_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          sec.seen_service_request_organizer(t.service_request_id)
+          or t.business_id in (select unnest(sec.scopes_org_admin()))
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_lead_provider(uuid) from public;
+grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
+
+create function sec.seen_order(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select 'active' from app.orders t
+    where t.id = p_id
+    and (
+      t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
+    )
+  );
+end
+$$;
+alter function sec.seen_order(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_order(uuid) from public;
+grant execute on function sec.seen_order(uuid) to culturepass_app;
+
+create function sec.seen_organization(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.organizations t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization(uuid) from public;
+grant execute on function sec.seen_organization(uuid) to culturepass_app;
+
+create function sec.seen_organization_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.organizations t
+    where t.id = p_id
+    and t.id in (select unnest(sec.scopes_org_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization_admin(uuid) from public;
+grant execute on function sec.seen_organization_admin(uuid) to culturepass_app;
+
+create function sec.seen_organization_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.organizations t
+    where t.id = p_id
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization_city_admin(uuid) from public;
+grant execute on function sec.seen_organization_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_organization_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.organizations t
+    where t.id = p_id
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization_update(uuid) from public;
+grant execute on function sec.seen_organization_update(uuid) to culturepass_app;
+
+create function sec.seen_service_request(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.service_requests t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+      )
+      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.host_id in (select unnest(sec.scopes_org_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_service_request(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_service_request(uuid) from public;
+grant execute on function sec.seen_service_request(uuid) to culturepass_app;
+
+create function sec.seen_service_request_organizer(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.service_requests t
+    where t.id = p_id
+    and t.host_id in (select unnest(sec.scopes_org_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+      )
+      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.host_id in (select unnest(sec.scopes_org_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_service_request_organizer(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_service_request_organizer(uuid) from public;
+grant execute on function sec.seen_service_request_organizer(uuid) to culturepass_app;
+
+create function sec.seen_ticket_type(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.ticket_types t
+    where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event(t.event_id) is not null)
+      or (
+        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_city_admin(t.event_id))
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
+    )
+  );
+end
+$$;
+alter function sec.seen_ticket_type(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_ticket_type(uuid) from public;
+grant execute on function sec.seen_ticket_type(uuid) to culturepass_app;
+
+create function sec.seen_user(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.users t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.is_public
+          or t.id = (select sec.uid())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id = (select sec.uid())
+          or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_user(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_user(uuid) from public;
+grant execute on function sec.seen_user(uuid) to culturepass_app;
+
+create function sec.seen_user_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.users t
+    where t.id = p_id
+    and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.is_public
+          or t.id = (select sec.uid())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id = (select sec.uid())
+          or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_user_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_user_city_admin(uuid) from public;
+grant execute on function sec.seen_user_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_user_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.users t
+    where t.id = p_id
+    and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.is_public
+          or t.id = (select sec.uid())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id = (select sec.uid())
+          or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_user_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_user_update(uuid) from public;
+grant execute on function sec.seen_user_update(uuid) to culturepass_app;
+
+create function sec.seen_venue(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select t.status from app.venues t
+    where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue(uuid) from public;
+grant execute on function sec.seen_venue(uuid) to culturepass_app;
+
+create function sec.seen_venue_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.venues t
+    where t.id = p_id
+    and (
+      t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue_admin(uuid) from public;
+grant execute on function sec.seen_venue_admin(uuid) to culturepass_app;
+
+create function sec.seen_venue_city_admin(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.venues t
+    where t.id = p_id
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (
+      (
+        t.status = 'active'
+        and (
+          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue_city_admin(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue_city_admin(uuid) from public;
+grant execute on function sec.seen_venue_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_venue_update(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.venues t
+    where t.id = p_id
+    and (
+      t.owner_id in (select unnest(sec.scopes_org_admin()))
+      or t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          or t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or (select sec.is_platform_admin())
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue_update(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue_update(uuid) from public;
+grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 
 -- Views
 
@@ -9424,13 +10679,10 @@ create trigger wallet_transactions_audit
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
     attendances.user_id = (select sec.uid())
-    or exists (
-      select 1 from app.events p1
-      where p1.id = attendances.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
+    or sec.seen_event_admin(attendances.event_id)
     or (
       exists (select 1 from app.users p1 where p1.id = attendances.user_id)
-      and exists (select 1 from app.events p1 where p1.id = attendances.event_id)
+      and sec.seen_event(attendances.event_id) is not null
     )
   );
 
@@ -9477,8 +10729,7 @@ create policy businesses_select on app.businesses for select to culturepass_app
 
 create policy businesses_insert on app.businesses for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and exists (select 1 from app.cities p1 where p1.id = businesses.city_id and p1.status = 'active')
+    (select sec.uid()) is not null and sec.seen_city(businesses.city_id) = 'active'
   );
 
 create policy businesses_update on app.businesses for update to culturepass_app
@@ -9572,11 +10823,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
   using (
-    exists (
-      select 1 from app.events p1
-      where p1.id = check_ins.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
-    or (select sec.is_platform_admin())
+    sec.seen_event_admin(check_ins.event_id) or (select sec.is_platform_admin())
   );
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
@@ -9601,8 +10848,7 @@ create policy cities_select on app.cities for select to culturepass_app
 
 create policy cities_insert on app.cities for insert to culturepass_app
   with check (
-    (select sec.is_platform_admin())
-    and exists (select 1 from app.countries p1 where p1.id = cities.country_id and p1.status = 'active')
+    (select sec.is_platform_admin()) and sec.seen_country(cities.country_id) = 'active'
   );
 
 create policy cities_update on app.cities for update to culturepass_app
@@ -9656,49 +10902,23 @@ create policy commission_rules_insert on app.commission_rules for insert to cult
     (select sec.is_platform_admin())
     and (
       commission_rules.scope_id is null
-      or (
-        commission_rules.scope_type = 'country'
-        and exists (
-          select 1 from app.countries p1
-          where p1.id = commission_rules.scope_id and p1.status = 'active'
-        )
-      )
-      or (
-        commission_rules.scope_type = 'city'
-        and exists (select 1 from app.cities p1 where p1.id = commission_rules.scope_id and p1.status = 'active')
-      )
+      or (commission_rules.scope_type = 'country' and sec.seen_country(commission_rules.scope_id) = 'active')
+      or (commission_rules.scope_type = 'city' and sec.seen_city(commission_rules.scope_id) = 'active')
       or (
         commission_rules.scope_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = commission_rules.scope_id and p1.status = 'active'
-        )
+        and sec.seen_organization(commission_rules.scope_id) = 'active'
       )
       or (
-        commission_rules.scope_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = commission_rules.scope_id and p1.status = 'active'
-        )
+        commission_rules.scope_type = 'community' and sec.seen_community(commission_rules.scope_id) = 'active'
       )
       or (
-        commission_rules.scope_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = commission_rules.scope_id and p1.status = 'active'
-        )
+        commission_rules.scope_type = 'business' and sec.seen_business(commission_rules.scope_id) = 'active'
       )
       or (
         commission_rules.scope_type = 'institution'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = commission_rules.scope_id and p1.status = 'active'
-        )
+        and sec.seen_institution(commission_rules.scope_id) = 'active'
       )
-      or (
-        commission_rules.scope_type = 'event'
-        and exists (select 1 from app.events p1 where p1.id = commission_rules.scope_id and p1.status = 'active')
-      )
+      or (commission_rules.scope_type = 'event' and sec.seen_event(commission_rules.scope_id) = 'active')
     )
   );
 
@@ -9763,7 +10983,7 @@ create policy communities_insert on app.communities for insert to culturepass_ap
   with check (
     (select sec.uid()) is not null
     and communities.created_by_id = (select sec.uid())
-    and exists (select 1 from app.cities p1 where p1.id = communities.city_id and p1.status = 'active')
+    and sec.seen_city(communities.city_id) = 'active'
   );
 
 create policy communities_update on app.communities for update to culturepass_app
@@ -9855,34 +11075,13 @@ create policy community_members_select on app.community_members for select to cu
         )
       )
     )
-    or (
-      community_members.status = 'suspended'
-      and exists (
-        select 1 from app.communities p1
-        where p1.id = community_members.community_id
-          and (
-            p1.id in (select unnest(sec.scopes_org_admin()))
-            or p1.id in (select sec.my_community_members())
-            or p1.city_id in (select unnest(sec.scopes_city_admin()))
-            or (select sec.is_platform_admin())
-          )
-      )
-    )
+    or (community_members.status = 'suspended' and sec.seen_community_staff(community_members.community_id))
     or (
       community_members.status = 'archived'
       and (select sec.show_archived())
       and (
         (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+        or sec.seen_community_staff(community_members.community_id)
       )
     )
   );
@@ -9892,190 +11091,59 @@ create policy community_members_insert on app.community_members for insert to cu
     (
       (
         community_members.user_id = (select sec.uid())
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id and p1.join_policy in ('open', 'request')
-        )
+        and sec.seen_community_askable(community_members.community_id)
       )
-      or exists (
-        select 1 from app.communities p1
-        where p1.id = community_members.community_id
-          and (
-            p1.id in (select unnest(sec.scopes_org_admin()))
-            or p1.id in (select sec.my_community_members())
-            or p1.city_id in (select unnest(sec.scopes_city_admin()))
-            or (select sec.is_platform_admin())
-          )
-      )
+      or sec.seen_community_staff(community_members.community_id)
     )
     and community_members.added_by_id = (select sec.uid())
-    and exists (
-      select 1 from app.communities p1
-      where p1.id = community_members.community_id and p1.status = 'active'
-    )
-    and exists (select 1 from app.users p1 where p1.id = community_members.user_id and p1.status = 'active')
+    and sec.seen_community(community_members.community_id) = 'active'
+    and sec.seen_user(community_members.user_id) = 'active'
   );
 
 create policy community_members_update on app.community_members for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then community_members.status = 'active'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+      when 'update' then community_members.status = 'active' and sec.seen_community_staff(community_members.community_id)
       when 'archive' then community_members.status = 'active'
         and (
           (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-          or exists (
-            select 1 from app.communities p1
-            where p1.id = community_members.community_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
+          or sec.seen_community_staff(community_members.community_id)
         )
-      when 'restore' then community_members.status = 'archived'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+      when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.status = 'active'
         and community_members.user_id = (select sec.uid())
         and (
-          exists (
-            select 1 from app.communities p1
-            where p1.id = community_members.community_id and p1.join_policy = 'open'
-          )
+          sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
         )
       when 'approve' then community_members.status = 'active'
         and community_members.added_by_id = community_members.user_id
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+        and sec.seen_community_staff(community_members.community_id)
       when 'ban' then community_members.status = 'active'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+        and sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
       when 'unban' then community_members.status = 'active'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+        and sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+      when 'update' then sec.seen_community_staff(community_members.community_id)
       when 'archive' then (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      when 'restore' then exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+        or sec.seen_community_staff(community_members.community_id)
+      when 'restore' then sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.user_id = (select sec.uid())
         and (
-          exists (
-            select 1 from app.communities p1
-            where p1.id = community_members.community_id and p1.join_policy = 'open'
-          )
+          sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
         )
       when 'approve' then community_members.added_by_id = community_members.user_id
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      when 'ban' then exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+        and sec.seen_community_staff(community_members.community_id)
+      when 'ban' then sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
-      when 'unban' then exists (
-          select 1 from app.communities p1
-          where p1.id = community_members.community_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
+      when 'unban' then sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
       else false
     end
@@ -10285,29 +11353,14 @@ create policy events_select on app.events for select to culturepass_app
 create policy events_insert on app.events for insert to culturepass_app
   with check (
     events.host_id in (select unnest(sec.scopes_org_admin()))
-    and exists (select 1 from app.cities p1 where p1.id = events.city_id and p1.status = 'active')
+    and sec.seen_city(events.city_id) = 'active'
     and (
-      (
-        events.host_type = 'organization'
-        and exists (select 1 from app.organizations p1 where p1.id = events.host_id and p1.status = 'active')
-      )
-      or (
-        events.host_type = 'community'
-        and exists (select 1 from app.communities p1 where p1.id = events.host_id and p1.status = 'active')
-      )
-      or (
-        events.host_type = 'business'
-        and exists (select 1 from app.businesses p1 where p1.id = events.host_id and p1.status = 'active')
-      )
-      or (
-        events.host_type = 'institution'
-        and exists (select 1 from app.institutions p1 where p1.id = events.host_id and p1.status = 'active')
-      )
+      (events.host_type = 'organization' and sec.seen_organization(events.host_id) = 'active')
+      or (events.host_type = 'community' and sec.seen_community(events.host_id) = 'active')
+      or (events.host_type = 'business' and sec.seen_business(events.host_id) = 'active')
+      or (events.host_type = 'institution' and sec.seen_institution(events.host_id) = 'active')
     )
-    and (
-      events.venue_id is null
-      or exists (select 1 from app.venues p1 where p1.id = events.venue_id and p1.status = 'active')
-    )
+    and (events.venue_id is null or sec.seen_venue(events.venue_id) = 'active')
   );
 
 create policy events_update on app.events for update to culturepass_app
@@ -10440,10 +11493,7 @@ create policy follows_select on app.follows for select to culturepass_app
               follows.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id)
             )
-            or (
-              follows.entity_type = 'venue'
-              and exists (select 1 from app.venues p1 where p1.id = follows.entity_id)
-            )
+            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
             or (
               follows.entity_type = 'institution'
               and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id)
@@ -10464,30 +11514,12 @@ create policy follows_insert on app.follows for insert to culturepass_app
     (select sec.uid()) is not null
     and follows.follower_id = (select sec.uid())
     and (
-      (
-        follows.entity_type = 'user'
-        and exists (select 1 from app.users p1 where p1.id = follows.entity_id and p1.status = 'active')
-      )
-      or (
-        follows.entity_type = 'community'
-        and exists (select 1 from app.communities p1 where p1.id = follows.entity_id and p1.status = 'active')
-      )
-      or (
-        follows.entity_type = 'organization'
-        and exists (select 1 from app.organizations p1 where p1.id = follows.entity_id and p1.status = 'active')
-      )
-      or (
-        follows.entity_type = 'business'
-        and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id and p1.status = 'active')
-      )
-      or (
-        follows.entity_type = 'venue'
-        and exists (select 1 from app.venues p1 where p1.id = follows.entity_id and p1.status = 'active')
-      )
-      or (
-        follows.entity_type = 'institution'
-        and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id and p1.status = 'active')
-      )
+      (follows.entity_type = 'user' and sec.seen_user(follows.entity_id) = 'active')
+      or (follows.entity_type = 'community' and sec.seen_community(follows.entity_id) = 'active')
+      or (follows.entity_type = 'organization' and sec.seen_organization(follows.entity_id) = 'active')
+      or (follows.entity_type = 'business' and sec.seen_business(follows.entity_id) = 'active')
+      or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) = 'active')
+      or (follows.entity_type = 'institution' and sec.seen_institution(follows.entity_id) = 'active')
     )
   );
 
@@ -10544,30 +11576,16 @@ create policy grant_announcements_select on app.grant_announcements for select t
     or (
       grant_announcements.status = 'suspended'
       and (
-        exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+        sec.seen_institution_admin(grant_announcements.institution_id)
+        or sec.seen_institution_city_admin(grant_announcements.institution_id)
       )
     )
     or (
       grant_announcements.status = 'archived'
       and (select sec.show_archived())
       and (
-        exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+        sec.seen_institution_admin(grant_announcements.institution_id)
+        or sec.seen_institution_city_admin(grant_announcements.institution_id)
       )
     )
   );
@@ -10575,20 +11593,10 @@ create policy grant_announcements_select on app.grant_announcements for select t
 create policy grant_announcements_insert on app.grant_announcements for insert to culturepass_app
   with check (
     (
-      exists (
-        select 1 from app.institutions p1
-        where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-      )
-      or exists (
-        select 1 from app.institutions p1
-        where p1.id = grant_announcements.institution_id
-          and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      sec.seen_institution_admin(grant_announcements.institution_id)
+      or sec.seen_institution_city_admin(grant_announcements.institution_id)
     )
-    and exists (
-      select 1 from app.institutions p1
-      where p1.id = grant_announcements.institution_id and p1.status = 'active'
-    )
+    and sec.seen_institution(grant_announcements.institution_id) = 'active'
   );
 
 create policy grant_announcements_update on app.grant_announcements for update to culturepass_app
@@ -10596,94 +11604,36 @@ create policy grant_announcements_update on app.grant_announcements for update t
     case (select sec.action())
       when 'update' then grant_announcements.status = 'active'
         and (
-          exists (
-            select 1 from app.institutions p1
-            where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-          or exists (
-            select 1 from app.institutions p1
-            where p1.id = grant_announcements.institution_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
+          sec.seen_institution_admin(grant_announcements.institution_id)
+          or sec.seen_institution_city_admin(grant_announcements.institution_id)
         )
       when 'archive' then grant_announcements.status = 'active'
         and (
-          exists (
-            select 1 from app.institutions p1
-            where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-          or exists (
-            select 1 from app.institutions p1
-            where p1.id = grant_announcements.institution_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
+          sec.seen_institution_admin(grant_announcements.institution_id)
+          or sec.seen_institution_city_admin(grant_announcements.institution_id)
         )
       when 'restore' then grant_announcements.status = 'archived'
         and (
-          exists (
-            select 1 from app.institutions p1
-            where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-          or exists (
-            select 1 from app.institutions p1
-            where p1.id = grant_announcements.institution_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
+          sec.seen_institution_admin(grant_announcements.institution_id)
+          or sec.seen_institution_city_admin(grant_announcements.institution_id)
         )
       when 'suspend' then grant_announcements.status = 'active'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+        and sec.seen_institution_city_admin(grant_announcements.institution_id)
       when 'unsuspend' then grant_announcements.status = 'suspended'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+        and sec.seen_institution_city_admin(grant_announcements.institution_id)
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      when 'archive' then exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      when 'restore' then exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      when 'suspend' then exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      when 'unsuspend' then exists (
-          select 1 from app.institutions p1
-          where p1.id = grant_announcements.institution_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+      when 'update' then sec.seen_institution_admin(grant_announcements.institution_id)
+        or sec.seen_institution_city_admin(grant_announcements.institution_id)
+      when 'archive' then sec.seen_institution_admin(grant_announcements.institution_id)
+        or sec.seen_institution_city_admin(grant_announcements.institution_id)
+      when 'restore' then sec.seen_institution_admin(grant_announcements.institution_id)
+        or sec.seen_institution_city_admin(grant_announcements.institution_id)
+      when 'suspend' then sec.seen_institution_city_admin(grant_announcements.institution_id)
+      when 'unsuspend' then sec.seen_institution_city_admin(grant_announcements.institution_id)
       else false
     end
   );
@@ -10711,7 +11661,7 @@ create policy institutions_select on app.institutions for select to culturepass_
 create policy institutions_insert on app.institutions for insert to culturepass_app
   with check (
     (institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    and exists (select 1 from app.cities p1 where p1.id = institutions.city_id and p1.status = 'active')
+    and sec.seen_city(institutions.city_id) = 'active'
   );
 
 create policy institutions_update on app.institutions for update to culturepass_app
@@ -10782,93 +11732,43 @@ create policy leads_select on app.leads for select to culturepass_app
         or leads.business_id in (select unnest(sec.scopes_org_admin()))
       )
     )
-    or (
-      leads.status = 'suspended'
-      and exists (
-        select 1 from app.service_requests p1
-        where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-      )
-    )
+    or (leads.status = 'suspended' and sec.seen_service_request_organizer(leads.service_request_id))
     or (
       leads.status = 'archived'
       and (select sec.show_archived())
-      and exists (
-        select 1 from app.service_requests p1
-        where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      and sec.seen_service_request_organizer(leads.service_request_id)
     )
   );
 
 create policy leads_insert on app.leads for insert to culturepass_app
   with check (
-    exists (
-      select 1 from app.service_requests p1
-      where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
-    and exists (
-      select 1 from app.service_requests p1
-      where p1.id = leads.service_request_id and p1.status = 'active'
-    )
-    and exists (select 1 from app.businesses p1 where p1.id = leads.business_id and p1.status = 'active')
+    sec.seen_service_request_organizer(leads.service_request_id)
+    and sec.seen_service_request(leads.service_request_id) = 'active'
+    and sec.seen_business(leads.business_id) = 'active'
   );
 
 create policy leads_update on app.leads for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then leads.status = 'active'
-        and exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'archive' then leads.status = 'active'
-        and exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'restore' then leads.status = 'archived'
-        and exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'update' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
+      when 'archive' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
+      when 'restore' then leads.status = 'archived' and sec.seen_service_request_organizer(leads.service_request_id)
       when 'view' then leads.status = 'active' and leads.business_id in (select unnest(sec.scopes_org_admin()))
       when 'decline' then leads.status = 'active' and leads.business_id in (select unnest(sec.scopes_org_admin()))
-      when 'win' then leads.status = 'active'
-        and exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'lose' then leads.status = 'active'
-        and exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'win' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
+      when 'lose' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'archive' then exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'restore' then exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'update' then sec.seen_service_request_organizer(leads.service_request_id)
+      when 'archive' then sec.seen_service_request_organizer(leads.service_request_id)
+      when 'restore' then sec.seen_service_request_organizer(leads.service_request_id)
       when 'view' then leads.business_id in (select unnest(sec.scopes_org_admin()))
       when 'decline' then leads.business_id in (select unnest(sec.scopes_org_admin()))
-      when 'win' then exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'lose' then exists (
-          select 1 from app.service_requests p1
-          where p1.id = leads.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'win' then sec.seen_service_request_organizer(leads.service_request_id)
+      when 'lose' then sec.seen_service_request_organizer(leads.service_request_id)
       else false
     end
   );
@@ -10886,7 +11786,7 @@ create policy likes_select on app.likes for select to culturepass_app
         likes.user_id = (select sec.uid())
         or (
           exists (select 1 from app.users p1 where p1.id = likes.user_id)
-          and exists (select 1 from app.events p1 where p1.id = likes.event_id)
+          and sec.seen_event(likes.event_id) is not null
         )
       )
     )
@@ -10897,7 +11797,7 @@ create policy likes_insert on app.likes for insert to culturepass_app
   with check (
     (select sec.uid()) is not null
     and likes.user_id = (select sec.uid())
-    and exists (select 1 from app.events p1 where p1.id = likes.event_id and p1.status = 'active')
+    and sec.seen_event(likes.event_id) = 'active'
   );
 
 create policy likes_update on app.likes for update to culturepass_app
@@ -10939,248 +11839,44 @@ create policy media_select on app.media for select to culturepass_app
           media.entity_type = 'business'
           and exists (select 1 from app.businesses p1 where p1.id = media.entity_id)
         )
-        or (
-          media.entity_type = 'venue' and exists (select 1 from app.venues p1 where p1.id = media.entity_id)
-        )
+        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (
           media.entity_type = 'institution'
           and exists (select 1 from app.institutions p1 where p1.id = media.entity_id)
         )
-        or (
-          media.entity_type = 'event' and exists (select 1 from app.events p1 where p1.id = media.entity_id)
-        )
+        or (media.entity_type = 'event' and sec.seen_event(media.entity_id) is not null)
       )
     )
     or (
       media.status = 'suspended'
       and (
-        (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (
-                p1.host_id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id
-              and (
-                p1.home_city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
+        (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
+        or (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
       )
     )
     or (
       media.status = 'archived'
       and (select sec.show_archived())
       and (
-        (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (
-                p1.host_id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
+        (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
       )
     )
   );
@@ -11188,118 +11884,23 @@ create policy media_select on app.media for select to culturepass_app
 create policy media_insert on app.media for insert to culturepass_app
   with check (
     (
-      (
-        media.entity_type = 'user'
-        and exists (
-          select 1 from app.users p1
-          where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-        )
-      )
-      or (
-        media.entity_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = media.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select sec.my_community_members())
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      )
-      or (
-        media.entity_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = media.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      )
-      or (
-        media.entity_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = media.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      )
-      or (
-        media.entity_type = 'venue'
-        and exists (
-          select 1 from app.venues p1
-          where p1.id = media.entity_id
-            and (
-              p1.owner_id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      )
-      or (
-        media.entity_type = 'institution'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = media.entity_id
-            and (
-              p1.id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      )
-      or (
-        media.entity_type = 'event'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = media.entity_id
-            and (
-              p1.host_id in (select unnest(sec.scopes_org_admin()))
-              or p1.city_id in (select unnest(sec.scopes_city_admin()))
-              or (select sec.is_platform_admin())
-            )
-        )
-      )
+      (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+      or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+      or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+      or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+      or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+      or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+      or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
     )
     and media.uploaded_by_id = (select sec.uid())
     and (
-      (
-        media.entity_type = 'user'
-        and exists (select 1 from app.users p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
-      or (
-        media.entity_type = 'community'
-        and exists (select 1 from app.communities p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
-      or (
-        media.entity_type = 'organization'
-        and exists (select 1 from app.organizations p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
-      or (
-        media.entity_type = 'business'
-        and exists (select 1 from app.businesses p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
-      or (
-        media.entity_type = 'venue'
-        and exists (select 1 from app.venues p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
-      or (
-        media.entity_type = 'institution'
-        and exists (select 1 from app.institutions p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
-      or (
-        media.entity_type = 'event'
-        and exists (select 1 from app.events p1 where p1.id = media.entity_id and p1.status = 'active')
-      )
+      (media.entity_type = 'user' and sec.seen_user(media.entity_id) = 'active')
+      or (media.entity_type = 'community' and sec.seen_community(media.entity_id) = 'active')
+      or (media.entity_type = 'organization' and sec.seen_organization(media.entity_id) = 'active')
+      or (media.entity_type = 'business' and sec.seen_business(media.entity_id) = 'active')
+      or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) = 'active')
+      or (media.entity_type = 'institution' and sec.seen_institution(media.entity_id) = 'active')
+      or (media.entity_type = 'event' and sec.seen_event(media.entity_id) = 'active')
     )
   );
 
@@ -11308,770 +11909,94 @@ create policy media_update on app.media for update to culturepass_app
     case (select sec.action())
       when 'update' then media.status = 'active'
         and (
-          (
-            media.entity_type = 'user'
-            and exists (
-              select 1 from app.users p1
-              where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-            )
-          )
-          or (
-            media.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select sec.my_community_members())
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = media.entity_id
-                and (
-                  p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'institution'
-            and exists (
-              select 1 from app.institutions p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'event'
-            and exists (
-              select 1 from app.events p1
-              where p1.id = media.entity_id
-                and (
-                  p1.host_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
         )
       when 'archive' then media.status = 'active'
         and (
-          (
-            media.entity_type = 'user'
-            and exists (
-              select 1 from app.users p1
-              where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-            )
-          )
-          or (
-            media.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select sec.my_community_members())
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = media.entity_id
-                and (
-                  p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'institution'
-            and exists (
-              select 1 from app.institutions p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'event'
-            and exists (
-              select 1 from app.events p1
-              where p1.id = media.entity_id
-                and (
-                  p1.host_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
         )
       when 'restore' then media.status = 'archived'
         and (
-          (
-            media.entity_type = 'user'
-            and exists (
-              select 1 from app.users p1
-              where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-            )
-          )
-          or (
-            media.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select sec.my_community_members())
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = media.entity_id
-                and (
-                  p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'institution'
-            and exists (
-              select 1 from app.institutions p1
-              where p1.id = media.entity_id
-                and (
-                  p1.id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'event'
-            and exists (
-              select 1 from app.events p1
-              where p1.id = media.entity_id
-                and (
-                  p1.host_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
         )
       when 'suspend' then media.status = 'active'
         and (
-          (
-            media.entity_type = 'user'
-            and exists (
-              select 1 from app.users p1
-              where p1.id = media.entity_id
-                and (
-                  p1.home_city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'institution'
-            and exists (
-              select 1 from app.institutions p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'event'
-            and exists (
-              select 1 from app.events p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
         )
       when 'unsuspend' then media.status = 'suspended'
         and (
-          (
-            media.entity_type = 'user'
-            and exists (
-              select 1 from app.users p1
-              where p1.id = media.entity_id
-                and (
-                  p1.home_city_id in (select unnest(sec.scopes_city_admin()))
-                  or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'institution'
-            and exists (
-              select 1 from app.institutions p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            media.entity_type = 'event'
-            and exists (
-              select 1 from app.events p1
-              where p1.id = media.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
         )
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (
-                p1.host_id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-      when 'archive' then (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (
-                p1.host_id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-      when 'restore' then (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id and (p1.id = (select sec.uid()) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select sec.my_community_members())
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (
-                p1.id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (
-                p1.host_id in (select unnest(sec.scopes_org_admin()))
-                or p1.city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-      when 'suspend' then (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id
-              and (
-                p1.home_city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-      when 'unsuspend' then (
-          media.entity_type = 'user'
-          and exists (
-            select 1 from app.users p1
-            where p1.id = media.entity_id
-              and (
-                p1.home_city_id in (select unnest(sec.scopes_city_admin()))
-                or (select sec.is_platform_admin())
-              )
-          )
-        )
-        or (
-          media.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'institution'
-          and exists (
-            select 1 from app.institutions p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          media.entity_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = media.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
+      when 'update' then (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
+      when 'archive' then (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
+      when 'restore' then (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
+      when 'suspend' then (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
+      when 'unsuspend' then (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
       else false
     end
   );
@@ -12197,10 +12122,7 @@ create policy notification_preferences_job_update on app.notification_preference
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
-    or exists (
-      select 1 from app.events p1
-      where p1.id = orders.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
+    or sec.seen_event_admin(orders.event_id)
     or (select sec.is_platform_admin())
   );
 
@@ -12224,7 +12146,7 @@ create policy orders_job_update on app.orders for update to culturepass_job
 
 create policy order_items_select on app.order_items for select to culturepass_app
   using (
-    exists (select 1 from app.orders p1 where p1.id = order_items.order_id)
+    sec.seen_order(order_items.order_id) is not null
   );
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
@@ -12270,8 +12192,7 @@ create policy organizations_select on app.organizations for select to culturepas
 
 create policy organizations_insert on app.organizations for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and exists (select 1 from app.cities p1 where p1.id = organizations.city_id and p1.status = 'active')
+    (select sec.uid()) is not null and sec.seen_city(organizations.city_id) = 'active'
   );
 
 create policy organizations_update on app.organizations for update to culturepass_app
@@ -12429,74 +12350,34 @@ create policy plans_job_select on app.plans for select to culturepass_job
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
   using (
-    (
-      promo_codes.status = 'active'
-      and exists (
-        select 1 from app.events p1
-        where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-      )
-    )
-    or (
-      promo_codes.status = 'suspended'
-      and exists (
-        select 1 from app.events p1
-        where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-      )
-    )
+    (promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id))
+    or (promo_codes.status = 'suspended' and sec.seen_event_admin(promo_codes.event_id))
     or (
       promo_codes.status = 'archived'
       and (select sec.show_archived())
-      and exists (
-        select 1 from app.events p1
-        where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      and sec.seen_event_admin(promo_codes.event_id)
     )
   );
 
 create policy promo_codes_insert on app.promo_codes for insert to culturepass_app
   with check (
-    exists (
-      select 1 from app.events p1
-      where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
-    and exists (select 1 from app.events p1 where p1.id = promo_codes.event_id and p1.status = 'active')
+    sec.seen_event_admin(promo_codes.event_id) and sec.seen_event(promo_codes.event_id) = 'active'
   );
 
 create policy promo_codes_update on app.promo_codes for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then promo_codes.status = 'active'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'archive' then promo_codes.status = 'active'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'restore' then promo_codes.status = 'archived'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'update' then promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id)
+      when 'archive' then promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id)
+      when 'restore' then promo_codes.status = 'archived' and sec.seen_event_admin(promo_codes.event_id)
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then exists (
-          select 1 from app.events p1
-          where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'archive' then exists (
-          select 1 from app.events p1
-          where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'restore' then exists (
-          select 1 from app.events p1
-          where p1.id = promo_codes.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'update' then sec.seen_event_admin(promo_codes.event_id)
+      when 'archive' then sec.seen_event_admin(promo_codes.event_id)
+      when 'restore' then sec.seen_event_admin(promo_codes.event_id)
       else false
     end
   );
@@ -12514,27 +12395,15 @@ create policy promotions_select on app.promotions for select to culturepass_app
         (
           promotions.state = 'active'
           and (
-            (
-              promotions.target_type = 'event'
-              and exists (select 1 from app.events p1 where p1.id = promotions.target_id)
-            )
+            (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
             or (
               promotions.target_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
             )
-            or (
-              promotions.target_type = 'venue'
-              and exists (select 1 from app.venues p1 where p1.id = promotions.target_id)
-            )
+            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
           )
         )
-        or (
-          promotions.target_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = promotions.target_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
+        or (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
         or (
           promotions.target_type = 'business'
           and exists (
@@ -12542,17 +12411,7 @@ create policy promotions_select on app.promotions for select to culturepass_app
             where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
           )
         )
-        or (
-          promotions.target_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = promotions.target_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-              )
-          )
-        )
+        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
         or promotions.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
       )
@@ -12571,47 +12430,16 @@ create policy promotions_select on app.promotions for select to culturepass_app
 create policy promotions_insert on app.promotions for insert to culturepass_app
   with check (
     (
-      (
-        promotions.target_type = 'event'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = promotions.target_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (
-        promotions.target_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (
-        promotions.target_type = 'venue'
-        and exists (
-          select 1 from app.venues p1
-          where p1.id = promotions.target_id
-            and (
-              p1.owner_id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
-      )
+      (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+      or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
+      or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
     )
     and (
-      (
-        promotions.target_type = 'event'
-        and exists (select 1 from app.events p1 where p1.id = promotions.target_id and p1.status = 'active')
-      )
-      or (
-        promotions.target_type = 'business'
-        and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id and p1.status = 'active')
-      )
-      or (
-        promotions.target_type = 'venue'
-        and exists (select 1 from app.venues p1 where p1.id = promotions.target_id and p1.status = 'active')
-      )
+      (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) = 'active')
+      or (promotions.target_type = 'business' and sec.seen_business(promotions.target_id) = 'active')
+      or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) = 'active')
     )
-    and exists (select 1 from app.cities p1 where p1.id = promotions.city_id and p1.status = 'active')
+    and sec.seen_city(promotions.city_id) = 'active'
   );
 
 create policy promotions_update on app.promotions for update to culturepass_app
@@ -12651,31 +12479,9 @@ create policy promotions_update on app.promotions for update to culturepass_app
         )
       when 'withdraw' then promotions.status = 'active'
         and (
-          (
-            promotions.target_type = 'event'
-            and exists (
-              select 1 from app.events p1
-              where p1.id = promotions.target_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
-          or (
-            promotions.target_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
-          or (
-            promotions.target_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = promotions.target_id
-                and (
-                  p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select unnest(sec.scopes_org_admin()))
-                )
-            )
-          )
+          (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+          or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
+          or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
         )
       else false
     end
@@ -12690,31 +12496,9 @@ create policy promotions_update on app.promotions for update to culturepass_app
       when 'reject' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
       when 'activate' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
       when 'finish' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'withdraw' then (
-          promotions.target_type = 'event'
-          and exists (
-            select 1 from app.events p1
-            where p1.id = promotions.target_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          promotions.target_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          promotions.target_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = promotions.target_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-              )
-          )
-        )
+      when 'withdraw' then (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+        or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
+        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
       else false
     end
   );
@@ -12742,162 +12526,47 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        or (
-          quotes.state <> 'draft'
-          and exists (
-            select 1 from app.leads p1
-            where p1.id = quotes.lead_id
-              and exists (
-                select 1 from app.service_requests p2
-                where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-              )
-          )
-        )
+        sec.seen_lead_provider(quotes.lead_id)
+        or (quotes.state <> 'draft' and sec.seen_lead_organizer(quotes.lead_id))
       )
     )
-    or (
-      quotes.status = 'suspended'
-      and exists (
-        select 1 from app.leads p1
-        where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-      )
-      and quotes.state = 'draft'
-    )
+    or (quotes.status = 'suspended' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft')
     or (
       quotes.status = 'archived'
       and (select sec.show_archived())
-      and exists (
-        select 1 from app.leads p1
-        where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-      )
+      and sec.seen_lead_provider(quotes.lead_id)
       and quotes.state = 'draft'
     )
   );
 
 create policy quotes_insert on app.quotes for insert to culturepass_app
   with check (
-    exists (
-      select 1 from app.leads p1
-      where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-    )
-    and exists (select 1 from app.leads p1 where p1.id = quotes.lead_id and p1.status = 'active')
+    sec.seen_lead_provider(quotes.lead_id) and sec.seen_lead(quotes.lead_id) = 'active'
   );
 
 create policy quotes_update on app.quotes for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then quotes.status = 'active'
-        and exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and quotes.state = 'draft'
-      when 'archive' then quotes.status = 'active'
-        and exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and quotes.state = 'draft'
-      when 'restore' then quotes.status = 'archived'
-        and exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and quotes.state = 'draft'
-      when 'send' then quotes.status = 'active'
-        and exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'accept' then quotes.status = 'active'
-        and exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id
-            and exists (
-              select 1 from app.service_requests p2
-              where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
-      when 'decline' then quotes.status = 'active'
-        and exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id
-            and exists (
-              select 1 from app.service_requests p2
-              where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
+      when 'update' then quotes.status = 'active' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
+      when 'archive' then quotes.status = 'active' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
+      when 'restore' then quotes.status = 'archived' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
+      when 'send' then quotes.status = 'active' and sec.seen_lead_provider(quotes.lead_id)
+      when 'accept' then quotes.status = 'active' and sec.seen_lead_organizer(quotes.lead_id)
+      when 'decline' then quotes.status = 'active' and sec.seen_lead_organizer(quotes.lead_id)
       when 'expire' then quotes.status = 'active'
-        and (
-          exists (
-            select 1 from app.leads p1
-            where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-          )
-          or exists (
-            select 1 from app.leads p1
-            where p1.id = quotes.lead_id
-              and exists (
-                select 1 from app.service_requests p2
-                where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-              )
-          )
-        )
+        and (sec.seen_lead_provider(quotes.lead_id) or sec.seen_lead_organizer(quotes.lead_id))
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and quotes.state = 'draft'
-      when 'archive' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and quotes.state = 'draft'
-      when 'restore' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and quotes.state = 'draft'
-      when 'send' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'accept' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id
-            and exists (
-              select 1 from app.service_requests p2
-              where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
-      when 'decline' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id
-            and exists (
-              select 1 from app.service_requests p2
-              where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
-      when 'expire' then exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.leads p1
-          where p1.id = quotes.lead_id
-            and exists (
-              select 1 from app.service_requests p2
-              where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
+      when 'update' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
+      when 'archive' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
+      when 'restore' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
+      when 'send' then sec.seen_lead_provider(quotes.lead_id)
+      when 'accept' then sec.seen_lead_organizer(quotes.lead_id)
+      when 'decline' then sec.seen_lead_organizer(quotes.lead_id)
+      when 'expire' then sec.seen_lead_provider(quotes.lead_id) or sec.seen_lead_organizer(quotes.lead_id)
       else false
     end
   );
@@ -12921,7 +12590,7 @@ create policy referrals_insert on app.referrals for insert to culturepass_app
   with check (
     (select sec.uid()) is not null
     and referrals.referee_id = (select sec.uid())
-    and exists (select 1 from app.users p1 where p1.id = referrals.referrer_id and p1.status = 'active')
+    and sec.seen_user(referrals.referrer_id) = 'active'
   );
 
 create policy referrals_job_select on app.referrals for select to culturepass_job
@@ -13005,10 +12674,7 @@ create policy reviews_select on app.reviews for select to culturepass_app
               reviews.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id)
             )
-            or (
-              reviews.entity_type = 'venue'
-              and exists (select 1 from app.venues p1 where p1.id = reviews.entity_id)
-            )
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
             or (
               reviews.entity_type = 'community'
               and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id)
@@ -13021,70 +12687,14 @@ create policy reviews_select on app.reviews for select to culturepass_app
       reviews.status = 'suspended'
       and (
         reviews.reviewer_id = (select sec.uid())
-        or (
-          reviews.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = reviews.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-              )
-          )
-        )
-        or (
-          reviews.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
+        or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
+        or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
+        or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
+        or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
+        or (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
       )
     )
     or (
@@ -13097,56 +12707,16 @@ create policy reviews_select on app.reviews for select to culturepass_app
 create policy reviews_insert on app.reviews for insert to culturepass_app
   with check (
     (select sec.uid()) is not null
-    and ((
-        reviews.entity_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (
-        reviews.entity_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (
-        reviews.entity_type = 'venue'
-        and exists (
-          select 1 from app.venues p1
-          where p1.id = reviews.entity_id
-            and (
-              p1.owner_id in (select unnest(sec.scopes_org_admin()))
-              or p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-        )
-      )
-      or (
-        reviews.entity_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-        )
-      )) is not true
+    and ((reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
+      or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
+      or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
+      or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))) is not true
     and reviews.reviewer_id = (select sec.uid())
     and (
-      (
-        reviews.entity_type = 'organization'
-        and exists (select 1 from app.organizations p1 where p1.id = reviews.entity_id and p1.status = 'active')
-      )
-      or (
-        reviews.entity_type = 'business'
-        and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id and p1.status = 'active')
-      )
-      or (
-        reviews.entity_type = 'venue'
-        and exists (select 1 from app.venues p1 where p1.id = reviews.entity_id and p1.status = 'active')
-      )
-      or (
-        reviews.entity_type = 'community'
-        and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id and p1.status = 'active')
-      )
+      (reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) = 'active')
+      or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) = 'active')
+      or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) = 'active')
+      or (reviews.entity_type = 'community' and sec.seen_community(reviews.entity_id) = 'active')
     )
   );
 
@@ -13156,126 +12726,26 @@ create policy reviews_update on app.reviews for update to culturepass_app
       when 'update' then reviews.status = 'active'
         and (
           reviews.reviewer_id = (select sec.uid())
-          or (
-            reviews.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
-          or (
-            reviews.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
-          or (
-            reviews.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                  or p1.id in (select unnest(sec.scopes_org_admin()))
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-            )
-          )
+          or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
+          or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
+          or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
+          or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
         )
       when 'archive' then reviews.status = 'active' and reviews.reviewer_id = (select sec.uid())
       when 'restore' then reviews.status = 'archived' and reviews.reviewer_id = (select sec.uid())
       when 'suspend' then reviews.status = 'active'
         and (
-          (
-            reviews.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
+          or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
+          or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
+          or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
         )
       when 'unsuspend' then reviews.status = 'suspended'
         and (
-          (
-            reviews.entity_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
-          or (
-            reviews.entity_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = reviews.entity_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
+          (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
+          or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
+          or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
+          or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
         )
       else false
     end
@@ -13283,104 +12753,20 @@ create policy reviews_update on app.reviews for update to culturepass_app
   with check (
     case (select sec.action())
       when 'update' then reviews.reviewer_id = (select sec.uid())
-        or (
-          reviews.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = reviews.entity_id
-              and (
-                p1.owner_id in (select unnest(sec.scopes_org_admin()))
-                or p1.id in (select unnest(sec.scopes_org_admin()))
-              )
-          )
-        )
-        or (
-          reviews.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = reviews.entity_id and p1.id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
+        or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
+        or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
+        or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
+        or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
       when 'archive' then reviews.reviewer_id = (select sec.uid())
       when 'restore' then reviews.reviewer_id = (select sec.uid())
-      when 'suspend' then (
-          reviews.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-      when 'unsuspend' then (
-          reviews.entity_type = 'organization'
-          and exists (
-            select 1 from app.organizations p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'business'
-          and exists (
-            select 1 from app.businesses p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
-        or (
-          reviews.entity_type = 'community'
-          and exists (
-            select 1 from app.communities p1
-            where p1.id = reviews.entity_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
+      when 'suspend' then (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
+      when 'unsuspend' then (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
+        or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
       else false
     end
   );
@@ -13442,14 +12828,7 @@ create policy role_assignments_select on app.role_assignments for select to cult
               and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
           )
         )
-        or (
-          role_assignments.scope_type = 'venue'
-          and exists (
-            select 1 from app.venues p1
-            where p1.id = role_assignments.scope_id
-              and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-          )
-        )
+        or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
       )
     )
     or (
@@ -13466,63 +12845,25 @@ create policy role_assignments_select on app.role_assignments for select to cult
           role_assignments.role = 'orgAdmin'
           and (
             role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
-            or (
-              role_assignments.scope_type = 'city'
-              and exists (
-                select 1 from app.cities p1
-                where p1.id = role_assignments.scope_id
-                  and (p1.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-              )
-            )
+            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
             or (
               role_assignments.scope_type = 'organization'
-              and exists (
-                select 1 from app.organizations p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_organization_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'business'
-              and exists (
-                select 1 from app.businesses p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_business_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'community'
-              and exists (
-                select 1 from app.communities p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_community_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'institution'
-              and exists (
-                select 1 from app.institutions p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_institution_city_admin(role_assignments.scope_id)
             )
             or (
-              role_assignments.scope_type = 'venue'
-              and exists (
-                select 1 from app.venues p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
             )
           )
         )
@@ -13542,107 +12883,47 @@ create policy role_assignments_insert on app.role_assignments for insert to cult
         role_assignments.role = 'orgAdmin'
         and (
           role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
-          or (
-            role_assignments.scope_type = 'city'
-            and exists (
-              select 1 from app.cities p1
-              where p1.id = role_assignments.scope_id
-                and (p1.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-            )
-          )
+          or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
           or (
             role_assignments.scope_type = 'organization'
-            and exists (
-              select 1 from app.organizations p1
-              where p1.id = role_assignments.scope_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
+            and sec.seen_organization_city_admin(role_assignments.scope_id)
           )
           or (
             role_assignments.scope_type = 'business'
-            and exists (
-              select 1 from app.businesses p1
-              where p1.id = role_assignments.scope_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
+            and sec.seen_business_city_admin(role_assignments.scope_id)
           )
           or (
             role_assignments.scope_type = 'community'
-            and exists (
-              select 1 from app.communities p1
-              where p1.id = role_assignments.scope_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
+            and sec.seen_community_city_admin(role_assignments.scope_id)
           )
           or (
             role_assignments.scope_type = 'institution'
-            and exists (
-              select 1 from app.institutions p1
-              where p1.id = role_assignments.scope_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
+            and sec.seen_institution_city_admin(role_assignments.scope_id)
           )
-          or (
-            role_assignments.scope_type = 'venue'
-            and exists (
-              select 1 from app.venues p1
-              where p1.id = role_assignments.scope_id
-                and (
-                  p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                )
-            )
-          )
+          or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
         )
       )
     )
     and role_assignments.granted_by_id = (select sec.uid())
-    and exists (select 1 from app.users p1 where p1.id = role_assignments.user_id and p1.status = 'active')
+    and sec.seen_user(role_assignments.user_id) = 'active'
     and (
       role_assignments.scope_id is null
-      or (
-        role_assignments.scope_type = 'city'
-        and exists (select 1 from app.cities p1 where p1.id = role_assignments.scope_id and p1.status = 'active')
-      )
+      or (role_assignments.scope_type = 'city' and sec.seen_city(role_assignments.scope_id) = 'active')
       or (
         role_assignments.scope_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = role_assignments.scope_id and p1.status = 'active'
-        )
+        and sec.seen_organization(role_assignments.scope_id) = 'active'
       )
       or (
-        role_assignments.scope_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = role_assignments.scope_id and p1.status = 'active'
-        )
+        role_assignments.scope_type = 'business' and sec.seen_business(role_assignments.scope_id) = 'active'
       )
       or (
-        role_assignments.scope_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = role_assignments.scope_id and p1.status = 'active'
-        )
+        role_assignments.scope_type = 'community' and sec.seen_community(role_assignments.scope_id) = 'active'
       )
       or (
         role_assignments.scope_type = 'institution'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = role_assignments.scope_id and p1.status = 'active'
-        )
+        and sec.seen_institution(role_assignments.scope_id) = 'active'
       )
-      or (
-        role_assignments.scope_type = 'venue'
-        and exists (select 1 from app.venues p1 where p1.id = role_assignments.scope_id and p1.status = 'active')
-      )
+      or (role_assignments.scope_type = 'venue' and sec.seen_venue(role_assignments.scope_id) = 'active')
     )
   );
 
@@ -13662,69 +12943,26 @@ create policy role_assignments_update on app.role_assignments for update to cult
             and (
               role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
               or (
-                role_assignments.scope_type = 'city'
-                and exists (
-                  select 1 from app.cities p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                    )
-                )
+                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'organization'
-                and exists (
-                  select 1 from app.organizations p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_organization_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'business'
-                and exists (
-                  select 1 from app.businesses p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_business_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'community'
-                and exists (
-                  select 1 from app.communities p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_community_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'institution'
-                and exists (
-                  select 1 from app.institutions p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_institution_city_admin(role_assignments.scope_id)
               )
               or (
-                role_assignments.scope_type = 'venue'
-                and exists (
-                  select 1 from app.venues p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
               )
             )
           )
@@ -13741,69 +12979,26 @@ create policy role_assignments_update on app.role_assignments for update to cult
             and (
               role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
               or (
-                role_assignments.scope_type = 'city'
-                and exists (
-                  select 1 from app.cities p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                    )
-                )
+                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'organization'
-                and exists (
-                  select 1 from app.organizations p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_organization_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'business'
-                and exists (
-                  select 1 from app.businesses p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_business_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'community'
-                and exists (
-                  select 1 from app.communities p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_community_city_admin(role_assignments.scope_id)
               )
               or (
                 role_assignments.scope_type = 'institution'
-                and exists (
-                  select 1 from app.institutions p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                and sec.seen_institution_city_admin(role_assignments.scope_id)
               )
               or (
-                role_assignments.scope_type = 'venue'
-                and exists (
-                  select 1 from app.venues p1
-                  where p1.id = role_assignments.scope_id
-                    and (
-                      p1.city_id in (select unnest(sec.scopes_city_admin()))
-                      or (select sec.is_platform_admin())
-                    )
-                )
+                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
               )
             )
           )
@@ -13823,63 +13018,25 @@ create policy role_assignments_update on app.role_assignments for update to cult
           role_assignments.role = 'orgAdmin'
           and (
             role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
-            or (
-              role_assignments.scope_type = 'city'
-              and exists (
-                select 1 from app.cities p1
-                where p1.id = role_assignments.scope_id
-                  and (p1.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-              )
-            )
+            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
             or (
               role_assignments.scope_type = 'organization'
-              and exists (
-                select 1 from app.organizations p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_organization_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'business'
-              and exists (
-                select 1 from app.businesses p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_business_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'community'
-              and exists (
-                select 1 from app.communities p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_community_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'institution'
-              and exists (
-                select 1 from app.institutions p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_institution_city_admin(role_assignments.scope_id)
             )
             or (
-              role_assignments.scope_type = 'venue'
-              and exists (
-                select 1 from app.venues p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
             )
           )
         )
@@ -13892,63 +13049,25 @@ create policy role_assignments_update on app.role_assignments for update to cult
           role_assignments.role = 'orgAdmin'
           and (
             role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
-            or (
-              role_assignments.scope_type = 'city'
-              and exists (
-                select 1 from app.cities p1
-                where p1.id = role_assignments.scope_id
-                  and (p1.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-              )
-            )
+            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
             or (
               role_assignments.scope_type = 'organization'
-              and exists (
-                select 1 from app.organizations p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_organization_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'business'
-              and exists (
-                select 1 from app.businesses p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_business_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'community'
-              and exists (
-                select 1 from app.communities p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_community_city_admin(role_assignments.scope_id)
             )
             or (
               role_assignments.scope_type = 'institution'
-              and exists (
-                select 1 from app.institutions p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              and sec.seen_institution_city_admin(role_assignments.scope_id)
             )
             or (
-              role_assignments.scope_type = 'venue'
-              and exists (
-                select 1 from app.venues p1
-                where p1.id = role_assignments.scope_id
-                  and (
-                    p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-                  )
-              )
+              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
             )
           )
         )
@@ -13984,41 +13103,22 @@ create policy service_requests_select on app.service_requests for select to cult
 create policy service_requests_insert on app.service_requests for insert to culturepass_app
   with check (
     service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-    and exists (select 1 from app.cities p1 where p1.id = service_requests.city_id and p1.status = 'active')
+    and sec.seen_city(service_requests.city_id) = 'active'
     and (
       (
         service_requests.host_type = 'organization'
-        and exists (
-          select 1 from app.organizations p1
-          where p1.id = service_requests.host_id and p1.status = 'active'
-        )
+        and sec.seen_organization(service_requests.host_id) = 'active'
       )
       or (
-        service_requests.host_type = 'community'
-        and exists (
-          select 1 from app.communities p1
-          where p1.id = service_requests.host_id and p1.status = 'active'
-        )
+        service_requests.host_type = 'community' and sec.seen_community(service_requests.host_id) = 'active'
       )
-      or (
-        service_requests.host_type = 'business'
-        and exists (
-          select 1 from app.businesses p1
-          where p1.id = service_requests.host_id and p1.status = 'active'
-        )
-      )
+      or (service_requests.host_type = 'business' and sec.seen_business(service_requests.host_id) = 'active')
       or (
         service_requests.host_type = 'institution'
-        and exists (
-          select 1 from app.institutions p1
-          where p1.id = service_requests.host_id and p1.status = 'active'
-        )
+        and sec.seen_institution(service_requests.host_id) = 'active'
       )
     )
-    and (
-      service_requests.event_id is null
-      or exists (select 1 from app.events p1 where p1.id = service_requests.event_id and p1.status = 'active')
-    )
+    and (service_requests.event_id is null or sec.seen_event(service_requests.event_id) = 'active')
   );
 
 create policy service_requests_update on app.service_requests for update to culturepass_app
@@ -14147,10 +13247,7 @@ create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
     or tickets.buyer_id = (select sec.uid())
-    or exists (
-      select 1 from app.events p1
-      where p1.id = tickets.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
+    or sec.seen_event_admin(tickets.event_id)
     or (select sec.is_platform_admin())
   );
 
@@ -14174,102 +13271,43 @@ create policy tickets_job_update on app.tickets for update to culturepass_job
 
 create policy ticket_types_select on app.ticket_types for select to culturepass_app
   using (
-    (
-      ticket_types.status = 'active'
-      and exists (select 1 from app.events p1 where p1.id = ticket_types.event_id)
-    )
+    (ticket_types.status = 'active' and sec.seen_event(ticket_types.event_id) is not null)
     or (
       ticket_types.status = 'suspended'
-      and (
-        exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-        or exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      )
+      and (sec.seen_event_admin(ticket_types.event_id) or sec.seen_event_city_admin(ticket_types.event_id))
     )
     or (
       ticket_types.status = 'archived'
       and (select sec.show_archived())
-      and exists (
-        select 1 from app.events p1
-        where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      and sec.seen_event_admin(ticket_types.event_id)
     )
   );
 
 create policy ticket_types_insert on app.ticket_types for insert to culturepass_app
   with check (
-    exists (
-      select 1 from app.events p1
-      where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-    )
-    and exists (select 1 from app.events p1 where p1.id = ticket_types.event_id and p1.status = 'active')
+    sec.seen_event_admin(ticket_types.event_id) and sec.seen_event(ticket_types.event_id) = 'active'
   );
 
 create policy ticket_types_update on app.ticket_types for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then ticket_types.status = 'active'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'update' then ticket_types.status = 'active' and sec.seen_event_admin(ticket_types.event_id)
       when 'archive' then ticket_types.status = 'active'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+        and sec.seen_event_admin(ticket_types.event_id)
         and (ticket_types.held + ticket_types.sold) = 0
-      when 'restore' then ticket_types.status = 'archived'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'suspend' then ticket_types.status = 'active'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      when 'unsuspend' then ticket_types.status = 'suspended'
-        and exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+      when 'restore' then ticket_types.status = 'archived' and sec.seen_event_admin(ticket_types.event_id)
+      when 'suspend' then ticket_types.status = 'active' and sec.seen_event_city_admin(ticket_types.event_id)
+      when 'unsuspend' then ticket_types.status = 'suspended' and sec.seen_event_city_admin(ticket_types.event_id)
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'archive' then exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-        and (ticket_types.held + ticket_types.sold) = 0
-      when 'restore' then exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'suspend' then exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
-      when 'unsuspend' then exists (
-          select 1 from app.events p1
-          where p1.id = ticket_types.event_id
-            and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-        )
+      when 'update' then sec.seen_event_admin(ticket_types.event_id)
+      when 'archive' then sec.seen_event_admin(ticket_types.event_id) and (ticket_types.held + ticket_types.sold) = 0
+      when 'restore' then sec.seen_event_admin(ticket_types.event_id)
+      when 'suspend' then sec.seen_event_city_admin(ticket_types.event_id)
+      when 'unsuspend' then sec.seen_event_city_admin(ticket_types.event_id)
       else false
     end
   );
@@ -14445,24 +13483,12 @@ create policy venues_insert on app.venues for insert to culturepass_app
       or venues.city_id in (select unnest(sec.scopes_city_admin()))
       or (select sec.is_platform_admin())
     )
-    and exists (select 1 from app.cities p1 where p1.id = venues.city_id and p1.status = 'active')
+    and sec.seen_city(venues.city_id) = 'active'
     and (
-      (
-        venues.owner_type = 'organization'
-        and exists (select 1 from app.organizations p1 where p1.id = venues.owner_id and p1.status = 'active')
-      )
-      or (
-        venues.owner_type = 'business'
-        and exists (select 1 from app.businesses p1 where p1.id = venues.owner_id and p1.status = 'active')
-      )
-      or (
-        venues.owner_type = 'institution'
-        and exists (select 1 from app.institutions p1 where p1.id = venues.owner_id and p1.status = 'active')
-      )
-      or (
-        venues.owner_type = 'community'
-        and exists (select 1 from app.communities p1 where p1.id = venues.owner_id and p1.status = 'active')
-      )
+      (venues.owner_type = 'organization' and sec.seen_organization(venues.owner_id) = 'active')
+      or (venues.owner_type = 'business' and sec.seen_business(venues.owner_id) = 'active')
+      or (venues.owner_type = 'institution' and sec.seen_institution(venues.owner_id) = 'active')
+      or (venues.owner_type = 'community' and sec.seen_community(venues.owner_id) = 'active')
     )
   );
 
@@ -14532,24 +13558,12 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
   using (
     (
       waitlist_entries.status = 'active'
-      and (
-        waitlist_entries.user_id = (select sec.uid())
-        or exists (
-          select 1 from app.events p1
-          where p1.id = waitlist_entries.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
     )
     or (
       waitlist_entries.status = 'archived'
       and (select sec.show_archived())
-      and (
-        waitlist_entries.user_id = (select sec.uid())
-        or exists (
-          select 1 from app.events p1
-          where p1.id = waitlist_entries.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
     )
   );
 
@@ -14557,13 +13571,10 @@ create policy waitlist_entries_insert on app.waitlist_entries for insert to cult
   with check (
     (select sec.uid()) is not null
     and waitlist_entries.user_id = (select sec.uid())
-    and exists (select 1 from app.events p1 where p1.id = waitlist_entries.event_id and p1.status = 'active')
+    and sec.seen_event(waitlist_entries.event_id) = 'active'
     and (
       waitlist_entries.ticket_type_id is null
-      or exists (
-        select 1 from app.ticket_types p1
-        where p1.id = waitlist_entries.ticket_type_id and p1.status = 'active'
-      )
+      or sec.seen_ticket_type(waitlist_entries.ticket_type_id) = 'active'
     )
   );
 
@@ -14571,36 +13582,16 @@ create policy waitlist_entries_update on app.waitlist_entries for update to cult
   using (
     case (select sec.action())
       when 'archive' then waitlist_entries.status = 'active'
-        and (
-          waitlist_entries.user_id = (select sec.uid())
-          or exists (
-            select 1 from app.events p1
-            where p1.id = waitlist_entries.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
+        and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
       when 'restore' then waitlist_entries.status = 'archived'
-        and (
-          waitlist_entries.user_id = (select sec.uid())
-          or exists (
-            select 1 from app.events p1
-            where p1.id = waitlist_entries.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-          )
-        )
+        and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'archive' then waitlist_entries.user_id = (select sec.uid())
-        or exists (
-          select 1 from app.events p1
-          where p1.id = waitlist_entries.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
-      when 'restore' then waitlist_entries.user_id = (select sec.uid())
-        or exists (
-          select 1 from app.events p1
-          where p1.id = waitlist_entries.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))
-        )
+      when 'archive' then waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id)
+      when 'restore' then waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id)
       else false
     end
   );

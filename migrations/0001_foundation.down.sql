@@ -829,6 +829,88 @@ drop view app.cities_public;
 
 drop view app.businesses_public;
 
+drop function sec.seen_venue_update(uuid);
+
+drop function sec.seen_venue_city_admin(uuid);
+
+drop function sec.seen_venue_admin(uuid);
+
+drop function sec.seen_venue(uuid);
+
+drop function sec.seen_user_update(uuid);
+
+drop function sec.seen_user_city_admin(uuid);
+
+drop function sec.seen_user(uuid);
+
+drop function sec.seen_ticket_type(uuid);
+
+drop function sec.seen_service_request_organizer(uuid);
+
+drop function sec.seen_service_request(uuid);
+
+drop function sec.seen_organization_update(uuid);
+
+drop function sec.seen_organization_city_admin(uuid);
+
+drop function sec.seen_organization_admin(uuid);
+
+drop function sec.seen_organization(uuid);
+
+drop function sec.seen_order(uuid);
+
+drop function sec.seen_lead_provider(uuid);
+
+drop function sec.seen_lead_organizer(uuid);
+
+drop function sec.seen_lead(uuid);
+
+drop function sec.seen_institution_update(uuid);
+
+drop function sec.seen_institution_city_admin(uuid);
+
+drop function sec.seen_institution_admin(uuid);
+
+drop function sec.seen_institution(uuid);
+
+drop function sec.seen_event_update(uuid);
+
+drop function sec.seen_event_city_admin(uuid);
+
+drop function sec.seen_event_admin(uuid);
+
+drop function sec.seen_event(uuid);
+
+drop function sec.seen_country(uuid);
+
+drop function sec.seen_community_update(uuid);
+
+drop function sec.seen_community_staff(uuid);
+
+drop function sec.seen_community_open(uuid);
+
+drop function sec.seen_community_member(uuid);
+
+drop function sec.seen_community_city_admin(uuid);
+
+drop function sec.seen_community_askable(uuid);
+
+drop function sec.seen_community_admin(uuid);
+
+drop function sec.seen_community(uuid);
+
+drop function sec.seen_city_city_admin(uuid);
+
+drop function sec.seen_city(uuid);
+
+drop function sec.seen_business_update(uuid);
+
+drop function sec.seen_business_city_admin(uuid);
+
+drop function sec.seen_business_admin(uuid);
+
+drop function sec.seen_business(uuid);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -1028,22 +1110,6 @@ drop function app.businesses_slug_from_name();
 drop function app.business_private(uuid);
 
 drop function app.attendances_count_insert();
-
-drop function sec.seen_wallet_journal(uuid);
-
-drop function sec.seen_venue(uuid);
-
-drop function sec.seen_user(uuid);
-
-drop function sec.seen_organization(uuid);
-
-drop function sec.seen_institution(uuid);
-
-drop function sec.seen_event(uuid);
-
-drop function sec.seen_community(uuid);
-
-drop function sec.seen_business(uuid);
 
 drop function sec.my_event_tickets();
 

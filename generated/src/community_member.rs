@@ -72,12 +72,12 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'update' end,
-          case when t.status = 'active' and ((t.user_id = (select sec.uid()) and t.state <> 'banned') or exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'delete' end,
+          case when t.status = 'active' and sec.seen_community_staff(t.community_id) then 'update' end,
+          case when t.status = 'active' and ((t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id)) then 'delete' end,
           case when t.status = 'active' and t.state = 'pending' and 'join' = any (app.community_member_may(t.id)) then 'join' end,
           case when t.status = 'active' and t.state = 'pending' and 'approve' = any (app.community_member_may(t.id)) then 'approve' end,
-          case when t.status = 'active' and t.state in ('pending', 'active') and (exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) and (t.user_id = (select sec.uid())) is not true) then 'ban' end,
-          case when t.status = 'active' and t.state = 'banned' and (exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) and (t.user_id = (select sec.uid())) is not true) then 'unban' end
+          case when t.status = 'active' and t.state in ('pending', 'active') and sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'ban' end,
+          case when t.status = 'active' and t.state = 'banned' and sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'unban' end
         ], null) as allowed_actions
         from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true"),
@@ -97,13 +97,13 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'update' end,
-          case when (t.user_id = (select sec.uid()) and t.state <> 'banned') or exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'delete' end,
-          case when exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'restore' end,
+          case when sec.seen_community_staff(t.community_id) then 'update' end,
+          case when (t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id) then 'delete' end,
+          case when sec.seen_community_staff(t.community_id) then 'restore' end,
           case when 'join' = any (app.community_member_may(t.id)) then 'join' end,
           case when 'approve' = any (app.community_member_may(t.id)) then 'approve' end,
-          case when exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) and (t.user_id = (select sec.uid())) is not true then 'ban' end,
-          case when exists (select 1 from app.communities p1 where p1.id = t.community_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.id in (select sec.my_community_members()) or p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) and (t.user_id = (select sec.uid())) is not true then 'unban' end
+          case when sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'ban' end,
+          case when sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'unban' end
         ], null) as may from app.community_members as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &Nobody },

@@ -69,10 +69,10 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'update' end,
-          case when t.status = 'active' and (exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'delete' end,
-          case when t.status = 'active' and (exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'suspend' end,
-          case when t.status = 'suspended' and (exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'unsuspend' end
+          case when t.status = 'active' and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)) then 'update' end,
+          case when t.status = 'active' and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)) then 'delete' end,
+          case when t.status = 'active' and sec.seen_institution_city_admin(t.institution_id) then 'suspend' end,
+          case when t.status = 'suspended' and sec.seen_institution_city_admin(t.institution_id) then 'unsuspend' end
         ], null) as allowed_actions
         from app.grant_announcements as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.grant_announcements as t"),
@@ -96,10 +96,10 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
         suspend: "update app.grant_announcements as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'update' end,
-          case when exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'delete' end,
-          case when exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'restore' end,
-          case when exists (select 1 from app.institutions p1 where p1.id = t.institution_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'suspend' end
+          case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'update' end,
+          case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'delete' end,
+          case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'restore' end,
+          case when sec.seen_institution_city_admin(t.institution_id) then 'suspend' end
         ], null) as may from app.grant_announcements as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },

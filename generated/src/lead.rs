@@ -74,12 +74,12 @@ pub static LEAD: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'update' end,
-          case when t.status = 'active' and exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'delete' end,
+          case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
+          case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
           case when t.status = 'active' and t.state = 'new' and t.business_id in (select unnest(sec.scopes_org_admin())) then 'view' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and t.business_id in (select unnest(sec.scopes_org_admin())) then 'decline' end,
-          case when t.status = 'active' and t.state in ('new', 'viewed') and exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'win' end,
-          case when t.status = 'active' and t.state in ('new', 'viewed') and exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'lose' end
+          case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
+          case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
         ], null) as allowed_actions
         from app.leads as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.leads as t"),
@@ -102,13 +102,13 @@ pub static LEAD: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'update' end,
-          case when exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'delete' end,
-          case when exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'restore' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) then 'restore' end,
           case when t.business_id in (select unnest(sec.scopes_org_admin())) then 'view' end,
           case when t.business_id in (select unnest(sec.scopes_org_admin())) then 'decline' end,
-          case when exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'win' end,
-          case when exists (select 1 from app.service_requests p1 where p1.id = t.service_request_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'lose' end
+          case when sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
+          case when sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
         ], null) as may from app.leads as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },

@@ -10,6 +10,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "bbf1a26b48178676a26871474751e1519009872cb24644e35dfd054777e7b5cbc03e04912283cd94b3335c5504b6a3b8",
+        checksum: "01e887dddc11045f292eef9759f12ac0ab395f16e3f274dc3669626624d9560be77acc7403f517aacbfe9d6af0b8d115",
     },
 ];

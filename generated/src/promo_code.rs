@@ -72,8 +72,8 @@ pub static PROMO_CODE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'update' end,
-          case when t.status = 'active' and exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'delete' end
+          case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'update' end,
+          case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'delete' end
         ], null) as allowed_actions
         from app.promo_codes as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.promo_codes as t"),
@@ -100,9 +100,9 @@ pub static PROMO_CODE: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'update' end,
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'delete' end,
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'restore' end
+          case when sec.seen_event_admin(t.event_id) then 'update' end,
+          case when sec.seen_event_admin(t.event_id) then 'delete' end,
+          case when sec.seen_event_admin(t.event_id) then 'restore' end
         ], null) as may from app.promo_codes as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_READ, update: &CAN_READ, delete: &CAN_READ, restore: &CAN_READ, suspend: &Nobody },

@@ -83,7 +83,7 @@ pub static PROMOTION: Resource = Resource {
           case when t.status = 'active' and t.state in ('requested', 'approved') and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'reject' end,
           case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'activate' end,
           case when t.status = 'active' and t.state = 'active' and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'finish' end,
-          case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and exists (select 1 from app.events p1 where p1.id = t.target_id and p1.host_id in (select unnest(sec.scopes_org_admin())))) or (t.target_type = 'business' and exists (select 1 from app.businesses p1 where p1.id = t.target_id and p1.id in (select unnest(sec.scopes_org_admin())))) or (t.target_type = 'venue' and exists (select 1 from app.venues p1 where p1.id = t.target_id and (p1.owner_id in (select unnest(sec.scopes_org_admin())) or p1.id in (select unnest(sec.scopes_org_admin())))))) then 'withdraw' end
+          case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'withdraw' end
         ], null) as allowed_actions
         from app.promotions as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.promotions as t"),
@@ -107,7 +107,7 @@ pub static PROMOTION: Resource = Resource {
           case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'reject' end,
           case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'activate' end,
           case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'finish' end,
-          case when (t.target_type = 'event' and exists (select 1 from app.events p1 where p1.id = t.target_id and p1.host_id in (select unnest(sec.scopes_org_admin())))) or (t.target_type = 'business' and exists (select 1 from app.businesses p1 where p1.id = t.target_id and p1.id in (select unnest(sec.scopes_org_admin())))) or (t.target_type = 'venue' and exists (select 1 from app.venues p1 where p1.id = t.target_id and (p1.owner_id in (select unnest(sec.scopes_org_admin())) or p1.id in (select unnest(sec.scopes_org_admin()))))) then 'withdraw' end
+          case when (t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id)) then 'withdraw' end
         ], null) as may from app.promotions as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_DELETE },

@@ -70,12 +70,12 @@ pub static QUOTE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) and t.state = 'draft' then 'update' end,
-          case when t.status = 'active' and exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) and t.state = 'draft' then 'delete' end,
-          case when t.status = 'active' and t.state = 'draft' and t.valid_until > now() and exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) then 'send' end,
-          case when t.status = 'active' and t.state = 'sent' and t.valid_until > now() and exists (select 1 from app.leads p1 where p1.id = t.lead_id and exists (select 1 from app.service_requests p2 where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin())))) then 'accept' end,
-          case when t.status = 'active' and t.state = 'sent' and exists (select 1 from app.leads p1 where p1.id = t.lead_id and exists (select 1 from app.service_requests p2 where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin())))) then 'decline' end,
-          case when t.status = 'active' and t.state = 'sent' and t.valid_until <= now() and (exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.leads p1 where p1.id = t.lead_id and exists (select 1 from app.service_requests p2 where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin()))))) then 'expire' end
+          case when t.status = 'active' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'update' end,
+          case when t.status = 'active' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'delete' end,
+          case when t.status = 'active' and t.state = 'draft' and t.valid_until > now() and sec.seen_lead_provider(t.lead_id) then 'send' end,
+          case when t.status = 'active' and t.state = 'sent' and t.valid_until > now() and sec.seen_lead_organizer(t.lead_id) then 'accept' end,
+          case when t.status = 'active' and t.state = 'sent' and sec.seen_lead_organizer(t.lead_id) then 'decline' end,
+          case when t.status = 'active' and t.state = 'sent' and t.valid_until <= now() and (sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id)) then 'expire' end
         ], null) as allowed_actions
         from app.quotes as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.quotes as t"),
@@ -97,13 +97,13 @@ pub static QUOTE: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) and t.state = 'draft' then 'update' end,
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) and t.state = 'draft' then 'delete' end,
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) and t.state = 'draft' then 'restore' end,
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) then 'send' end,
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and exists (select 1 from app.service_requests p2 where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin())))) then 'accept' end,
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and exists (select 1 from app.service_requests p2 where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin())))) then 'decline' end,
-          case when exists (select 1 from app.leads p1 where p1.id = t.lead_id and p1.business_id in (select unnest(sec.scopes_org_admin()))) or exists (select 1 from app.leads p1 where p1.id = t.lead_id and exists (select 1 from app.service_requests p2 where p2.id = p1.service_request_id and p2.host_id in (select unnest(sec.scopes_org_admin())))) then 'expire' end
+          case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'update' end,
+          case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'delete' end,
+          case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'restore' end,
+          case when sec.seen_lead_provider(t.lead_id) then 'send' end,
+          case when sec.seen_lead_organizer(t.lead_id) then 'accept' end,
+          case when sec.seen_lead_organizer(t.lead_id) then 'decline' end,
+          case when sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id) then 'expire' end
         ], null) as may from app.quotes as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &Nobody },

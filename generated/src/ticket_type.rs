@@ -83,10 +83,10 @@ pub static TICKET_TYPE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'update' end,
-          case when t.status = 'active' and exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) and (t.held + t.sold) = 0 then 'delete' end,
-          case when t.status = 'active' and (exists (select 1 from app.events p1 where p1.id = t.event_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'suspend' end,
-          case when t.status = 'suspended' and (exists (select 1 from app.events p1 where p1.id = t.event_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())))) then 'unsuspend' end
+          case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'update' end,
+          case when t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0 then 'delete' end,
+          case when t.status = 'active' and sec.seen_event_city_admin(t.event_id) then 'suspend' end,
+          case when t.status = 'suspended' and sec.seen_event_city_admin(t.event_id) then 'unsuspend' end
         ], null) as allowed_actions
         from app.ticket_types as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.ticket_types as t"),
@@ -114,10 +114,10 @@ pub static TICKET_TYPE: Resource = Resource {
         suspend: "update app.ticket_types as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.ticket_types as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'update' end,
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) and (t.held + t.sold) = 0 then 'delete' end,
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'restore' end,
-          case when exists (select 1 from app.events p1 where p1.id = t.event_id and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))) then 'suspend' end
+          case when sec.seen_event_admin(t.event_id) then 'update' end,
+          case when sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0 then 'delete' end,
+          case when sec.seen_event_admin(t.event_id) then 'restore' end,
+          case when sec.seen_event_city_admin(t.event_id) then 'suspend' end
         ], null) as may from app.ticket_types as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },

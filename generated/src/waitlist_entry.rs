@@ -52,7 +52,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.user_id = (select sec.uid()) or exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin())))) then 'delete' end
+          case when t.status = 'active' and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id)) then 'delete' end
         ], null) as allowed_actions
         from app.waitlist_entries as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.waitlist_entries as t"),
@@ -69,7 +69,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.user_id = (select sec.uid()) or exists (select 1 from app.events p1 where p1.id = t.event_id and p1.host_id in (select unnest(sec.scopes_org_admin()))) then 'delete' end
+          case when t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) then 'delete' end
         ], null) as may from app.waitlist_entries as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_READ, restore: &Nobody, suspend: &Nobody },
