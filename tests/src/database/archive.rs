@@ -4,11 +4,17 @@ use super::world::{World, new, world};
 use uuid::Uuid;
 
 async fn archive(world: &World, table: &str, id: Uuid) -> Result<u64, String> {
-    world.admin(format!("update app.{table} set status = 'archived' where id = '{id}'")).await
+    world
+        .admin(format!(
+            "update app.{table} set status = 'archived' where id = '{id}'"
+        ))
+        .await
 }
 
 async fn status(world: &World, table: &str, id: Uuid) -> String {
-    world.look(format!("select status from app.{table} where id = '{id}'")).await
+    world
+        .look(format!("select status from app.{table} where id = '{id}'"))
+        .await
 }
 
 #[tokio::test]
@@ -17,47 +23,140 @@ async fn restrict_refuses_while_a_child_lives() {
     let error = archive(&world, "countries", world.country).await;
     assert_eq!(error, Err("23503 cities_live_country_id_fkey".into()));
     archive(&world, "cities", world.other_city).await.unwrap();
-    let city = format!("update app.cities set country_id = '{}' where id = '{}'", world.country, world.other_city);
+    let city = format!(
+        "update app.cities set country_id = '{}' where id = '{}'",
+        world.country, world.other_city
+    );
     world.admin(city).await.unwrap();
-    let other = new(&world.database.superuser, "countries (code, name, currency, default_locale) values ('FR', 'France', 'EUR', 'fr')").await;
-    world.admin(format!("update app.cities set country_id = '{other}' where id = '{}'", world.other_city)).await.unwrap();
-    assert_eq!(archive(&world, "countries", other).await, Ok(1), "an archived child holds nobody back");
-    let restore = format!("update app.cities set status = 'active' where id = '{}'", world.other_city);
-    assert_eq!(world.admin(restore).await, Err("23503 cities_live_country_id_fkey".into()), "and cannot return below it");
+    let other = new(
+        &world.database.superuser,
+        "countries (code, name, currency, default_locale) values ('FR', 'France', 'EUR', 'fr')",
+    )
+    .await;
+    world
+        .admin(format!(
+            "update app.cities set country_id = '{other}' where id = '{}'",
+            world.other_city
+        ))
+        .await
+        .unwrap();
+    assert_eq!(
+        archive(&world, "countries", other).await,
+        Ok(1),
+        "an archived child holds nobody back"
+    );
+    let restore = format!(
+        "update app.cities set status = 'active' where id = '{}'",
+        world.other_city
+    );
+    assert_eq!(
+        world.admin(restore).await,
+        Err("23503 cities_live_country_id_fkey".into()),
+        "and cannot return below it"
+    );
 }
 
 #[tokio::test]
 async fn cascade_takes_children_along_and_brings_them_back() {
     let world = world().await;
-    let likes = [world.ana, world.ben].map(|user| format!("likes (user_id, event_id) values ('{user}', '{}')", world.event));
-    let (first, second) = (new(&world.database.superuser, &likes[0]).await, new(&world.database.superuser, &likes[1]).await);
-    world.admin(format!("update app.likes set status = 'archived' where id = '{second}'")).await.unwrap();
-    let host_role: Uuid = world.look(format!("select id from app.role_assignments where scope_id = '{}'", world.organization)).await;
+    let likes = [world.ana, world.ben].map(|user| {
+        format!(
+            "likes (user_id, event_id) values ('{user}', '{}')",
+            world.event
+        )
+    });
+    let (first, second) = (
+        new(&world.database.superuser, &likes[0]).await,
+        new(&world.database.superuser, &likes[1]).await,
+    );
+    world
+        .admin(format!(
+            "update app.likes set status = 'archived' where id = '{second}'"
+        ))
+        .await
+        .unwrap();
+    let host_role: Uuid = world
+        .look(format!(
+            "select id from app.role_assignments where scope_id = '{}'",
+            world.organization
+        ))
+        .await;
     // Two levels down: organization → event → like.
     archive(&world, "events", world.event).await.unwrap();
-    world.admin(format!("update app.events set status = 'active' where id = '{}'", world.event)).await.unwrap();
+    world
+        .admin(format!(
+            "update app.events set status = 'active' where id = '{}'",
+            world.event
+        ))
+        .await
+        .unwrap();
     assert_eq!(status(&world, "likes", first).await, "active");
-    assert_eq!(status(&world, "likes", second).await, "archived", "it was archived for itself");
-    archive(&world, "organizations", world.organization).await.unwrap();
-    for (table, id) in [("events", world.event), ("likes", first), ("venues", world.venue), ("role_assignments", host_role)] {
+    assert_eq!(
+        status(&world, "likes", second).await,
+        "archived",
+        "it was archived for itself"
+    );
+    archive(&world, "organizations", world.organization)
+        .await
+        .unwrap();
+    for (table, id) in [
+        ("events", world.event),
+        ("likes", first),
+        ("venues", world.venue),
+        ("role_assignments", host_role),
+    ] {
         assert_eq!(status(&world, table, id).await, "archived", "{table}");
     }
-    let count: i64 = world.look(format!("select like_count from app.events where id = '{}'", world.event)).await;
+    let count: i64 = world
+        .look(format!(
+            "select like_count from app.events where id = '{}'",
+            world.event
+        ))
+        .await;
     assert_eq!(count, 0);
-    world.admin(format!("update app.organizations set status = 'active' where id = '{}'", world.organization)).await.unwrap();
-    for (table, id) in [("events", world.event), ("likes", first), ("role_assignments", host_role)] {
+    world
+        .admin(format!(
+            "update app.organizations set status = 'active' where id = '{}'",
+            world.organization
+        ))
+        .await
+        .unwrap();
+    for (table, id) in [
+        ("events", world.event),
+        ("likes", first),
+        ("role_assignments", host_role),
+    ] {
         assert_eq!(status(&world, table, id).await, "active", "{table}");
     }
-    let count: i64 = world.look(format!("select like_count from app.events where id = '{}'", world.event)).await;
+    let count: i64 = world
+        .look(format!(
+            "select like_count from app.events where id = '{}'",
+            world.event
+        ))
+        .await;
     assert_eq!(count, 1);
 }
 
 #[tokio::test]
 async fn a_suspended_child_does_not_come_back_active() {
     let world = world().await;
-    world.admin(format!("update app.events set status = 'suspended' where id = '{}'", world.event)).await.unwrap();
-    archive(&world, "organizations", world.organization).await.unwrap();
-    world.admin(format!("update app.organizations set status = 'active' where id = '{}'", world.organization)).await.unwrap();
+    world
+        .admin(format!(
+            "update app.events set status = 'suspended' where id = '{}'",
+            world.event
+        ))
+        .await
+        .unwrap();
+    archive(&world, "organizations", world.organization)
+        .await
+        .unwrap();
+    world
+        .admin(format!(
+            "update app.organizations set status = 'active' where id = '{}'",
+            world.organization
+        ))
+        .await
+        .unwrap();
     assert_eq!(status(&world, "events", world.event).await, "archived");
 }
 
@@ -66,19 +165,46 @@ async fn detach_lets_go() {
     let world = world().await;
     archive(&world, "venues", world.venue).await.unwrap();
     assert_eq!(status(&world, "events", world.event).await, "active");
-    let detached: bool = world.look(format!("select venue_id is null and version = 2 from app.events where id = '{}'", world.event)).await;
+    let detached: bool = world
+        .look(format!(
+            "select venue_id is null and version = 2 from app.events where id = '{}'",
+            world.event
+        ))
+        .await;
     assert!(detached);
 }
 
 #[tokio::test]
 async fn one_of_refers_to_what_it_says() {
     let world = world().await;
-    let follow = |kind: &str, id: Uuid| format!("insert into app.follows (follower_id, entity_type, entity_id) values ('{}', '{kind}', '{id}')", world.ana);
-    assert_eq!(world.admin(follow("venue", world.organization)).await, Err("23503 follows_entity_venue_id_fkey".into()));
-    assert_eq!(world.admin(follow("event", world.event)).await, Err("23514 follows_entity_type_choice".into()));
-    assert_eq!(world.admin(follow("venue", Uuid::nil())).await, Err("23503 follows_entity_venue_id_fkey".into()));
+    let follow = |kind: &str, id: Uuid| {
+        format!(
+            "insert into app.follows (follower_id, entity_type, entity_id) values ('{}', '{kind}', '{id}')",
+            world.ana
+        )
+    };
+    assert_eq!(
+        world.admin(follow("venue", world.organization)).await,
+        Err("23503 follows_entity_venue_id_fkey".into())
+    );
+    assert_eq!(
+        world.admin(follow("event", world.event)).await,
+        Err("23514 follows_entity_type_choice".into())
+    );
+    assert_eq!(
+        world.admin(follow("venue", Uuid::nil())).await,
+        Err("23503 follows_entity_venue_id_fkey".into())
+    );
     assert_eq!(world.admin(follow("venue", world.venue)).await, Ok(1));
-    assert_eq!(world.admin(follow("venue", world.venue)).await, Err("23505 follows_follower_id_entity_type_entity_id_key".into()));
+    assert_eq!(
+        world.admin(follow("venue", world.venue)).await,
+        Err("23505 follows_follower_id_entity_type_entity_id_key".into())
+    );
     let forged = "update app.follows set entity_user_id = follower_id";
-    assert!(world.admin(forged).await.is_err_and(|e| e.starts_with("428C9")));
+    assert!(
+        world
+            .admin(forged)
+            .await
+            .is_err_and(|e| e.starts_with("428C9"))
+    );
 }

@@ -9,12 +9,24 @@ async fn entering_reads_the_roles_that_are_live() {
     let facts = "select sec.facts()::text";
     let mut request = world.request(Some(world.host), "get").await;
     let known: String = scalar(&mut *request, facts).await;
-    assert!(known.contains(&format!("\"orgAdmin\": [\"{}\"]", world.organization)), "{known}");
+    assert!(
+        known.contains(&format!("\"orgAdmin\": [\"{}\"]", world.organization)),
+        "{known}"
+    );
     drop(request);
-    world.admin(format!("update app.role_assignments set status = 'archived' where user_id = '{}'", world.host)).await.unwrap();
+    world
+        .admin(format!(
+            "update app.role_assignments set status = 'archived' where user_id = '{}'",
+            world.host
+        ))
+        .await
+        .unwrap();
     let mut request = world.request(Some(world.host), "get").await;
     let known: String = scalar(&mut *request, facts).await;
-    assert!(known.contains("\"orgAdmin\": []"), "a role that was taken is gone with the next request: {known}");
+    assert!(
+        known.contains("\"orgAdmin\": []"),
+        "a role that was taken is gone with the next request: {known}"
+    );
     drop(request);
     let mut request = world.request(Some(world.platform), "get").await;
     let known: String = scalar(&mut *request, facts).await;
@@ -24,20 +36,54 @@ async fn entering_reads_the_roles_that_are_live() {
 #[tokio::test]
 async fn accounts_that_may_not_enter() {
     let world = world().await;
-    let enter = |user: &str, session: &str| format!("select sec.enter({user}, {session}, 'get', 'r')");
+    let enter =
+        |user: &str, session: &str| format!("select sec.enter({user}, {session}, 'get', 'r')");
     let nobody = "'00000000-0000-7000-8000-000000000000'";
     let app = &world.database.app;
-    assert_eq!(attempt(app, enter(nobody, "null")).await, Err("28000 account_unknown".into()));
+    assert_eq!(
+        attempt(app, enter(nobody, "null")).await,
+        Err("28000 account_unknown".into())
+    );
     let ana = format!("'{}'", world.ana);
-    assert_eq!(attempt(app, enter(&ana, nobody)).await, Err("28000 session_revoked".into()));
-    let session = super::world::new(&world.database.superuser, &format!("sessions (user_id, expires_at) values ({ana}, now() + interval '1 day')")).await;
-    assert!(attempt(app, enter(&ana, &format!("'{session}'"))).await.is_ok());
+    assert_eq!(
+        attempt(app, enter(&ana, nobody)).await,
+        Err("28000 session_revoked".into())
+    );
+    let session = super::world::new(
+        &world.database.superuser,
+        &format!("sessions (user_id, expires_at) values ({ana}, now() + interval '1 day')"),
+    )
+    .await;
+    assert!(
+        attempt(app, enter(&ana, &format!("'{session}'")))
+            .await
+            .is_ok()
+    );
     let ben = format!("'{}'", world.ben);
-    assert_eq!(attempt(app, enter(&ben, &format!("'{session}'"))).await, Err("28000 session_revoked".into()));
-    world.admin(format!("update app.sessions set revoked_at = now() where id = '{session}'")).await.unwrap();
-    assert_eq!(attempt(app, enter(&ana, &format!("'{session}'"))).await, Err("28000 session_revoked".into()));
-    world.admin(format!("update app.users set status = 'suspended' where id = {ana}")).await.unwrap();
-    assert_eq!(attempt(app, enter(&ana, "null")).await, Err("28000 account_suspended".into()));
+    assert_eq!(
+        attempt(app, enter(&ben, &format!("'{session}'"))).await,
+        Err("28000 session_revoked".into())
+    );
+    world
+        .admin(format!(
+            "update app.sessions set revoked_at = now() where id = '{session}'"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(
+        attempt(app, enter(&ana, &format!("'{session}'"))).await,
+        Err("28000 session_revoked".into())
+    );
+    world
+        .admin(format!(
+            "update app.users set status = 'suspended' where id = {ana}"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(
+        attempt(app, enter(&ana, "null")).await,
+        Err("28000 account_suspended".into())
+    );
 }
 
 #[tokio::test]
@@ -81,7 +127,10 @@ async fn requests_can_do_nothing_around_the_policies() {
         if statement.starts_with("set ") {
             continue;
         }
-        assert!(answer.as_ref().is_err_and(|e| e.starts_with("42501")), "{statement}: {answer:?}");
+        assert!(
+            answer.as_ref().is_err_and(|e| e.starts_with("42501")),
+            "{statement}: {answer:?}"
+        );
     }
 }
 
@@ -92,14 +141,30 @@ async fn a_job_reaches_what_its_module_names() {
         let pool = world.database.job.clone();
         async move {
             let mut transaction = pool.begin().await.unwrap();
-            attempt(&mut *transaction, format!("select sec.enter_job('{name}', null, 'r')")).await.unwrap();
+            attempt(
+                &mut *transaction,
+                format!("select sec.enter_job('{name}', null, 'r')"),
+            )
+            .await
+            .unwrap();
             attempt(&mut *transaction, statement).await
         }
     };
-    assert_eq!(job("trending", "update app.events set trending_score = 1").await, Ok(1));
-    assert_eq!(job("wallet", "update app.events set trending_score = 1").await, Ok(0), "it reads events only");
+    assert_eq!(
+        job("trending", "update app.events set trending_score = 1").await,
+        Ok(1)
+    );
+    assert_eq!(
+        job("wallet", "update app.events set trending_score = 1").await,
+        Ok(0),
+        "it reads events only"
+    );
     assert_eq!(job("nobody", "select from app.events").await, Ok(0));
     assert_eq!(job("sessions", "select email from app.users").await, Ok(5));
-    assert_eq!(job("sessions", "delete from app.throttles").await, Ok(0), "internal rows can go");
+    assert_eq!(
+        job("sessions", "delete from app.throttles").await,
+        Ok(0),
+        "internal rows can go"
+    );
     assert!(job("sessions", "delete from app.users").await.is_err());
 }

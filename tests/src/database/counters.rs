@@ -5,7 +5,11 @@ use uuid::Uuid;
 
 /// Column, table, and the same by counting.
 const TRUTHS: [(&str, &str, &str); 6] = [
-    ("like_count", "events", "(select count(*) from app.likes c where c.event_id = p.id and c.status = 'active')"),
+    (
+        "like_count",
+        "events",
+        "(select count(*) from app.likes c where c.event_id = p.id and c.status = 'active')",
+    ),
     (
         "rating_avg",
         "organizations",
@@ -16,13 +20,21 @@ const TRUTHS: [(&str, &str, &str); 6] = [
         "organizations",
         "(select count(*) from app.reviews c where c.entity_type = 'organization' and c.entity_id = p.id and c.status = 'active')",
     ),
-    ("rating_avg", "venues", "(select round(avg(c.rating), 1) from app.reviews c where c.entity_type = 'venue' and c.entity_id = p.id and c.status = 'active')"),
+    (
+        "rating_avg",
+        "venues",
+        "(select round(avg(c.rating), 1) from app.reviews c where c.entity_type = 'venue' and c.entity_id = p.id and c.status = 'active')",
+    ),
     (
         "member_count",
         "communities",
         "(select count(*) from app.community_members c where c.community_id = p.id and c.status = 'active' and c.state = 'active')",
     ),
-    ("following_count", "users", "(select count(*) from app.follows c where c.follower_id = p.id and c.status = 'active')"),
+    (
+        "following_count",
+        "users",
+        "(select count(*) from app.follows c where c.follower_id = p.id and c.status = 'active')",
+    ),
 ];
 
 /// A small generator of our own: the same numbers in every run.
@@ -30,7 +42,10 @@ struct Dice(u64);
 
 impl Dice {
     fn throw(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % sides
     }
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
@@ -41,7 +56,8 @@ impl Dice {
 async fn drift(world: &World) -> Vec<String> {
     let mut found = Vec::new();
     for (column, table, truth) in TRUTHS {
-        let sql = format!("select count(*) from app.{table} p where p.{column} is distinct from {truth}");
+        let sql =
+            format!("select count(*) from app.{table} p where p.{column} is distinct from {truth}");
         if world.look::<i64>(sql).await > 0 {
             found.push(format!("{table}.{column}"));
         }
@@ -54,54 +70,137 @@ async fn random_changes_leave_no_drift() {
     let world = world().await;
     let pool = &world.database.superuser;
     let people = [world.ana, world.ben, world.host, world.city_admin];
-    let events = [world.event, new(pool, &event_values(world.city, world.organization, None, "Zwei")).await];
-    let other = new(pool, &format!("organizations (city_id, name) values ('{}', 'Zweiter')", world.city)).await;
-    let targets = [("organization", world.organization), ("organization", other), ("venue", world.venue)];
+    let events = [
+        world.event,
+        new(
+            pool,
+            &event_values(world.city, world.organization, None, "Zwei"),
+        )
+        .await,
+    ];
+    let other = new(
+        pool,
+        &format!(
+            "organizations (city_id, name) values ('{}', 'Zweiter')",
+            world.city
+        ),
+    )
+    .await;
+    let targets = [
+        ("organization", world.organization),
+        ("organization", other),
+        ("venue", world.venue),
+    ];
     let mut communities = Vec::new();
     for name in ["A", "B"] {
-        communities.push(new(pool, &format!("communities (city_id, name) values ('{}', '{name}')", world.city)).await);
+        communities.push(
+            new(
+                pool,
+                &format!(
+                    "communities (city_id, name) values ('{}', '{name}')",
+                    world.city
+                ),
+            )
+            .await,
+        );
     }
     let mut dice = Dice(7);
     for step in 0..400 {
         let sql = change(&mut dice, &people, &events, &targets, &communities);
         // Some break a unique rule or a reference; those change nothing.
         let answer = attempt(pool, sql.clone()).await;
-        assert!(answer.as_ref().map_or_else(|e| e.starts_with("23"), |_| true), "{sql}: {answer:?}");
+        assert!(
+            answer
+                .as_ref()
+                .map_or_else(|e| e.starts_with("23"), |_| true),
+            "{sql}: {answer:?}"
+        );
         if step % 20 == 0 {
             assert_eq!(drift(&world).await, Vec::<String>::new(), "after {sql}");
         }
     }
     assert_eq!(drift(&world).await, Vec::<String>::new());
-    let versions: i64 = world.look("select sum(version - 1)::bigint from app.communities").await;
+    let versions: i64 = world
+        .look("select sum(version - 1)::bigint from app.communities")
+        .await;
     assert_eq!(versions, 0, "counting makes no new version");
 }
 
-fn change(dice: &mut Dice, people: &[Uuid], events: &[Uuid], targets: &[(&str, Uuid)], communities: &[Uuid]) -> String {
+fn change(
+    dice: &mut Dice,
+    people: &[Uuid],
+    events: &[Uuid],
+    targets: &[(&str, Uuid)],
+    communities: &[Uuid],
+) -> String {
     let (user, event, community) = (dice.pick(people), dice.pick(events), dice.pick(communities));
     let (kind, target) = dice.pick(targets);
     let status = dice.pick(&["active", "suspended", "archived"]);
-    let some = format!("id in (select id from app.TABLE order by md5(id::text || '{}') limit {})", dice.throw(1000), dice.throw(3) + 1);
+    let some = format!(
+        "id in (select id from app.TABLE order by md5(id::text || '{}') limit {})",
+        dice.throw(1000),
+        dice.throw(3) + 1
+    );
     match dice.throw(11) {
         0 => format!("insert into app.likes (user_id, event_id) values ('{user}', '{event}')"),
-        1 => format!("update app.likes set status = '{status}' where {}", some.replace("TABLE", "likes")),
-        2 => format!("update app.likes set event_id = '{event}' where {}", some.replace("TABLE", "likes")),
-        3 => format!("insert into app.reviews (reviewer_id, entity_type, entity_id, rating) values ('{user}', '{kind}', '{target}', {})", dice.throw(5) + 1),
-        4 => format!("update app.reviews set rating = {} where {}", dice.throw(5) + 1, some.replace("TABLE", "reviews")),
-        5 => format!("update app.reviews set status = '{status}' where {}", some.replace("TABLE", "reviews")),
-        6 => format!("update app.reviews set entity_type = '{kind}', entity_id = '{target}' where {}", some.replace("TABLE", "reviews")),
-        7 => format!("insert into app.community_members (community_id, user_id, state) values ('{community}', '{user}', '{}')", dice.pick(&["pending", "active", "banned"])),
-        8 => format!("update app.community_members set state = '{}', status = '{status}' where {}", dice.pick(&["pending", "active"]), some.replace("TABLE", "community_members")),
-        9 => format!("insert into app.follows (follower_id, entity_type, entity_id) values ('{user}', '{kind}', '{target}')"),
-        _ => format!("update app.follows set status = '{status}' where {}", some.replace("TABLE", "follows")),
+        1 => format!(
+            "update app.likes set status = '{status}' where {}",
+            some.replace("TABLE", "likes")
+        ),
+        2 => format!(
+            "update app.likes set event_id = '{event}' where {}",
+            some.replace("TABLE", "likes")
+        ),
+        3 => format!(
+            "insert into app.reviews (reviewer_id, entity_type, entity_id, rating) values ('{user}', '{kind}', '{target}', {})",
+            dice.throw(5) + 1
+        ),
+        4 => format!(
+            "update app.reviews set rating = {} where {}",
+            dice.throw(5) + 1,
+            some.replace("TABLE", "reviews")
+        ),
+        5 => format!(
+            "update app.reviews set status = '{status}' where {}",
+            some.replace("TABLE", "reviews")
+        ),
+        6 => format!(
+            "update app.reviews set entity_type = '{kind}', entity_id = '{target}' where {}",
+            some.replace("TABLE", "reviews")
+        ),
+        7 => format!(
+            "insert into app.community_members (community_id, user_id, state) values ('{community}', '{user}', '{}')",
+            dice.pick(&["pending", "active", "banned"])
+        ),
+        8 => format!(
+            "update app.community_members set state = '{}', status = '{status}' where {}",
+            dice.pick(&["pending", "active"]),
+            some.replace("TABLE", "community_members")
+        ),
+        9 => format!(
+            "insert into app.follows (follower_id, entity_type, entity_id) values ('{user}', '{kind}', '{target}')"
+        ),
+        _ => format!(
+            "update app.follows set status = '{status}' where {}",
+            some.replace("TABLE", "follows")
+        ),
     }
 }
 
 #[tokio::test]
 async fn many_rows_in_one_statement_count_once_each() {
     let world = world().await;
-    let all = format!("insert into app.likes (user_id, event_id) select id, '{}' from app.users", world.event);
+    let all = format!(
+        "insert into app.likes (user_id, event_id) select id, '{}' from app.users",
+        world.event
+    );
     assert_eq!(world.admin(all).await, Ok(5));
     assert_eq!(drift(&world).await, Vec::<String>::new());
-    assert_eq!(world.admin("update app.likes set status = 'archived'").await, Ok(5));
+    assert_eq!(
+        world
+            .admin("update app.likes set status = 'archived'")
+            .await,
+        Ok(5)
+    );
     assert_eq!(drift(&world).await, Vec::<String>::new());
 }

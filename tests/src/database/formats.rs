@@ -8,24 +8,74 @@ use sqlx::Row;
 async fn formats_take_what_is_right_and_nothing_else() {
     let database = database().await;
     let cases: &[(&str, &[&str], &[&str])] = &[
-        ("email", &["ana@example.org", "a.b+c@mail.example.org"], &["", "ana", "ana@", "a b@example.org", "a@b", "a@b@c.org"]),
+        (
+            "email",
+            &["ana@example.org", "a.b+c@mail.example.org"],
+            &["", "ana", "ana@", "a b@example.org", "a@b", "a@b@c.org"],
+        ),
         (
             "url",
-            &["https://example.org", "http://example.org:80/a?b=c#d", "https://münchen.example/ä"],
-            &["example.org", "javascript:alert(1)", "https:example.org", "https://", "https://u:p@example.org", "https://a b", "HTTPS://a.org"],
+            &[
+                "https://example.org",
+                "http://example.org:80/a?b=c#d",
+                "https://münchen.example/ä",
+            ],
+            &[
+                "example.org",
+                "javascript:alert(1)",
+                "https:example.org",
+                "https://",
+                "https://u:p@example.org",
+                "https://a b",
+                "HTTPS://a.org",
+            ],
         ),
-        ("https", &["https://example.org/ä"], &["http://example.org", "//example.org", "data:text/html,x"]),
-        ("phone", &["+4930123456"], &["030123456", "+0301234567", "+49 30 123", "+49"]),
-        ("slug", &["a", "summer-night-2"], &["", "-a", "a--b", "Summer", "a_b", "a-"]),
+        (
+            "https",
+            &["https://example.org/ä"],
+            &["http://example.org", "//example.org", "data:text/html,x"],
+        ),
+        (
+            "phone",
+            &["+4930123456"],
+            &["030123456", "+0301234567", "+49 30 123", "+49"],
+        ),
+        (
+            "slug",
+            &["a", "summer-night-2"],
+            &["", "-a", "a--b", "Summer", "a_b", "a-"],
+        ),
         ("currency", &["EUR"], &["eur", "EURO", ""]),
         ("country", &["DE"], &["DEU", "de"]),
-        ("locale", &["de", "pt-BR", "zh-Hant-TW", "es-419"], &["", "DE", "de_DE", "de-", "de-DE-x"]),
+        (
+            "locale",
+            &["de", "pt-BR", "zh-Hant-TW", "es-419"],
+            &["", "DE", "de_DE", "de-", "de-DE-x"],
+        ),
         (
             "timezone",
-            &["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "Etc/GMT+3"],
-            &["", "CET", "Berlin", "Mars/Olympus", "Foo/Bar+3", "FOO+3", "Etc/GMT+99"],
+            &[
+                "UTC",
+                "Europe/Berlin",
+                "America/Argentina/Buenos_Aires",
+                "America/Port-au-Prince",
+                "Etc/GMT+3",
+            ],
+            &[
+                "",
+                "CET",
+                "Berlin",
+                "Mars/Olympus",
+                "Foo/Bar+3",
+                "FOO+3",
+                "Etc/GMT+99",
+            ],
         ),
-        ("plain", &["two\nlines\tand a tab"], &["bell \u{7}", "escape \u{1b}[31m"]),
+        (
+            "plain",
+            &["two\nlines\tand a tab"],
+            &["bell \u{7}", "escape \u{1b}[31m"],
+        ),
     ];
     for (format, good, bad) in cases {
         for (texts, expected) in [(good, true), (bad, false)] {
@@ -43,19 +93,39 @@ async fn every_name_of_a_zone_that_matters_is_one() {
     let database = database().await;
     let sql = "select name from pg_timezone_names where name ~ '^[A-Z][a-z]+/' and name !~ '^(Etc|SystemV|posix|right)/' \
                and not sec.is_timezone(name)";
-    let refused: Vec<String> = rows(&database.superuser, sql).await.iter().map(|row| row.get(0)).collect();
+    let refused: Vec<String> = rows(&database.superuser, sql)
+        .await
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     assert_eq!(refused, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn objects_are_closed() {
     let world = world().await;
-    let set = |links: &str| format!("update app.users set social_links = '{links}' where id = '{}'", world.ana);
+    let set = |links: &str| {
+        format!(
+            "update app.users set social_links = '{links}' where id = '{}'",
+            world.ana
+        )
+    };
     for good in [r#"{}"#, r#"{"website": "https://example.org", "x": null}"#] {
         assert_eq!(world.admin(set(good)).await, Ok(1), "{good}");
     }
-    for bad in [r#"{"site": "https://example.org"}"#, r#"{"website": "http://example.org"}"#, r#"{"website": 1}"#, "[]", "1", r#"{"website": "https://u@example.org"}"#] {
-        assert_eq!(world.admin(set(bad)).await, Err("23514 users_social_links_format".into()), "{bad}");
+    for bad in [
+        r#"{"site": "https://example.org"}"#,
+        r#"{"website": "http://example.org"}"#,
+        r#"{"website": 1}"#,
+        "[]",
+        "1",
+        r#"{"website": "https://u@example.org"}"#,
+    ] {
+        assert_eq!(
+            world.admin(set(bad)).await,
+            Err("23514 users_social_links_format".into()),
+            "{bad}"
+        );
     }
 }
 
@@ -75,7 +145,10 @@ async fn slugs_are_made_and_kept_apart() {
     let world = world().await;
     let mut slugs = Vec::new();
     for name in ["Größe & Café", "Größe & Café", "日本"] {
-        let sql = format!("insert into app.communities (city_id, name) values ('{}', '{name}') returning slug", world.city);
+        let sql = format!(
+            "insert into app.communities (city_id, name) values ('{}', '{name}') returning slug",
+            world.city
+        );
         slugs.push(world.look::<String>(sql).await);
     }
     assert_eq!(slugs[..2], ["grosse-cafe", "grosse-cafe-2"]);

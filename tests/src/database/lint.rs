@@ -7,7 +7,11 @@ use sqlx::Row;
 const LINT: &str = include_str!("../../sql/catalogue-lint.sql");
 
 async fn problems(database: &crate::support::Pools) -> Vec<String> {
-    rows(&database.superuser, LINT).await.iter().map(|row| row.get(0)).collect()
+    rows(&database.superuser, LINT)
+        .await
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
 }
 
 #[tokio::test]
@@ -19,23 +23,64 @@ async fn the_catalogue_has_no_problem() {
 async fn the_lint_sees_what_it_looks_for() {
     let database = database().await;
     let mistakes = [
-        ("alter table app.events no force row level security", "not forced"),
-        ("alter table app.events owner to culturepass_app", "a request role owns"),
-        ("create policy more on app.events for select to culturepass_app using (true)", "more than one"),
-        ("create policy public on app.likes for insert with check (true)", "to everybody"),
-        ("drop policy likes_insert on app.likes; create policy likes_insert on app.likes for insert to culturepass_app \
-          with check (likes.user_id = sec.uid())", "once per row"),
-        ("alter function sec.enter(uuid, uuid, text, text) reset search_path", "without search path"),
-        ("grant execute on function sec.enter(uuid, uuid, text, text) to public", "for everybody"),
-        ("grant delete on app.likes to culturepass_app", "whole table"),
-        ("grant update (version) on app.likes to culturepass_app", "bookkeeping"),
-        ("create view app.leak as select * from app.users", "owner's rights"),
-        ("grant usage on schema audit to culturepass_app; grant select on audit.audit_logs to culturepass_app", "audit log"),
-        ("drop index app.likes_event_id_idx; drop index app.likes_live_event_id_idx", "without index"),
+        (
+            "alter table app.events no force row level security",
+            "not forced",
+        ),
+        (
+            "alter table app.events owner to culturepass_app",
+            "a request role owns",
+        ),
+        (
+            "create policy more on app.events for select to culturepass_app using (true)",
+            "more than one",
+        ),
+        (
+            "create policy public on app.likes for insert with check (true)",
+            "to everybody",
+        ),
+        (
+            "drop policy likes_insert on app.likes; create policy likes_insert on app.likes for insert to culturepass_app \
+          with check (likes.user_id = sec.uid())",
+            "once per row",
+        ),
+        (
+            "alter function sec.enter(uuid, uuid, text, text) reset search_path",
+            "without search path",
+        ),
+        (
+            "grant execute on function sec.enter(uuid, uuid, text, text) to public",
+            "for everybody",
+        ),
+        (
+            "grant delete on app.likes to culturepass_app",
+            "whole table",
+        ),
+        (
+            "grant update (version) on app.likes to culturepass_app",
+            "bookkeeping",
+        ),
+        (
+            "create view app.leak as select * from app.users",
+            "owner's rights",
+        ),
+        (
+            "grant usage on schema audit to culturepass_app; grant select on audit.audit_logs to culturepass_app",
+            "audit log",
+        ),
+        (
+            "drop index app.likes_event_id_idx; drop index app.likes_live_event_id_idx",
+            "without index",
+        ),
     ];
     for (mistake, seen) in mistakes {
-        attempt(&database.superuser, mistake).await.unwrap_or_else(|e| panic!("{mistake}: {e}"));
+        attempt(&database.superuser, mistake)
+            .await
+            .unwrap_or_else(|e| panic!("{mistake}: {e}"));
         let problems = problems(&database).await;
-        assert!(problems.iter().any(|p| p.contains(seen)), "{mistake}: {problems:?}");
+        assert!(
+            problems.iter().any(|p| p.contains(seen)),
+            "{mistake}: {problems:?}"
+        );
     }
 }

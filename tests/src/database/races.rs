@@ -18,11 +18,16 @@ struct Case {
 }
 
 fn cases(world: &World) -> Vec<Case> {
-    let archive = |table: &str, id: uuid::Uuid| format!("update app.{table} set status = 'archived' where id = '{id}'");
+    let archive = |table: &str, id: uuid::Uuid| {
+        format!("update app.{table} set status = 'archived' where id = '{id}'")
+    };
     vec![
         Case {
             name: "restrict",
-            attach: format!("insert into app.organizations (city_id, name) values ('{}', 'Neu')", world.other_city),
+            attach: format!(
+                "insert into app.organizations (city_id, name) values ('{}', 'Neu')",
+                world.other_city
+            ),
             archive: archive("cities", world.other_city),
             broken: "select count(*) from app.organizations o join app.cities c on c.id = o.city_id where o.status <> 'archived' and c.status = 'archived'",
             second_archives: Err("23503 organizations_live_city_id_fkey".into()),
@@ -30,7 +35,10 @@ fn cases(world: &World) -> Vec<Case> {
         },
         Case {
             name: "cascade",
-            attach: format!("insert into app.likes (user_id, event_id) values ('{}', '{}')", world.ana, world.event),
+            attach: format!(
+                "insert into app.likes (user_id, event_id) values ('{}', '{}')",
+                world.ana, world.event
+            ),
             archive: archive("events", world.event),
             broken: "select count(*) from app.likes l join app.events e on e.id = l.event_id where l.status <> 'archived' and e.status = 'archived'",
             second_archives: Ok(1),
@@ -38,7 +46,10 @@ fn cases(world: &World) -> Vec<Case> {
         },
         Case {
             name: "cascade of one of",
-            attach: format!("insert into app.follows (follower_id, entity_type, entity_id) values ('{}', 'venue', '{}')", world.ana, world.venue),
+            attach: format!(
+                "insert into app.follows (follower_id, entity_type, entity_id) values ('{}', 'venue', '{}')",
+                world.ana, world.venue
+            ),
             archive: archive("venues", world.venue),
             broken: "select count(*) from app.follows f join app.venues v on v.id = f.entity_id where f.status <> 'archived' and v.status = 'archived'",
             second_archives: Ok(1),
@@ -46,7 +57,10 @@ fn cases(world: &World) -> Vec<Case> {
         },
         Case {
             name: "detach",
-            attach: format!("insert into app.{}", event_values(world.city, world.organization, Some(world.venue), "Zweites")),
+            attach: format!(
+                "insert into app.{}",
+                event_values(world.city, world.organization, Some(world.venue), "Zweites")
+            ),
             archive: archive("venues", world.venue),
             broken: "select count(*) from app.events e join app.venues v on v.id = e.venue_id where e.status <> 'archived' and v.status = 'archived'",
             second_archives: Ok(1),
@@ -56,11 +70,20 @@ fn cases(world: &World) -> Vec<Case> {
 }
 
 async fn begin(world: &World) -> Transaction<'static, Postgres> {
-    world.database.superuser.begin().await.expect("a transaction")
+    world
+        .database
+        .superuser
+        .begin()
+        .await
+        .expect("a transaction")
 }
 
 /// `first` is done but not committed when `second` begins; it commits while `second` waits.
-async fn race(world: &World, first: &str, second: &str) -> (Result<(), String>, Result<u64, String>) {
+async fn race(
+    world: &World,
+    first: &str,
+    second: &str,
+) -> (Result<(), String>, Result<u64, String>) {
     let (mut one, mut two) = (begin(world).await, begin(world).await);
     attempt(&mut *one, first).await.expect("the first is alone");
     let second = second.to_owned();
@@ -83,7 +106,12 @@ async fn archiving_second_sees_the_child() {
         let world = world().await;
         let case = &cases(&world)[i];
         let (attached, archived) = race(&world, &case.attach, &case.archive).await;
-        assert_eq!((attached, &archived), (Ok(()), &case.second_archives), "{}", case.name);
+        assert_eq!(
+            (attached, &archived),
+            (Ok(()), &case.second_archives),
+            "{}",
+            case.name
+        );
         assert_eq!(world.look::<i64>(case.broken).await, 0, "{}", case.name);
     }
 }
@@ -94,7 +122,12 @@ async fn attaching_second_is_refused() {
         let world = world().await;
         let case = &cases(&world)[i];
         let (archived, attached) = race(&world, &case.archive, &case.attach).await;
-        assert_eq!((archived, attached), (Ok(()), Err(case.refused.to_owned())), "{}", case.name);
+        assert_eq!(
+            (archived, attached),
+            (Ok(()), Err(case.refused.to_owned())),
+            "{}",
+            case.name
+        );
         assert_eq!(world.look::<i64>(case.broken).await, 0, "{}", case.name);
     }
 }
@@ -107,12 +140,18 @@ async fn counters_wait_for_each_other_and_add_up() {
             let (pool, event) = (world.database.superuser.clone(), world.event);
             tokio::spawn(async move {
                 for _ in 0..20 {
-                    let like = format!("insert into app.likes (user_id, event_id) values ('{user}', '{event}')");
+                    let like = format!(
+                        "insert into app.likes (user_id, event_id) values ('{user}', '{event}')"
+                    );
                     attempt(&pool, like).await.expect("a like");
-                    let unlike = format!("update app.likes set status = 'archived' where user_id = '{user}'");
+                    let unlike = format!(
+                        "update app.likes set status = 'archived' where user_id = '{user}'"
+                    );
                     attempt(&pool, unlike).await.expect("no like");
                 }
-                let like = format!("insert into app.likes (user_id, event_id) values ('{user}', '{event}')");
+                let like = format!(
+                    "insert into app.likes (user_id, event_id) values ('{user}', '{event}')"
+                );
                 attempt(&pool, like).await.expect("a like")
             })
         })
@@ -121,14 +160,23 @@ async fn counters_wait_for_each_other_and_add_up() {
     for task in tasks {
         task.await.expect("no task panics");
     }
-    let sql = format!("select like_count from app.events where id = '{}'", world.event);
+    let sql = format!(
+        "select like_count from app.events where id = '{}'",
+        world.event
+    );
     assert_eq!(world.look::<i64>(sql).await, 3);
 }
 
 #[tokio::test]
 async fn the_same_slug_at_once_is_one_row_and_one_conflict() {
     let world = world().await;
-    let insert = format!("insert into app.communities (city_id, name) values ('{}', 'Chor')", world.city);
+    let insert = format!(
+        "insert into app.communities (city_id, name) values ('{}', 'Chor')",
+        world.city
+    );
     let (first, second) = race(&world, &insert, &insert).await;
-    assert_eq!((first, second), (Ok(()), Err("23505 communities_city_id_slug_key".into())));
+    assert_eq!(
+        (first, second),
+        (Ok(()), Err("23505 communities_city_id_slug_key".into()))
+    );
 }

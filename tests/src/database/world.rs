@@ -28,32 +28,68 @@ pub struct World {
 pub async fn world() -> World {
     let database = database().await;
     let pool = &database.superuser;
-    let country = new(pool, "countries (code, name, currency, default_locale) values ('DE', 'Germany', 'EUR', 'de')").await;
+    let country = new(
+        pool,
+        "countries (code, name, currency, default_locale) values ('DE', 'Germany', 'EUR', 'de')",
+    )
+    .await;
     let city = |name: &'static str| {
-        format!("cities (country_id, name, slug, timezone, location) values ('{country}', '{name}', lower('{name}'), \
-                 'Europe/Berlin', 'SRID=4326;POINT(13.4 52.5)')")
+        format!(
+            "cities (country_id, name, slug, timezone, location) values ('{country}', '{name}', lower('{name}'), \
+                 'Europe/Berlin', 'SRID=4326;POINT(13.4 52.5)')"
+        )
     };
-    let (city, other_city) = (new(pool, &city("Berlin")).await, new(pool, &city("Hamburg")).await);
+    let (city, other_city) = (
+        new(pool, &city("Berlin")).await,
+        new(pool, &city("Hamburg")).await,
+    );
     let mut people = Vec::new();
     for name in ["ana", "ben", "host", "city_admin", "platform"] {
-        let values = format!("users (handle, display_name, email) values ('{name}', '{name}', '{name}@example.org')");
+        let values = format!(
+            "users (handle, display_name, email) values ('{name}', '{name}', '{name}@example.org')"
+        );
         people.push(new(pool, &values).await);
     }
-    let [ana, ben, host, city_admin, platform] = people[..] else { unreachable!("five people") };
-    let organization = new(pool, &format!("organizations (city_id, name, state) values ('{city}', 'Verein', 'approved')")).await;
+    let [ana, ben, host, city_admin, platform] = people[..] else {
+        unreachable!("five people")
+    };
+    let organization = new(
+        pool,
+        &format!("organizations (city_id, name, state) values ('{city}', 'Verein', 'approved')"),
+    )
+    .await;
     let venue = new(pool, &format!(
         "venues (city_id, owner_type, owner_id, name, address, location) values ('{city}', 'organization', \
          '{organization}', 'Halle', 'Weg 1', 'SRID=4326;POINT(13.4 52.5)')")).await;
     let event = new(pool, &event_values(city, organization, Some(venue), "Fest")).await;
     for (user, role, scope) in [
-        (host, "orgAdmin", format!("'organization', '{organization}'")),
+        (
+            host,
+            "orgAdmin",
+            format!("'organization', '{organization}'"),
+        ),
         (city_admin, "cityAdmin", format!("'city', '{city}'")),
         (platform, "platformAdmin", "null, null".into()),
     ] {
-        let values = format!("role_assignments (user_id, role, scope_type, scope_id) values ('{user}', '{role}', {scope})");
+        let values = format!(
+            "role_assignments (user_id, role, scope_type, scope_id) values ('{user}', '{role}', {scope})"
+        );
         new(pool, &values).await;
     }
-    World { country, city, other_city, ana, ben, host, city_admin, platform, organization, venue, event, database }
+    World {
+        country,
+        city,
+        other_city,
+        ana,
+        ben,
+        host,
+        city_admin,
+        platform,
+        organization,
+        venue,
+        event,
+        database,
+    }
 }
 
 pub fn event_values(city: Uuid, organization: Uuid, venue: Option<Uuid>, title: &str) -> String {
@@ -70,44 +106,72 @@ pub async fn new(executor: impl Executor<'_, Database = Postgres>, values: &str)
     scalar(executor, format!("insert into app.{values} returning id")).await
 }
 
-pub async fn rows(executor: impl Executor<'_, Database = Postgres>, sql: impl Into<String>) -> Vec<PgRow> {
+pub async fn rows(
+    executor: impl Executor<'_, Database = Postgres>,
+    sql: impl Into<String>,
+) -> Vec<PgRow> {
     let sql = sql.into();
-    sqlx::query(AssertSqlSafe(sql.clone())).fetch_all(executor).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+    sqlx::query(AssertSqlSafe(sql.clone()))
+        .fetch_all(executor)
+        .await
+        .unwrap_or_else(|e| panic!("{sql}: {e}"))
 }
 
-pub async fn scalar<T>(executor: impl Executor<'_, Database = Postgres>, sql: impl Into<String>) -> T
+pub async fn scalar<T>(
+    executor: impl Executor<'_, Database = Postgres>,
+    sql: impl Into<String>,
+) -> T
 where
     T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
 {
     let sql = sql.into();
     let rows = rows(executor, sql.clone()).await;
-    rows.first().unwrap_or_else(|| panic!("no row: {sql}")).get(0)
+    rows.first()
+        .unwrap_or_else(|| panic!("no row: {sql}"))
+        .get(0)
 }
 
 /// How many rows it changed, or the SQLSTATE and the constraint or message of the refusal.
-pub async fn attempt(executor: impl Executor<'_, Database = Postgres>, sql: impl Into<String>) -> Result<u64, String> {
-    match executor.execute(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await {
+pub async fn attempt(
+    executor: impl Executor<'_, Database = Postgres>,
+    sql: impl Into<String>,
+) -> Result<u64, String> {
+    match executor
+        .execute(sqlx::raw_sql(AssertSqlSafe(sql.into())))
+        .await
+    {
         Ok(done) => Ok(done.rows_affected()),
         Err(error) => Err(reason(&error)),
     }
 }
 
 pub fn reason(error: &sqlx::Error) -> String {
-    let Some(error) = error.as_database_error() else { return error.to_string() };
+    let Some(error) = error.as_database_error() else {
+        return error.to_string();
+    };
     let code = error.code().unwrap_or_default();
     format!("{code} {}", error.constraint().unwrap_or(error.message()))
 }
 
 impl World {
     /// The transaction of a request.
-    pub async fn request(&self, user: Option<Uuid>, action: &str) -> Transaction<'static, Postgres> {
+    pub async fn request(
+        &self,
+        user: Option<Uuid>,
+        action: &str,
+    ) -> Transaction<'static, Postgres> {
         let mut transaction = self.database.app.begin().await.expect("a transaction");
         enter(&mut transaction, user, action).await;
         transaction
     }
 
     /// One statement in a request of its own, committed.
-    pub async fn act(&self, user: Uuid, action: &str, sql: impl Into<String>) -> Result<u64, String> {
+    pub async fn act(
+        &self,
+        user: Uuid,
+        action: &str,
+        sql: impl Into<String>,
+    ) -> Result<u64, String> {
         let mut transaction = self.request(Some(user), action).await;
         let changed = attempt(&mut *transaction, sql).await?;
         transaction.commit().await.map_err(|e| reason(&e))?;
@@ -117,7 +181,11 @@ impl World {
     /// Whether a caller sees a row.
     pub async fn sees(&self, user: Option<Uuid>, table: &str, id: Uuid) -> bool {
         let mut transaction = self.request(user, "get").await;
-        scalar(&mut *transaction, format!("select exists (select from app.{table} where id = '{id}')")).await
+        scalar(
+            &mut *transaction,
+            format!("select exists (select from app.{table} where id = '{id}')"),
+        )
+        .await
     }
 
     pub async fn look<T>(&self, sql: impl Into<String>) -> T

@@ -32,6 +32,7 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
         rng: Rng::with_seed(seed),
         ids: vec![Vec::new(); model.entities.len()],
         serial: 0,
+        hours: 0,
     };
     for entity in order(model) {
         filler.fill(conn, entity, size).await;
@@ -92,12 +93,15 @@ struct Filler<'a> {
     /// id and same-relation values of what was inserted: (id, columns)
     ids: Vec<Vec<(String, HashMap<String, String>)>>,
     serial: u64,
+    /// The last time given to the row at hand, in hours from now.
+    hours: i32,
 }
 
 impl Filler<'_> {
     async fn fill(&mut self, conn: &mut PgConnection, id: EntityId, size: usize) {
         let entity = &self.model.entities[id];
         let mut attempts = 0;
+        let mut refused = None;
         while self.ids[id].len() < size && attempts < size * 8 {
             attempts += 1;
             let Some(columns) = self.columns(entity) else {
@@ -113,13 +117,14 @@ impl Filler<'_> {
                 names.join(", "),
                 values.join(", ")
             );
-            if let Some(row_id) = attempt(conn, text).await {
-                self.ids[id].push((row_id, columns.into_iter().collect()));
+            match attempt(conn, text).await {
+                Ok(row_id) => self.ids[id].push((row_id, columns.into_iter().collect())),
+                Err(error) => refused = Some(error),
             }
         }
         assert!(
             !self.ids[id].is_empty(),
-            "no row of {} could be made",
+            "no row of {} could be made: {refused:?}",
             entity.name
         );
     }
@@ -140,14 +145,18 @@ impl Filler<'_> {
                 "update app.{} set status = '{status}' where id = '{}' returning id::text",
                 entity.plural, self.ids[id][at].0
             );
-            attempt(conn, text).await;
+            // Refused where a relation restricts.
+            let _ = attempt(conn, text).await;
         }
     }
 
     /// Column names and SQL literals of a new row; `None` if a reference has nothing to point to.
     fn columns(&mut self, entity: &Entity) -> Option<Vec<(String, String)>> {
         let mut columns: Vec<(String, String)> = Vec::new();
-        for relation in &entity.belongs {
+        let mut belongs: Vec<&Relation> = entity.belongs.iter().collect();
+        // What others must agree with comes first.
+        belongs.sort_by_key(|relation| !relation.same.is_empty());
+        for relation in belongs {
             let chosen = if relation.optional && self.rng.u8(0..4) == 0 {
                 None
             } else {
@@ -164,6 +173,7 @@ impl Filler<'_> {
                 None => return None,
             }
         }
+        self.hours = self.rng.i32(-400..200);
         for field in &entity.fields {
             if field.optional && self.rng.u8(0..3) == 0 {
                 continue;
@@ -215,12 +225,17 @@ impl Filler<'_> {
                 }
                 quote(&text.chars().take(*max as usize).collect::<String>())
             }
-            Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
-                number(rng, *min, *max)
-            }
+            Ty::Int { min, max } | Ty::Bigint { min, max } => number(rng, *min, *max),
+            // Sums have to add up: mostly of nothing.
+            Ty::Money { min, max } if rng.u8(0..8) == 0 => number(rng, *min, *max),
+            Ty::Money { min, .. } => min.unwrap_or(0).to_string(),
             Ty::Decimal { .. } => rng.u8(0..9).to_string(),
             Ty::Bool => rng.bool().to_string(),
-            Ty::Time => format!("now() + {} * interval '1 hour'", rng.i32(-400..400)),
+            Ty::Time => {
+                // Later fields are later times, as most checks want it.
+                self.hours += rng.i32(1..200);
+                format!("now() + {} * interval '1 hour'", self.hours)
+            }
             Ty::Date => format!("current_date + {}", rng.i32(-40..40)),
             Ty::Uuid => "gen_random_uuid()".to_owned(),
             Ty::Json => "'{}'".to_owned(),
@@ -270,7 +285,7 @@ fn two_letters(n: u64) -> String {
 }
 
 /// Runs the statement in a savepoint; what constraints refuse is skipped.
-async fn attempt(conn: &mut PgConnection, text: String) -> Option<String> {
+async fn attempt(conn: &mut PgConnection, text: String) -> Result<String, sqlx::Error> {
     sqlx::raw_sql("savepoint attempt")
         .execute(&mut *conn)
         .await
@@ -285,13 +300,14 @@ async fn attempt(conn: &mut PgConnection, text: String) -> Option<String> {
                 .await
                 .expect("release");
             row.map(|row| row.get::<String, _>(0))
+                .ok_or(sqlx::Error::RowNotFound)
         }
-        Err(_) => {
+        Err(error) => {
             sqlx::raw_sql("rollback to savepoint attempt")
                 .execute(conn)
                 .await
                 .expect("rollback");
-            None
+            Err(error)
         }
     }
 }
