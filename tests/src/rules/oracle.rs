@@ -12,7 +12,7 @@ use kernel::{
     rule::decide::{self, decide},
 };
 use serde_json::Value;
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 use uuid::Uuid;
 
 pub struct Oracle<'a> {
@@ -22,6 +22,8 @@ pub struct Oracle<'a> {
     pub me: Option<Uuid>,
     pub facts: Facts,
     pub now: DateTime<Utc>,
+    /// While archiving and restoring, archived rows are seen by those who may do so.
+    archived: Cell<bool>,
     sets: HashMap<String, Vec<Uuid>>,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Oracle<'a> {
             me,
             facts,
             now,
+            archived: Cell::new(false),
             sets: HashMap::new(),
         };
         oracle.sets = sets(model)
@@ -50,7 +53,7 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
-    /// Does the SELECT policy let the caller see it, outside of archiving and restoring?
+    /// Does the SELECT policy let the caller see it?
     pub fn visible(&self, resource: &Resource, row: &Row) -> bool {
         if resource.lifecycle != Life::SoftDelete {
             return decide(resource.rules.read, row, self);
@@ -61,12 +64,23 @@ impl<'a> Oracle<'a> {
                 decide(resource.rules.update, row, self)
                     || decide(resource.rules.suspend, row, self)
             }
+            _ if self.archived.get() => {
+                decide(resource.rules.delete, row, self)
+                    || decide(resource.rules.restore, row, self)
+            }
             _ => false,
         }
     }
 
     /// May the caller take this action on the row?
     pub fn may(&self, resource: &Resource, action: &str, row: &Row) -> bool {
+        self.archived.set(matches!(action, "archive" | "restore"));
+        let allowed = self.allowed(resource, action, row);
+        self.archived.set(false);
+        allowed
+    }
+
+    fn allowed(&self, resource: &Resource, action: &str, row: &Row) -> bool {
         let soft = resource.lifecycle == Life::SoftDelete;
         let is = |wanted: &str| !soft || status(row) == wanted;
         let rules = &resource.rules;
@@ -77,7 +91,9 @@ impl<'a> Oracle<'a> {
             "archive" => {
                 is("active") && self.visible(resource, row) && decide(rules.delete, row, self)
             }
-            "restore" => is("archived") && decide(rules.restore, row, self),
+            "restore" => {
+                is("archived") && self.visible(resource, row) && decide(rules.restore, row, self)
+            }
             "suspend" => {
                 is("active") && self.visible(resource, row) && decide(rules.suspend, row, self)
             }
