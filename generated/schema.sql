@@ -13583,15 +13583,12 @@ create policy waitlist_entries_update on app.waitlist_entries for update to cult
     case (select sec.action())
       when 'archive' then waitlist_entries.status = 'active'
         and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
-      when 'restore' then waitlist_entries.status = 'archived'
-        and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
       else false
     end
   )
   with check (
     case (select sec.action())
       when 'archive' then waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id)
-      when 'restore' then waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id)
       else false
     end
   );

@@ -10,6 +10,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "01e887dddc11045f292eef9759f12ac0ab395f16e3f274dc3669626624d9560be77acc7403f517aacbfe9d6af0b8d115",
+        checksum: "af885c8346b5cad4cae913d1a6ffc36d03963ae94ce777fcea9b8eb42097db34468a9c79b9a76ed320de1b2cfc862c74",
     },
 ];

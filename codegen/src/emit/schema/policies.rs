@@ -9,7 +9,7 @@ use super::{
     parents::readable_parents,
     predicate::{Sql, all, atom},
     rules::{Context, Scope, optional, predicate},
-    visible::{restore, visible},
+    visible::visible,
 };
 use crate::model::{Entity, EntityId, Lifecycle, Model};
 use crate::objects::Object;
@@ -83,7 +83,7 @@ fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
     for (action, before, _) in status_actions(entity) {
         let rule = match action {
             "archive" => access.delete.as_ref(),
-            "restore" => restore(access),
+            "restore" => access.restore.as_ref(),
             _ => access.suspend.as_ref(),
         };
         if rule.is_some() {

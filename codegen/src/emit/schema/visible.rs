@@ -4,7 +4,7 @@ use super::{
     predicate::{Sql, all, any, atom},
     rules::{Context, Scope, optional},
 };
-use crate::model::{Access, Expr, Lifecycle, Model};
+use crate::model::{Expr, Lifecycle, Model};
 
 /// Active rows by `read`; suspended ones for those who may change or suspend them; archived ones only
 /// while they are being archived or restored. The creator of a row sees it while creating it.
@@ -25,16 +25,12 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let context = if scope.context == Context::Policy { Context::Row } else { scope.context };
     let rule = |expr: Option<&Expr>| optional(model, Scope { context, ..scope }, expr);
     let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
-    let removers = any([rule(access.delete.as_ref()), rule(restore(access))]);
+    let removers = any([rule(access.delete.as_ref()), rule(access.restore.as_ref())]);
     any([
         active,
         all([is("suspended"), moderators]),
         all([is("archived"), atom("(select sec.show_archived())"), removers]),
     ])
-}
-
-pub(super) fn restore(access: &Access) -> Option<&Expr> {
-    access.restore.as_ref().or(access.delete.as_ref())
 }
 
 /// The role that makes its creator see the row is granted only after the row is there.
