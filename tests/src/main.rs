@@ -3,5 +3,6 @@
 #![recursion_limit = "256"]
 
 mod database;
+mod emitted;
 mod rules;
 mod support;
