@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 
 mod database;
+mod emitted;
 mod migrations;
 mod rules;
 mod support;

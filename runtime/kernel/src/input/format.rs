@@ -97,6 +97,7 @@ fn url(text: &str, schemes: &[&str]) -> bool {
     url::Url::parse(text).is_ok_and(|url| {
         url.scheme() == *scheme
             && url.host_str().is_some_and(|host| !host.is_empty())
+            && !authority(text).is_empty()
             && !authority(text).contains('@')
     })
 }
@@ -212,6 +213,7 @@ mod tests {
                 "https://",
                 "https://u:p@example.org",
                 "https://@example.org",
+                "https:///example.org",
                 "https://a b",
             ],
         );

@@ -1,0 +1,119 @@
+//! Rows of a whole world through the generated code: every column is read and written as the document says.
+
+use crate::support::{Database, database::Content, root};
+use kernel::private::PgRow;
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+
+fn document() -> Value {
+    let text = std::fs::read(root().join("generated/openapi.json")).expect("document");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// `ticket_type` → `TicketType`
+fn pascal(name: &str) -> String {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    name.split('_').map(capital).collect()
+}
+
+#[tokio::test]
+async fn every_row_is_written_as_documented() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = database.superuser().await;
+    let document = document();
+    let mut written = 0;
+    for resource in generated::hooks::RESOURCES {
+        let schema = &document["components"]["schemas"][pascal(resource.name)];
+        let rows = sqlx::query(resource.sql.list).fetch_all(&mut conn).await;
+        for row in rows
+            .unwrap_or_else(|error| panic!("{}: {error}", resource.name))
+            .iter()
+            .take(500)
+        {
+            let mut text = Vec::new();
+            (resource.encode)(row, &mut text)
+                .unwrap_or_else(|error| panic!("{}: {error}", resource.name));
+            let object: Map<String, Value> =
+                serde_json::from_slice(&text).unwrap_or_else(|error| {
+                    panic!(
+                        "{}: {error}\n{}",
+                        resource.name,
+                        String::from_utf8_lossy(&text)
+                    )
+                });
+            hold(resource.name, &object, schema);
+            written += 1;
+        }
+    }
+    assert!(written > 500, "{written} rows");
+}
+
+/// Every required property is there, every property is known and of its type.
+fn hold(name: &str, object: &Map<String, Value>, schema: &Value) {
+    for required in schema["required"].as_array().into_iter().flatten() {
+        let required = required.as_str().expect("a name");
+        assert!(
+            object.contains_key(required),
+            "{name} without {required}: {object:?}"
+        );
+    }
+    for (key, value) in object {
+        let property = schema["properties"]
+            .get(key)
+            .unwrap_or_else(|| panic!("{name}.{key} is not documented"));
+        let types: Vec<&str> = match &property["type"] {
+            Value::String(one) => vec![one],
+            Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+            // A reference to another schema: an object, or null beside it.
+            _ => continue,
+        };
+        let found = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if !number.is_f64() && types.contains(&"integer") => "integer",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        assert!(
+            types.contains(&found),
+            "{name}.{key} is {found}, not {types:?}: {value}"
+        );
+        if let (Some(words), Value::String(_)) = (property["enum"].as_array(), value) {
+            assert!(words.contains(value), "{name}.{key}: {value}");
+        }
+    }
+}
+
+async fn all<T>(conn: &mut PgConnection, text: &'static str) -> Vec<T>
+where
+    T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
+{
+    sqlx::query_as(text).fetch_all(conn).await.expect("rows")
+}
+
+#[tokio::test]
+async fn rows_become_structs() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = database.superuser().await;
+    let events: Vec<generated::event::Event> =
+        all(&mut conn, generated::event::EVENT.sql.list).await;
+    assert!(
+        events
+            .iter()
+            .all(|event| event.ends_at > event.starts_at && event.version >= 1)
+    );
+    assert!(!events.is_empty());
+    let users: Vec<generated::user::User> = all(&mut conn, generated::user::USER.sql.list).await;
+    assert!(users.iter().all(|user| !user.handle.is_empty()));
+    let venues: Vec<generated::venue::Venue> =
+        all(&mut conn, generated::venue::VENUE.sql.list).await;
+    assert!(!venues.is_empty());
+    let cities: Vec<generated::city::City> = all(&mut conn, generated::city::CITY.sql.list).await;
+    assert!(
+        cities
+            .iter()
+            .all(|city| city.location.lat.abs() <= 90.0 && city.location.lng.abs() <= 180.0)
+    );
+}
