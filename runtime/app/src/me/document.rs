@@ -72,7 +72,11 @@ fn my(id: &str) -> String {
 /// `List the likes of a user` → `List the likes of the caller`
 fn of_mine(summary: &str) -> String {
     let one = USER.name.replace('_', " ");
-    ["a", "an"].iter().fold(summary.to_owned(), |text, article| text.replace(&format!(" {article} {one}"), " the caller"))
+    ["a", "an"]
+        .iter()
+        .fold(summary.to_owned(), |text, article| {
+            text.replace(&format!(" {article} {one}"), " the caller")
+        })
 }
 
 fn capitalised(word: &str) -> String {
@@ -96,7 +100,13 @@ mod tests {
         let added = &document["paths"]["/me"];
         assert_eq!(added["get"]["operationId"], "getMe");
         assert_eq!(added["get"]["summary"], "Get the caller");
-        assert_eq!((my("listUserLikes"), of_mine("List the likes of a user")), ("listMyLikes".to_owned(), "List the likes of the caller".to_owned()));
+        assert_eq!(
+            (my("listUserLikes"), of_mine("List the likes of a user")),
+            (
+                "listMyLikes".to_owned(),
+                "List the likes of the caller".to_owned()
+            )
+        );
         assert_eq!(
             added["get"]["parameters"],
             json!([{"name": "expand", "in": "query"}])
