@@ -304,7 +304,7 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
         // A few tables: all leaves of all tables would take minutes.
         for (leaf, instead) in leaves {
             if tables.contains(&table.as_str()) && qual.contains(leaf) {
-                let broken = qual.replacen(leaf, instead, 1);
+                let broken = qual.replace(leaf, instead);
                 found.push(Mutant {
                     what: format!("{table}.{policy}: {leaf} -> {instead}"),
                     statement: format!("alter policy {policy} on app.{table} using ({broken})"),
