@@ -28,10 +28,9 @@ mod recount;
 mod refuse;
 mod slug;
 mod stage;
-mod text;
 #[cfg(test)]
 mod tests;
-
+mod text;
 
 pub use class::Class;
 pub use file::Step;
@@ -69,16 +68,31 @@ pub fn next(past: &Past, model: &Model, schema: &Schema) -> Result<Next, Vec<Ref
     let plan = plan(past, &entries, model, schema)?;
     let mut files = Vec::new();
     for planned in &plan.migrations {
-        files.push((format!("{FOLDER}/{}", planned.entry.up_file()), planned.up.clone()));
-        files.push((format!("{FOLDER}/{}", planned.entry.down_file()), planned.down.clone()));
+        files.push((
+            format!("{FOLDER}/{}", planned.entry.up_file()),
+            planned.up.clone(),
+        ));
+        files.push((
+            format!("{FOLDER}/{}", planned.entry.down_file()),
+            planned.down.clone(),
+        ));
         entries.push(planned.entry.clone());
     }
     let text = |name: &str| {
-        let new = files.iter().find(|(path, _)| path.strip_prefix("migrations/") == Some(name)).map(|(_, text)| text);
-        new.or_else(|| past.files.get(name)).cloned().unwrap_or_default()
+        let new = files
+            .iter()
+            .find(|(path, _)| path.strip_prefix("migrations/") == Some(name))
+            .map(|(_, text)| text);
+        new.or_else(|| past.files.get(name))
+            .cloned()
+            .unwrap_or_default()
     };
     let list = emit::migrations::migrations(&entries, &text);
-    let record = Record { migrations: entries, schema: schema.clone(), model: model.clone() };
+    let record = Record {
+        migrations: entries,
+        schema: schema.clone(),
+        model: model.clone(),
+    };
     let mut record = serde_json::to_string_pretty(&record).expect("plain data");
     record.push('\n');
     files.push((emit::migrations::PATH.to_owned(), list));
@@ -86,7 +100,12 @@ pub fn next(past: &Past, model: &Model, schema: &Schema) -> Result<Next, Vec<Ref
     Ok(Next { files, plan })
 }
 
-fn plan(past: &Past, entries: &[Entry], model: &Model, schema: &Schema) -> Result<Plan, Vec<Refusal>> {
+fn plan(
+    past: &Past,
+    entries: &[Entry],
+    model: &Model,
+    schema: &Schema,
+) -> Result<Plan, Vec<Refusal>> {
     let nothing = Schema::default();
     let (old, hints) = match &past.record {
         Some(record) => (&record.schema, hints::hints(&record.model, model)),
@@ -98,14 +117,16 @@ fn plan(past: &Past, entries: &[Entry], model: &Model, schema: &Schema) -> Resul
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let placeholder = |table: &str, column: &Column| placeholder::placeholder(old_model, old, table, column);
+    let placeholder =
+        |table: &str, column: &Column| placeholder::placeholder(old_model, old, table, column);
     let judge = class::Judge::new(old, schema, &hints.renames, &hints);
     let mut plan = Plan::default();
-    let mut version = history::next_version(entries);
     let first = entries.is_empty();
-    let after = old_model.map_or_else(Default::default, |old| recount::after(old, model, &hints.renames));
+    let after = old_model.map_or_else(Default::default, |old| {
+        recount::after(old, model, &hints.renames)
+    });
     let stages = stage::stages(old, schema, &hints.renames, &placeholder, &after);
-    for stage in &stages {
+    for (version, stage) in (history::next_version(entries)..).zip(&stages) {
         let slug = match first {
             true => "foundation".to_owned(),
             false => slug::slug(&stages[0].up, &stage.part, &hints),
@@ -117,15 +138,23 @@ fn plan(past: &Past, entries: &[Entry], model: &Model, schema: &Schema) -> Resul
             false => file::up(&name, &steps, stage.transaction()),
         };
         let down = file::down(&name, &file::steps(&stage.down, &judge));
-        plan.migrations.push(Planned { entry: Entry::new(version, &slug, &up, &down), up, down, steps });
-        version += 1;
+        plan.migrations.push(Planned {
+            entry: Entry::new(version, &slug, &up, &down),
+            up,
+            down,
+            steps,
+        });
     }
     Ok(plan)
 }
 
 impl Plan {
     pub fn worst(&self) -> Class {
-        let all = self.migrations.iter().flat_map(|m| &m.steps).flat_map(|s| &s.classes);
+        let all = self
+            .migrations
+            .iter()
+            .flat_map(|m| &m.steps)
+            .flat_map(|s| &s.classes);
         all.copied().max().unwrap_or(Class::Safe)
     }
 

@@ -132,12 +132,26 @@ pub struct Field {
 #[serde(rename_all = "snake_case")]
 pub enum Ty {
     /// Lengths in characters; `max` is always there.
-    Text { min: u32, max: u32 },
-    Int { min: Option<i64>, max: Option<i64> },
-    Bigint { min: Option<i64>, max: Option<i64> },
-    Decimal { places: u32 },
+    Text {
+        min: u32,
+        max: u32,
+    },
+    Int {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Bigint {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Decimal {
+        places: u32,
+    },
     /// Minor units.
-    Money { min: Option<i64>, max: Option<i64> },
+    Money {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
     Bool,
     Time,
     Date,
@@ -147,17 +161,28 @@ pub enum Ty {
     Email,
     Phone,
     /// `from`: the field it is made of when the body has none.
-    Slug { from: Option<String> },
+    Slug {
+        from: Option<String>,
+    },
     Currency,
     Country,
     Locale,
     Timezone,
-    Enum { values: Vec<String> },
-    States { values: Vec<String> },
+    Enum {
+        values: Vec<String>,
+    },
+    States {
+        values: Vec<String>,
+    },
     Point,
     /// Index into [`Model::objects`].
-    Object { object: usize },
-    TextList { max: u32, count: u32 },
+    Object {
+        object: usize,
+    },
+    TextList {
+        max: u32,
+        count: u32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,9 +255,17 @@ pub struct Derived {
 pub enum DerivedKind {
     /// `has` is an index into [`Entity::has`]. Counted over live children for which `filter` holds.
     Count { has: usize, filter: Option<Expr> },
-    Sum { has: usize, field: String, filter: Option<Expr> },
+    Sum {
+        has: usize,
+        field: String,
+        filter: Option<Expr>,
+    },
     /// One decimal place; null while there is nothing to average.
-    Avg { has: usize, field: String, filter: Option<Expr> },
+    Avg {
+        has: usize,
+        field: String,
+        filter: Option<Expr>,
+    },
     /// A boolean over own columns, computed when read.
     Flag { expr: Expr },
 }
@@ -266,8 +299,15 @@ pub struct Transition {
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// `field` is the states field.
-    State { field: String, from: Vec<String>, to: String },
-    Set { field: String, value: Literal },
+    State {
+        field: String,
+        from: Vec<String>,
+        to: String,
+    },
+    Set {
+        field: String,
+        value: Literal,
+    },
 }
 
 /// What is `None` is denied to everybody. `deny` rules are already folded in (`grant and not deny`).
@@ -305,20 +345,41 @@ pub enum Expr {
     Condition(usize),
     /// The row at the other end of `relation` is readable by the caller and `what` holds for it.
     /// For a polymorphic relation: of whichever target it is, if that target has `what`.
-    Of { relation: usize, what: Vec<(EntityId, OfWhat)> },
+    Of {
+        relation: usize,
+        what: Vec<(EntityId, OfWhat)>,
+    },
     /// `relation` refers to the identity entity and is the caller.
-    MeIs { relation: usize },
+    MeIs {
+        relation: usize,
+    },
     /// This row of the identity entity is the caller.
     MeIsThis,
     /// A role held everywhere.
-    MeHolds { role: usize },
+    MeHolds {
+        role: usize,
+    },
     /// A role held for the row that `relation` refers to (`None`: for this row itself).
-    MeHoldsOf { role: usize, relation: Option<usize> },
+    MeHoldsOf {
+        role: usize,
+        relation: Option<usize>,
+    },
     /// The caller is the child's identity reference (`me`, a relation name of the child) in a live
     /// row of `has` for which `filter` (over the child's fields) holds.
-    MeIn { has: usize, me: String, filter: Option<Box<Expr>> },
-    Compare { left: Value, op: Op, right: Value },
-    In { value: Value, list: Vec<Literal> },
+    MeIn {
+        has: usize,
+        me: String,
+        filter: Option<Box<Expr>>,
+    },
+    Compare {
+        left: Value,
+        op: Op,
+        right: Value,
+    },
+    In {
+        value: Value,
+        list: Vec<Literal>,
+    },
     IsNull(Value),
     /// A boolean field by itself.
     Flag(String),
@@ -362,16 +423,26 @@ fn audited() -> bool {
 
 impl Model {
     pub fn entity(&self, name: &str) -> Option<(EntityId, &Entity)> {
-        self.entities.iter().enumerate().find(|(_, e)| e.name == name)
+        self.entities
+            .iter()
+            .enumerate()
+            .find(|(_, e)| e.name == name)
     }
     /// Whose row it is, of an assignment or a session: the reference to `identity` that is called like
     /// it, or else the first.
     pub fn holder(&self, entity: &Entity) -> Option<&Relation> {
         let to_identity = |r: &&Relation| !r.polymorphic && r.targets == [self.identity];
         let name = &self.entities.get(self.identity)?.name;
-        let index = entity.belongs.iter().position(|r| to_identity(&r) && r.name == *name);
+        let index = entity
+            .belongs
+            .iter()
+            .position(|r| to_identity(&r) && r.name == *name);
         let index = index.or_else(|| entity.belongs.iter().position(|r| to_identity(&r)))?;
-        self.entities.iter().find(|e| e.name == entity.name)?.belongs.get(index)
+        self.entities
+            .iter()
+            .find(|e| e.name == entity.name)?
+            .belongs
+            .get(index)
     }
 }
 
@@ -396,6 +467,8 @@ impl Entity {
         !self.internal && self.module.is_none()
     }
     pub fn states_field(&self) -> Option<&Field> {
-        self.fields.iter().find(|f| matches!(f.ty, Ty::States { .. }))
+        self.fields
+            .iter()
+            .find(|f| matches!(f.ty, Ty::States { .. }))
     }
 }

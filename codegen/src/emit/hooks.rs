@@ -42,7 +42,10 @@ pub fn file(model: &Model) -> (String, String) {
     }
     out.push_str("    ]\n}\n");
     out.push_str("\n/// The same without hooks, for whoever only wants to know what there is.\n#[rustfmt::skip]\n");
-    out.push_str(&format!("pub static RESOURCES: [&Resource; {}] = [\n", mounted(model).count()));
+    out.push_str(&format!(
+        "pub static RESOURCES: [&Resource; {}] = [\n",
+        mounted(model).count()
+    ));
     for (_, entity) in mounted(model) {
         out.push_str(&format!("    &{}::{},\n", entity.name, upper(&entity.name)));
     }

@@ -34,5 +34,8 @@ pub fn migrations(entries: &[Entry], text: &dyn Fn(&str) -> String) -> String {
 }
 
 fn sha384(text: &str) -> String {
-    Sha384::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha384::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -45,7 +45,11 @@ use crate::objects::{Kind, Object, Schema};
 /// Every object, in the order of [`Kind`], within a kind in the order of the spec.
 pub fn schema(model: &Model) -> Schema {
     let mut objects = roles::objects(model);
-    objects.extend(template::functions(include_str!("sql/formats.sql"), &model.app, Kind::Function));
+    objects.extend(template::functions(
+        include_str!("sql/formats.sql"),
+        &model.app,
+        Kind::Function,
+    ));
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));

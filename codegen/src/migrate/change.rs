@@ -26,12 +26,23 @@ impl Renames {
             found.map_or(table, |(old, _)| old).to_owned()
         };
         let old_column = |table: &str, column: &str| {
-            let found = self.columns.iter().find(|(t, _, new)| t == table && new == column);
+            let found = self
+                .columns
+                .iter()
+                .find(|(t, _, new)| t == table && new == column);
             found.map_or(column, |(_, old, _)| old).to_owned()
         };
         Renames {
-            tables: self.tables.iter().map(|(old, new)| (new.clone(), old.clone())).collect(),
-            columns: self.columns.iter().map(|(t, old, new)| (back(t), new.clone(), old.clone())).collect(),
+            tables: self
+                .tables
+                .iter()
+                .map(|(old, new)| (new.clone(), old.clone()))
+                .collect(),
+            columns: self
+                .columns
+                .iter()
+                .map(|(t, old, new)| (back(t), new.clone(), old.clone()))
+                .collect(),
             words: (self.words.iter())
                 .map(|(t, c, old, new)| (back(t), old_column(t, c), new.clone(), old.clone()))
                 .collect(),
@@ -61,16 +72,24 @@ pub fn tables(schema: &Schema) -> impl Iterator<Item = &Object> {
 }
 
 /// The tables of both schemas, matched by name or, for a name that was not there before, by a stated rename.
-pub fn table_changes<'a>(old: &'a Schema, new: &'a Schema, renames: &Renames) -> Vec<TableChange<'a>> {
+pub fn table_changes<'a>(
+    old: &'a Schema,
+    new: &'a Schema,
+    renames: &Renames,
+) -> Vec<TableChange<'a>> {
     let before: BTreeMap<&str, &Object> = tables(old).map(|t| (t.name.as_str(), t)).collect();
     let after: BTreeSet<&str> = tables(new).map(|t| t.name.as_str()).collect();
     let was = |table: &Object| {
         let stated = renames.tables.iter().find(|(_, to)| *to == table.name);
-        stated.map(|(from, _)| from.as_str()).filter(|from| !after.contains(from))
+        stated
+            .map(|(from, _)| from.as_str())
+            .filter(|from| !after.contains(from))
     };
     (tables(new))
         .filter_map(|table| {
-            let same = before.get(table.name.as_str()).or_else(|| before.get(was(table)?))?;
+            let same = before
+                .get(table.name.as_str())
+                .or_else(|| before.get(was(table)?))?;
             Some(table_change(same, table, renames))
         })
         .collect()
@@ -79,11 +98,17 @@ pub fn table_changes<'a>(old: &'a Schema, new: &'a Schema, renames: &Renames) ->
 /// The columns that lose their place in the table: other objects must let go of them first.
 impl TableChange<'_> {
     pub fn lost(&self) -> impl Iterator<Item = &Column> {
-        self.removed.iter().copied().chain(self.regenerated.iter().map(|(old, _)| *old))
+        self.removed
+            .iter()
+            .copied()
+            .chain(self.regenerated.iter().map(|(old, _)| *old))
     }
 
     pub fn retyped(&self) -> impl Iterator<Item = (&Column, &Column)> {
-        self.kept.iter().copied().filter(|(old, new)| old.sql_type != new.sql_type)
+        self.kept
+            .iter()
+            .copied()
+            .filter(|(old, new)| old.sql_type != new.sql_type)
     }
 
     /// An expression of the old table as it reads after the renames.
@@ -122,11 +147,16 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
     let mut pairs = Vec::new();
     for column in &new.columns {
         let was = former_name(column, old, new, renames);
-        match left.iter().position(|c| c.name == was.unwrap_or(&column.name)) {
+        match left
+            .iter()
+            .position(|c| c.name == was.unwrap_or(&column.name))
+        {
             Some(at) => {
                 let before = left.remove(at);
                 if before.name != column.name {
-                    change.renamed.push((before.name.clone(), column.name.clone()));
+                    change
+                        .renamed
+                        .push((before.name.clone(), column.name.clone()));
                 }
                 pairs.push((before, column));
             }
@@ -145,15 +175,26 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
         }
     }
     // A renamed column that is made anew needs no rename.
-    let regenerated: BTreeSet<&str> = change.regenerated.iter().map(|(old, _)| old.name.as_str()).collect();
-    change.renamed.retain(|(from, _)| !regenerated.contains(from.as_str()));
+    let regenerated: BTreeSet<&str> = change
+        .regenerated
+        .iter()
+        .map(|(old, _)| old.name.as_str())
+        .collect();
+    change
+        .renamed
+        .retain(|(from, _)| !regenerated.contains(from.as_str()));
     change.run = side_statements(&change);
     change
 }
 
 /// A stated former name counts while the old table has it and has not got the new one yet:
 /// a `was` that stays in the spec after the rename says nothing any more.
-fn former_name<'a>(column: &'a Column, old: &Object, new: &Object, renames: &'a Renames) -> Option<&'a str> {
+fn former_name<'a>(
+    column: &'a Column,
+    old: &Object,
+    new: &Object,
+    renames: &'a Renames,
+) -> Option<&'a str> {
     let has = |table: &Object, name: &str| table.columns.iter().any(|c| c.name == name);
     let stated = (renames.columns.iter())
         .filter(|(table, _, to)| *table == new.name && *to == column.name)
@@ -165,7 +206,11 @@ fn former_name<'a>(column: &'a Column, old: &Object, new: &Object, renames: &'a 
 fn side_statements(change: &TableChange) -> Vec<String> {
     let old = change.translate(&change.old.create);
     let before = statements(&old);
-    let gone: Vec<&str> = change.regenerated.iter().map(|(_, new)| new.name.as_str()).collect();
+    let gone: Vec<&str> = change
+        .regenerated
+        .iter()
+        .map(|(_, new)| new.name.as_str())
+        .collect();
     (statements(&change.new.create).into_iter().skip(1))
         // A column made anew has lost its comment.
         .filter(|s| !before.contains(s) || gone.iter().any(|name| mentions(s, name)))

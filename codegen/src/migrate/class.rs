@@ -55,7 +55,12 @@ pub struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub fn new(old: &'a Schema, new: &'a Schema, renames: &Renames, hints: &'a Hints) -> Judge<'a> {
-        Judge { old, new, changes: table_changes(old, new, renames), hints }
+        Judge {
+            old,
+            new,
+            changes: table_changes(old, new, renames),
+            hints,
+        }
     }
 
     /// Never empty, worst last; more than one where a step is, say, lossy and breaking.
@@ -74,11 +79,13 @@ impl<'a> Judge<'a> {
             Op::Drop { object } => self.drop(object),
             Op::RenameTable { .. } | Op::RenameColumn { .. } => vec![Breaking],
             Op::AddColumn { column, .. } => {
-                let rewrites = column.generated.is_some() || column.default.as_deref().is_some_and(volatile);
+                let rewrites =
+                    column.generated.is_some() || column.default.as_deref().is_some_and(volatile);
                 if rewrites { vec![Blocking] } else { vec![] }
             }
             Op::DropColumn { table, column } => {
-                let regenerated = |c: &TableChange| c.regenerated.iter().any(|(old, _)| old.name == column.name);
+                let regenerated =
+                    |c: &TableChange| c.regenerated.iter().any(|(old, _)| old.name == column.name);
                 let comes_back = self.change(table).is_some_and(regenerated);
                 match () {
                     () if column.generated.is_some() && comes_back => vec![Blocking],
@@ -87,7 +94,9 @@ impl<'a> Judge<'a> {
                     () => vec![Lossy, Breaking],
                 }
             }
-            Op::Retype { old, new, .. } if widens(&old.sql_type, &new.sql_type) => vec![Blocking, Breaking],
+            Op::Retype { old, new, .. } if widens(&old.sql_type, &new.sql_type) => {
+                vec![Blocking, Breaking]
+            }
             Op::Retype { .. } => vec![Lossy, Blocking, Breaking],
             // The running version sends no value where it sent none before, and cannot read an empty one.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
@@ -105,7 +114,9 @@ impl<'a> Judge<'a> {
     }
 
     fn create(&self, object: &Object, how: How) -> Vec<Class> {
-        let Some(change) = table_of(object).and_then(|t| self.change(t)) else { return vec![] };
+        let Some(change) = table_of(object).and_then(|t| self.change(t)) else {
+            return vec![];
+        };
         let mut found = Vec::new();
         match object.kind {
             Kind::Constraint | Kind::Index | Kind::ForeignKey => {
@@ -136,9 +147,13 @@ impl<'a> Judge<'a> {
 
     /// The grant names fewer columns or rights than before.
     fn takes_back(&self, object: &Object) -> bool {
-        let Some(before) = self.old.objects.iter().find(|o| key(o) == key(object)) else { return false };
+        let Some(before) = self.old.objects.iter().find(|o| key(o) == key(object)) else {
+            return false;
+        };
         let after = words(&object.create);
-        words(&before.create).into_iter().any(|word| !after.contains(&word))
+        words(&before.create)
+            .into_iter()
+            .any(|word| !after.contains(&word))
     }
 
     fn drop(&self, object: &Object) -> Vec<Class> {
@@ -161,7 +176,11 @@ impl<'a> Judge<'a> {
 
 /// Every value of the one type is a value of the other.
 pub fn widens(from: &str, to: &str) -> bool {
-    let rank = |ty: &str| ["smallint", "integer", "bigint", "numeric"].iter().position(|t| *t == ty);
+    let rank = |ty: &str| {
+        ["smallint", "integer", "bigint", "numeric"]
+            .iter()
+            .position(|t| *t == ty)
+    };
     let same = |ty: &str| match ty {
         "int" | "int4" => "integer".to_owned(),
         "int8" => "bigint".to_owned(),
@@ -175,7 +194,8 @@ pub fn widens(from: &str, to: &str) -> bool {
         (Some(_), None) => to == "text",
         (None, None) => {
             from == to
-                || (to == "text" && ["citext", "uuid", "boolean", "date", "jsonb"].contains(&from.as_str()))
+                || (to == "text"
+                    && ["citext", "uuid", "boolean", "date", "jsonb"].contains(&from.as_str()))
                 || (from == "date" && to == "timestamptz")
                 || wider_numeric(&from, &to)
         }
@@ -186,7 +206,10 @@ pub fn widens(from: &str, to: &str) -> bool {
 /// `numeric(12,2)` → `numeric(14,2)`: neither side of the point gets shorter.
 fn wider_numeric(from: &str, to: &str) -> bool {
     let parts = |ty: &str| -> Option<(i32, i32)> {
-        let (p, s) = ty.strip_prefix("numeric(")?.strip_suffix(')')?.split_once(',')?;
+        let (p, s) = ty
+            .strip_prefix("numeric(")?
+            .strip_suffix(')')?
+            .split_once(',')?;
         Some((p.trim().parse().ok()?, s.trim().parse().ok()?))
     };
     match (parts(from), parts(to)) {
@@ -201,7 +224,13 @@ fn is_trigger(object: &Object) -> bool {
 
 /// Evaluated for every row, so that the table is written anew.
 fn volatile(default: &str) -> bool {
-    ["uuid_v7", "gen_random_uuid", "random", "nextval", "clock_timestamp"].iter().any(|f| {
-        words(default).contains(f)
-    })
+    [
+        "uuid_v7",
+        "gen_random_uuid",
+        "random",
+        "nextval",
+        "clock_timestamp",
+    ]
+    .iter()
+    .any(|f| words(default).contains(f))
 }

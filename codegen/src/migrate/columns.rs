@@ -16,14 +16,30 @@ pub fn drop(change: &TableChange, functions: &[&Object], ops: &mut Vec<Op>) {
     let table = &change.new.name;
     let mut lost: Vec<&Column> = change.lost().collect();
     lost.sort_by_key(|c| c.generated.is_none());
-    ops.extend(lost.into_iter().map(|c| Op::DropColumn { table: table.clone(), column: c.clone() }));
-    for (old, new) in change.kept.iter().filter(|(old, _)| default_uses(old, functions)) {
+    ops.extend(lost.into_iter().map(|c| Op::DropColumn {
+        table: table.clone(),
+        column: c.clone(),
+    }));
+    for (old, new) in change
+        .kept
+        .iter()
+        .filter(|(old, _)| default_uses(old, functions))
+    {
         debug_assert!(old.generated.is_none());
-        ops.push(Op::SetDefault { table: table.clone(), name: new.name.clone(), default: None });
+        ops.push(Op::SetDefault {
+            table: table.clone(),
+            name: new.name.clone(),
+            default: None,
+        });
     }
 }
 
-pub fn alter(change: &TableChange, functions: &[&Object], direction: &Direction, ops: &mut Vec<Op>) {
+pub fn alter(
+    change: &TableChange,
+    functions: &[&Object],
+    direction: &Direction,
+    ops: &mut Vec<Op>,
+) {
     let table = &change.new.name;
     let plain = change.added.iter().copied();
     for column in plain.clone().filter(|c| c.generated.is_none()) {
@@ -33,23 +49,37 @@ pub fn alter(change: &TableChange, functions: &[&Object], direction: &Direction,
         // What was taken off for a function's sake comes back as if it had never been there.
         let unset;
         let old = if default_uses(old, functions) {
-            unset = Column { default: None, ..(*old).clone() };
+            unset = Column {
+                default: None,
+                ..(*old).clone()
+            };
             &unset
         } else {
             old
         };
         alter_column(table, old, new, direction, ops);
     }
-    for (old, new) in change.regenerated.iter().filter(|(_, new)| new.generated.is_none()) {
+    for (old, new) in change
+        .regenerated
+        .iter()
+        .filter(|(_, new)| new.generated.is_none())
+    {
         debug_assert_ne!(old.generated, new.generated);
         ops.push(add(table, new, direction));
     }
     let regenerated = change.regenerated.iter().map(|(_, new)| *new);
     for column in plain.chain(regenerated).filter(|c| c.generated.is_some()) {
-        ops.push(Op::AddColumn { table: table.clone(), column: column.clone(), fill: Fill::Default });
+        ops.push(Op::AddColumn {
+            table: table.clone(),
+            column: column.clone(),
+            fill: Fill::Default,
+        });
     }
     for sql in &change.run {
-        ops.push(Op::Run { table: table.clone(), sql: sql.clone() });
+        ops.push(Op::Run {
+            table: table.clone(),
+            sql: sql.clone(),
+        });
     }
 }
 
@@ -73,15 +103,27 @@ fn add(table: &str, column: &Column, direction: &Direction) -> Op {
         }
         _ => Fill::Default,
     };
-    Op::AddColumn { table: table.to_owned(), column: column.clone(), fill }
+    Op::AddColumn {
+        table: table.to_owned(),
+        column: column.clone(),
+        fill,
+    }
 }
 
 fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, ops: &mut Vec<Op>) {
     let (table, name) = (table.to_owned(), new.name.clone());
     if old.sql_type != new.sql_type {
-        ops.push(Op::Retype { table: table.clone(), old: old.clone(), new: new.clone() });
+        ops.push(Op::Retype {
+            table: table.clone(),
+            old: old.clone(),
+            new: new.clone(),
+        });
     } else if old.default != new.default {
-        ops.push(Op::SetDefault { table: table.clone(), name: name.clone(), default: new.default.clone() });
+        ops.push(Op::SetDefault {
+            table: table.clone(),
+            name: name.clone(),
+            default: new.default.clone(),
+        });
     }
     match (old.not_null, new.not_null) {
         (true, false) => ops.push(Op::DropNotNull { table, name }),
@@ -91,7 +133,11 @@ fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, 
                 Direction::Up => new.default.clone(),
             };
             if let Some(value) = value.filter(|_| new.generated.is_none()) {
-                ops.push(Op::Backfill { table: table.clone(), name: name.clone(), value });
+                ops.push(Op::Backfill {
+                    table: table.clone(),
+                    name: name.clone(),
+                    value,
+                });
             }
             ops.push(Op::SetNotNull { table, name });
         }

@@ -33,16 +33,21 @@ pub fn dropped<'a>(
         .filter(|o| o.kind != Kind::Table)
         .partition(|o| !kept.contains_key(&key(o)) && must_go(o, after.get(&key(o)).copied()));
     loop {
-        changes.iter_mut().for_each(|change| follow_generated(change, &gone));
+        changes
+            .iter_mut()
+            .for_each(|change| follow_generated(change, &gone));
         let held_on_to: Vec<&Object> = gone.iter().copied().filter(|g| is_held_on_to(g)).collect();
         let (more, rest): (Vec<&Object>, Vec<&Object>) = left.into_iter().partition(|object| {
-            held_on_to.iter().any(|g| uses_object(object, g)) || changes.iter().any(|c| uses_column(object, c))
+            held_on_to.iter().any(|g| uses_object(object, g))
+                || changes.iter().any(|c| uses_column(object, c))
         });
         left = rest;
         if more.is_empty() {
             return gone.into_iter().map(key).collect();
         }
-        more.iter().for_each(|object| drop(kept.remove(&key(object))));
+        for object in &more {
+            kept.remove(&key(object));
+        }
         gone.extend(more);
     }
 }
@@ -71,12 +76,21 @@ fn is_held_on_to(object: &Object) -> bool {
 fn uses_object(object: &Object, gone: &Object) -> bool {
     match (gone.kind, object.kind) {
         // Bodies of functions are not tracked by PostgreSQL; their argument and result types are.
-        (Kind::View, Kind::Function | Kind::TableFunction) => mentions(&signature(&object.create), &gone.name),
-        (Kind::View, Kind::View | Kind::Policy | Kind::Grant) => mentions(&object.create, &gone.name),
+        (Kind::View, Kind::Function | Kind::TableFunction) => {
+            mentions(&signature(&object.create), &gone.name)
+        }
+        (Kind::View, Kind::View | Kind::Policy | Kind::Grant) => {
+            mentions(&object.create, &gone.name)
+        }
         (Kind::Function | Kind::TableFunction, Kind::Function | Kind::TableFunction) => false,
         (
             Kind::Function | Kind::TableFunction,
-            Kind::Constraint | Kind::Index | Kind::View | Kind::Trigger | Kind::Policy | Kind::Grant,
+            Kind::Constraint
+            | Kind::Index
+            | Kind::View
+            | Kind::Trigger
+            | Kind::Policy
+            | Kind::Grant,
         ) => mentions(&object.create, base_name(&gone.name)),
         (Kind::Constraint | Kind::Index, Kind::ForeignKey) => is_key_of(gone, object),
         _ => false,
@@ -85,13 +99,23 @@ fn uses_object(object: &Object, gone: &Object) -> bool {
 
 /// The foreign key points at the columns of this unique constraint or index.
 fn is_key_of(gone: &Object, foreign_key: &Object) -> bool {
-    let (Some(table), text) = (&gone.table, &foreign_key.create) else { return false };
-    let Some(at) = text.find(&format!("references {table}")) else { return false };
-    let target = &text[at + "references ".len() + table.len()..];
-    let Some((columns, _)) = target.trim_start().strip_prefix('(').and_then(|t| t.split_once(')')) else {
+    let (Some(table), text) = (&gone.table, &foreign_key.create) else {
         return false;
     };
-    words(columns).iter().all(|column| mentions(&gone.create, column))
+    let Some(at) = text.find(&format!("references {table}")) else {
+        return false;
+    };
+    let target = &text[at + "references ".len() + table.len()..];
+    let Some((columns, _)) = target
+        .trim_start()
+        .strip_prefix('(')
+        .and_then(|t| t.split_once(')'))
+    else {
+        return false;
+    };
+    words(columns)
+        .iter()
+        .all(|column| mentions(&gone.create, column))
 }
 
 fn uses_column(object: &Object, change: &TableChange) -> bool {
@@ -99,8 +123,15 @@ fn uses_column(object: &Object, change: &TableChange) -> bool {
     let near = || object.table.as_deref() == Some(table) || mentions(&object.create, table);
     let uses = |name: &str| mentions(&object.create, name) && near();
     match object.kind {
-        Kind::Role | Kind::Schema | Kind::Extension | Kind::Function | Kind::TableFunction | Kind::Table => false,
-        Kind::Constraint | Kind::Index | Kind::ForeignKey | Kind::Grant => change.lost().any(|c| uses(&c.name)),
+        Kind::Role
+        | Kind::Schema
+        | Kind::Extension
+        | Kind::Function
+        | Kind::TableFunction
+        | Kind::Table => false,
+        Kind::Constraint | Kind::Index | Kind::ForeignKey | Kind::Grant => {
+            change.lost().any(|c| uses(&c.name))
+        }
         Kind::View | Kind::Trigger | Kind::Policy => {
             change.lost().any(|c| uses(&c.name)) || change.retyped().any(|(c, _)| uses(&c.name))
         }

@@ -25,14 +25,27 @@ pub fn diff(old: &Schema, new: &Schema, renames: &Renames, direction: &Direction
     let mut changes = table_changes(old, new, renames);
     let mut kept = renamed_objects(old, new, &changes);
     let dropped = depend::dropped(old, new, &mut changes, &mut kept);
-    let plan = Plan { old, new, before: by_key(old), changes, kept, dropped, direction };
+    let plan = Plan {
+        old,
+        new,
+        before: by_key(old),
+        changes,
+        kept,
+        dropped,
+        direction,
+    };
     let mut ops = Vec::new();
     plan.let_go(&mut ops);
     plan.drop_tables(&mut ops);
     plan.rename(&mut ops);
     plan.drop_columns_and_functions(&mut ops);
     for (table, name, from, to) in &renames.words {
-        ops.push(Op::ReplaceWord { table: table.clone(), name: name.clone(), from: from.clone(), to: to.clone() });
+        ops.push(Op::ReplaceWord {
+            table: table.clone(),
+            name: name.clone(),
+            from: from.clone(),
+            to: to.clone(),
+        });
     }
     plan.create(&mut ops);
     plan.drop_foundations(&mut ops);
@@ -70,30 +83,46 @@ impl<'a> Plan<'a> {
                 let goes_with_table = matches!(kind, Kind::Grant | Kind::Index | Kind::Constraint)
                     && object.table.as_deref().is_some_and(|t| self.table_goes(t));
                 if !goes_with_table {
-                    ops.push(Op::Drop { object: object.clone() });
+                    ops.push(Op::Drop {
+                        object: object.clone(),
+                    });
                 }
             }
         }
     }
 
     fn drop_tables(&self, ops: &mut Vec<Op>) {
-        let gone: Vec<&Object> = tables(self.old).filter(|t| self.table_goes(&t.name)).collect();
-        ops.extend(gone.into_iter().rev().map(|object| Op::Drop { object: object.clone() }));
+        let gone: Vec<&Object> = tables(self.old)
+            .filter(|t| self.table_goes(&t.name))
+            .collect();
+        ops.extend(gone.into_iter().rev().map(|object| Op::Drop {
+            object: object.clone(),
+        }));
     }
 
     fn rename(&self, ops: &mut Vec<Op>) {
         for change in self.changes.iter().filter(|c| c.old.name != c.new.name) {
-            ops.push(Op::RenameTable { old: change.old.clone(), to: change.new.name.clone() });
+            ops.push(Op::RenameTable {
+                old: change.old.clone(),
+                to: change.new.name.clone(),
+            });
         }
         for change in &self.changes {
             for (from, to) in &change.renamed {
                 let table = change.new.name.clone();
-                ops.push(Op::RenameColumn { table, from: from.clone(), to: to.clone() });
+                ops.push(Op::RenameColumn {
+                    table,
+                    from: from.clone(),
+                    to: to.clone(),
+                });
             }
         }
         for (old, new) in &self.kept {
             if last_name(old.1) != last_name(&new.name) {
-                ops.push(Op::RenameObject { old: self.before[old].clone(), new: (*new).clone() });
+                ops.push(Op::RenameObject {
+                    old: self.before[old].clone(),
+                    new: (*new).clone(),
+                });
             }
         }
     }
@@ -103,7 +132,9 @@ impl<'a> Plan<'a> {
         for change in &self.changes {
             columns::drop(change, &functions, ops);
         }
-        ops.extend(functions.into_iter().map(|object| Op::Drop { object: object.clone() }));
+        ops.extend(functions.into_iter().map(|object| Op::Drop {
+            object: object.clone(),
+        }));
     }
 
     fn create(&self, ops: &mut Vec<Op>) {
@@ -115,7 +146,10 @@ impl<'a> Plan<'a> {
             if object.kind == Kind::Table {
                 match self.changes.iter().find(|c| c.new.name == object.name) {
                     Some(change) => columns::alter(change, &functions, self.direction, ops),
-                    None => ops.push(Op::Create { object: object.clone(), how: How::Plain }),
+                    None => ops.push(Op::Create {
+                        object: object.clone(),
+                        how: How::Plain,
+                    }),
                 }
             } else if !kept.contains(&key(object)) {
                 self.create_object(object, ops);
@@ -127,7 +161,10 @@ impl<'a> Plan<'a> {
         match self.before.get(&key(object)) {
             Some(old) if !self.dropped.contains(&key(old)) => {
                 if old.create != object.create {
-                    ops.push(Op::Replace { old: (*old).clone(), new: object.clone() });
+                    ops.push(Op::Replace {
+                        old: (*old).clone(),
+                        new: object.clone(),
+                    });
                 }
             }
             _ => self.create_new(object, ops),
@@ -135,10 +172,16 @@ impl<'a> Plan<'a> {
     }
 
     fn create_new(&self, object: &Object, ops: &mut Vec<Op>) {
-        let has_rows = object.table.as_deref().is_some_and(|t| self.changes.iter().any(|c| c.new.name == t));
+        let has_rows = object
+            .table
+            .as_deref()
+            .is_some_and(|t| self.changes.iter().any(|c| c.new.name == t));
         let can_wait = has_rows && waits(object);
         let how = if can_wait { How::NotValid } else { How::Plain };
-        ops.push(Op::Create { object: object.clone(), how });
+        ops.push(Op::Create {
+            object: object.clone(),
+            how,
+        });
         if can_wait && matches!(self.direction, Direction::Down(_)) {
             ops.push(columns::validate_if_possible(object));
         }
@@ -146,13 +189,20 @@ impl<'a> Plan<'a> {
 
     fn drop_foundations(&self, ops: &mut Vec<Op>) {
         for kind in [Kind::Extension, Kind::Schema, Kind::Role] {
-            ops.extend(self.dropped_of(kind).into_iter().map(|object| Op::Drop { object: object.clone() }));
+            ops.extend(self.dropped_of(kind).into_iter().map(|object| Op::Drop {
+                object: object.clone(),
+            }));
         }
     }
 
     /// Last created, first dropped.
     fn dropped_of(&self, kind: Kind) -> Vec<&'a Object> {
-        self.old.objects.iter().rev().filter(|o| o.kind == kind && self.dropped.contains(&key(o))).collect()
+        self.old
+            .objects
+            .iter()
+            .rev()
+            .filter(|o| o.kind == kind && self.dropped.contains(&key(o)))
+            .collect()
     }
 
     fn table_goes(&self, table: &str) -> bool {
@@ -162,7 +212,11 @@ impl<'a> Plan<'a> {
 
 /// Checks and foreign keys can be added for new rows first.
 pub fn waits(object: &Object) -> bool {
-    let first = super::text::statements(&object.create).first().copied().unwrap_or_default().to_lowercase();
+    let first = super::text::statements(&object.create)
+        .first()
+        .copied()
+        .unwrap_or_default()
+        .to_lowercase();
     match object.kind {
         Kind::ForeignKey => true,
         Kind::Constraint => first.contains(" check ") || first.contains(" check("),
@@ -171,21 +225,45 @@ pub fn waits(object: &Object) -> bool {
 }
 
 /// Constraints and indexes whose text is the same once tables and columns are called by their new names.
-fn renamed_objects<'a>(old: &'a Schema, new: &'a Schema, changes: &[TableChange]) -> BTreeMap<Key<'a>, &'a Object> {
-    let renamable = |o: &&Object| matches!(o.kind, Kind::Constraint | Kind::Index | Kind::ForeignKey);
+fn renamed_objects<'a>(
+    old: &'a Schema,
+    new: &'a Schema,
+    changes: &[TableChange],
+) -> BTreeMap<Key<'a>, &'a Object> {
+    let renamable =
+        |o: &&Object| matches!(o.kind, Kind::Constraint | Kind::Index | Kind::ForeignKey);
     let (before, after) = (by_key(old), by_key(new));
     let moved = |o: &&Object, other: &BTreeMap<Key, &Object>| {
-        other.get(&key(o)).is_none_or(|there| there.create != o.create && touched(o, changes))
+        other
+            .get(&key(o))
+            .is_none_or(|there| there.create != o.create && touched(o, changes))
     };
-    let mut fresh: Vec<&Object> = new.objects.iter().filter(renamable).filter(|o| moved(o, &before)).collect();
+    let mut fresh: Vec<&Object> = new
+        .objects
+        .iter()
+        .filter(renamable)
+        .filter(|o| moved(o, &before))
+        .collect();
     let mut kept = BTreeMap::new();
-    for object in old.objects.iter().filter(renamable).filter(|o| moved(o, &after)) {
-        let Some(own) = changes.iter().find(|c| object.table.as_deref() == Some(&c.old.name)) else { continue };
+    for object in old
+        .objects
+        .iter()
+        .filter(renamable)
+        .filter(|o| moved(o, &after))
+    {
+        let Some(own) = changes
+            .iter()
+            .find(|c| object.table.as_deref() == Some(&c.old.name))
+        else {
+            continue;
+        };
         let text = nameless(&translate(object, own, changes), &object.name);
         let same = |o: &&Object| {
-            o.kind == object.kind && o.table.as_deref() == Some(&own.new.name) && nameless(&o.create, &o.name) == text
+            o.kind == object.kind
+                && o.table.as_deref() == Some(&own.new.name)
+                && nameless(&o.create, &o.name) == text
         };
-        if let Some(at) = fresh.iter().position(|o| same(&o)) {
+        if let Some(at) = fresh.iter().position(same) {
             kept.insert(key(object), fresh.remove(at));
         }
     }
@@ -196,14 +274,18 @@ fn renamed_objects<'a>(old: &'a Schema, new: &'a Schema, changes: &[TableChange]
 fn touched(object: &Object, changes: &[TableChange]) -> bool {
     changes.iter().any(|c| {
         (c.old.name != c.new.name || !c.renamed.is_empty())
-            && [&c.old.name, &c.new.name].iter().any(|t| super::text::mentions(&object.create, t))
+            && [&c.old.name, &c.new.name]
+                .iter()
+                .any(|t| super::text::mentions(&object.create, t))
     })
 }
 
 fn translate(object: &Object, own: &TableChange, changes: &[TableChange]) -> String {
     let mut text = own.translate(&object.create);
     for change in changes.iter().filter(|c| c.old.name != own.old.name) {
-        let Some(at) = text.find(&format!("references {}", change.old.name)) else { continue };
+        let Some(at) = text.find(&format!("references {}", change.old.name)) else {
+            continue;
+        };
         let (head, tail) = text.split_at(at);
         text = format!("{head}{}", change.translate(tail));
     }

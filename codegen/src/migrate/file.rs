@@ -14,7 +14,11 @@ pub struct Step {
 
 pub fn steps(ops: &[Op], judge: &Judge) -> Vec<Step> {
     (ops.iter())
-        .map(|op| Step { classes: judge.classes(op), summary: op.summary(), sql: op.sql().trim().to_owned() })
+        .map(|op| Step {
+            classes: judge.classes(op),
+            summary: op.summary(),
+            sql: op.sql().trim().to_owned(),
+        })
         .filter(|step| !step.sql.is_empty())
         .collect()
 }
@@ -31,11 +35,17 @@ pub fn up(name: &str, steps: &[Step], transaction: bool) -> String {
 
 /// The first one creates everything; listing that would repeat it.
 pub fn foundation(name: &str, steps: &[Step]) -> String {
-    format!("{}--   Everything, in an order in which it can be created.\n{}", head(name, true), body(steps))
+    format!(
+        "{}--   Everything, in an order in which it can be created.\n{}",
+        head(name, true),
+        body(steps)
+    )
 }
 
 pub fn down(name: &str, steps: &[Step]) -> String {
-    let head = format!("{MARK} from spec/. Do not edit.\n-- {name}, taken back. What was lost on the way does not return.\n");
+    let head = format!(
+        "{MARK} from spec/. Do not edit.\n-- {name}, taken back. What was lost on the way does not return.\n"
+    );
     if steps.is_empty() {
         return format!("{head}\n-- Nothing to take back.\nselect 1;\n");
     }
@@ -49,10 +59,17 @@ pub fn line(step: &Step) -> String {
 }
 
 fn head(name: &str, transaction: bool) -> String {
-    let first = if transaction { String::new() } else { format!("{NO_TRANSACTION}\n") };
+    let first = if transaction {
+        String::new()
+    } else {
+        format!("{NO_TRANSACTION}\n")
+    };
     format!("{first}{MARK} from spec/. Do not edit.\n-- {name}\n")
 }
 
 fn body(steps: &[Step]) -> String {
-    steps.iter().map(|step| format!("\n{}\n", step.sql)).collect()
+    steps
+        .iter()
+        .map(|step| format!("\n{}\n", step.sql))
+        .collect()
 }

@@ -25,7 +25,8 @@ pub struct Hints {
 impl Hints {
     /// The column is computed from other rows: nothing is lost with it.
     pub fn derived(&self, table: &str, column: &str) -> bool {
-        self.derived.contains(&(table.to_owned(), column.to_owned()))
+        self.derived
+            .contains(&(table.to_owned(), column.to_owned()))
     }
 
     /// What the column may hold only grew.
@@ -38,7 +39,8 @@ impl Hints {
     }
 
     pub fn loss_stated(&self, table: &str, column: &str) -> bool {
-        self.dropped_columns.contains(&(table.to_owned(), column.to_owned()))
+        self.dropped_columns
+            .contains(&(table.to_owned(), column.to_owned()))
     }
 }
 
@@ -52,12 +54,17 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         hints.entities.insert(table(entity), entity.name.clone());
         for derived in &entity.derived {
             // A mean is kept as its two parts.
-            let columns = ["", "_sum", "_count"].map(|part| (table(entity), format!("{}{part}", derived.name)));
+            let columns = ["", "_sum", "_count"]
+                .map(|part| (table(entity), format!("{}{part}", derived.name)));
             hints.derived.extend(columns);
         }
     }
-    hints.dropped_tables =
-        old.entities.iter().filter(|e| new.dropped.contains(&e.name)).map(table).collect();
+    hints.dropped_tables = old
+        .entities
+        .iter()
+        .filter(|e| new.dropped.contains(&e.name))
+        .map(table)
+        .collect();
     for entity in &new.entities {
         let was = former(entity, old, new);
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {
@@ -74,7 +81,10 @@ pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a En
     if let Some((_, same)) = old.entity(&entity.name) {
         return Some(same);
     }
-    let was = entity.was.as_ref().filter(|was| new.entity(was).is_none())?;
+    let was = entity
+        .was
+        .as_ref()
+        .filter(|was| new.entity(was).is_none())?;
     old.entity(was).map(|(_, e)| e)
 }
 
@@ -82,25 +92,51 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, new: &Mod
     let own = table(entity);
     for field in &entity.fields {
         if let Some(from) = &field.was {
-            hints.renames.columns.push((own.clone(), from.clone(), field.name.clone()));
+            hints
+                .renames
+                .columns
+                .push((own.clone(), from.clone(), field.name.clone()));
         }
-        let before = was.and_then(|e| e.field(field.was.as_deref().filter(|w| e.field(w).is_some()).unwrap_or(&field.name)));
+        let before = was.and_then(|e| {
+            e.field(
+                field
+                    .was
+                    .as_deref()
+                    .filter(|w| e.field(w).is_some())
+                    .unwrap_or(&field.name),
+            )
+        });
         if before.is_some_and(|f| looser(f, field)) {
             hints.looser.insert((own.clone(), field.name.clone()));
         }
     }
     for relation in &entity.belongs {
-        for column in [Some(relation.id_column()), relation.type_column()].into_iter().flatten() {
+        for column in [Some(relation.id_column()), relation.type_column()]
+            .into_iter()
+            .flatten()
+        {
             hints.relations.insert((own.clone(), column));
         }
         if let Some(from) = &relation.was {
             let columns = renamed_columns(relation, from, new);
-            hints.renames.columns.extend(columns.into_iter().map(|(a, b)| (own.clone(), a, b)));
+            hints
+                .renames
+                .columns
+                .extend(columns.into_iter().map(|(a, b)| (own.clone(), a, b)));
         }
     }
-    let stated = entity.dropped.iter().flat_map(|name| [name.clone(), format!("{name}_id"), format!("{name}_type")]);
-    let retyped = new.dropped.iter().filter_map(|d| d.strip_prefix(&format!("{}.", entity.name))).map(str::to_owned);
-    hints.dropped_columns.extend(stated.chain(retyped).map(|name| (own.clone(), name)));
+    let stated = entity
+        .dropped
+        .iter()
+        .flat_map(|name| [name.clone(), format!("{name}_id"), format!("{name}_type")]);
+    let retyped = new
+        .dropped
+        .iter()
+        .filter_map(|d| d.strip_prefix(&format!("{}.", entity.name)))
+        .map(str::to_owned);
+    hints
+        .dropped_columns
+        .extend(stated.chain(retyped).map(|name| (own.clone(), name)));
 }
 
 fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(String, String)> {
@@ -112,7 +148,10 @@ fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(Strin
     ];
     for target in relation.targets.iter().map(|t| &model.entities[*t].name) {
         columns.push((format!("{from}_{target}_id"), format!("{to}_{target}_id")));
-        columns.push((format!("live_{from}_{target}_id"), format!("live_{to}_{target}_id")));
+        columns.push((
+            format!("live_{from}_{target}_id"),
+            format!("live_{to}_{target}_id"),
+        ));
     }
     columns
 }
@@ -121,16 +160,32 @@ fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(Strin
 fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, String)> {
     let mut words = Vec::new();
     for entity in &new.entities {
-        let Some(was) = former(entity, old, new) else { continue };
+        let Some(was) = former(entity, old, new) else {
+            continue;
+        };
         for relation in &entity.belongs {
-            let Some(column) = relation.type_column() else { continue };
+            let Some(column) = relation.type_column() else {
+                continue;
+            };
             let name = relation.was.as_deref().unwrap_or(&relation.name);
-            let Some(before) = was.relation(name).or_else(|| was.relation(&relation.name)) else { continue };
+            let Some(before) = was.relation(name).or_else(|| was.relation(&relation.name)) else {
+                continue;
+            };
             for target in relation.targets.iter().map(|t| &new.entities[*t]) {
-                let Some(target_was) = former(target, old, new) else { continue };
-                let there = before.targets.iter().any(|t| old.entities[*t].name == target_was.name);
+                let Some(target_was) = former(target, old, new) else {
+                    continue;
+                };
+                let there = before
+                    .targets
+                    .iter()
+                    .any(|t| old.entities[*t].name == target_was.name);
                 if there && target_was.name != target.name {
-                    words.push((table(entity), column.clone(), target_was.name.clone(), target.name.clone()));
+                    words.push((
+                        table(entity),
+                        column.clone(),
+                        target_was.name.clone(),
+                        target.name.clone(),
+                    ));
                 }
             }
         }
@@ -140,16 +195,22 @@ fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, Strin
 
 /// Every value that was good before is good now, and every value good now can be read by the version before.
 fn looser(old: &Field, new: &Field) -> bool {
-    let low = |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n <= o));
-    let high = |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n >= o));
+    let low =
+        |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n <= o));
+    let high =
+        |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n >= o));
     old.check == new.check
         && match (&old.ty, &new.ty) {
             (Ty::Text { min: a, max: b }, Ty::Text { min: c, max: d }) => c <= a && d >= b,
-            (Ty::TextList { max: a, count: b }, Ty::TextList { max: c, count: d }) => c >= a && d >= b,
+            (Ty::TextList { max: a, count: b }, Ty::TextList { max: c, count: d }) => {
+                c >= a && d >= b
+            }
             (Ty::Int { min: a, max: b }, Ty::Int { min: c, max: d })
             | (Ty::Int { min: a, max: b }, Ty::Bigint { min: c, max: d })
             | (Ty::Bigint { min: a, max: b }, Ty::Bigint { min: c, max: d })
-            | (Ty::Money { min: a, max: b }, Ty::Money { min: c, max: d }) => low(a, c) && high(b, d),
+            | (Ty::Money { min: a, max: b }, Ty::Money { min: c, max: d }) => {
+                low(a, c) && high(b, d)
+            }
             (a, b) => a == b,
         }
 }

@@ -69,16 +69,24 @@ impl Entry {
 impl Past {
     pub fn read(root: &Path) -> Result<Past, Refusal> {
         let unreadable = |what: &str, error: &dyn std::fmt::Display| {
-            refusal(format!("{what} cannot be read: {error}"), "put it back as it was: `git checkout -- generated migrations`".to_owned())
+            refusal(
+                format!("{what} cannot be read: {error}"),
+                "put it back as it was: `git checkout -- generated migrations`".to_owned(),
+            )
         };
         let mut past = Past::default();
         if let Ok(text) = std::fs::read_to_string(root.join(RECORD)) {
             past.record = Some(parse_record(&text)?);
         }
-        let Ok(entries) = std::fs::read_dir(root.join(FOLDER)) else { return Ok(past) };
+        let Ok(entries) = std::fs::read_dir(root.join(FOLDER)) else {
+            return Ok(past);
+        };
         for entry in entries {
             let path = entry.map_err(|e| unreadable(FOLDER, &e))?.path();
-            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default();
             if name.ends_with(".sql") {
                 let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&name, &e))?;
                 past.files.insert(name, text);
@@ -96,7 +104,10 @@ impl Past {
         let mut entries = self.entries().to_vec();
         let mut wrong: Vec<Refusal> = entries.iter().flat_map(|e| self.untouched(e)).collect();
         wrong.extend(twice(&entries));
-        let listed: Vec<String> = entries.iter().flat_map(|e| [e.up_file(), e.down_file()]).collect();
+        let listed: Vec<String> = entries
+            .iter()
+            .flat_map(|e| [e.up_file(), e.down_file()])
+            .collect();
         for name in self.files.keys().filter(|n| !listed.contains(n)) {
             match self.unlisted(name, &entries) {
                 Ok(Some(entry)) => entries.push(entry),
@@ -104,18 +115,26 @@ impl Past {
                 Err(refusal) => wrong.push(refusal),
             }
         }
-        if wrong.is_empty() { Ok(entries) } else { Err(wrong) }
+        if wrong.is_empty() {
+            Ok(entries)
+        } else {
+            Err(wrong)
+        }
     }
 
     fn untouched(&self, entry: &Entry) -> Vec<Refusal> {
-        let pair = [(entry.up_file(), &entry.up), (entry.down_file(), &entry.down)];
+        let pair = [
+            (entry.up_file(), &entry.up),
+            (entry.down_file(), &entry.down),
+        ];
         let mut wrong = Vec::new();
         for (name, hash) in pair {
             let (what, why) = match self.files.get(&name) {
                 None => ("is missing", "databases exist that have run it"),
-                Some(text) if sha256(text) != *hash => {
-                    ("was edited after it was written", "a database that has run it would never see the change")
-                }
+                Some(text) if sha256(text) != *hash => (
+                    "was edited after it was written",
+                    "a database that has run it would never see the change",
+                ),
                 Some(_) => continue,
             };
             wrong.push(refusal(
@@ -135,13 +154,22 @@ impl Past {
                 format!("name the pair {next:04}_<what_it_does>.up.sql and .down.sql"),
             ));
         };
-        let generated = self.files[name].lines().take(2).any(|line| line.starts_with(MARK));
+        let generated = self.files[name]
+            .lines()
+            .take(2)
+            .any(|line| line.starts_with(MARK));
         if generated {
             let taken = entries.iter().find(|e| e.version == version);
-            let clash = taken.map_or_else(String::new, |e| format!(", and number {version:04} is taken by {}", e.up_file()));
+            let clash = taken.map_or_else(String::new, |e| {
+                format!(", and number {version:04} is taken by {}", e.up_file())
+            });
             return Err(refusal(
-                format!("{FOLDER}/{name} is not on the list in {RECORD}{clash}: two branches each wrote a migration"),
-                format!("delete {version:04}_{slug}.up.sql and .down.sql and run `cargo gen` again: it writes the same change behind the others"),
+                format!(
+                    "{FOLDER}/{name} is not on the list in {RECORD}{clash}: two branches each wrote a migration"
+                ),
+                format!(
+                    "delete {version:04}_{slug}.up.sql and .down.sql and run `cargo gen` again: it writes the same change behind the others"
+                ),
             ));
         }
         if let Some(taken) = entries.iter().find(|e| e.version == version) {
@@ -150,7 +178,10 @@ impl Past {
                 return Ok(None);
             }
             return Err(refusal(
-                format!("{FOLDER}/{name} and {} have the same number", taken.up_file()),
+                format!(
+                    "{FOLDER}/{name} and {} have the same number",
+                    taken.up_file()
+                ),
                 format!("rename yours to {next:04}_{slug}.up.sql and .down.sql"),
             ));
         }
@@ -165,7 +196,10 @@ impl Past {
             (Some(up), Some(down)) => Ok(Some(Entry::new(version, slug, up, down))),
             _ => Err(refusal(
                 format!("{FOLDER}/{name} has no other half"),
-                format!("write {version:04}_{slug}.{}.sql", if up { "down" } else { "up" }),
+                format!(
+                    "write {version:04}_{slug}.{}.sql",
+                    if up { "down" } else { "up" }
+                ),
             )),
         }
     }
@@ -176,11 +210,17 @@ pub fn next_version(entries: &[Entry]) -> u32 {
 }
 
 pub fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn parse_record(text: &str) -> Result<Record, Refusal> {
-    if text.lines().any(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>")) {
+    if text
+        .lines()
+        .any(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>"))
+    {
         return Err(refusal(
             format!("{RECORD} holds a merge conflict: two branches each wrote a migration"),
             format!(
@@ -190,7 +230,10 @@ fn parse_record(text: &str) -> Result<Record, Refusal> {
         ));
     }
     serde_json::from_str(text).map_err(|error| {
-        refusal(format!("{RECORD} cannot be read: {error}"), format!("`git checkout -- {RECORD}`: it is what the next migration starts from"))
+        refusal(
+            format!("{RECORD} cannot be read: {error}"),
+            format!("`git checkout -- {RECORD}`: it is what the next migration starts from"),
+        )
     })
 }
 
@@ -198,7 +241,11 @@ fn twice(entries: &[Entry]) -> Vec<Refusal> {
     let clash = |(at, e): (usize, &Entry)| {
         let other = entries[..at].iter().find(|o| o.version == e.version)?;
         Some(refusal(
-            format!("{} and {} have the same number", other.up_file(), e.up_file()),
+            format!(
+                "{} and {} have the same number",
+                other.up_file(),
+                e.up_file()
+            ),
             format!(
                 "take {RECORD} of the branch you merge into, delete the pair that the other branch wrote, and run `cargo gen` again"
             ),
@@ -212,10 +259,17 @@ fn parts(name: &str) -> Option<(u32, &str, bool)> {
     let (number, rest) = name.split_once('_')?;
     let up = rest.strip_suffix(".up.sql");
     let slug = up.or_else(|| rest.strip_suffix(".down.sql"))?;
-    let plain = number.len() == 4 && !slug.is_empty() && slug.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let plain = number.len() == 4
+        && !slug.is_empty()
+        && slug.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     Some((number.parse().ok().filter(|_| plain)?, slug, up.is_some()))
 }
 
 fn refusal(message: String, help: String) -> Refusal {
-    Refusal { entity: None, field: None, message, help }
+    Refusal {
+        entity: None,
+        field: None,
+        message,
+        help,
+    }
 }

@@ -7,33 +7,100 @@ use crate::objects::{Column, Kind, Object};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    Create { object: Object, how: How },
+    Create {
+        object: Object,
+        how: How,
+    },
     /// The same object with another definition, without a drop in between (functions, roles).
-    Replace { old: Object, new: Object },
-    Drop { object: Object },
+    Replace {
+        old: Object,
+        new: Object,
+    },
+    Drop {
+        object: Object,
+    },
     /// A constraint or index that stays as it is under a new name.
-    RenameObject { old: Object, new: Object },
-    RenameTable { old: Object, to: String },
-    RenameColumn { table: String, from: String, to: String },
-    AddColumn { table: String, column: Column, fill: Fill },
-    DropColumn { table: String, column: Column },
-    Retype { table: String, old: Column, new: Column },
-    SetDefault { table: String, name: String, default: Option<String> },
-    SetNotNull { table: String, name: String },
-    DropNotNull { table: String, name: String },
+    RenameObject {
+        old: Object,
+        new: Object,
+    },
+    RenameTable {
+        old: Object,
+        to: String,
+    },
+    RenameColumn {
+        table: String,
+        from: String,
+        to: String,
+    },
+    AddColumn {
+        table: String,
+        column: Column,
+        fill: Fill,
+    },
+    DropColumn {
+        table: String,
+        column: Column,
+    },
+    Retype {
+        table: String,
+        old: Column,
+        new: Column,
+    },
+    SetDefault {
+        table: String,
+        name: String,
+        default: Option<String>,
+    },
+    SetNotNull {
+        table: String,
+        name: String,
+    },
+    DropNotNull {
+        table: String,
+        name: String,
+    },
     /// New rows must have a value; old ones are not looked at yet.
-    AddNotNullCheck { table: String, name: String },
-    DropNotNullCheck { table: String, name: String },
-    ValidateNotNullCheck { table: String, name: String },
-    Backfill { table: String, name: String, value: String },
+    AddNotNullCheck {
+        table: String,
+        name: String,
+    },
+    DropNotNullCheck {
+        table: String,
+        name: String,
+    },
+    ValidateNotNullCheck {
+        table: String,
+        name: String,
+    },
+    Backfill {
+        table: String,
+        name: String,
+        value: String,
+    },
     /// A word that rows hold has a new name (the type of a polymorphic reference). Nothing has happened
     /// to the rows, so their triggers are not asked.
-    ReplaceWord { table: String, name: String, from: String, to: String },
-    Validate { table: String, constraint: String },
+    ReplaceWord {
+        table: String,
+        name: String,
+        from: String,
+        to: String,
+    },
+    Validate {
+        table: String,
+        constraint: String,
+    },
     /// Derived columns brought to what the rows they are derived from say.
-    Recount { table: String, columns: Vec<String>, sql: String },
+    Recount {
+        table: String,
+        columns: Vec<String>,
+        sql: String,
+    },
     /// Statements of a table beside its columns: comments, row security.
-    Run { table: String, sql: String },
+    Run {
+        table: String,
+        sql: String,
+    },
 }
 
 /// How an object on a table with rows comes to be.
@@ -67,39 +134,72 @@ impl Op {
             Op::Drop { object } => object.drop.clone(),
             Op::RenameObject { old, new } => rename_object(old, new),
             Op::RenameTable { old, to } => rename_table(old, to),
-            Op::RenameColumn { table, from, to } => format!("alter table {table} rename column {from} to {to};"),
-            Op::AddColumn { table, column, fill } => add_column(table, column, fill),
-            Op::DropColumn { table, column } => format!("alter table {table} drop column {};", column.name),
+            Op::RenameColumn { table, from, to } => {
+                format!("alter table {table} rename column {from} to {to};")
+            }
+            Op::AddColumn {
+                table,
+                column,
+                fill,
+            } => add_column(table, column, fill),
+            Op::DropColumn { table, column } => {
+                format!("alter table {table} drop column {};", column.name)
+            }
             Op::Retype { table, old, new } => retype(table, old, new),
-            Op::SetDefault { table, name, default: Some(value) } => {
+            Op::SetDefault {
+                table,
+                name,
+                default: Some(value),
+            } => {
                 format!("alter table {table} alter column {name} set default {value};")
             }
-            Op::SetDefault { table, name, default: None } => {
+            Op::SetDefault {
+                table,
+                name,
+                default: None,
+            } => {
                 format!("alter table {table} alter column {name} drop default;")
             }
-            Op::SetNotNull { table, name } => format!("alter table {table} alter column {name} set not null;"),
-            Op::DropNotNull { table, name } => format!("alter table {table} alter column {name} drop not null;"),
+            Op::SetNotNull { table, name } => {
+                format!("alter table {table} alter column {name} set not null;")
+            }
+            Op::DropNotNull { table, name } => {
+                format!("alter table {table} alter column {name} drop not null;")
+            }
             Op::AddNotNullCheck { table, name } => format!(
                 "alter table {table} add constraint {} check ({name} is not null) not valid;",
                 not_null_check(table, name)
             ),
             Op::DropNotNullCheck { table, name } => {
-                format!("alter table {table} drop constraint {};", not_null_check(table, name))
+                format!(
+                    "alter table {table} drop constraint {};",
+                    not_null_check(table, name)
+                )
             }
             Op::ValidateNotNullCheck { table, name } => {
-                format!("alter table {table} validate constraint {};", not_null_check(table, name))
+                format!(
+                    "alter table {table} validate constraint {};",
+                    not_null_check(table, name)
+                )
             }
             Op::Backfill { table, name, value } => {
                 format!("update {table} set {name} = {value} where {name} is null;\n{SETTLE}")
             }
-            Op::ReplaceWord { table, name, from, to } => {
+            Op::ReplaceWord {
+                table,
+                name,
+                from,
+                to,
+            } => {
                 format!(
                     "alter table {table} disable trigger user;\n\
                      update {table} set {name} = '{to}' where {name} = '{from}';\n\
                      alter table {table} enable trigger user;"
                 )
             }
-            Op::Validate { table, constraint } => format!("alter table {table} validate constraint {constraint};"),
+            Op::Validate { table, constraint } => {
+                format!("alter table {table} validate constraint {constraint};")
+            }
             Op::Recount { sql, .. } | Op::Run { sql, .. } => sql.clone(),
         }
     }
@@ -107,32 +207,70 @@ impl Op {
     /// One line for the plan and the header of the migration.
     pub fn summary(&self) -> String {
         match self {
-            Op::Create { object, how: How::Plain } => format!("create {} {}", noun(object), object.name),
-            Op::Create { object, how: How::NotValid } => format!("add {} {} for new rows", noun(object), object.name),
-            Op::Create { object, how: How::Concurrently } => {
+            Op::Create {
+                object,
+                how: How::Plain,
+            } => format!("create {} {}", noun(object), object.name),
+            Op::Create {
+                object,
+                how: How::NotValid,
+            } => format!("add {} {} for new rows", noun(object), object.name),
+            Op::Create {
+                object,
+                how: How::Concurrently,
+            } => {
                 format!("create {} {} beside the traffic", noun(object), object.name)
             }
             Op::Replace { new, .. } => format!("replace {} {}", noun(new), new.name),
             Op::Drop { object } => format!("drop {} {}", noun(object), object.name),
-            Op::RenameObject { old, new } => format!("rename {} {} to {}", noun(old), old.name, last_name(&new.name)),
+            Op::RenameObject { old, new } => format!(
+                "rename {} {} to {}",
+                noun(old),
+                old.name,
+                last_name(&new.name)
+            ),
             Op::RenameTable { old, to } => format!("rename table {} to {to}", old.name),
             Op::RenameColumn { table, from, to } => format!("rename column {table}.{from} to {to}"),
             Op::AddColumn { table, column, .. } => format!("add column {table}.{}", column.name),
             Op::DropColumn { table, column } => format!("drop column {table}.{}", column.name),
             Op::Retype { table, old, new } => {
-                format!("change {table}.{} from {} to {}", new.name, old.sql_type, new.sql_type)
+                format!(
+                    "change {table}.{} from {} to {}",
+                    new.name, old.sql_type, new.sql_type
+                )
             }
-            Op::SetDefault { table, name, default: Some(value) } => format!("default {value} for {table}.{name}"),
-            Op::SetDefault { table, name, default: None } => format!("no default for {table}.{name}"),
+            Op::SetDefault {
+                table,
+                name,
+                default: Some(value),
+            } => format!("default {value} for {table}.{name}"),
+            Op::SetDefault {
+                table,
+                name,
+                default: None,
+            } => format!("no default for {table}.{name}"),
             Op::SetNotNull { table, name } => format!("{table}.{name} is never null"),
             Op::DropNotNull { table, name } => format!("{table}.{name} may be null"),
-            Op::AddNotNullCheck { table, name } => format!("{table}.{name} is not null in new rows"),
-            Op::DropNotNullCheck { table, name } => format!("drop the not-null check of {table}.{name}"),
-            Op::ValidateNotNullCheck { table, name } => format!("validate that {table}.{name} is not null"),
+            Op::AddNotNullCheck { table, name } => {
+                format!("{table}.{name} is not null in new rows")
+            }
+            Op::DropNotNullCheck { table, name } => {
+                format!("drop the not-null check of {table}.{name}")
+            }
+            Op::ValidateNotNullCheck { table, name } => {
+                format!("validate that {table}.{name} is not null")
+            }
             Op::Backfill { table, name, value } => format!("fill {table}.{name} with {value}"),
-            Op::ReplaceWord { table, name, from, to } => format!("write {to} for {from} in {table}.{name}"),
+            Op::ReplaceWord {
+                table,
+                name,
+                from,
+                to,
+            } => format!("write {to} for {from} in {table}.{name}"),
             Op::Validate { table, constraint } => format!("validate {constraint} of {table}"),
-            Op::Recount { table, columns, .. } => format!("count {} of {table} again", columns.join(", ")),
+            Op::Recount { table, columns, .. } => {
+                format!("count {} of {table} again", columns.join(", "))
+            }
             Op::Run { table, .. } => format!("describe {table}"),
         }
     }
@@ -163,7 +301,11 @@ impl Op {
 
 /// The table an object is or hangs on.
 pub fn table_of(object: &Object) -> Option<&str> {
-    if object.kind == Kind::Table { Some(&object.name) } else { object.table.as_deref() }
+    if object.kind == Kind::Table {
+        Some(&object.name)
+    } else {
+        object.table.as_deref()
+    }
 }
 
 pub fn noun(object: &Object) -> &'static str {
@@ -202,7 +344,10 @@ fn add_column(table: &str, column: &Column, fill: &Fill) -> String {
     let Fill::Placeholder(value) = fill else {
         return format!("alter table {table} add column {};", column_text(column));
     };
-    let filled = Column { default: Some(value.clone()), ..column.clone() };
+    let filled = Column {
+        default: Some(value.clone()),
+        ..column.clone()
+    };
     let after = match &column.default {
         Some(value) => format!("set default {value}"),
         None => "drop default".to_owned(),
@@ -219,11 +364,17 @@ fn retype(table: &str, old: &Column, new: &Column) -> String {
     let (name, ty) = (&new.name, &new.sql_type);
     let mut parts = Vec::new();
     if old.default.is_some() {
-        parts.push(format!("alter table {table} alter column {name} drop default;"));
+        parts.push(format!(
+            "alter table {table} alter column {name} drop default;"
+        ));
     }
-    parts.push(format!("alter table {table} alter column {name} type {ty} using ({name}::{ty});"));
+    parts.push(format!(
+        "alter table {table} alter column {name} type {ty} using ({name}::{ty});"
+    ));
     if let Some(value) = &new.default {
-        parts.push(format!("alter table {table} alter column {name} set default {value};"));
+        parts.push(format!(
+            "alter table {table} alter column {name} set default {value};"
+        ));
     }
     parts.join("\n")
 }
@@ -232,8 +383,12 @@ fn create(object: &Object, how: How) -> String {
     let text = object.create.trim_end();
     match how {
         How::Plain => text.to_owned(),
-        How::NotValid => with_first(text, |first| format!("{} not valid;", first.trim_end_matches(';').trim_end())),
-        How::Concurrently => with_first(text, |first| first.replacen(" index ", " index concurrently ", 1)),
+        How::NotValid => with_first(text, |first| {
+            format!("{} not valid;", first.trim_end_matches(';').trim_end())
+        }),
+        How::Concurrently => with_first(text, |first| {
+            first.replacen(" index ", " index concurrently ", 1)
+        }),
     }
 }
 
@@ -248,7 +403,11 @@ fn with_first(text: &str, change: impl Fn(&str) -> String) -> String {
 /// The statements that are new, and the grants taken back that are no longer held.
 fn replace(old: &Object, new: &Object) -> String {
     let (before, after) = (statements(&old.create), statements(&new.create));
-    let mut parts: Vec<String> = before.iter().filter(|s| !after.contains(s)).filter_map(|s| revoke(s)).collect();
+    let mut parts: Vec<String> = before
+        .iter()
+        .filter(|s| !after.contains(s))
+        .filter_map(|s| revoke(s))
+        .collect();
     for statement in after.into_iter().filter(|s| !before.contains(s)) {
         parts.push(match statement.strip_prefix("create function ") {
             Some(rest) => format!("create or replace function {rest}"),
@@ -275,7 +434,9 @@ fn rename_table(old: &Object, to: &str) -> String {
     let mut text = format!("alter table {} rename to {to_bare};", old.name);
     let pkey = format!("{from}_pkey");
     if mentions(&old.create, "primary key") {
-        text.push_str(&format!("\nalter table {to} rename constraint {pkey} to {to_bare}_pkey;"));
+        text.push_str(&format!(
+            "\nalter table {to} rename constraint {pkey} to {to_bare}_pkey;"
+        ));
     }
     text
 }

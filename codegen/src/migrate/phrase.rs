@@ -69,7 +69,9 @@ fn literal(value: &Literal) -> String {
         Literal::Bool(b) => b.to_string(),
         Literal::Int(n) => n.to_string(),
         Literal::Decimal(d) => d.clone(),
-        Literal::Text(t) if t.chars().all(|c| c.is_alphanumeric() || c == '_') && !t.is_empty() => t.clone(),
+        Literal::Text(t) if t.chars().all(|c| c.is_alphanumeric() || c == '_') && !t.is_empty() => {
+            t.clone()
+        }
         Literal::Text(t) => format!("{t:?}"),
         Literal::Now => "now()".to_owned(),
     }

@@ -11,7 +11,10 @@ pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Co
     if let Some(value) = &column.default {
         return value.clone();
     }
-    let unique = schema.objects.iter().any(|o| o.table.as_deref() == Some(of) && sets_apart(o, &column.name));
+    let unique = schema
+        .objects
+        .iter()
+        .any(|o| o.table.as_deref() == Some(of) && sets_apart(o, &column.name));
     let field = model.and_then(|m| {
         let entity = m.entities.iter().find(|e| table(e) == of)?;
         entity.field(&column.name)
@@ -19,7 +22,9 @@ pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Co
     match field {
         Some(field) => match &field.default {
             Some(value) => literal(value),
-            None => of_type(&field.ty, unique).unwrap_or_else(|| of_sql_type(&column.sql_type, unique)),
+            None => {
+                of_type(&field.ty, unique).unwrap_or_else(|| of_sql_type(&column.sql_type, unique))
+            }
         },
         None => of_sql_type(&column.sql_type, unique),
     }
@@ -27,7 +32,9 @@ pub fn placeholder(model: Option<&Model>, schema: &Schema, of: &str, column: &Co
 
 fn sets_apart(object: &Object, column: &str) -> bool {
     let rule = object.kind == Kind::Constraint || object.kind == Kind::Index;
-    let apart = ["unique", "exclude"].iter().any(|w| super::text::mentions(&object.create.to_lowercase(), w));
+    let apart = ["unique", "exclude"]
+        .iter()
+        .any(|w| super::text::mentions(&object.create.to_lowercase(), w));
     rule && apart && super::text::mentions(&object.create, column)
 }
 
@@ -40,9 +47,15 @@ fn of_type(ty: &Ty, unique: bool) -> Option<String> {
         Ty::Int { min, .. } | Ty::Bigint { min, .. } | Ty::Money { min, .. } if !unique => {
             Some(min.unwrap_or(0).max(0).to_string())
         }
-        Ty::Text { min, max } if unique && *max >= 12 => Some(format!("rpad({ANY_WORD}, greatest(12, {min}), '-')")),
+        Ty::Text { min, max } if unique && *max >= 12 => {
+            Some(format!("rpad({ANY_WORD}, greatest(12, {min}), '-')"))
+        }
         Ty::Text { min, .. } => Some(format!("repeat('-', {min})")),
-        Ty::Slug { .. } => Some(if unique { format!("'x' || {ANY_WORD}") } else { "'x'".to_owned() }),
+        Ty::Slug { .. } => Some(if unique {
+            format!("'x' || {ANY_WORD}")
+        } else {
+            "'x'".to_owned()
+        }),
         Ty::Email => Some(format!("{ANY_WORD} || '@example.invalid'")),
         Ty::Url => Some(format!("'https://example.invalid/' || {ANY_WORD}")),
         Ty::Phone => quoted("+10000000000"),

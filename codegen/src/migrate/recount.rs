@@ -19,22 +19,39 @@ pub struct After {
 pub fn after(old: &Model, new: &Model, renames: &Renames) -> After {
     let was = |entity: &Entity| former(entity, old, new).map(|e| e.name.clone());
     let became = |entity: &Entity| {
-        let same = new.entities.iter().find(|e| former(e, old, new).is_some_and(|f| f.name == entity.name));
+        let same = new
+            .entities
+            .iter()
+            .find(|e| former(e, old, new).is_some_and(|f| f.name == entity.name));
         same.map(|e| e.name.clone())
     };
-    After { up: steps(old, new, &was, renames), down: steps(new, old, &became, &renames.reversed()) }
+    After {
+        up: steps(old, new, &was, renames),
+        down: steps(new, old, &became, &renames.reversed()),
+    }
 }
 
-fn steps(from: &Model, to: &Model, counterpart: &dyn Fn(&Entity) -> Option<String>, renames: &Renames) -> Vec<Op> {
+fn steps(
+    from: &Model,
+    to: &Model,
+    counterpart: &dyn Fn(&Entity) -> Option<String>,
+    renames: &Renames,
+) -> Vec<Op> {
     let mut ops = Vec::new();
     for (id, entity) in to.entities.iter().enumerate() {
-        let Some((before_id, _)) = counterpart(entity).and_then(|name| from.entity(&name)) else { continue };
+        let Some((before_id, _)) = counterpart(entity).and_then(|name| from.entity(&name)) else {
+            continue;
+        };
         let before = recounts(from, before_id);
         for recount in recounts(to, id) {
             // A table that is new has no rows to count.
             let has_rows = counterpart(&to.entities[recount.child]).is_some();
             if has_rows && !before.iter().any(|b| means_the_same(b, &recount, renames)) {
-                ops.push(Op::Recount { table: recount.table, columns: recount.columns, sql: recount.sql });
+                ops.push(Op::Recount {
+                    table: recount.table,
+                    columns: recount.columns,
+                    sql: recount.sql,
+                });
             }
         }
     }

@@ -26,7 +26,13 @@ pub struct Models<'a> {
     pub new: &'a Model,
 }
 
-pub fn refusals(old: &Schema, new: &Schema, renames: &Renames, hints: &Hints, models: Option<&Models>) -> Vec<Refusal> {
+pub fn refusals(
+    old: &Schema,
+    new: &Schema,
+    renames: &Renames,
+    hints: &Hints,
+    models: Option<&Models>,
+) -> Vec<Refusal> {
     let changes = table_changes(old, new, renames);
     let mut found = Vec::new();
     for table in tables(old).filter(|t| !changes.iter().any(|c| c.old.name == t.name)) {
@@ -35,7 +41,11 @@ pub fn refusals(old: &Schema, new: &Schema, renames: &Renames, hints: &Hints, mo
         }
     }
     for change in &changes {
-        let at = Place { change, hints, models };
+        let at = Place {
+            change,
+            hints,
+            models,
+        };
         at.dropped(&mut found);
         at.added(&mut found);
         at.altered(&mut found);
@@ -48,21 +58,30 @@ fn dropped_table(table: &Object, new: &Schema, changes: &[TableChange], hints: &
     let name = hints.entity(&table.name).to_owned();
     let alike = tables(new).find(|t| {
         let fresh = !changes.iter().any(|c| c.new.name == t.name);
-        let shared = t.columns.iter().filter(|c| table.columns.iter().any(|o| o.name == c.name)).count();
+        let shared = t
+            .columns
+            .iter()
+            .filter(|c| table.columns.iter().any(|o| o.name == c.name))
+            .count();
         fresh && shared * 3 >= table.columns.len() * 2
     });
-    let lose = format!("to lose the table with all its rows, write in spec/app.yaml: `dropped: [{name}]`");
+    let lose =
+        format!("to lose the table with all its rows, write in spec/app.yaml: `dropped: [{name}]`");
     let help = match alike {
         Some(t) => {
             let to = hints.entity(&t.name);
-            format!("if `{to}` is the same under a new name, write in spec/entities/{to}.yaml: `was: {name}`; {lose}")
+            format!(
+                "if `{to}` is the same under a new name, write in spec/entities/{to}.yaml: `was: {name}`; {lose}"
+            )
         }
         None => lose,
     };
     Refusal {
         entity: None,
         field: None,
-        message: format!("the entity `{name}` is gone from the spec, and its rows would go with it"),
+        message: format!(
+            "the entity `{name}` is gone from the spec, and its rows would go with it"
+        ),
         help,
     }
 }
@@ -84,7 +103,10 @@ impl Place<'_> {
         let removed: Vec<&Column> = self.change.removed.iter().copied().filter(real).collect();
         for column in &removed {
             // The type of a polymorphic reference goes with its id: one line says both.
-            let pair = column.name.strip_suffix("_type").map(|stem| format!("{stem}_id"));
+            let pair = column
+                .name
+                .strip_suffix("_type")
+                .map(|stem| format!("{stem}_id"));
             if pair.is_some_and(|id| removed.iter().any(|c| c.name == id)) {
                 continue;
             }
@@ -93,29 +115,56 @@ impl Place<'_> {
         for (column, _) in self.change.regenerated.iter().filter(|(old, _)| real(old)) {
             found.push(self.refuse(
                 column,
-                format!("`{}` is computed from now on, and what was written in it would be lost", column.name),
-                format!("write in spec/app.yaml: `dropped: [{}.{}]`", self.entity(), column.name),
+                format!(
+                    "`{}` is computed from now on, and what was written in it would be lost",
+                    column.name
+                ),
+                format!(
+                    "write in spec/app.yaml: `dropped: [{}.{}]`",
+                    self.entity(),
+                    column.name
+                ),
             ));
         }
     }
 
     fn dropped_column(&self, column: &Column) -> Refusal {
         let old = self.old_word(&column.name);
-        let alike = self.change.added.iter().find(|c| c.generated.is_none() && c.sql_type == column.sql_type);
+        let alike = self
+            .change
+            .added
+            .iter()
+            .find(|c| c.generated.is_none() && c.sql_type == column.sql_type);
         let lose = format!("to lose the values, write `{old}: drop`");
         let help = match alike {
             Some(new) => {
                 let word = self.new_word(&new.name);
-                let line = self.phrase_of(&word).map_or_else(|| "…".to_owned(), |p| p);
-                format!("if `{word}` is the same under a new name, write `{word}: {line}, was {old}`; {lose}")
+                let line = self.phrase_of(&word).unwrap_or_else(|| "…".to_owned());
+                format!(
+                    "if `{word}` is the same under a new name, write `{word}: {line}, was {old}`; {lose}"
+                )
             }
-            None => format!("{lose}; to rename it, write `, was {old}` behind the field it has become"),
+            None => {
+                format!("{lose}; to rename it, write `, was {old}` behind the field it has become")
+            }
         };
-        self.refuse(column, format!("`{old}` is gone from `{}`, and its values would go with it", self.entity()), help)
+        self.refuse(
+            column,
+            format!(
+                "`{old}` is gone from `{}`, and its values would go with it",
+                self.entity()
+            ),
+            help,
+        )
     }
 
     fn added(&self, found: &mut Vec<Refusal>) {
-        for column in self.change.added.iter().filter(|c| c.not_null && c.default.is_none() && c.generated.is_none()) {
+        for column in self
+            .change
+            .added
+            .iter()
+            .filter(|c| c.not_null && c.default.is_none() && c.generated.is_none())
+        {
             // Of a polymorphic reference the id stands for both.
             if column.name.ends_with("_type") && self.hints.relations.contains(&self.key(column)) {
                 continue;
@@ -137,7 +186,11 @@ impl Place<'_> {
             }
             let fills_itself = new.default.is_some() || new.generated.is_some();
             // A reference has no default: it is filled by the application, and the validation finds what is left.
-            if !old.not_null && new.not_null && !fills_itself && !self.hints.relations.contains(&self.key(new)) {
+            if !old.not_null
+                && new.not_null
+                && !fills_itself
+                && !self.hints.relations.contains(&self.key(new))
+            {
                 let word = self.new_word(&new.name);
                 found.push(self.refuse(
                     new,
@@ -151,18 +204,31 @@ impl Place<'_> {
     /// What stands in `create table` beside the columns is not compared piece by piece: it has never changed.
     fn inline(&self, found: &mut Vec<Refusal>) {
         let of = |table: &Object, text: &str| -> Vec<String> {
-            let first = statements(text).first().copied().unwrap_or_default().to_owned();
+            let first = statements(text)
+                .first()
+                .copied()
+                .unwrap_or_default()
+                .to_owned();
             let own = format!("{}_pkey", bare_table(&table.name));
-            let lines = first.lines().map(|l| l.trim().trim_end_matches(',').replace(&own, "pkey"));
-            lines.filter(|l| l.starts_with("constraint ") || l.starts_with("primary key")).collect()
+            let lines = first
+                .lines()
+                .map(|l| l.trim().trim_end_matches(',').replace(&own, "pkey"));
+            lines
+                .filter(|l| l.starts_with("constraint ") || l.starts_with("primary key"))
+                .collect()
         };
         let (old, new) = (self.change.old, self.change.new);
         if of(old, &old.create) != of(new, &new.create) {
             found.push(Refusal {
                 entity: Some(self.entity().to_owned()),
                 field: None,
-                message: format!("what `create table {}` says beside its columns has changed", new.name),
-                help: "make it an object of its own in codegen/src/emit/schema, or leave it as it was".to_owned(),
+                message: format!(
+                    "what `create table {}` says beside its columns has changed",
+                    new.name
+                ),
+                help:
+                    "make it an object of its own in codegen/src/emit/schema, or leave it as it was"
+                        .to_owned(),
             });
         }
     }
@@ -188,15 +254,28 @@ impl Place<'_> {
         }
         match self.phrase_of(word) {
             Some(line) => {
-                let (ty, rest) = line.split_once(", ").map_or((line.as_str(), String::new()), |(a, b)| (a, format!(", {b}")));
-                format!("write `{word}: {ty} = <value>{rest}` to give them one, or `{word}: {ty}?{rest}`, {later}")
+                let (ty, rest) = line
+                    .split_once(", ")
+                    .map_or((line.as_str(), String::new()), |(a, b)| {
+                        (a, format!(", {b}"))
+                    });
+                format!(
+                    "write `{word}: {ty} = <value>{rest}` to give them one, or `{word}: {ty}?{rest}`, {later}"
+                )
             }
-            None => format!("give `{word}` a default (`= <value>`), or let it be null (`?`), {later}"),
+            None => {
+                format!("give `{word}` a default (`= <value>`), or let it be null (`?`), {later}")
+            }
         }
     }
 
     fn refuse(&self, column: &Column, message: String, help: String) -> Refusal {
-        Refusal { entity: Some(self.entity().to_owned()), field: Some(self.new_word(&column.name)), message, help }
+        Refusal {
+            entity: Some(self.entity().to_owned()),
+            field: Some(self.new_word(&column.name)),
+            message,
+            help,
+        }
     }
 
     fn entity(&self) -> &str {
@@ -216,19 +295,31 @@ impl Place<'_> {
 
     /// What the spec calls the column: the field, or the relation it belongs to.
     fn new_word(&self, column: &str) -> String {
-        word(self.models.and_then(|m| m.new.entity(self.entity())).map(|(_, e)| e), column)
+        word(
+            self.models
+                .and_then(|m| m.new.entity(self.entity()))
+                .map(|(_, e)| e),
+            column,
+        )
     }
 
     fn old_word(&self, column: &str) -> String {
         let old = self.hints.entity(&self.change.old.name);
-        word(self.models.and_then(|m| m.old.entity(old)).map(|(_, e)| e), column)
+        word(
+            self.models.and_then(|m| m.old.entity(old)).map(|(_, e)| e),
+            column,
+        )
     }
 }
 
 fn word(entity: Option<&Entity>, column: &str) -> String {
     let relation = |e: &Entity| {
-        let own = |r: &&crate::model::Relation| r.id_column() == column || r.type_column().as_deref() == Some(column);
+        let own = |r: &&crate::model::Relation| {
+            r.id_column() == column || r.type_column().as_deref() == Some(column)
+        };
         e.belongs.iter().find(own).map(|r| r.name.clone())
     };
-    entity.and_then(relation).unwrap_or_else(|| column.to_owned())
+    entity
+        .and_then(relation)
+        .unwrap_or_else(|| column.to_owned())
 }

@@ -16,7 +16,13 @@ pub fn slug(ops: &[Op], part: &Part, hints: &Hints) -> String {
 }
 
 fn main_slug(ops: &[Op], hints: &Hints) -> String {
-    let entity = |table: &str| hints.entities.get(table).cloned().unwrap_or_else(|| bare_table(table).to_owned());
+    let entity = |table: &str| {
+        hints
+            .entities
+            .get(table)
+            .cloned()
+            .unwrap_or_else(|| bare_table(table).to_owned())
+    };
     let mut said: Vec<String> = ops.iter().filter_map(|op| headline(op, &entity)).collect();
     said.dedup();
     let mut touched: Vec<String> = ops.iter().filter_map(Op::table).map(&entity).collect();
@@ -32,8 +38,12 @@ fn main_slug(ops: &[Op], hints: &Hints) -> String {
 /// What the step would be called if it were the only one; most steps only follow from another.
 fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
     let verb = match op {
-        Op::Create { object, .. } if object.kind == Kind::Table => format!("create_{}", entity(table_of(object)?)),
-        Op::Drop { object } if object.kind == Kind::Table => format!("drop_{}", entity(table_of(object)?)),
+        Op::Create { object, .. } if object.kind == Kind::Table => {
+            format!("create_{}", entity(table_of(object)?))
+        }
+        Op::Drop { object } if object.kind == Kind::Table => {
+            format!("drop_{}", entity(table_of(object)?))
+        }
         Op::RenameTable { old, to } => format!("rename_{}_to_{}", entity(&old.name), entity(to)),
         Op::RenameColumn { table, from, to } if !from.starts_with("live_") => {
             format!("rename_{}_{}_to_{}", entity(table), stem(from), stem(to))
@@ -45,7 +55,9 @@ fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
             format!("drop_{}_{}", entity(table), stem(&column.name))
         }
         Op::Retype { table, new, .. } => format!("alter_{}_{}", entity(table), new.name),
-        Op::SetDefault { table, name, .. } | Op::AddNotNullCheck { table, name } | Op::DropNotNull { table, name } => {
+        Op::SetDefault { table, name, .. }
+        | Op::AddNotNullCheck { table, name }
+        | Op::DropNotNull { table, name } => {
             format!("alter_{}_{name}", entity(table))
         }
         _ => return None,
@@ -55,9 +67,16 @@ fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
 
 /// Both columns of a polymorphic reference are called the same.
 fn stem(column: &str) -> &str {
-    column.strip_suffix("_id").or_else(|| column.strip_suffix("_type")).unwrap_or(column)
+    column
+        .strip_suffix("_id")
+        .or_else(|| column.strip_suffix("_type"))
+        .unwrap_or(column)
 }
 
 fn shorten(slug: String) -> String {
-    slug.chars().take(60).collect::<String>().trim_end_matches('_').to_owned()
+    slug.chars()
+        .take(60)
+        .collect::<String>()
+        .trim_end_matches('_')
+        .to_owned()
 }

@@ -34,32 +34,71 @@ impl Stage {
 }
 
 /// Empty when there is no difference.
-pub fn stages(old: &Schema, new: &Schema, renames: &Renames, placeholder: &Placeholder, after: &After) -> Vec<Stage> {
+pub fn stages(
+    old: &Schema,
+    new: &Schema,
+    renames: &Renames,
+    placeholder: &Placeholder,
+    after: &After,
+) -> Vec<Stage> {
     let whole = diff(old, new, renames, &Direction::Up);
     let later = later_indexes(old, &whole);
     let strict = stricter_columns(old, new, renames);
     let between = without(new, &later, &strict);
 
     let mut up = diff(old, &between, renames, &Direction::Up);
-    up.extend(strict.iter().map(|s| Op::AddNotNullCheck { table: s.table.clone(), name: s.name.clone() }));
+    up.extend(strict.iter().map(|s| Op::AddNotNullCheck {
+        table: s.table.clone(),
+        name: s.name.clone(),
+    }));
     up.extend(after.up.iter().cloned());
-    let mut down: Vec<Op> = strict.iter().map(|s| Op::DropNotNullCheck { table: s.table.clone(), name: s.name.clone() }).collect();
-    down.extend(diff(&between, old, &renames.reversed(), &Direction::Down(placeholder)));
+    let mut down: Vec<Op> = strict
+        .iter()
+        .map(|s| Op::DropNotNullCheck {
+            table: s.table.clone(),
+            name: s.name.clone(),
+        })
+        .collect();
+    down.extend(diff(
+        &between,
+        old,
+        &renames.reversed(),
+        &Direction::Down(placeholder),
+    ));
     down.extend(after.down.iter().cloned());
 
     let validate = validation(&up, &strict);
     let undo = strict.iter().flat_map(|s| {
         let (table, name) = (s.table.clone(), s.name.clone());
-        [Op::AddNotNullCheck { table: table.clone(), name: name.clone() }, Op::DropNotNull { table, name }]
+        [
+            Op::AddNotNullCheck {
+                table: table.clone(),
+                name: name.clone(),
+            },
+            Op::DropNotNull { table, name },
+        ]
     });
     let mut stages = vec![
-        Stage { part: Part::Main, up, down },
-        Stage { part: Part::Validate, up: validate, down: undo.collect() },
+        Stage {
+            part: Part::Main,
+            up,
+            down,
+        },
+        Stage {
+            part: Part::Validate,
+            up: validate,
+            down: undo.collect(),
+        },
     ];
     stages.extend(later.into_iter().map(|object| Stage {
         part: Part::Index(last_name(&object.name).to_owned()),
-        down: vec![Op::Drop { object: object.clone() }],
-        up: vec![Op::Create { object, how: How::Concurrently }],
+        down: vec![Op::Drop {
+            object: object.clone(),
+        }],
+        up: vec![Op::Create {
+            object,
+            how: How::Concurrently,
+        }],
     }));
     stages.retain(|stage| !stage.up.is_empty());
     stages
@@ -91,13 +130,20 @@ fn stricter_columns(old: &Schema, new: &Schema, renames: &Renames) -> Vec<Strict
 /// New indexes of tables with rows, but for those that something else in the first file needs,
 /// and unique ones that replace another: between the two no clash would be noticed.
 fn later_indexes(old: &Schema, ops: &[Op]) -> Vec<Object> {
-    let dropped = |object: &Object| ops.iter().any(|op| matches!(op, Op::Drop { object: o } if o.kind == Kind::Index && o.name == object.name));
-    let created_table = |table: &str| ops.iter().any(|op| matches!(op, Op::Create { object, .. } if object.kind == Kind::Table && object.name == table));
+    let dropped = |object: &Object| {
+        ops.iter().any(|op| matches!(op, Op::Drop { object: o } if o.kind == Kind::Index && o.name == object.name))
+    };
+    let created_table = |table: &str| {
+        ops.iter().any(|op| matches!(op, Op::Create { object, .. } if object.kind == Kind::Table && object.name == table))
+    };
     let needed = |index: &Object| {
         ops.iter().any(|op| match op {
             Op::Create { object, .. } => {
                 object.kind == Kind::ForeignKey
-                    && index.table.as_ref().is_some_and(|t| mentions(&object.create, &format!("references {t}")))
+                    && index
+                        .table
+                        .as_ref()
+                        .is_some_and(|t| mentions(&object.create, &format!("references {t}")))
             }
             _ => false,
         })
@@ -108,7 +154,9 @@ fn later_indexes(old: &Schema, ops: &[Op]) -> Vec<Object> {
             Op::Create { object, .. } if object.kind == Kind::Index => Some(object),
             _ => None,
         })
-        .filter(|o| o.table.as_deref().is_some_and(|t| !created_table(t)) && !old.objects.is_empty())
+        .filter(|o| {
+            o.table.as_deref().is_some_and(|t| !created_table(t)) && !old.objects.is_empty()
+        })
         .filter(|o| !unique(o) || (!dropped(o) && !needed(o)))
         .cloned()
         .collect()
@@ -117,10 +165,15 @@ fn later_indexes(old: &Schema, ops: &[Op]) -> Vec<Object> {
 /// The schema between the first file and the rest.
 fn without(new: &Schema, indexes: &[Object], strict: &[Stricter]) -> Schema {
     let mut between = new.clone();
-    between.objects.retain(|o| o.kind != Kind::Index || !indexes.iter().any(|i| i.name == o.name));
+    between
+        .objects
+        .retain(|o| o.kind != Kind::Index || !indexes.iter().any(|i| i.name == o.name));
     for object in between.objects.iter_mut().filter(|o| o.kind == Kind::Table) {
         for column in &mut object.columns {
-            if strict.iter().any(|s| s.table == object.name && s.name == column.name) {
+            if strict
+                .iter()
+                .any(|s| s.table == object.name && s.name == column.name)
+            {
                 column.not_null = false;
             }
         }
@@ -132,11 +185,18 @@ fn validation(up: &[Op], strict: &[Stricter]) -> Vec<Op> {
     let mut ops = Vec::new();
     for s in strict {
         if let Some(value) = &s.default {
-            ops.push(Op::Backfill { table: s.table.clone(), name: s.name.clone(), value: value.clone() });
+            ops.push(Op::Backfill {
+                table: s.table.clone(),
+                name: s.name.clone(),
+                value: value.clone(),
+            });
         }
     }
     ops.extend(up.iter().filter_map(|op| match op {
-        Op::Create { object, how: How::NotValid } => Some(Op::Validate {
+        Op::Create {
+            object,
+            how: How::NotValid,
+        } => Some(Op::Validate {
             table: object.table.clone().unwrap_or_default(),
             constraint: last_name(&object.name).to_owned(),
         }),
@@ -144,9 +204,18 @@ fn validation(up: &[Op], strict: &[Stricter]) -> Vec<Op> {
     }));
     for s in strict {
         let (table, name) = (&s.table, &s.name);
-        ops.push(Op::ValidateNotNullCheck { table: table.clone(), name: name.clone() });
-        ops.push(Op::SetNotNull { table: table.clone(), name: name.clone() });
-        ops.push(Op::DropNotNullCheck { table: table.clone(), name: name.clone() });
+        ops.push(Op::ValidateNotNullCheck {
+            table: table.clone(),
+            name: name.clone(),
+        });
+        ops.push(Op::SetNotNull {
+            table: table.clone(),
+            name: name.clone(),
+        });
+        ops.push(Op::DropNotNullCheck {
+            table: table.clone(),
+            name: name.clone(),
+        });
     }
     ops
 }

@@ -19,12 +19,18 @@ pub fn column(name: &str, sql_type: &str) -> Column {
 }
 
 pub fn table(name: &str, columns: Vec<Column>) -> Object {
-    let lines: Vec<String> = columns.iter().map(|c| format!("  {} {}", c.name, c.sql_type)).collect();
+    let lines: Vec<String> = columns
+        .iter()
+        .map(|c| format!("  {} {}", c.name, c.sql_type))
+        .collect();
     Object {
         kind: Kind::Table,
         name: format!("app.{name}"),
         table: Some(format!("app.{name}")),
-        create: format!("create table app.{name} (\n{},\n  constraint {name}_pkey primary key (id)\n);", lines.join(",\n")),
+        create: format!(
+            "create table app.{name} (\n{},\n  constraint {name}_pkey primary key (id)\n);",
+            lines.join(",\n")
+        ),
         drop: format!("drop table app.{name};"),
         columns,
     }
@@ -43,7 +49,12 @@ pub fn object(kind: Kind, table: Option<&str>, name: &str, create: &str) -> Obje
 
 pub fn check(table: &str, name: &str, condition: &str) -> Object {
     let create = format!("alter table app.{table} add constraint {name}\n  check ({condition});");
-    object(Kind::Constraint, Some(table), &format!("app.{table}.{name}"), &create)
+    object(
+        Kind::Constraint,
+        Some(table),
+        &format!("app.{table}.{name}"),
+        &create,
+    )
 }
 
 pub fn index(table: &str, name: &str, columns: &str) -> Object {
@@ -52,8 +63,14 @@ pub fn index(table: &str, name: &str, columns: &str) -> Object {
 }
 
 pub fn policy(table: &str, name: &str, condition: &str) -> Object {
-    let create = format!("create policy {name} on app.{table} for select to reader\n  using ({condition});");
-    object(Kind::Policy, Some(table), &format!("app.{table}.{name}"), &create)
+    let create =
+        format!("create policy {name} on app.{table} for select to reader\n  using ({condition});");
+    object(
+        Kind::Policy,
+        Some(table),
+        &format!("app.{table}.{name}"),
+        &create,
+    )
 }
 
 pub fn schema(mut objects: Vec<Object>) -> Schema {

@@ -52,15 +52,31 @@ pub fn rename(sql: &str, from: &str, to: &str) -> String {
 /// What `create or replace function` cannot change: everything from the name to the return type.
 pub fn signature(create: &str) -> String {
     const AFTER: [&str; 16] = [
-        "language", "as", "immutable", "stable", "volatile", "strict", "security", "parallel", "cost", "rows", "set",
-        "leakproof", "called", "window", "support", "return",
+        "language",
+        "as",
+        "immutable",
+        "stable",
+        "volatile",
+        "strict",
+        "security",
+        "parallel",
+        "cost",
+        "rows",
+        "set",
+        "leakproof",
+        "called",
+        "window",
+        "support",
+        "return",
     ];
     let lower = create.to_lowercase();
     let from = lower.find("function").map_or(0, |at| at + "function".len());
     let mut depth = 0_i32;
     let mut words = Vec::new();
     let mut seen_returns = false;
-    for word in lower[from..].split_inclusive(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',')) {
+    for word in
+        lower[from..].split_inclusive(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ','))
+    {
         let bare = word.trim_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ','));
         if depth == 0 && seen_returns && AFTER.contains(&bare) {
             break;
@@ -97,15 +113,19 @@ pub fn revoke(grant: &str) -> Option<String> {
 
 /// The words of a text, for set comparison.
 pub fn words(sql: &str) -> Vec<&str> {
-    sql.split(|c: char| !is_word(c)).filter(|w| !w.is_empty()).collect()
+    sql.split(|c: char| !is_word(c))
+        .filter(|w| !w.is_empty())
+        .collect()
 }
 
 fn occurrences<'a>(sql: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    sql.match_indices(word).map(|(at, _)| at).filter(move |&at| {
-        let before = sql[..at].chars().next_back();
-        let after = sql[at + word.len()..].chars().next();
-        !word.is_empty() && !before.is_some_and(is_word) && !after.is_some_and(is_word)
-    })
+    sql.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |&at| {
+            let before = sql[..at].chars().next_back();
+            let after = sql[at + word.len()..].chars().next();
+            !word.is_empty() && !before.is_some_and(is_word) && !after.is_some_and(is_word)
+        })
 }
 
 fn is_word(c: char) -> bool {
@@ -130,13 +150,17 @@ fn pieces(sql: &str) -> Vec<(usize, Piece)> {
             rest.find('\n').map_or(rest.len(), |n| n + 1)
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |n| n + 2)
-        } else if rest.starts_with('\'') {
-            rest[1..].find('\'').map_or(rest.len(), |n| n + 2)
+        } else if let Some(text) = rest.strip_prefix('\'') {
+            text.find('\'').map_or(rest.len(), |n| n + 2)
         } else if let Some(tag) = dollar_tag(rest) {
             let body = &rest[tag.len()..];
             let end = body.find(tag).unwrap_or(body.len());
             let inner = at + tag.len();
-            found.extend(pieces(&body[..end]).into_iter().map(|(n, _)| (inner + n, Piece::Body)));
+            found.extend(
+                pieces(&body[..end])
+                    .into_iter()
+                    .map(|(n, _)| (inner + n, Piece::Body)),
+            );
             (tag.len() + end + tag.len()).min(rest.len())
         } else {
             found.push((at, Piece::Code(bytes[at])));
@@ -173,14 +197,23 @@ mod tests {
 
     #[test]
     fn a_rename_spares_literals() {
-        assert_eq!(rename("state in ('state') and $$ state $$", "state", "phase"), "phase in ('state') and $$ phase $$");
+        assert_eq!(
+            rename("state in ('state') and $$ state $$", "state", "phase"),
+            "phase in ('state') and $$ phase $$"
+        );
     }
 
     #[test]
     fn a_signature_ends_at_the_return_type() {
-        let one = signature("create or replace function sec.f(a uuid, b text default 'x') returns table(x int, y text)\nlanguage sql as $$ select 1 $$;");
-        let two = signature("create function sec.f(a uuid,\n b text default 'x') returns table(x int, y text) stable security definer as $$ select 2 $$;");
-        let three = signature("create function sec.f(a uuid, b text default 'x') returns table(x int) stable as $$ $$;");
+        let one = signature(
+            "create or replace function sec.f(a uuid, b text default 'x') returns table(x int, y text)\nlanguage sql as $$ select 1 $$;",
+        );
+        let two = signature(
+            "create function sec.f(a uuid,\n b text default 'x') returns table(x int, y text) stable security definer as $$ select 2 $$;",
+        );
+        let three = signature(
+            "create function sec.f(a uuid, b text default 'x') returns table(x int) stable as $$ $$;",
+        );
         assert_eq!(one, two);
         assert_ne!(one, three);
     }

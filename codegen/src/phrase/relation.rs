@@ -17,7 +17,8 @@ pub const RELATION_MODIFIERS: [&str; 11] = [
     "filter",
     "hidden",
     "was",
-    "read", "doc",
+    "read",
+    "doc",
 ];
 
 pub fn relation(text: &Text) -> Parsed<RelationLine> {

@@ -254,7 +254,13 @@ fn answers_say_what_is_null_hidden_or_kept_by_the_server() {
     assert_eq!(
         property("allowed_actions")["items"]["enum"],
         json!([
-            "update", "delete", "restore", "suspend", "unsuspend", "publish", "cancel"
+            "update",
+            "delete",
+            "restore",
+            "suspend",
+            "unsuspend",
+            "publish",
+            "cancel"
         ])
     );
 }

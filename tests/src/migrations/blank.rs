@@ -16,10 +16,15 @@ pub struct Blank {
 
 impl Blank {
     pub async fn new() -> Blank {
-        let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL is missing: run script/test");
+        let url = std::env::var("TEST_DATABASE_URL")
+            .expect("TEST_DATABASE_URL is missing: run script/test");
         let admin: PgConnectOptions = url.parse().expect("TEST_DATABASE_URL");
         let name = format!("m_{}", uuid::Uuid::new_v4().simple());
-        run(&mut connect(&admin).await, &format!("create database {name}")).await;
+        run(
+            &mut connect(&admin).await,
+            &format!("create database {name}"),
+        )
+        .await;
         Blank { name, admin }
     }
 
@@ -36,8 +41,10 @@ impl Blank {
     }
 
     pub async fn text(&self, sql: &str) -> String {
-        let found: Option<String> =
-            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut self.connect().await).await.expect(sql);
+        let found: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut self.connect().await)
+            .await
+            .expect(sql);
         found.unwrap_or_default()
     }
 
@@ -50,9 +57,16 @@ impl Drop for Blank {
     fn drop(&mut self) {
         let (name, admin) = (self.name.clone(), self.admin.clone());
         let drop = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("runtime");
             runtime.block_on(async {
-                run(&mut connect(&admin).await, &format!("drop database if exists {name} with (force)")).await;
+                run(
+                    &mut connect(&admin).await,
+                    &format!("drop database if exists {name} with (force)"),
+                )
+                .await;
             });
         });
         let _ = drop.join();
@@ -61,11 +75,17 @@ impl Drop for Blank {
 
 /// Gives up soon: nobody else is on these databases.
 pub fn limits() -> Limits {
-    Limits { lock_timeout: Duration::from_secs(2), attempts: 1, ..Limits::default() }
+    Limits {
+        lock_timeout: Duration::from_secs(2),
+        attempts: 1,
+        ..Limits::default()
+    }
 }
 
 async fn connect(options: &PgConnectOptions) -> PgConnection {
-    PgConnection::connect_with(options).await.expect("PostgreSQL of TEST_DATABASE_URL")
+    PgConnection::connect_with(options)
+        .await
+        .expect("PostgreSQL of TEST_DATABASE_URL")
 }
 
 async fn run(conn: &mut PgConnection, sql: &str) {

@@ -9,34 +9,95 @@ use kernel::migrate::{down, up};
 
 /// Each says nothing about the place of another.
 const CHANGES: [Edit; 16] = [
-    ("event", "  capacity: int(1..1000000)?", "  seats: bigint(1..)?, was capacity, filter"),
-    ("event", "  price_cents: money(0..)?", "  price_cents: money(0..) = 0, sort"),
-    ("event", "  featured: bool = false, system", "  featured: bool = true, system, filter\n  mood: enum(calm, loud) = calm"),
-    ("event", "  title: text(1..140), search, sort", "  title: text(1..200), search"),
+    (
+        "event",
+        "  capacity: int(1..1000000)?",
+        "  seats: bigint(1..)?, was capacity, filter",
+    ),
+    (
+        "event",
+        "  price_cents: money(0..)?",
+        "  price_cents: money(0..) = 0, sort",
+    ),
+    (
+        "event",
+        "  featured: bool = false, system",
+        "  featured: bool = true, system, filter\n  mood: enum(calm, loud) = calm",
+    ),
+    (
+        "event",
+        "  title: text(1..140), search, sort",
+        "  title: text(1..200), search",
+    ),
     ("event", "ends_at > starts_at", "ends_at >= starts_at"),
-    ("event", "index: [[city, starts_at]]", "index: [[city, ends_at], [starts_at]]"),
-    ("event", "  delete: host or city_admin", "  delete: city_admin"),
-    ("event", ", read host or city_admin, write host, redact", ", redact"),
-    ("organization", "count(members where state == active)", "count(members), sort"),
-    ("organization", "  name: text(1..80)", "  name: text(1..80), search\n  motto: text(..40)?"),
-    ("organization", "  members: member* via organization", "  members: member* via organization\n  events: event* via host"),
-    ("member", "  user: user, set me", "  user: user, set me\n  patron: user?, on archive detach"),
-    ("user", "  home: city?, on archive detach, movable", "  town: city?, on archive detach, movable, was home"),
-    ("user", "  is_public: bool = true", "  is_public: bool = true\n  bio: text(..500)?, search"),
-    ("city", "  population: int(0..)?", "  people: int(0..)?, was population\n  place: point?, filter"),
+    (
+        "event",
+        "index: [[city, starts_at]]",
+        "index: [[city, ends_at], [starts_at]]",
+    ),
+    (
+        "event",
+        "  delete: host or city_admin",
+        "  delete: city_admin",
+    ),
+    (
+        "event",
+        ", read host or city_admin, write host, redact",
+        ", redact",
+    ),
+    (
+        "organization",
+        "count(members where state == active)",
+        "count(members), sort",
+    ),
+    (
+        "organization",
+        "  name: text(1..80)",
+        "  name: text(1..80), search\n  motto: text(..40)?",
+    ),
+    (
+        "organization",
+        "  members: member* via organization",
+        "  members: member* via organization\n  events: event* via host",
+    ),
+    (
+        "member",
+        "  user: user, set me",
+        "  user: user, set me\n  patron: user?, on archive detach",
+    ),
+    (
+        "user",
+        "  home: city?, on archive detach, movable",
+        "  town: city?, on archive detach, movable, was home",
+    ),
+    (
+        "user",
+        "  is_public: bool = true",
+        "  is_public: bool = true\n  bio: text(..500)?, search",
+    ),
+    (
+        "city",
+        "  population: int(0..)?",
+        "  people: int(0..)?, was population\n  place: point?, filter",
+    ),
     ("app", "    instagram: url?", "    mastodon: url?"),
 ];
 
 #[tokio::test]
 async fn any_spec_leads_to_any_other_and_back() {
-    let rounds: u64 = std::env::var("MIGRATION_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
+    let rounds: u64 = std::env::var("MIGRATION_ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(6);
     let mut tried = 0;
     for seed in 1.. {
         if tried == rounds {
             break;
         }
         let (from, to) = (handful(seed * 2), handful(seed * 2 + 1));
-        let (Ok(old), Ok(mut new)) = (try_world(&from), try_world(&to)) else { continue };
+        let (Ok(old), Ok(mut new)) = (try_world(&from), try_world(&to)) else {
+            continue;
+        };
         state_losses(&old, &mut new);
         if leads(seed, &old, &new).await {
             tried += 1;
@@ -49,7 +110,9 @@ async fn leads(seed: u64, old: &Model, new: &Model) -> bool {
     let mut repository = Repository::default();
     repository.generate(old).expect("the first migration");
     let database = Blank::new().await;
-    up(&database.options(), &repository.list(), &limits()).await.expect("the foundation");
+    up(&database.options(), &repository.list(), &limits())
+        .await
+        .expect("the foundation");
     database.run(&rows(old)).await;
     let before = database.catalogue().await;
     match repository.generate(new) {
@@ -61,14 +124,29 @@ async fn leads(seed: u64, old: &Model, new: &Model) -> bool {
     made.run(&script(new)).await;
     let wanted = made.catalogue().await;
     for again in ["", " again"] {
-        up(&database.options(), &list, &limits()).await.unwrap_or_else(|e| panic!("seed {seed}: up{again}: {e}"));
+        up(&database.options(), &list, &limits())
+            .await
+            .unwrap_or_else(|e| panic!("seed {seed}: up{again}: {e}"));
         let differences = difference(&database.catalogue().await, &wanted);
-        assert!(differences.is_empty(), "seed {seed}, up{again}:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "seed {seed}, up{again}:\n{}",
+            differences.join("\n")
+        );
         if again.is_empty() {
-            down(&database.options(), &list, 1, &limits()).await.unwrap_or_else(|e| panic!("seed {seed}: down: {e}"));
+            down(&database.options(), &list, 1, &limits())
+                .await
+                .unwrap_or_else(|e| panic!("seed {seed}: down: {e}"));
             let differences = difference(&database.catalogue().await, &before);
-            let real: Vec<&String> = differences.iter().filter(|line| !line.starts_with("- constraint") || !line.ends_with("NOT VALID")).collect();
-            assert!(real.iter().all(|l| l.starts_with("+ constraint")), "seed {seed}, down:\n{}", differences.join("\n"));
+            let real: Vec<&String> = differences
+                .iter()
+                .filter(|line| !line.starts_with("- constraint") || !line.ends_with("NOT VALID"))
+                .collect();
+            assert!(
+                real.iter().all(|l| l.starts_with("+ constraint")),
+                "seed {seed}, down:\n{}",
+                differences.join("\n")
+            );
         }
     }
     true
@@ -76,7 +154,11 @@ async fn leads(seed: u64, old: &Model, new: &Model) -> bool {
 
 /// The rows know fields by the names of the base world.
 fn rows(model: &Model) -> String {
-    let has = |entity: &str, field: &str| model.entity(entity).is_some_and(|(_, e)| e.field(field).is_some());
+    let has = |entity: &str, field: &str| {
+        model
+            .entity(entity)
+            .is_some_and(|(_, e)| e.field(field).is_some())
+    };
     let mut rows = ROWS.to_owned();
     if has("event", "seats") {
         rows = rows.replace("ends_at, capacity,", "ends_at, seats,");
@@ -84,7 +166,10 @@ fn rows(model: &Model) -> String {
     if has("city", "people") {
         rows = rows.replace("(id, name, population)", "(id, name, people)");
     }
-    if model.entity("user").is_some_and(|(_, e)| e.relation("town").is_some()) {
+    if model
+        .entity("user")
+        .is_some_and(|(_, e)| e.relation("town").is_some())
+    {
         rows = rows.replace("home_id", "town_id");
     }
     rows
@@ -93,14 +178,37 @@ fn rows(model: &Model) -> String {
 /// Every loss is meant.
 fn state_losses(old: &Model, new: &mut Model) {
     for entity in &mut new.entities {
-        let Some((_, before)) = old.entity(&entity.name) else { continue };
-        let kept: Vec<&String> = entity.fields.iter().flat_map(|f| f.was.iter().chain([&f.name])).collect();
-        let gone = before.fields.iter().map(|f| &f.name).filter(|name| !kept.contains(name));
-        let relations: Vec<&String> = entity.belongs.iter().flat_map(|r| r.was.iter().chain([&r.name])).collect();
-        let cut = before.belongs.iter().map(|r| &r.name).filter(|name| !relations.contains(name));
+        let Some((_, before)) = old.entity(&entity.name) else {
+            continue;
+        };
+        let kept: Vec<&String> = entity
+            .fields
+            .iter()
+            .flat_map(|f| f.was.iter().chain([&f.name]))
+            .collect();
+        let gone = before
+            .fields
+            .iter()
+            .map(|f| &f.name)
+            .filter(|name| !kept.contains(name));
+        let relations: Vec<&String> = entity
+            .belongs
+            .iter()
+            .flat_map(|r| r.was.iter().chain([&r.name]))
+            .collect();
+        let cut = before
+            .belongs
+            .iter()
+            .map(|r| &r.name)
+            .filter(|name| !relations.contains(name));
         let dropped: Vec<String> = gone.chain(cut).cloned().collect();
         entity.dropped.extend(dropped);
-        new.dropped.extend(entity.fields.iter().map(|f| format!("{}.{}", entity.name, f.name)));
+        new.dropped.extend(
+            entity
+                .fields
+                .iter()
+                .map(|f| format!("{}.{}", entity.name, f.name)),
+        );
     }
 }
 
@@ -112,6 +220,8 @@ fn handful(seed: u64) -> Vec<Edit<'static>> {
         state ^= state << 17;
         state
     };
-    (0..8).for_each(|_| drop(next()));
+    for _ in 0..8 {
+        next();
+    }
     CHANGES.into_iter().filter(|_| next() % 3 == 0).collect()
 }

@@ -57,13 +57,21 @@ pub fn world(edits: &[Edit]) -> Model {
 
 pub fn try_world(edits: &[Edit]) -> Result<Model, codegen::diag::Diagnostics> {
     let base = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../codegen/tests/bad/base");
-    let read = |path: PathBuf| std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let read = |path: PathBuf| {
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
     let mut files = vec![("app".to_owned(), read(base.join("app.yaml")))];
     let folder = std::fs::read_dir(base.join("entities")).expect("the small world");
     let mut paths: Vec<PathBuf> = folder.map(|entry| entry.expect("a file").path()).collect();
     paths.sort_unstable();
     for path in paths {
-        files.push((path.file_stem().expect("a name").to_string_lossy().into_owned(), read(path)));
+        files.push((
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned(),
+            read(path),
+        ));
     }
     for (name, from, to) in edits {
         match files.iter_mut().find(|(file, _)| file == name) {
@@ -76,8 +84,16 @@ pub fn try_world(edits: &[Edit]) -> Result<Model, codegen::diag::Diagnostics> {
     }
     let mut sources = Sources::default();
     for (name, text) in files {
-        let entity = text.lines().find_map(|l| l.strip_prefix("entity: ")).unwrap_or(&name).to_owned();
-        let path = if name == "app" { "spec/app.yaml".to_owned() } else { format!("spec/entities/{entity}.yaml") };
+        let entity = text
+            .lines()
+            .find_map(|l| l.strip_prefix("entity: "))
+            .unwrap_or(&name)
+            .to_owned();
+        let path = if name == "app" {
+            "spec/app.yaml".to_owned()
+        } else {
+            format!("spec/entities/{entity}.yaml")
+        };
         sources.add(path, text);
     }
     codegen::load_sources(&sources)
@@ -88,5 +104,9 @@ fn sha384(text: &str) -> String {
     use sqlx::{AssertSqlSafe, SqlSafeStr};
     let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
     let migration = Migration::new(1, "".into(), MigrationType::ReversibleUp, sql, false);
-    migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect()
+    migration
+        .checksum
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

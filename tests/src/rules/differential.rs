@@ -59,33 +59,38 @@ async fn a_policy_with_a_leaf_switched_off_is_noticed() {
     let model = support::model();
     let database = Database::new(Content::Empty).await;
     let mut conn = database.superuser().await;
-    let mutants = mutants(&mut conn).await;
+    let mut survived = mutants(&mut conn).await;
     assert!(
-        mutants.len() >= 10,
+        survived.len() >= 10,
         "too few leaves to switch off: {}",
-        mutants.len()
+        survived.len()
     );
-    let world = make(&mut conn, model, 7).await;
-    let mut survived = Vec::new();
-    for mutant in mutants {
-        sqlx::raw_sql("savepoint mutant")
-            .execute(&mut conn)
-            .await
-            .unwrap();
-        let done = sqlx::raw_sql(AssertSqlSafe(mutant.statement))
-            .execute(&mut conn)
-            .await;
-        done.unwrap_or_else(|error| panic!("{}: {error}", mutant.what));
-        let mut tally = Tally::default();
-        compare(&mut conn, model, &world, Some(&mutant.table), &mut tally).await;
-        sqlx::raw_sql("rollback to savepoint mutant")
-            .execute(&mut conn)
-            .await
-            .unwrap();
-        if tally.wrong.is_empty() {
-            survived.push(mutant.what);
+    // One small world need not hold the case that gives a broken leaf away.
+    for seed in [7, 1, 3] {
+        let world = make(&mut conn, model, seed).await;
+        let mut left = Vec::new();
+        for mutant in survived {
+            sqlx::raw_sql("savepoint mutant")
+                .execute(&mut conn)
+                .await
+                .unwrap();
+            let statement = AssertSqlSafe(mutant.statement.clone());
+            let done = sqlx::raw_sql(statement).execute(&mut conn).await;
+            done.unwrap_or_else(|error| panic!("{}: {error}", mutant.what));
+            let mut tally = Tally::default();
+            compare(&mut conn, model, &world, Some(&mutant.table), &mut tally).await;
+            sqlx::raw_sql("rollback to savepoint mutant")
+                .execute(&mut conn)
+                .await
+                .unwrap();
+            if tally.wrong.is_empty() {
+                left.push(mutant);
+            }
         }
+        sqlx::raw_sql("rollback").execute(&mut conn).await.unwrap();
+        survived = left;
     }
+    let survived: Vec<String> = survived.into_iter().map(|mutant| mutant.what).collect();
     assert!(survived.is_empty(), "broken and not noticed: {survived:#?}");
 }
 

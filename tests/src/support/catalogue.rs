@@ -7,7 +7,10 @@ use sqlx::PgConnection;
 
 /// Sorted. Schemas `app`, `sec` and `audit`, with owners and rights.
 pub async fn catalogue(conn: &mut PgConnection) -> Vec<String> {
-    let mut lines: Vec<String> = sqlx::query_scalar(QUERY).fetch_all(conn).await.expect("catalogue");
+    let mut lines: Vec<String> = sqlx::query_scalar(QUERY)
+        .fetch_all(conn)
+        .await
+        .expect("catalogue");
     lines.sort_unstable();
     lines
 }
@@ -15,7 +18,10 @@ pub async fn catalogue(conn: &mut PgConnection) -> Vec<String> {
 /// Lines of one catalogue that the other has not: `-` of the first, `+` of the second.
 pub fn difference(first: &[String], second: &[String]) -> Vec<String> {
     let only = |a: &[String], b: &[String], sign: &str| -> Vec<String> {
-        a.iter().filter(|line| b.binary_search(line).is_err()).map(|line| format!("{sign} {line}")).collect()
+        a.iter()
+            .filter(|line| b.binary_search(line).is_err())
+            .map(|line| format!("{sign} {line}"))
+            .collect()
     };
     let mut lines = only(first, second, "-");
     lines.extend(only(second, first, "+"));

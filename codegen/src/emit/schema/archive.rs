@@ -23,15 +23,39 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         .filter(|(_, reference)| reference.target == id)
         .map(|(child, Reference { relation, .. })| (child, relation))
         .collect();
-    let archive = children.iter().filter_map(|(child, relation)| archive(child, relation, parent)).collect();
-    let restore = children.iter().filter_map(|(child, relation)| restore(child, relation, parent)).collect();
-    let mut found = pair(model, parent, "archive", archive, "new.status = 'archived' and old.status <> 'archived'");
-    found.extend(pair(model, parent, "restore", restore, "new.status <> 'archived' and old.status = 'archived'"));
+    let archive = children
+        .iter()
+        .filter_map(|(child, relation)| archive(child, relation, parent))
+        .collect();
+    let restore = children
+        .iter()
+        .filter_map(|(child, relation)| restore(child, relation, parent))
+        .collect();
+    let mut found = pair(
+        model,
+        parent,
+        "archive",
+        archive,
+        "new.status = 'archived' and old.status <> 'archived'",
+    );
+    found.extend(pair(
+        model,
+        parent,
+        "restore",
+        restore,
+        "new.status <> 'archived' and old.status = 'archived'",
+    ));
     found
 }
 
 /// A trigger and its function, where there is something to do.
-fn pair(model: &Model, parent: &Entity, verb: &str, steps: Vec<String>, condition: &str) -> Vec<Object> {
+fn pair(
+    model: &Model,
+    parent: &Entity,
+    verb: &str,
+    steps: Vec<String>,
+    condition: &str,
+) -> Vec<Object> {
     if steps.is_empty() {
         return Vec::new();
     }
@@ -62,9 +86,15 @@ fn archive(child: &Entity, relation: &Relation, parent: &Entity) -> Option<Strin
         )),
         // Archived children too: they could not be restored otherwise.
         (OnArchive::Detach, Lifecycle::SoftDelete | Lifecycle::Mutable) => {
-            let columns = relation.type_column().into_iter().chain([relation.id_column()]);
+            let columns = relation
+                .type_column()
+                .into_iter()
+                .chain([relation.id_column()]);
             let emptied: Vec<String> = columns.map(|c| format!("{c} = null")).collect();
-            Some(format!("  update {table} set {} where {column} = new.id;", emptied.join(", ")))
+            Some(format!(
+                "  update {table} set {} where {column} = new.id;",
+                emptied.join(", ")
+            ))
         }
         _ => None,
     }
@@ -73,7 +103,8 @@ fn archive(child: &Entity, relation: &Relation, parent: &Entity) -> Option<Strin
 fn restore(child: &Entity, relation: &Relation, parent: &Entity) -> Option<String> {
     let table = names::table(child);
     let column = references::column(relation, parent);
-    let along = relation.on_archive == OnArchive::Cascade && child.lifecycle == Lifecycle::SoftDelete;
+    let along =
+        relation.on_archive == OnArchive::Cascade && child.lifecycle == Lifecycle::SoftDelete;
     along.then(|| {
         format!(
             "  update {table} set status = 'active', {ARCHIVED_WITH} = null\n    \

@@ -18,7 +18,11 @@ pub fn objects(model: &Model) -> Vec<Object> {
         index("audit_logs_tx_idx", "(tx, id)"),
         index("audit_logs_entity_idx", "(entity_type, entity_id, id)"),
     ]);
-    found.extend(template::functions(include_str!("../sql/audit.sql"), &model.app, Kind::TableFunction));
+    found.extend(template::functions(
+        include_str!("../sql/audit.sql"),
+        &model.app,
+        Kind::TableFunction,
+    ));
     found
 }
 
@@ -31,7 +35,10 @@ pub fn trigger_of(model: &Model, id: EntityId) -> Option<Object> {
     let table = names::table(entity);
     let mut events = "insert".to_owned();
     if entity.lifecycle != Lifecycle::AppendOnly {
-        events.push_str(&format!(" or update of {}", written_columns(model, id).join(", ")));
+        events.push_str(&format!(
+            " or update of {}",
+            written_columns(model, id).join(", ")
+        ));
     }
     if entity.internal {
         events.push_str(" or delete");
@@ -51,14 +58,24 @@ fn array(names: &[String]) -> String {
 
 /// Columns of which the log says that they changed, not from what to what.
 fn masked(entity: &Entity) -> Vec<String> {
-    let fields = entity.fields.iter().filter(|f| f.redact || f.read.is_some()).map(|f| f.name.clone());
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|f| f.redact || f.read.is_some())
+        .map(|f| f.name.clone());
     let relations = entity.belongs.iter().filter(|r| r.read.is_some());
-    fields.chain(relations.flat_map(|r| r.type_column().into_iter().chain([r.id_column()]))).collect()
+    fields
+        .chain(relations.flat_map(|r| r.type_column().into_iter().chain([r.id_column()])))
+        .collect()
 }
 
 fn ignored(model: &Model, id: EntityId) -> Vec<String> {
     let written = written_columns(model, id);
-    columns(model, id).into_iter().map(|c| c.name).filter(|name| !written.contains(name)).collect()
+    columns(model, id)
+        .into_iter()
+        .map(|c| c.name)
+        .filter(|name| !written.contains(name))
+        .collect()
 }
 
 fn column(name: &str, sql_type: &str, not_null: bool, default: Option<&str>) -> Column {
@@ -82,7 +99,10 @@ fn table(model: &Model, name: &str, doc: &str, columns: Vec<Column>) -> Object {
         Roles(&model.app).audit(),
     );
     let drop = format!("drop table {table};");
-    Object { columns, ..on_table(&table, object(Kind::Table, table.clone(), create, drop)) }
+    Object {
+        columns,
+        ..on_table(&table, object(Kind::Table, table.clone(), create, drop))
+    }
 }
 
 fn logs(model: &Model) -> Object {
@@ -100,7 +120,12 @@ fn logs(model: &Model) -> Object {
         column("tx", "xid8", true, Some("pg_current_xact_id()")),
         column("created_at", "timestamptz", true, Some("now()")),
     ];
-    table(model, "audit_logs", "Every change: who, what, when and why. `changed` maps a column to [before, after].", columns)
+    table(
+        model,
+        "audit_logs",
+        "Every change: who, what, when and why. `changed` maps a column to [before, after].",
+        columns,
+    )
 }
 
 fn seals(model: &Model) -> Object {
@@ -113,11 +138,24 @@ fn seals(model: &Model) -> Object {
         column("hash", "bytea", true, None),
         column("created_at", "timestamptz", true, Some("now()")),
     ];
-    table(model, "seals", "Chained hashes over blocks of the log.", columns)
+    table(
+        model,
+        "seals",
+        "Chained hashes over blocks of the log.",
+        columns,
+    )
 }
 
 fn index(name: &str, columns: &str) -> Object {
     let table = "audit.audit_logs";
     let create = format!("create index {name}\n  on {table} {columns};");
-    on_table(table, object(Kind::Index, format!("audit.{name}"), create, format!("drop index audit.{name};")))
+    on_table(
+        table,
+        object(
+            Kind::Index,
+            format!("audit.{name}"),
+            create,
+            format!("drop index audit.{name};"),
+        ),
+    )
 }

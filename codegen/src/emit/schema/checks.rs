@@ -16,14 +16,32 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let table = names::table(entity);
     let check = |column: &str, kind: &str, condition: String| {
         let name = names::check(entity, column, kind);
-        constraint(Kind::Constraint, &table, &name, &format!("check ({condition})"))
+        constraint(
+            Kind::Constraint,
+            &table,
+            &name,
+            &format!("check ({condition})"),
+        )
     };
     let row = |expr: &Expr| {
-        predicate(model, Scope { entity: id, alias: "", context: Context::Definer }, expr).block(4)
+        predicate(
+            model,
+            Scope {
+                entity: id,
+                alias: "",
+                context: Context::Definer,
+            },
+            expr,
+        )
+        .block(4)
     };
     let mut found = Vec::new();
     if entity.lifecycle == Lifecycle::SoftDelete {
-        found.push(check("status", "choice", "status in ('active', 'suspended', 'archived')".into()));
+        found.push(check(
+            "status",
+            "choice",
+            "status in ('active', 'suspended', 'archived')".into(),
+        ));
     }
     if has_live_children(model, id) {
         let live = "live_id is not distinct from case when status <> 'archived' then id end";
@@ -40,9 +58,18 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             found.push(check(&field.name, "check", row(expr)));
         }
     }
-    found.extend(entity.checks.iter().map(|c| check(&c.name, "check", row(&c.expr))));
+    found.extend(
+        entity
+            .checks
+            .iter()
+            .map(|c| check(&c.name, "check", row(&c.expr))),
+    );
     for exclude in &entity.exclude {
-        found.push(check(&exclude.to, "order", format!("{} > {}", exclude.to, exclude.from)));
+        found.push(check(
+            &exclude.to,
+            "order",
+            format!("{} > {}", exclude.to, exclude.from),
+        ));
     }
     found
 }
@@ -82,14 +109,26 @@ pub fn object_functions(model: &Model) -> Vec<Object> {
 fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
     let (table, id_column) = (names::table(entity), relation.id_column());
     let type_column = relation.type_column().expect("it is polymorphic");
-    let kinds: Vec<String> = relation.targets.iter().map(|&t| model.entities[t].name.clone()).collect();
+    let kinds: Vec<String> = relation
+        .targets
+        .iter()
+        .map(|&t| model.entities[t].name.clone())
+        .collect();
     let check = |kind: &str, condition: String| {
         let name = names::check(entity, &type_column, kind);
-        constraint(Kind::Constraint, &table, &name, &format!("check ({condition})"))
+        constraint(
+            Kind::Constraint,
+            &table,
+            &name,
+            &format!("check ({condition})"),
+        )
     };
     let mut found = vec![check("choice", one_of(&type_column, &kinds))];
     if relation.optional {
-        found.push(check("pair", format!("({type_column} is null) = ({id_column} is null)")));
+        found.push(check(
+            "pair",
+            format!("({type_column} is null) = ({id_column} is null)"),
+        ));
     }
     found
 }
@@ -98,9 +137,10 @@ fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
 fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, String)> {
     let format = |function: &str| Some(("format", format!("sec.is_{function}({value})")));
     match &field.ty {
-        Ty::Text { min, max } => {
-            Some(("length", format!("char_length({value}) between {min} and {max} and sec.is_plain({value})")))
-        }
+        Ty::Text { min, max } => Some((
+            "length",
+            format!("char_length({value}) between {min} and {max} and sec.is_plain({value})"),
+        )),
         Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
             range(value, *min, *max).map(|condition| ("range", condition))
         }
@@ -113,9 +153,17 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
         Ty::Locale => format("locale"),
         Ty::Timezone => format("timezone"),
         Ty::Enum { values } | Ty::States { values } => Some(("choice", one_of(value, values))),
-        Ty::Object { object } => Some(("format", format!("sec.is_{}({value})", model.objects[*object].name))),
-        Ty::TextList { max, count } => Some(("length", format!("sec.is_text_list({value}, {max}, {count})"))),
-        Ty::Bool | Ty::Time | Ty::Date | Ty::Uuid | Ty::Json | Ty::Decimal { .. } | Ty::Point => None,
+        Ty::Object { object } => Some((
+            "format",
+            format!("sec.is_{}({value})", model.objects[*object].name),
+        )),
+        Ty::TextList { max, count } => Some((
+            "length",
+            format!("sec.is_text_list({value}, {max}, {count})"),
+        )),
+        Ty::Bool | Ty::Time | Ty::Date | Ty::Uuid | Ty::Json | Ty::Decimal { .. } | Ty::Point => {
+            None
+        }
     }
 }
 
@@ -134,7 +182,9 @@ fn object_field(model: &Model, field: &Field) -> Sql {
     let text = format!("p_value ->> {key}");
     let numeric = format!("({text})::numeric");
     let (json, value) = match field.ty {
-        Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } | Ty::Decimal { .. } => ("number", numeric),
+        Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } | Ty::Decimal { .. } => {
+            ("number", numeric)
+        }
         Ty::Bool => ("boolean", text.clone()),
         _ => ("string", format!("({text})")),
     };
@@ -143,26 +193,42 @@ fn object_field(model: &Model, field: &Field) -> Sql {
         Ty::Url => vec![format!("sec.is_https({text})")],
         Ty::Email => vec![format!("sec.is_email({text})")],
         Ty::Json | Ty::Object { .. } | Ty::TextList { .. } => Vec::new(),
-        _ => bounds(model, field, &value).map(|b| b.1).into_iter().collect(),
+        _ => bounds(model, field, &value)
+            .map(|b| b.1)
+            .into_iter()
+            .collect(),
     };
     if let Ty::Object { object } = field.ty {
-        tests = vec![format!("sec.is_{}(p_value -> {key})", model.objects[object].name)];
+        tests = vec![format!(
+            "sec.is_{}(p_value -> {key})",
+            model.objects[object].name
+        )];
     } else if let Ty::TextList { max, count } = field.ty {
         tests = vec![text_list(&key, max, count)];
     } else if field.ty != Ty::Json {
         tests.insert(0, format!("jsonb_typeof(p_value -> {key}) = '{json}'"));
     }
     if tests.is_empty() {
-        return if field.optional { Sql::True } else { atom(format!("p_value ? {key}")) };
+        return if field.optional {
+            Sql::True
+        } else {
+            atom(format!("p_value ? {key}"))
+        };
     }
     // `case` keeps the order: the type is tested before anything is cast.
     let tested = if tests.len() > 1 {
-        format!("case when {} then {} else false end", tests[0], tests[1..].join(" and "))
+        format!(
+            "case when {} then {} else false end",
+            tests[0],
+            tests[1..].join(" and ")
+        )
     } else {
         tests.remove(0)
     };
     let absent = if field.optional { "true" } else { "false" };
-    atom(format!("case when {text} is null then {absent} else {tested} end"))
+    atom(format!(
+        "case when {text} is null then {absent} else {tested} end"
+    ))
 }
 
 fn text_list(key: &str, max: u32, count: u32) -> String {

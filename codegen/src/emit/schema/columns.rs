@@ -6,28 +6,50 @@ use super::{
     references::{self, Reference},
     rules::literal,
 };
-use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, OnArchive, Relation, Ty};
+use crate::model::{
+    Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, OnArchive, Relation, Ty,
+};
 use crate::objects::Column;
 
 pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     let entity = &model.entities[id];
-    let mut columns = vec![Column { default: Some("sec.uuid_v7()".into()), ..column("id", "uuid", true) }];
+    let mut columns = vec![Column {
+        default: Some("sec.uuid_v7()".into()),
+        ..column("id", "uuid", true)
+    }];
     if entity.lifecycle == Lifecycle::SoftDelete {
-        columns.push(Column { default: Some("'active'".into()), ..column("status", "text", true) });
+        columns.push(Column {
+            default: Some("'active'".into()),
+            ..column("status", "text", true)
+        });
     }
     columns.extend(entity.belongs.iter().flat_map(relation));
     columns.extend(entity.fields.iter().map(field));
-    columns.extend(entity.derived.iter().flat_map(|d| derived(model, entity, d)));
+    columns.extend(
+        entity
+            .derived
+            .iter()
+            .flat_map(|d| derived(model, entity, d)),
+    );
     if goes_along(model, entity) {
         columns.push(column(ARCHIVED_WITH, "uuid", false));
     }
     if entity.lifecycle != Lifecycle::AppendOnly {
-        columns.push(Column { default: Some("1".into()), ..column("version", "bigint", true) });
+        columns.push(Column {
+            default: Some("1".into()),
+            ..column("version", "bigint", true)
+        });
     }
     let now = || Some("now()".to_owned());
-    columns.push(Column { default: now(), ..column("created_at", "timestamptz", true) });
+    columns.push(Column {
+        default: now(),
+        ..column("created_at", "timestamptz", true)
+    });
     if entity.lifecycle != Lifecycle::AppendOnly {
-        columns.push(Column { default: now(), ..column("updated_at", "timestamptz", true) });
+        columns.push(Column {
+            default: now(),
+            ..column("updated_at", "timestamptz", true)
+        });
     }
     columns.extend(generated(model, id));
     columns
@@ -35,9 +57,14 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
 
 /// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
 pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
-    let columns = entity.derived.iter().flat_map(|d| derived(model, entity, d));
+    let columns = entity
+        .derived
+        .iter()
+        .flat_map(|d| derived(model, entity, d));
     let names = columns.filter(|c| c.generated.is_none()).map(|c| c.name);
-    names.chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned())).collect()
+    names
+        .chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned()))
+        .collect()
 }
 
 /// The id while the row is not archived.
@@ -48,13 +75,17 @@ pub const ARCHIVED_WITH: &str = "archived_with";
 
 fn goes_along(model: &Model, entity: &Entity) -> bool {
     let soft = |e: &Entity| e.lifecycle == Lifecycle::SoftDelete;
-    let cascades = |r: &Relation| r.on_archive == OnArchive::Cascade && r.targets.iter().any(|&t| soft(&model.entities[t]));
+    let cascades = |r: &Relation| {
+        r.on_archive == OnArchive::Cascade && r.targets.iter().any(|&t| soft(&model.entities[t]))
+    };
     soft(entity) && entity.belongs.iter().any(cascades)
 }
 
 pub fn sql_type(ty: &Ty) -> String {
     match ty {
-        Ty::Text { .. } | Ty::Url | Ty::Phone | Ty::Slug { .. } | Ty::Currency | Ty::Country => "text".into(),
+        Ty::Text { .. } | Ty::Url | Ty::Phone | Ty::Slug { .. } | Ty::Currency | Ty::Country => {
+            "text".into()
+        }
         Ty::Locale | Ty::Timezone | Ty::Enum { .. } | Ty::States { .. } => "text".into(),
         Ty::Int { .. } => "integer".into(),
         Ty::Bigint { .. } | Ty::Money { .. } => "bigint".into(),
@@ -86,7 +117,10 @@ fn relation(relation: &Relation) -> Vec<Column> {
     let was = |suffix: &str| relation.was.as_ref().map(|w| format!("{w}_{suffix}"));
     let mut columns = Vec::new();
     if let Some(name) = relation.type_column() {
-        columns.push(Column { was: was("type"), ..column(name, "text", !relation.optional) });
+        columns.push(Column {
+            was: was("type"),
+            ..column(name, "text", !relation.optional)
+        });
     }
     columns.push(Column {
         was: was("id"),
@@ -112,16 +146,24 @@ fn field(field: &Field) -> Column {
 
 fn derived(model: &Model, entity: &Entity, derived: &Derived) -> Vec<Column> {
     let name = &derived.name;
-    let zero = |name: String, ty: &str| Column { default: Some("0".into()), ..column(name, ty, true) };
+    let zero = |name: String, ty: &str| Column {
+        default: Some("0".into()),
+        ..column(name, ty, true)
+    };
     match &derived.kind {
         DerivedKind::Count { .. } => vec![zero(name.clone(), "bigint")],
-        DerivedKind::Sum { has, field, .. } => vec![zero(name.clone(), &sum_type(model, entity, *has, field))],
+        DerivedKind::Sum { has, field, .. } => {
+            vec![zero(name.clone(), &sum_type(model, entity, *has, field))]
+        }
         DerivedKind::Avg { has, field, .. } => {
             let mean = format!("round({name}_sum::numeric / nullif({name}_count, 0), 1)");
             vec![
                 zero(format!("{name}_sum"), &sum_type(model, entity, *has, field)),
                 zero(format!("{name}_count"), "bigint"),
-                Column { generated: Some(mean), ..column(name, "numeric(20,1)", false) },
+                Column {
+                    generated: Some(mean),
+                    ..column(name, "numeric(20,1)", false)
+                },
             ]
         }
         DerivedKind::Flag { .. } => Vec::new(),
@@ -130,7 +172,10 @@ fn derived(model: &Model, entity: &Entity, derived: &Derived) -> Vec<Column> {
 
 /// Wide enough for the sum of many.
 fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
-    match model.entities[entity.has[has].child].field(field).map(|f| &f.ty) {
+    match model.entities[entity.has[has].child]
+        .field(field)
+        .map(|f| &f.ty)
+    {
         Some(Ty::Decimal { places }) => format!("numeric(30,{places})"),
         _ => "bigint".into(),
     }
@@ -140,16 +185,24 @@ fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
 /// A trigger keeps `live_id`: were it a generated column, PostgreSQL would lock the row against children that
 /// refer to it at every update, and two members who like one event at once would wait for each other for ever.
 fn generated(model: &Model, id: EntityId) -> Vec<Column> {
-    let made = |name: String, expr: String| Column { generated: Some(expr), ..column(name, "uuid", false) };
+    let made = |name: String, expr: String| Column {
+        generated: Some(expr),
+        ..column(name, "uuid", false)
+    };
     let mut columns = Vec::new();
     if references::has_live_children(model, id) {
         columns.push(column(LIVE_ID, "uuid", false));
     }
     let entity = &model.entities[id];
-    for Reference { relation, target, .. } in references::of(model, entity) {
+    for Reference {
+        relation, target, ..
+    } in references::of(model, entity)
+    {
         let target = &model.entities[target];
         let id_column = relation.id_column();
-        let is_target = relation.type_column().map(|c| format!("{c} = {}", quote(&target.name)));
+        let is_target = relation
+            .type_column()
+            .map(|c| format!("{c} = {}", quote(&target.name)));
         if let Some(is_target) = &is_target {
             let expr = format!("case when {is_target} then {id_column} end");
             columns.push(made(target_column(relation, target), expr));
@@ -157,7 +210,10 @@ fn generated(model: &Model, id: EntityId) -> Vec<Column> {
         if entity.lifecycle == Lifecycle::SoftDelete && target.lifecycle == Lifecycle::SoftDelete {
             let and = is_target.map_or(String::new(), |t| format!(" and {t}"));
             let name = live_column(&references::column(relation, target));
-            columns.push(made(name, format!("case when status <> 'archived'{and} then {id_column} end")));
+            columns.push(made(
+                name,
+                format!("case when status <> 'archived'{and} then {id_column} end"),
+            ));
         }
     }
     columns

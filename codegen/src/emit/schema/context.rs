@@ -11,7 +11,11 @@ use crate::model::{Entity, Lifecycle, Model, Relation, Role, Ty};
 use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model) -> Vec<Object> {
-    let mut found = template::functions(include_str!("../sql/context.sql"), &model.app, Kind::Function);
+    let mut found = template::functions(
+        include_str!("../sql/context.sql"),
+        &model.app,
+        Kind::Function,
+    );
     found.extend(model.roles.iter().map(|role| reader(model, role)));
     found.push(facts(model));
     found.push(performed_role(model));
@@ -55,15 +59,29 @@ fn reader(model: &Model, role: &Role) -> Object {
 fn facts(model: &Model) -> Object {
     let held: Vec<String> = (model.roles.iter())
         .map(|role| {
-            let reader = if role.scopes.is_empty() { "is" } else { "scopes" };
-            format!("{}, to_jsonb(sec.{reader}_{}())", quote(&role.name), snake(&role.name))
+            let reader = if role.scopes.is_empty() {
+                "is"
+            } else {
+                "scopes"
+            };
+            format!(
+                "{}, to_jsonb(sec.{reader}_{}())",
+                quote(&role.name),
+                snake(&role.name)
+            )
         })
         .collect();
     let body = format!(
         "  select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object(\n    {}\n  ))",
         held.join(",\n    ")
     );
-    sql_function("sec.facts", "jsonb", "What is known about the caller.", body).object(Roles(&model.app))
+    sql_function(
+        "sec.facts",
+        "jsonb",
+        "What is known about the caller.",
+        body,
+    )
+    .object(Roles(&model.app))
 }
 
 fn performed_role(model: &Model) -> Object {
@@ -78,13 +96,23 @@ fn performed_role(model: &Model) -> Object {
             format!("case when {test} then {} end", quote(&role.name))
         })
         .collect();
-    let held = if held.is_empty() { "null".to_owned() } else { held.join(",\n      ") };
+    let held = if held.is_empty() {
+        "null".to_owned()
+    } else {
+        held.join(",\n      ")
+    };
     let body = format!(
         "  select case\n    when sec.job() is not null then 'job:' || sec.job()\n    \
          when sec.uid() is null then 'anonymous'\n    \
          else coalesce(nullif(concat_ws(' ',\n      {held}), ''), 'user')\n  end"
     );
-    sql_function("sec.performed_role", "text", "Roles held, for the audit log.", body).object(Roles(&model.app))
+    sql_function(
+        "sec.performed_role",
+        "text",
+        "Roles held, for the audit log.",
+        body,
+    )
+    .object(Roles(&model.app))
 }
 
 fn enter(model: &Model) -> Object {
@@ -113,21 +141,33 @@ fn enter(model: &Model) -> Object {
 
 fn raise(indent: usize, condition: &str, message: &str) -> String {
     let pad = " ".repeat(indent);
-    format!("{pad}if {condition} then\n{pad}  raise exception '{message}' using errcode = '28000';\n{pad}end if;\n")
+    format!(
+        "{pad}if {condition} then\n{pad}  raise exception '{message}' using errcode = '28000';\n{pad}end if;\n"
+    )
 }
 
 fn account(identity: &Entity) -> String {
-    let status = if identity.lifecycle == Lifecycle::SoftDelete { "u.status" } else { "'active'" };
+    let status = if identity.lifecycle == Lifecycle::SoftDelete {
+        "u.status"
+    } else {
+        "'active'"
+    };
     format!(
         "    select {status} into v_status from {} u where u.id = p_user;\n{}{}",
         names::table(identity),
-        raise(4, "v_status is null or v_status = 'archived'", "account_unknown"),
+        raise(
+            4,
+            "v_status is null or v_status = 'archived'",
+            "account_unknown"
+        ),
         raise(4, "v_status <> 'active'", "account_suspended"),
     )
 }
 
 fn session(model: &Model) -> String {
-    let Some(sessions) = model.sessions.map(|id| &model.entities[id]) else { return String::new() };
+    let Some(sessions) = model.sessions.map(|id| &model.entities[id]) else {
+        return String::new();
+    };
     let user = person(model, sessions);
     let condition = format!(
         "p_session is not null and not exists (\n      select 1 from {} s\n      \
@@ -140,14 +180,18 @@ fn session(model: &Model) -> String {
 
 /// The relation of assignments or sessions that says whose they are.
 pub fn person<'m>(model: &'m Model, entity: &'m Entity) -> &'m Relation {
-    model.holder(entity).expect("checked: it refers to the identity")
+    model
+        .holder(entity)
+        .expect("checked: it refers to the identity")
 }
 
 /// The value of the assignments' `role` column that stands for a role.
 pub fn role_value(model: &Model, role: &Role) -> String {
     let field = model.entities[model.assignments].field("role");
     match field.map(|f| &f.ty) {
-        Some(Ty::Enum { values }) if !values.contains(&role.name) && values.contains(&snake(&role.name)) => {
+        Some(Ty::Enum { values })
+            if !values.contains(&role.name) && values.contains(&snake(&role.name)) =>
+        {
             snake(&role.name)
         }
         _ => role.name.clone(),
@@ -156,7 +200,11 @@ pub fn role_value(model: &Model, role: &Role) -> String {
 
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
-    let live = if assignments.lifecycle == Lifecycle::SoftDelete { " and a.status = 'active'" } else { "" };
+    let live = if assignments.lifecycle == Lifecycle::SoftDelete {
+        " and a.status = 'active'"
+    } else {
+        ""
+    };
     let columns: Vec<String> = (model.roles.iter())
         .map(|role| {
             let (name, value) = (snake(&role.name), quote(&role_value(model, role)));
@@ -184,13 +232,19 @@ fn settings(model: &Model) -> Vec<String> {
         set("app.session_id", "coalesce(p_session::text, '')"),
         set("app.action", "coalesce(p_action, '')"),
         set("app.request_id", "coalesce(p_request, '')"),
-        set("app.archived", "case when p_action in ('archive', 'restore') then '1' else '' end"),
+        set(
+            "app.archived",
+            "case when p_action in ('archive', 'restore') then '1' else '' end",
+        ),
     ];
     found.extend(["app.reason", "app.created", "app.job"].map(|name| set(name, "''")));
     found.extend(model.roles.iter().map(|role| {
         let name = snake(&role.name);
         if role.scopes.is_empty() {
-            set(&setting(role), &format!("case when v_held.{name} then '1' else '' end"))
+            set(
+                &setting(role),
+                &format!("case when v_held.{name} then '1' else '' end"),
+            )
         } else {
             set(&setting(role), &format!("v_held.{name}::text"))
         }
@@ -209,7 +263,10 @@ fn enter_job(model: &Model) -> Object {
         set("app.user_id", "coalesce(p_on_behalf_of::text, '')"),
         set("app.request_id", "coalesce(p_request, '')"),
     ];
-    settings.extend(["session_id", "action", "archived", "reason", "created"].map(|s| set(&format!("app.{s}"), "''")));
+    settings.extend(
+        ["session_id", "action", "archived", "reason", "created"]
+            .map(|s| set(&format!("app.{s}"), "''")),
+    );
     settings.extend(model.roles.iter().map(|role| set(&setting(role), "''")));
     Function {
         kind: Kind::Function,

@@ -22,7 +22,13 @@ struct Counter {
 
 pub fn objects(model: &Model, child: EntityId) -> Vec<Object> {
     let updates: Vec<String> = (model.entities.iter().enumerate())
-        .flat_map(|(id, parent)| parent.has.iter().enumerate().map(move |(has, h)| (id, has, h)))
+        .flat_map(|(id, parent)| {
+            parent
+                .has
+                .iter()
+                .enumerate()
+                .map(move |(has, h)| (id, has, h))
+        })
         .filter(|(.., h)| h.child == child)
         .filter_map(|(id, has, _)| update(model, id, has))
         .collect();
@@ -38,13 +44,24 @@ pub fn objects(model: &Model, child: EntityId) -> Vec<Object> {
         let function = format!("{both}_{event}");
         let body = body(&updates, sides);
         let doc = "Adds what this statement changed to the derived columns of parents.";
-        found.push(trigger_function(roles, &table, &function, Some(roles.counter()), doc, body));
+        found.push(trigger_function(
+            roles,
+            &table,
+            &function,
+            Some(roles.counter()),
+            doc,
+            body,
+        ));
         let tables: Vec<&str> = sides.iter().map(|(transition, _)| *transition).collect();
         let when = format!(
             "after {event} on {table}\n  referencing {}\n  for each statement execute function {function}()",
             tables.join(" ")
         );
-        found.push(trigger(&table, &format!("{}_count_{event}", entity.plural), &when));
+        found.push(trigger(
+            &table,
+            &format!("{}_count_{event}", entity.plural),
+            &when,
+        ));
     }
     found
 }
@@ -67,8 +84,14 @@ fn events(entity: &Entity) -> Vec<(&'static str, Sides)> {
 }
 
 fn body(updates: &[String], sides: Sides) -> String {
-    let empty: Vec<String> = sides.iter().map(|(t, _)| format!("not exists (select from {})", source(t))).collect();
-    let steps: Vec<String> = updates.iter().map(|template| fill(template, sides)).collect();
+    let empty: Vec<String> = sides
+        .iter()
+        .map(|(t, _)| format!("not exists (select from {})", source(t)))
+        .collect();
+    let steps: Vec<String> = updates
+        .iter()
+        .map(|template| fill(template, sides))
+        .collect();
     format!(
         "begin\n  -- Ends the recursion where a table counts its own rows.\n  if {} then\n    return null;\n  end if;\n{}\n  return null;\nend",
         empty.join(" and "),
@@ -82,24 +105,41 @@ fn source(transition: &str) -> &str {
 
 /// The template holds one `select` per row source, between markers; it is repeated with the sign of the side.
 fn fill(template: &str, sides: Sides) -> String {
-    let (before, rest) = template.split_once("<each>").expect("update() marks the repeated part");
-    let (each, after) = rest.split_once("</each>").expect("update() marks the repeated part");
-    let selects: Vec<String> =
-        sides.iter().map(|(t, sign)| each.replace("<rows>", source(t)).replace("<sign>", sign)).collect();
-    format!("{before}{}{after}", selects.join("\n      union all\n      "))
+    let (before, rest) = template
+        .split_once("<each>")
+        .expect("update() marks the repeated part");
+    let (each, after) = rest
+        .split_once("</each>")
+        .expect("update() marks the repeated part");
+    let selects: Vec<String> = sides
+        .iter()
+        .map(|(t, sign)| each.replace("<rows>", source(t)).replace("<sign>", sign))
+        .collect();
+    format!(
+        "{before}{}{after}",
+        selects.join("\n      union all\n      ")
+    )
 }
 
 fn update(model: &Model, parent_id: EntityId, has: usize) -> Option<String> {
     let parent = &model.entities[parent_id];
     let of = &parent.has[has];
     let child = &model.entities[of.child];
-    let via = child.relation(&of.via).expect("checked: via names a relation of the child");
-    let counters: Vec<Counter> = (parent.derived.iter()).flat_map(|d| counters(model, of.child, has, d)).collect();
+    let via = child
+        .relation(&of.via)
+        .expect("checked: via names a relation of the child");
+    let counters: Vec<Counter> = (parent.derived.iter())
+        .flat_map(|d| counters(model, of.child, has, d))
+        .collect();
     if counters.is_empty() {
         return None;
     }
     let list = |each: &dyn Fn(&Counter) -> String, separator: &str| {
-        counters.iter().map(each).collect::<Vec<_>>().join(separator)
+        counters
+            .iter()
+            .map(each)
+            .collect::<Vec<_>>()
+            .join(separator)
     };
     let column = references::column(via, parent);
     Some(format!(
@@ -129,18 +169,30 @@ pub struct Recount {
 /// One for each `has` of a parent that is counted. Whoever changes children waits until it is done.
 pub fn recounts(model: &Model, parent_id: EntityId) -> Vec<Recount> {
     let parent = &model.entities[parent_id];
-    (0..parent.has.len()).filter_map(|has| recount(model, parent, has)).collect()
+    (0..parent.has.len())
+        .filter_map(|has| recount(model, parent, has))
+        .collect()
 }
 
 fn recount(model: &Model, parent: &Entity, has: usize) -> Option<Recount> {
     let of = &parent.has[has];
     let child = &model.entities[of.child];
-    let via = child.relation(&of.via).expect("checked: via names a relation of the child");
-    let counters: Vec<Counter> = (parent.derived.iter()).flat_map(|d| counters(model, of.child, has, d)).collect();
+    let via = child
+        .relation(&of.via)
+        .expect("checked: via names a relation of the child");
+    let counters: Vec<Counter> = (parent.derived.iter())
+        .flat_map(|d| counters(model, of.child, has, d))
+        .collect();
     let columns: Vec<String> = counters.iter().map(|c| c.column.clone()).collect();
     columns.first()?;
-    let (table, rows, column) = (names::table(parent), names::table(child), references::column(via, parent));
-    let list = |each: &dyn Fn(&Counter) -> String| counters.iter().map(each).collect::<Vec<_>>().join(", ");
+    let (table, rows, column) = (
+        names::table(parent),
+        names::table(child),
+        references::column(via, parent),
+    );
+    let list = |each: &dyn Fn(&Counter) -> String| {
+        counters.iter().map(each).collect::<Vec<_>>().join(", ")
+    };
     let found = list(&|c| format!("coalesce(sum({}), 0) as {}", c.term, c.column));
     let sql = format!(
         "lock table {rows} in share row exclusive mode;\n\
@@ -152,23 +204,44 @@ fn recount(model: &Model, parent: &Entity, has: usize) -> Option<Recount> {
         old = list(&|c| format!("p.{}", c.column)),
         new = list(&|c| format!("coalesce(d.{}, 0)", c.column)),
     );
-    Some(Recount { table, child: of.child, columns, sql })
+    Some(Recount {
+        table,
+        child: of.child,
+        columns,
+        sql,
+    })
 }
 
 fn counters(model: &Model, child: EntityId, has: usize, derived: &Derived) -> Vec<Counter> {
     let name = &derived.name;
     let counts = |column: String, filter: &Option<Expr>, present: Option<&str>| Counter {
         column,
-        term: format!("(case when {} then 1 else 0 end)", live(model, child, filter.as_ref(), present)),
+        term: format!(
+            "(case when {} then 1 else 0 end)",
+            live(model, child, filter.as_ref(), present)
+        ),
     };
     let adds = |column: String, filter: &Option<Expr>, field: &str| Counter {
         column,
-        term: format!("(case when {} then c.{field} else 0 end)", live(model, child, filter.as_ref(), Some(field))),
+        term: format!(
+            "(case when {} then c.{field} else 0 end)",
+            live(model, child, filter.as_ref(), Some(field))
+        ),
     };
     match &derived.kind {
-        DerivedKind::Count { has: h, filter } if *h == has => vec![counts(name.clone(), filter, None)],
-        DerivedKind::Sum { has: h, field, filter } if *h == has => vec![adds(name.clone(), filter, field)],
-        DerivedKind::Avg { has: h, field, filter } if *h == has => vec![
+        DerivedKind::Count { has: h, filter } if *h == has => {
+            vec![counts(name.clone(), filter, None)]
+        }
+        DerivedKind::Sum {
+            has: h,
+            field,
+            filter,
+        } if *h == has => vec![adds(name.clone(), filter, field)],
+        DerivedKind::Avg {
+            has: h,
+            field,
+            filter,
+        } if *h == has => vec![
             adds(format!("{name}_sum"), filter, field),
             counts(format!("{name}_count"), filter, Some(field)),
         ],
@@ -179,7 +252,11 @@ fn counters(model: &Model, child: EntityId, has: usize, derived: &Derived) -> Ve
 /// The rows that count: active, with a value, and what the spec asks of them.
 fn live(model: &Model, child: EntityId, filter: Option<&Expr>, present: Option<&str>) -> String {
     let entity = &model.entities[child];
-    let scope = Scope { entity: child, alias: "c", context: Context::Definer };
+    let scope = Scope {
+        entity: child,
+        alias: "c",
+        context: Context::Definer,
+    };
     let active = (entity.lifecycle == Lifecycle::SoftDelete).then(|| atom("c.status = 'active'"));
     let nullable = present.filter(|f| entity.field(f).is_some_and(|f| f.optional));
     let condition = all([

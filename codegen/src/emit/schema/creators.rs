@@ -10,7 +10,9 @@ use crate::objects::Object;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
-    let Some(role) = entity.creator.map(|r| &model.roles[r]) else { return Vec::new() };
+    let Some(role) = entity.creator.map(|r| &model.roles[r]) else {
+        return Vec::new();
+    };
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let assignments = &model.entities[model.assignments];
     let mut columns = vec![person(model, assignments).id_column(), "role".into()];
@@ -32,10 +34,27 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         names::snake(&role.name),
     );
     let announced = "begin\n  perform pg_catalog.set_config('app.created', new.id::text, true);\n  return new;\nend";
-    let (before, after) = (format!("{table}_announce"), format!("{table}_grant_creator"));
+    let (before, after) = (
+        format!("{table}_announce"),
+        format!("{table}_grant_creator"),
+    );
     vec![
-        trigger_function(roles, &table, &before, None, "Lets the maker see the row in this transaction.", announced.into()),
-        trigger_function(roles, &table, &after, Some(roles.authz()), "Gives the maker the role.", granted),
+        trigger_function(
+            roles,
+            &table,
+            &before,
+            None,
+            "Lets the maker see the row in this transaction.",
+            announced.into(),
+        ),
+        trigger_function(
+            roles,
+            &table,
+            &after,
+            Some(roles.authz()),
+            "Gives the maker the role.",
+            granted,
+        ),
         trigger(
             &table,
             &format!("{}_announce", entity.plural),

@@ -29,17 +29,29 @@ pub fn insertable(entity: &Entity) -> Vec<String> {
     }
     let relations = entity.belongs.iter().filter(|r| !r.set_me && !r.system);
     let fields = entity.fields.iter().filter(|f| in_body(f));
-    relations.flat_map(relation_columns).chain(fields.map(|f| f.name.clone())).collect()
+    relations
+        .flat_map(relation_columns)
+        .chain(fields.map(|f| f.name.clone()))
+        .collect()
 }
 
 /// Columns of an update body.
 pub fn updatable(entity: &Entity) -> Vec<String> {
-    if !entity.writable() || entity.access.update.is_none() || entity.lifecycle == Lifecycle::AppendOnly {
+    if !entity.writable()
+        || entity.access.update.is_none()
+        || entity.lifecycle == Lifecycle::AppendOnly
+    {
         return Vec::new();
     }
-    let relations = entity.belongs.iter().filter(|r| r.movable && !r.set_me && !r.system);
+    let relations = entity
+        .belongs
+        .iter()
+        .filter(|r| r.movable && !r.set_me && !r.system);
     let fields = entity.fields.iter().filter(|f| in_body(f) && !f.fixed);
-    relations.flat_map(relation_columns).chain(fields.map(|f| f.name.clone())).collect()
+    relations
+        .flat_map(relation_columns)
+        .chain(fields.map(|f| f.name.clone()))
+        .collect()
 }
 
 /// All that a request may update by one action or another.
@@ -49,7 +61,9 @@ pub fn updates(entity: &Entity) -> Vec<String> {
         return columns;
     }
     let access = &entity.access;
-    if entity.lifecycle == Lifecycle::SoftDelete && (access.delete.is_some() || access.suspend.is_some()) {
+    if entity.lifecycle == Lifecycle::SoftDelete
+        && (access.delete.is_some() || access.suspend.is_some())
+    {
         columns.insert(0, "status".into());
     }
     for transition in &entity.transitions {
@@ -66,7 +80,11 @@ fn in_body(field: &Field) -> bool {
 }
 
 fn relation_columns(relation: &Relation) -> Vec<String> {
-    relation.type_column().into_iter().chain([relation.id_column()]).collect()
+    relation
+        .type_column()
+        .into_iter()
+        .chain([relation.id_column()])
+        .collect()
 }
 
 fn app(model: &Model, entity: &Entity) -> Vec<String> {
@@ -92,16 +110,39 @@ fn shown(model: &Model, entity: &Entity) -> Vec<String> {
     for relation in entity.belongs.iter().filter(|r| r.read.is_none()) {
         shown.extend(relation_columns(relation));
         if relation.polymorphic {
-            shown.extend(relation.targets.iter().map(|&t| target_column(relation, &model.entities[t])));
+            shown.extend(
+                relation
+                    .targets
+                    .iter()
+                    .map(|&t| target_column(relation, &model.entities[t])),
+            );
         }
     }
-    shown.extend(entity.fields.iter().filter(|f| f.read.is_none()).map(|f| f.name.clone()));
+    shown.extend(
+        entity
+            .fields
+            .iter()
+            .filter(|f| f.read.is_none())
+            .map(|f| f.name.clone()),
+    );
     let derived: Vec<String> = entity.derived.iter().map(|d| d.name.clone()).collect();
-    let id = model.entities.iter().position(|e| std::ptr::eq(e, entity)).expect("an entity of this model");
+    let id = model
+        .entities
+        .iter()
+        .position(|e| std::ptr::eq(e, entity))
+        .expect("an entity of this model");
     let all = columns(model, id);
-    shown.extend(all.iter().filter(|c| derived.contains(&c.name)).map(|c| c.name.clone()));
+    shown.extend(
+        all.iter()
+            .filter(|c| derived.contains(&c.name))
+            .map(|c| c.name.clone()),
+    );
     let kept = ["version", "created_at", "updated_at"];
-    shown.extend(all.into_iter().filter(|c| kept.contains(&c.name.as_str())).map(|c| c.name));
+    shown.extend(
+        all.into_iter()
+            .filter(|c| kept.contains(&c.name.as_str()))
+            .map(|c| c.name),
+    );
     shown
 }
 
@@ -112,7 +153,9 @@ fn job(model: &Model, id: EntityId) -> Vec<String> {
         privileges.push("select".to_owned());
     }
     if !jobs::writers(model, id).is_empty() {
-        let with_key: Vec<String> = std::iter::once("id".to_owned()).chain(written_columns(model, id)).collect();
+        let with_key: Vec<String> = std::iter::once("id".to_owned())
+            .chain(written_columns(model, id))
+            .collect();
         privileges.extend(on_columns("insert", &with_key));
         if entity.lifecycle != Lifecycle::AppendOnly {
             privileges.extend(on_columns("update", &written_columns(model, id)));
@@ -141,7 +184,15 @@ fn counter(model: &Model, id: EntityId) -> Vec<String> {
         updated.insert(0, "status".into());
     }
     if entity.lifecycle != Lifecycle::AppendOnly {
-        updated.extend(entity.belongs.iter().filter(|r| r.optional).flat_map(relation_columns));
+        updated.extend(
+            entity
+                .belongs
+                .iter()
+                .filter(|r| r.optional)
+                .flat_map(relation_columns),
+        );
     }
-    std::iter::once("select".to_owned()).chain(on_columns("update", &updated)).collect()
+    std::iter::once("select".to_owned())
+        .chain(on_columns("update", &updated))
+        .collect()
 }

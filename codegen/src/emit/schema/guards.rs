@@ -10,8 +10,8 @@ use super::{
     names::{self, Roles},
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
     parents::readable_parent,
-    references::has_live_children,
     predicate::{Sql, all, any, atom, not},
+    references::has_live_children,
     rules::{Context, Scope, literal, predicate, type_is},
 };
 use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Relation, Transition, Ty};
@@ -36,7 +36,11 @@ pub fn shared(model: &Model) -> [Object; 2] {
     let stamp = "  new.version := old.version + 1;\n  new.updated_at := now();";
     let live = "  new.live_id := case when new.status <> 'archived' then new.id end;";
     [
-        function("sec.stamp", "The row is another one now: its entity tag changes.", stamp),
+        function(
+            "sec.stamp",
+            "The row is another one now: its entity tag changes.",
+            stamp,
+        ),
         function("sec.live", "What live rows refer to.", live),
     ]
 }
@@ -47,11 +51,15 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let mut found = Vec::new();
     if entity.lifecycle != Lifecycle::AppendOnly {
         let columns = written_columns(model, id).join(", ");
-        let when = format!("before update of {columns} on {table}\n  for each row execute function sec.stamp()");
+        let when = format!(
+            "before update of {columns} on {table}\n  for each row execute function sec.stamp()"
+        );
         found.push(trigger(&table, &format!("{}_stamp", entity.plural), &when));
     }
     if has_live_children(model, id) {
-        let when = format!("before insert or update of status on {table}\n  for each row execute function sec.live()");
+        let when = format!(
+            "before insert or update of status on {table}\n  for each row execute function sec.live()"
+        );
         found.push(trigger(&table, &format!("{}_live", entity.plural), &when));
     }
     found.extend(update_guard(model, id));
@@ -64,7 +72,9 @@ pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
     let derived = derived_columns(model, &model.entities[id]);
     let fixed = ["id", LIVE_ID, "version", "created_at", "updated_at"];
     (columns(model, id).into_iter())
-        .filter(|c| c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name))
+        .filter(|c| {
+            c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name)
+        })
         .map(|c| c.name)
         .collect()
 }
@@ -89,7 +99,14 @@ fn update_guard(model: &Model, id: EntityId) -> Vec<Object> {
         quote(&roles.app()),
     );
     vec![
-        trigger_function(roles, &table, &function, None, "Holds each action of a request to its effect.", body),
+        trigger_function(
+            roles,
+            &table,
+            &function,
+            None,
+            "Holds each action of a request to its effect.",
+            body,
+        ),
         trigger(&table, &format!("{}_guard", entity.plural), &when),
     ]
 }
@@ -126,23 +143,42 @@ fn effects(entity: &Entity) -> String {
 /// Actions other than `update` whose effect is on this column.
 fn actions_setting(entity: &Entity, column: &str) -> Vec<String> {
     if column == "status" && entity.lifecycle == Lifecycle::SoftDelete {
-        let moves = super::policies::STATUS_ACTIONS.iter().map(|(action, ..)| (*action).to_owned());
+        let moves = super::policies::STATUS_ACTIONS
+            .iter()
+            .map(|(action, ..)| (*action).to_owned());
         return moves.collect();
     }
     let sets = |t: &&Transition| match &t.change {
         Change::State { field, .. } | Change::Set { field, .. } => field == column,
     };
-    entity.transitions.iter().filter(sets).map(|t| t.name.clone()).collect()
+    entity
+        .transitions
+        .iter()
+        .filter(sets)
+        .map(|t| t.name.clone())
+        .collect()
 }
 
 fn changed(entity: &Entity, columns: &[String]) -> Sql {
-    any(columns.iter().map(|c| atom(format!("{} is distinct from {}", plain(entity, "new", c), plain(entity, "old", c)))))
+    any(columns.iter().map(|c| {
+        atom(format!(
+            "{} is distinct from {}",
+            plain(entity, "new", c),
+            plain(entity, "old", c)
+        ))
+    }))
 }
 
 /// Types of extensions have their operators outside of the empty search path.
 fn plain(entity: &Entity, row: &str, column: &str) -> String {
-    let extension = entity.field(column).is_some_and(|f| matches!(f.ty, Ty::Email | Ty::Point));
-    if extension { format!("{row}.{column}::text") } else { format!("{row}.{column}") }
+    let extension = entity
+        .field(column)
+        .is_some_and(|f| matches!(f.ty, Ty::Email | Ty::Point));
+    if extension {
+        format!("{row}.{column}::text")
+    } else {
+        format!("{row}.{column}")
+    }
 }
 
 fn cases(model: &Model, id: EntityId) -> Vec<String> {
@@ -154,15 +190,27 @@ fn cases(model: &Model, id: EntityId) -> Vec<String> {
     if entity.lifecycle == Lifecycle::SoftDelete {
         for (action, from, to) in super::policies::STATUS_ACTIONS {
             let wrong = format!("old.status <> '{from}' or new.status <> '{to}'");
-            cases.push(case(action, refuse(&wrong, "not this status", "42501", None)));
+            cases.push(case(
+                action,
+                refuse(&wrong, "not this status", "42501", None),
+            ));
         }
     }
-    cases.extend(entity.transitions.iter().map(|t| case(&t.name, transition_checks(model, id, t))));
+    cases.extend(
+        entity
+            .transitions
+            .iter()
+            .map(|t| case(&t.name, transition_checks(model, id, t))),
+    );
     cases
 }
 
 fn case(action: &str, body: String) -> String {
-    let body = if body.is_empty() { "      null;\n".to_owned() } else { body };
+    let body = if body.is_empty() {
+        "      null;\n".to_owned()
+    } else {
+        body
+    };
     format!("    when {} then\n{body}", quote(action))
 }
 
@@ -181,21 +229,49 @@ fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> St
     match &transition.change {
         Change::State { field, from, to } => {
             let wrong = format!("old.{field} not in ({})", quoted_list(from));
-            text.push_str(&refuse(&wrong, "not from this state", "23514", Some(&named("from"))));
-            text.push_str(&refuse(&format!("new.{field} <> {}", quote(to)), "not this state", "42501", None));
+            text.push_str(&refuse(
+                &wrong,
+                "not from this state",
+                "23514",
+                Some(&named("from")),
+            ));
+            text.push_str(&refuse(
+                &format!("new.{field} <> {}", quote(to)),
+                "not this state",
+                "42501",
+                None,
+            ));
         }
         Change::Set { field, value } => {
-            let wrong = format!("{} is distinct from {}", plain(entity, "new", field), literal(value));
+            let wrong = format!(
+                "{} is distinct from {}",
+                plain(entity, "new", field),
+                literal(value)
+            );
             text.push_str(&refuse(&wrong, "not this value", "42501", None));
         }
     }
     if let Some(when) = &transition.when {
-        let scope = Scope { entity: id, alias: "old", context: Context::Row };
+        let scope = Scope {
+            entity: id,
+            alias: "old",
+            context: Context::Row,
+        };
         let holds = predicate(model, scope, when);
-        text.push_str(&refuse(&not(holds).block(8), "not now", "23514", Some(&named("when"))));
+        text.push_str(&refuse(
+            &not(holds).block(8),
+            "not now",
+            "23514",
+            Some(&named("when")),
+        ));
     }
     if transition.reason {
-        text.push_str(&refuse("sec.reason() is null", "a reason is required", "23514", Some(&named("reason"))));
+        text.push_str(&refuse(
+            "sec.reason() is null",
+            "a reason is required",
+            "23514",
+            Some(&named("reason")),
+        ));
     }
     text
 }
@@ -206,12 +282,28 @@ fn update_checks(model: &Model, id: EntityId) -> String {
     let mut text = String::new();
     for field in entity.fields.iter().filter(|f| columns.contains(&f.name)) {
         if let Some(rule) = &field.write {
-            let scope = Scope { entity: id, alias: "old", context: Context::Row };
-            let wrong = all([changed(entity, std::slice::from_ref(&field.name)), not(predicate(model, scope, rule))]);
-            text.push_str(&refuse(&wrong.block(8), &format!("field {}", field.name), "42501", None));
+            let scope = Scope {
+                entity: id,
+                alias: "old",
+                context: Context::Row,
+            };
+            let wrong = all([
+                changed(entity, std::slice::from_ref(&field.name)),
+                not(predicate(model, scope, rule)),
+            ]);
+            text.push_str(&refuse(
+                &wrong.block(8),
+                &format!("field {}", field.name),
+                "42501",
+                None,
+            ));
         }
     }
-    for relation in entity.belongs.iter().filter(|r| columns.contains(&r.id_column())) {
+    for relation in entity
+        .belongs
+        .iter()
+        .filter(|r| columns.contains(&r.id_column()))
+    {
         text.push_str(&moved(model, id, relation));
     }
     text
@@ -220,8 +312,16 @@ fn update_checks(model: &Model, id: EntityId) -> String {
 /// A reference that is kept may have become unreadable; one that is made may not be.
 fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
     let entity = &model.entities[id];
-    let columns: Vec<String> = relation.type_column().into_iter().chain([relation.id_column()]).collect();
-    let scope = Scope { entity: id, alias: "new", context: Context::Row };
+    let columns: Vec<String> = relation
+        .type_column()
+        .into_iter()
+        .chain([relation.id_column()])
+        .collect();
+    let scope = Scope {
+        entity: id,
+        alias: "new",
+        context: Context::Row,
+    };
     relation
         .targets
         .iter()
@@ -234,7 +334,12 @@ fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
                 not(readable_parent(model, scope, relation, target)),
             ]);
             let name = names::foreign_key(entity, &column, &[]);
-            refuse(&wrong.block(8), &format!("reference {}", relation.name), "23503", Some(&name))
+            refuse(
+                &wrong.block(8),
+                &format!("reference {}", relation.name),
+                "23503",
+                Some(&name),
+            )
         })
         .collect()
 }
@@ -243,23 +348,41 @@ fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
 fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let columns = insertable(entity);
-    let ruled: Vec<&Field> =
-        entity.fields.iter().filter(|f| f.write.is_some() && columns.contains(&f.name)).collect();
+    let ruled: Vec<&Field> = entity
+        .fields
+        .iter()
+        .filter(|f| f.write.is_some() && columns.contains(&f.name))
+        .collect();
     if ruled.is_empty() {
         return Vec::new();
     }
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_guard_insert");
-    let scope = Scope { entity: id, alias: "new", context: Context::Row };
+    let scope = Scope {
+        entity: id,
+        alias: "new",
+        context: Context::Row,
+    };
     let checks = ruled.iter().map(|field| {
         let value = plain(entity, "new", &field.name);
         let set = match &field.default {
             Some(default) => atom(format!("{value} <> {}", literal(default))),
             None => atom(format!("{value} is not null")),
         };
-        let rule = field.write.as_ref().map_or(Sql::True, |r| predicate(model, scope, r));
-        let refused = refuse(&all([set, not(rule)]).block(6), &format!("field {}", field.name), "42501", None);
-        refused.replace("\n      ", "\n    ").replacen("      if", "  if", 1).replace("    end if;", "  end if;")
+        let rule = field
+            .write
+            .as_ref()
+            .map_or(Sql::True, |r| predicate(model, scope, r));
+        let refused = refuse(
+            &all([set, not(rule)]).block(6),
+            &format!("field {}", field.name),
+            "42501",
+            None,
+        );
+        refused
+            .replace("\n      ", "\n    ")
+            .replacen("      if", "  if", 1)
+            .replace("    end if;", "  end if;")
     });
     let body = format!("begin\n{}  return new;\nend", checks.collect::<String>());
     let when = format!(
@@ -267,7 +390,17 @@ fn insert_guard(model: &Model, id: EntityId) -> Vec<Object> {
         quote(&roles.app())
     );
     vec![
-        on_table(&table, trigger_function(roles, &table, &function, None, "Holds field rules when a row is made.", body)),
+        on_table(
+            &table,
+            trigger_function(
+                roles,
+                &table,
+                &function,
+                None,
+                "Holds field rules when a row is made.",
+                body,
+            ),
+        ),
         trigger(&table, &format!("{}_guard_insert", entity.plural), &when),
     ]
 }

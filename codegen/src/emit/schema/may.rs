@@ -14,7 +14,11 @@ use crate::objects::{Kind, Object};
 pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &str) -> String {
     let entity = &model.entities[id];
     if reads_private(entity, rule) {
-        format!("{} = any (app.{}_may({alias}.id))", quote(action), entity.name)
+        format!(
+            "{} = any (app.{}_may({alias}.id))",
+            quote(action),
+            entity.name
+        )
     } else {
         compile(model, id, rule, alias, Context::Row)
     }
@@ -24,11 +28,19 @@ pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &s
 pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
-    let scope = Scope { entity: id, alias: "t", context: Context::Definer };
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Definer,
+    };
     let cases: Vec<String> = (actions(entity).into_iter())
         .filter(|(_, rule)| reads_private(entity, rule))
         .map(|(action, rule)| {
-            format!("case when {} then {} end", predicate(model, scope, rule).block(8), quote(action))
+            format!(
+                "case when {} then {} end",
+                predicate(model, scope, rule).block(8),
+                quote(action)
+            )
         })
         .collect();
     if cases.is_empty() || !entity.writable() {
@@ -59,12 +71,19 @@ fn actions(entity: &Entity) -> Vec<(&str, &Expr)> {
         ("restore", &access.restore),
         ("suspend", &access.suspend),
     ];
-    let rules = rules.into_iter().filter_map(|(name, rule)| Some((name, rule.as_ref()?)));
-    rules.chain(entity.transitions.iter().map(|t| (t.name.as_str(), &t.by))).collect()
+    let rules = rules
+        .into_iter()
+        .filter_map(|(name, rule)| Some((name, rule.as_ref()?)));
+    rules
+        .chain(entity.transitions.iter().map(|t| (t.name.as_str(), &t.by)))
+        .collect()
 }
 
 fn reads_private(entity: &Entity, rule: &Expr) -> bool {
-    let private: Vec<String> = private_columns(entity).into_iter().map(|(name, _)| name).collect();
+    let private: Vec<String> = private_columns(entity)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     reads(entity, rule, &private)
 }
 

@@ -72,7 +72,9 @@ pub fn fit(name: String) -> String {
     if name.len() <= 63 {
         return name;
     }
-    let mark = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let mark = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+    });
     let kind = name.rfind('_').map_or("", |at| &name[at..]);
     let keep = 63 - 7 - kind.len();
     format!("{}_{:06x}{kind}", &name[..keep], mark & 0xff_ffff)
@@ -95,7 +97,11 @@ pub fn index(entity: &Entity, columns: &[String]) -> String {
 
 /// `events_city_id_fkey`; for a reference that also keeps a relation equal: `events_venue_id_same_city_fkey`.
 pub fn foreign_key(entity: &Entity, column: &str, same: &[String]) -> String {
-    let same = if same.is_empty() { String::new() } else { format!("_same_{}", same.join("_")) };
+    let same = if same.is_empty() {
+        String::new()
+    } else {
+        format!("_same_{}", same.join("_"))
+    };
     fit(format!("{}_{column}{same}_fkey", entity.plural))
 }
 

@@ -16,11 +16,21 @@ pub fn quoted_list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
 }
 
 pub fn object(kind: Kind, name: impl Into<String>, create: String, drop: String) -> Object {
-    Object { kind, name: name.into(), table: None, create, drop, columns: Vec::new() }
+    Object {
+        kind,
+        name: name.into(),
+        table: None,
+        create,
+        drop,
+        columns: Vec::new(),
+    }
 }
 
 pub fn on_table(table: &str, object: Object) -> Object {
-    Object { table: Some(table.to_owned()), ..object }
+    Object {
+        table: Some(table.to_owned()),
+        ..object
+    }
 }
 
 /// What distinguishes one function from another; the rest is the same for all.
@@ -45,14 +55,22 @@ pub struct Function<'a> {
 impl Function<'_> {
     /// `sec.enter(uuid, uuid)`
     fn identity(&self) -> String {
-        let types: Vec<&str> =
-            self.arguments.split(", ").filter(|a| !a.is_empty()).map(|a| a.split_once(' ').map_or(a, |x| x.1)).collect();
+        let types: Vec<&str> = self
+            .arguments
+            .split(", ")
+            .filter(|a| !a.is_empty())
+            .map(|a| a.split_once(' ').map_or(a, |x| x.1))
+            .collect();
         format!("{}({})", self.name, types.join(","))
     }
 
     pub fn object(self, roles: Roles<'_>) -> Object {
         let identity = self.identity();
-        let security = if self.definer.is_some() { "security definer set search_path = ''" } else { "" };
+        let security = if self.definer.is_some() {
+            "security definer set search_path = ''"
+        } else {
+            ""
+        };
         let mut create = format!(
             "create function {}({}) returns {}\n  {} {}",
             self.name, self.arguments, self.returns, self.attributes, security
@@ -66,12 +84,22 @@ impl Function<'_> {
         let owner = self.definer.clone().unwrap_or_else(|| roles.owner());
         create.push_str(&format!("\nalter function {identity} owner to {owner};"));
         if self.definer.is_some() || !self.callers.is_empty() {
-            create.push_str(&format!("\nrevoke execute on function {identity} from public;"));
+            create.push_str(&format!(
+                "\nrevoke execute on function {identity} from public;"
+            ));
         }
         if !self.callers.is_empty() {
-            create.push_str(&format!("\ngrant execute on function {identity} to {};", self.callers.join(", ")));
+            create.push_str(&format!(
+                "\ngrant execute on function {identity} to {};",
+                self.callers.join(", ")
+            ));
         }
-        object(self.kind, identity.clone(), create, format!("drop function {identity};"))
+        object(
+            self.kind,
+            identity.clone(),
+            create,
+            format!("drop function {identity};"),
+        )
     }
 }
 
@@ -84,7 +112,11 @@ pub fn trigger_function(
     doc: &str,
     body: String,
 ) -> Object {
-    let attributes = if definer.is_some() { "language plpgsql" } else { "language plpgsql set search_path = ''" };
+    let attributes = if definer.is_some() {
+        "language plpgsql"
+    } else {
+        "language plpgsql set search_path = ''"
+    };
     let function = Function {
         kind: Kind::TableFunction,
         name,
@@ -101,7 +133,11 @@ pub fn trigger_function(
 
 /// `when`: from `before` to the end, without `;`.
 pub fn trigger(table: &str, name: &str, when: &str) -> Object {
-    let quoted = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("\"{name}\"") } else { name.to_owned() };
+    let quoted = if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("\"{name}\"")
+    } else {
+        name.to_owned()
+    };
     on_table(
         table,
         object(
@@ -140,7 +176,14 @@ pub fn index(table: &str, name: &str, unique: bool, rest: &str) -> Object {
 }
 
 /// `using` and `check` are printed conditions, indented by 4.
-pub fn policy(table: &str, name: &str, command: &str, role: &str, using: Option<String>, check: Option<String>) -> Object {
+pub fn policy(
+    table: &str,
+    name: &str,
+    command: &str,
+    role: &str,
+    using: Option<String>,
+    check: Option<String>,
+) -> Object {
     let mut create = format!("create policy {name} on {table} for {command} to {role}");
     for (word, condition) in [("using", using), ("with check", check)] {
         if let Some(condition) = condition {
@@ -150,7 +193,12 @@ pub fn policy(table: &str, name: &str, command: &str, role: &str, using: Option<
     create.push(';');
     on_table(
         table,
-        object(Kind::Policy, format!("{table}.{name}"), create, format!("drop policy {name} on {table};")),
+        object(
+            Kind::Policy,
+            format!("{table}.{name}"),
+            create,
+            format!("drop policy {name} on {table};"),
+        ),
     )
 }
 
@@ -159,7 +207,10 @@ pub fn grants(table: &str, role: &str, privileges: &[String]) -> Option<Object> 
     if privileges.is_empty() {
         return None;
     }
-    let statements: Vec<String> = privileges.iter().map(|p| format!("grant {p} on {table} to {role};")).collect();
+    let statements: Vec<String> = privileges
+        .iter()
+        .map(|p| format!("grant {p} on {table} to {role};"))
+        .collect();
     Some(on_table(
         table,
         object(

@@ -23,7 +23,11 @@ pub const STATUS_ACTIONS: [(&str, &str, &str); 4] = [
 ];
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
-    let mut found = if model.entities[id].internal { Vec::new() } else { requests(model, id) };
+    let mut found = if model.entities[id].internal {
+        Vec::new()
+    } else {
+        requests(model, id)
+    };
     found.extend(jobs::policies(model, id));
     found
 }
@@ -31,23 +35,51 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 fn requests(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let (role, table) = (Roles(&model.app).app(), names::table(entity));
-    let scope = Scope { entity: id, alias: &entity.plural, context: Context::Policy };
-    let row = Scope { context: Context::Row, ..scope };
+    let scope = Scope {
+        entity: id,
+        alias: &entity.plural,
+        context: Context::Policy,
+    };
+    let row = Scope {
+        context: Context::Row,
+        ..scope
+    };
     let name = |command: &str| format!("{}_{command}", entity.plural);
     let seen = visible(model, scope).block(4);
-    let mut found = vec![policy(&table, &name("select"), "select", &role, Some(seen), None)];
+    let mut found = vec![policy(
+        &table,
+        &name("select"),
+        "select",
+        &role,
+        Some(seen),
+        None,
+    )];
     if !entity.writable() {
         return found;
     }
     if entity.access.create.is_some() {
         let check = insert(model, row).block(4);
-        found.push(policy(&table, &name("insert"), "insert", &role, None, Some(check)));
+        found.push(policy(
+            &table,
+            &name("insert"),
+            "insert",
+            &role,
+            None,
+            Some(check),
+        ));
     }
     let actions = actions(model, row);
     if !actions.is_empty() && entity.lifecycle != Lifecycle::AppendOnly {
         let using = by_action(&actions, |a| all([a.before.clone(), a.rule.clone()]));
         let check = by_action(&actions, |a| a.rule.clone());
-        found.push(policy(&table, &name("update"), "update", &role, Some(using), Some(check)));
+        found.push(policy(
+            &table,
+            &name("update"),
+            "update",
+            &role,
+            Some(using),
+            Some(check),
+        ));
     }
     found
 }
@@ -56,10 +88,16 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
 fn insert(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     let own = entity.belongs.iter().filter(|r| r.set_me).map(|r| {
-        atom(format!("{} = (select sec.uid())", scope.column(&r.id_column())))
+        atom(format!(
+            "{} = (select sec.uid())",
+            scope.column(&r.id_column())
+        ))
     });
     let rule = optional(model, scope, entity.access.create.as_ref());
-    all([rule].into_iter().chain(own).chain([readable_parents(model, scope)]))
+    all([rule]
+        .into_iter()
+        .chain(own)
+        .chain([readable_parents(model, scope)]))
 }
 
 struct Action {
@@ -74,11 +112,19 @@ fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
     let access = &entity.access;
     let soft = entity.lifecycle == Lifecycle::SoftDelete;
     let is = |status: &str| {
-        if soft { atom(format!("{} = {}", scope.column("status"), quote(status))) } else { Sql::True }
+        if soft {
+            atom(format!("{} = {}", scope.column("status"), quote(status)))
+        } else {
+            Sql::True
+        }
     };
     let mut found = Vec::new();
     if let Some(rule) = &access.update {
-        found.push(Action { name: "update".into(), before: is("active"), rule: predicate(model, scope, rule) });
+        found.push(Action {
+            name: "update".into(),
+            before: is("active"),
+            rule: predicate(model, scope, rule),
+        });
     }
     for (action, before, _) in status_actions(entity) {
         let rule = match action {
@@ -87,24 +133,40 @@ fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
             _ => access.suspend.as_ref(),
         };
         if rule.is_some() {
-            found.push(Action { name: action.into(), before: is(before), rule: optional(model, scope, rule) });
+            found.push(Action {
+                name: action.into(),
+                before: is(before),
+                rule: optional(model, scope, rule),
+            });
         }
     }
     for transition in &entity.transitions {
         let rule = predicate(model, scope, &transition.by);
-        found.push(Action { name: transition.name.clone(), before: is("active"), rule });
+        found.push(Action {
+            name: transition.name.clone(),
+            before: is("active"),
+            rule,
+        });
     }
     found
 }
 
-fn status_actions(entity: &Entity) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    STATUS_ACTIONS.into_iter().filter(|_| entity.lifecycle == Lifecycle::SoftDelete)
+fn status_actions(
+    entity: &Entity,
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    STATUS_ACTIONS
+        .into_iter()
+        .filter(|_| entity.lifecycle == Lifecycle::SoftDelete)
 }
 
 fn by_action(actions: &[Action], condition: impl Fn(&Action) -> Sql) -> String {
     let mut text = "case (select sec.action())\n".to_owned();
     for action in actions {
-        text.push_str(&format!("      when {} then {}\n", quote(&action.name), condition(action).block(8)));
+        text.push_str(&format!(
+            "      when {} then {}\n",
+            quote(&action.name),
+            condition(action).block(8)
+        ));
     }
     text.push_str("      else false\n    end");
     text

@@ -100,7 +100,9 @@ impl Sql {
             Sql::All(parts) => join(parts, " and ", |p| matches!(p, Sql::Any(_))),
             Sql::Any(parts) => join(parts, " or ", |p| matches!(p, Sql::All(_))),
             Sql::Not(part) => format!("({}) is not true", part.line()),
-            Sql::Exists(from, condition) => format!("exists (select 1 from {from} where {})", condition.line()),
+            Sql::Exists(from, condition) => {
+                format!("exists (select 1 from {from} where {})", condition.line())
+            }
         }
     }
 
@@ -148,8 +150,16 @@ impl Sql {
 }
 
 fn join(parts: &[Sql], operator: &str, parenthesise: impl Fn(&Sql) -> bool) -> String {
-    let texts: Vec<String> =
-        parts.iter().map(|p| if parenthesise(p) { format!("({})", p.line()) } else { p.line() }).collect();
+    let texts: Vec<String> = parts
+        .iter()
+        .map(|p| {
+            if parenthesise(p) {
+                format!("({})", p.line())
+            } else {
+                p.line()
+            }
+        })
+        .collect();
     texts.join(operator)
 }
 
@@ -163,8 +173,14 @@ mod tests {
         assert_eq!(all([Sql::True, a(), a()]), a());
         assert_eq!(all([a(), Sql::False]), Sql::False);
         assert_eq!(any([Sql::False, any([a(), atom("b")])]).line(), "a or b");
-        assert_eq!(all([a(), any([atom("b"), atom("c")])]).line(), "a and (b or c)");
-        assert_eq!(any([all([any([a(), atom("b")]), atom("c")]), a(), atom("b")]).line(), "a or b");
+        assert_eq!(
+            all([a(), any([atom("b"), atom("c")])]).line(),
+            "a and (b or c)"
+        );
+        assert_eq!(
+            any([all([any([a(), atom("b")]), atom("c")]), a(), atom("b")]).line(),
+            "a or b"
+        );
         assert_eq!(not(any([a(), atom("b")])).line(), "(a or b) is not true");
         assert_eq!(exists("t", Sql::False), Sql::False);
     }

@@ -12,10 +12,20 @@ use crate::objects::{Kind, Object};
 
 /// Columns with a `read` rule, each with it, references first.
 pub fn private_columns(entity: &Entity) -> Vec<(String, &Expr)> {
-    let relations = entity.belongs.iter().filter_map(|r| r.read.as_ref().map(|rule| (r, rule)));
-    let columns = relations
-        .flat_map(|(r, rule)| r.type_column().into_iter().chain([r.id_column()]).map(move |column| (column, rule)));
-    let fields = entity.fields.iter().filter_map(|f| f.read.as_ref().map(|rule| (f.name.clone(), rule)));
+    let relations = entity
+        .belongs
+        .iter()
+        .filter_map(|r| r.read.as_ref().map(|rule| (r, rule)));
+    let columns = relations.flat_map(|(r, rule)| {
+        r.type_column()
+            .into_iter()
+            .chain([r.id_column()])
+            .map(move |column| (column, rule))
+    });
+    let fields = entity
+        .fields
+        .iter()
+        .filter_map(|f| f.read.as_ref().map(|rule| (f.name.clone(), rule)));
     columns.chain(fields).collect()
 }
 
@@ -27,13 +37,27 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         return None;
     }
     let (roles, table) = (Roles(&model.app), names::table(entity));
-    let scope = Scope { entity: id, alias: "t", context: Context::Definer };
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Definer,
+    };
     let all = columns(model, id);
     let sql_type = |name: &str| {
-        let ty = all.iter().find(|c| c.name == name).map_or("text", |c| c.sql_type.as_str());
-        if ["citext", "geography"].iter().any(|t| ty.starts_with(t)) { format!("public.{ty}") } else { ty.to_owned() }
+        let ty = all
+            .iter()
+            .find(|c| c.name == name)
+            .map_or("text", |c| c.sql_type.as_str());
+        if ["citext", "geography"].iter().any(|t| ty.starts_with(t)) {
+            format!("public.{ty}")
+        } else {
+            ty.to_owned()
+        }
     };
-    let returned: Vec<String> = private.iter().map(|(name, _)| format!("{name} {}", sql_type(name))).collect();
+    let returned: Vec<String> = private
+        .iter()
+        .map(|(name, _)| format!("{name} {}", sql_type(name)))
+        .collect();
     let (mut rules, mut picked): (Vec<Sql>, Vec<String>) = (Vec::new(), Vec::new());
     for (name, rule) in &private {
         let rule = predicate(model, scope, rule);
@@ -43,7 +67,11 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         });
         picked.push(format!("case when may.r{number} then t.{name} end"));
     }
-    let rules: Vec<String> = rules.iter().enumerate().map(|(i, r)| format!("({}) as r{i}", r.block(6))).collect();
+    let rules: Vec<String> = rules
+        .iter()
+        .enumerate()
+        .map(|(i, r)| format!("({}) as r{i}", r.block(6)))
+        .collect();
     let function = Function {
         kind: Kind::TableFunction,
         name: &format!("app.{}_private", entity.name),

@@ -29,13 +29,22 @@ pub fn projected(entity: &Entity) -> bool {
 }
 
 fn points(entity: &Entity) -> impl Iterator<Item = &Field> {
-    entity.fields.iter().filter(|f| f.ty == Ty::Point && f.filter)
+    entity
+        .fields
+        .iter()
+        .filter(|f| f.ty == Ty::Point && f.filter)
 }
 
 /// All searched fields in one text. In an index and in the view: both must say the same.
 fn text(entity: &Entity, alias: &str) -> Option<String> {
     let columns: Vec<String> = (entity.fields.iter().filter(|f| f.search))
-        .map(|f| if f.optional { format!("coalesce({alias}{}, '')", f.name) } else { format!("{alias}{}", f.name) })
+        .map(|f| {
+            if f.optional {
+                format!("coalesce({alias}{}, '')", f.name)
+            } else {
+                format!("{alias}{}", f.name)
+            }
+        })
         .collect();
     (!columns.is_empty()).then(|| columns.join(" || ' ' || "))
 }
@@ -47,16 +56,35 @@ fn vector(text: &str) -> String {
 
 fn indexes(entity: &Entity) -> Vec<Object> {
     let table = names::table(entity);
-    let active = if entity.lifecycle == Lifecycle::SoftDelete { " where status = 'active'" } else { "" };
+    let active = if entity.lifecycle == Lifecycle::SoftDelete {
+        " where status = 'active'"
+    } else {
+        ""
+    };
     let mut found = Vec::new();
     if let Some(text) = text(entity, "") {
         let name = |what: &str| names::fit(format!("{}_{what}_idx", entity.plural));
-        found.push(index(&table, &name("search"), false, &format!("using gin (({})){active}", vector(&text))));
-        found.push(index(&table, &name("search_text"), false, &format!("using gin (({text}) gin_trgm_ops){active}")));
+        found.push(index(
+            &table,
+            &name("search"),
+            false,
+            &format!("using gin (({})){active}", vector(&text)),
+        ));
+        found.push(index(
+            &table,
+            &name("search_text"),
+            false,
+            &format!("using gin (({text}) gin_trgm_ops){active}"),
+        ));
     }
     for field in points(entity) {
         let name = names::index(entity, std::slice::from_ref(&field.name));
-        found.push(index(&table, &name, false, &format!("using gist ({}){active}", field.name)));
+        found.push(index(
+            &table,
+            &name,
+            false,
+            &format!("using gist ({}){active}", field.name),
+        ));
     }
     found
 }
@@ -65,7 +93,11 @@ fn view(model: &Model, id: EntityId) -> Object {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let name = names::projection(entity);
-    let scope = Scope { entity: id, alias: "t", context: Context::Anonymous };
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Anonymous,
+    };
     let mut columns = vec!["t.id".to_owned()];
     if let Some(text) = text(entity, "t.") {
         columns.push(format!("{} as search", vector(&text)));
@@ -82,5 +114,13 @@ fn view(model: &Model, id: EntityId) -> Object {
         roles.authz(),
         roles.app(),
     );
-    on_table(&table, object(Kind::View, name.clone(), create, format!("drop view {name};")))
+    on_table(
+        &table,
+        object(
+            Kind::View,
+            name.clone(),
+            create,
+            format!("drop view {name};"),
+        ),
+    )
 }

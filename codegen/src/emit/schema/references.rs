@@ -18,12 +18,21 @@ pub struct Reference<'m> {
 }
 
 pub fn of<'m>(_model: &'m Model, entity: &'m Entity) -> impl Iterator<Item = Reference<'m>> {
-    entity.belongs.iter().flat_map(|relation| relation.targets.iter().map(move |&target| Reference { relation, target }))
+    entity.belongs.iter().flat_map(|relation| {
+        relation
+            .targets
+            .iter()
+            .map(move |&target| Reference { relation, target })
+    })
 }
 
 /// The column that holds ids of this target only: `city_id`, `host_community_id`.
 pub fn column(relation: &Relation, target: &Entity) -> String {
-    if relation.polymorphic { target_column(relation, target) } else { relation.id_column() }
+    if relation.polymorphic {
+        target_column(relation, target)
+    } else {
+        relation.id_column()
+    }
 }
 
 /// The column whose value must be the `live_id` of a row of `target`; `None` where archiving the target
@@ -33,7 +42,9 @@ pub fn live(child: &Entity, relation: &Relation, target: &Entity) -> Option<Stri
     match (target.lifecycle, child.lifecycle) {
         (Lifecycle::SoftDelete, Lifecycle::SoftDelete) => Some(live_column(&column)),
         // It has no status of its own: whatever it refers to is live, for it is let go otherwise.
-        (Lifecycle::SoftDelete, Lifecycle::Mutable) if relation.on_archive == OnArchive::Detach => Some(column),
+        (Lifecycle::SoftDelete, Lifecycle::Mutable) if relation.on_archive == OnArchive::Detach => {
+            Some(column)
+        }
         _ => None,
     }
 }
@@ -75,29 +86,54 @@ fn keys(model: &Model, id: EntityId) -> Vec<Object> {
     keys.iter()
         .map(|columns| {
             let rest = format!("unique ({})", columns.join(", "));
-            constraint(Kind::Constraint, &table, &names::unique(entity, columns), &rest)
+            constraint(
+                Kind::Constraint,
+                &table,
+                &names::unique(entity, columns),
+                &rest,
+            )
         })
         .collect()
 }
 
 /// Columns that must be equal on both sides, as far as the target has that relation.
 fn same_columns(relation: &Relation, target: &Entity) -> Vec<String> {
-    relation.same.iter().filter_map(|name| target.relation(name)).map(Relation::id_column).collect()
+    relation
+        .same
+        .iter()
+        .filter_map(|name| target.relation(name))
+        .map(Relation::id_column)
+        .collect()
 }
 
-fn foreign_keys(model: &Model, entity: &Entity, relation: &Relation, target: EntityId) -> Vec<Object> {
+fn foreign_keys(
+    model: &Model,
+    entity: &Entity,
+    relation: &Relation,
+    target: EntityId,
+) -> Vec<Object> {
     let (table, target) = (names::table(entity), &model.entities[target]);
     let column = column(relation, target);
     let foreign = |name: String, own: String, theirs: String| {
-        let rest = format!("foreign key ({own}) references {} ({theirs})", names::table(target));
+        let rest = format!(
+            "foreign key ({own}) references {} ({theirs})",
+            names::table(target)
+        );
         constraint(Kind::ForeignKey, &table, &name, &rest)
     };
     let mut found = Vec::new();
     let same = same_columns(relation, target);
     // A composite key with a null in it is not checked.
-    let may_be_null = relation.same.iter().any(|name| entity.relation(name).is_none_or(|r| r.optional));
+    let may_be_null = relation
+        .same
+        .iter()
+        .any(|name| entity.relation(name).is_none_or(|r| r.optional));
     if same.is_empty() || may_be_null {
-        found.push(foreign(names::foreign_key(entity, &column, &[]), column.clone(), "id".into()));
+        found.push(foreign(
+            names::foreign_key(entity, &column, &[]),
+            column.clone(),
+            "id".into(),
+        ));
     }
     if !same.is_empty() {
         let name = names::foreign_key(entity, &column, &relation.same);
@@ -105,7 +141,11 @@ fn foreign_keys(model: &Model, entity: &Entity, relation: &Relation, target: Ent
         found.push(foreign(name, with(&column), with("id")));
     }
     if let Some(live) = live(entity, relation, target) {
-        found.push(foreign(names::foreign_key(entity, &live_column(&column), &[]), live, "live_id".into()));
+        found.push(foreign(
+            names::foreign_key(entity, &live_column(&column), &[]),
+            live,
+            "live_id".into(),
+        ));
     }
     found
 }
@@ -115,12 +155,26 @@ fn indexes(model: &Model, entity: &Entity, relation: &Relation, target: EntityId
     let (table, target) = (names::table(entity), &model.entities[target]);
     let column = column(relation, target);
     let sparse = |column: &str| format!(" where {column} is not null");
-    let rest = if relation.polymorphic || relation.optional { sparse(&column) } else { String::new() };
+    let rest = if relation.polymorphic || relation.optional {
+        sparse(&column)
+    } else {
+        String::new()
+    };
     let name = names::index(entity, std::slice::from_ref(&column));
-    let mut found = vec![index(&table, &name, false, &format!("({column}, id){rest}"))];
+    let mut found = vec![index(
+        &table,
+        &name,
+        false,
+        &format!("({column}, id){rest}"),
+    )];
     if let Some(live) = live(entity, relation, target).filter(|live| *live != column) {
         let name = names::index(entity, std::slice::from_ref(&live));
-        found.push(index(&table, &name, false, &format!("({live}){}", sparse(&live))));
+        found.push(index(
+            &table,
+            &name,
+            false,
+            &format!("({live}){}", sparse(&live)),
+        ));
     }
     found
 }

@@ -32,11 +32,25 @@ pub fn objects(model: &Model) -> Vec<Object> {
         role(
             &roles.job(),
             "login noinherit",
-            &[("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s"), JIT],
+            &[
+                ("lock_timeout", "10s"),
+                ("idle_in_transaction_session_timeout", "60s"),
+                JIT,
+            ],
         ),
     ];
-    found.push(schema("app", &roles.owner(), &[roles.app(), roles.job(), roles.authz(), roles.counter()]));
-    let everybody = [roles.app(), roles.job(), roles.owner(), roles.counter(), roles.audit()];
+    found.push(schema(
+        "app",
+        &roles.owner(),
+        &[roles.app(), roles.job(), roles.authz(), roles.counter()],
+    ));
+    let everybody = [
+        roles.app(),
+        roles.job(),
+        roles.owner(),
+        roles.counter(),
+        roles.audit(),
+    ];
     found.push(schema("sec", &roles.authz(), &everybody));
     found.push(schema("audit", &roles.audit(), &[roles.job()]));
     found.extend(EXTENSIONS.map(|name| {
@@ -50,7 +64,10 @@ pub fn objects(model: &Model) -> Vec<Object> {
 fn role(name: &str, attributes: &str, settings: &[(&str, &str)]) -> Object {
     let mut steps = format!("    create role {name} {attributes};\n");
     for (setting, value) in settings {
-        steps.push_str(&format!("    alter role {name} set {setting} = {};\n", quote(value)));
+        steps.push_str(&format!(
+            "    alter role {name} set {setting} = {};\n",
+            quote(value)
+        ));
     }
     let create = format!(
         "do $$\nbegin\n  if not exists (select from pg_catalog.pg_roles where rolname = {}) then\n{steps}  end if;\n\

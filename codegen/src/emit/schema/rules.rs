@@ -9,7 +9,9 @@ use super::{
     seen, sets,
     visible::visible,
 };
-use crate::model::{DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Relation, Value};
+use crate::model::{
+    DerivedKind, Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Relation, Value,
+};
 
 /// Whose eyes a condition is evaluated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +28,23 @@ pub enum Context {
 }
 
 /// The condition on one line, for a row of `entity` known as `alias` (empty: unqualified columns).
-pub fn compile(model: &Model, entity: EntityId, expr: &Expr, alias: &str, context: Context) -> String {
-    predicate(model, Scope { entity, alias, context }, expr).line()
+pub fn compile(
+    model: &Model,
+    entity: EntityId,
+    expr: &Expr,
+    alias: &str,
+    context: Context,
+) -> String {
+    predicate(
+        model,
+        Scope {
+            entity,
+            alias,
+            context,
+        },
+        expr,
+    )
+    .line()
 }
 
 /// What a condition is about.
@@ -40,13 +57,25 @@ pub(super) struct Scope<'a> {
 
 impl Scope<'_> {
     pub fn column(self, name: &str) -> String {
-        if self.alias.is_empty() { name.to_owned() } else { format!("{}.{name}", self.alias) }
+        if self.alias.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.alias)
+        }
     }
 
     /// A name for the row of a sub-query: `p1` inside the table's own condition, then `p2`, …
     pub fn inner_alias(self) -> String {
-        let depth = self.alias.strip_prefix('p').and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
-        assert!(depth < 12, "the rules of {} read each other in a circle", self.entity);
+        let depth = self
+            .alias
+            .strip_prefix('p')
+            .and_then(|n| n.parse::<u32>().ok())
+            .unwrap_or(0);
+        assert!(
+            depth < 12,
+            "the rules of {} read each other in a circle",
+            self.entity
+        );
         format!("p{}", depth + 1)
     }
 }
@@ -58,7 +87,13 @@ pub(super) fn optional(model: &Model, scope: Scope<'_>, expr: Option<&Expr>) -> 
 
 pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
     let entity = &model.entities[scope.entity];
-    let known = |sql: String| if scope.context == Context::Anonymous { Sql::False } else { Sql::Atom(sql) };
+    let known = |sql: String| {
+        if scope.context == Context::Anonymous {
+            Sql::False
+        } else {
+            Sql::Atom(sql)
+        }
+    };
     match expr {
         Expr::Anyone => Sql::True,
         Expr::Nobody => Sql::False,
@@ -69,19 +104,30 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
         Expr::Condition(index) => predicate(model, scope, &entity.conditions[*index].expr),
         Expr::Of { relation, what } => {
             let relation = &entity.belongs[*relation];
-            any(what.iter().map(|(target, what)| of(model, scope, relation, *target, what)))
+            any(what
+                .iter()
+                .map(|(target, what)| of(model, scope, relation, *target, what)))
         }
         Expr::MeIs { relation } => {
             let relation = &entity.belongs[*relation];
-            let me = known(format!("{} = (select sec.uid())", scope.column(&relation.id_column())));
+            let me = known(format!(
+                "{} = (select sec.uid())",
+                scope.column(&relation.id_column())
+            ));
             all([type_is(model, scope, relation, model.identity), me])
         }
         Expr::MeIsThis => known(format!("{} = (select sec.uid())", scope.column("id"))),
-        Expr::MeHolds { role } => known(format!("(select sec.is_{}())", snake(&model.roles[*role].name))),
+        Expr::MeHolds { role } => known(format!(
+            "(select sec.is_{}())",
+            snake(&model.roles[*role].name)
+        )),
         Expr::MeHoldsOf { role, relation } => {
             let column = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
             let role = snake(&model.roles[*role].name);
-            known(format!("{} in (select unnest(sec.scopes_{role}()))", scope.column(&column)))
+            known(format!(
+                "{} in (select unnest(sec.scopes_{role}()))",
+                scope.column(&column)
+            ))
         }
         Expr::MeIn { has, me, filter } => {
             let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
@@ -90,7 +136,11 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
         Expr::Compare { left, op, right } => compare(model, scope, left, *op, right),
         Expr::In { value: v, list } => {
             let texts: Vec<String> = list.iter().map(literal).collect();
-            atom(format!("{} in ({})", value(model, scope, v), texts.join(", ")))
+            atom(format!(
+                "{} in ({})",
+                value(model, scope, v),
+                texts.join(", ")
+            ))
         }
         Expr::IsNull(v) => atom(format!("{} is null", value(model, scope, v))),
         Expr::Flag(name) => match flag_of(entity, name) {
@@ -100,11 +150,21 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
     }
 }
 
-fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, what: &OfWhat) -> Sql {
+fn of(
+    model: &Model,
+    scope: Scope<'_>,
+    relation: &Relation,
+    target: EntityId,
+    what: &OfWhat,
+) -> Sql {
     let parent = &model.entities[target];
     let id = scope.column(&relation.id_column());
     let alias = scope.inner_alias();
-    let inner = Scope { entity: target, alias: &alias, context: scope.context };
+    let inner = Scope {
+        entity: target,
+        alias: &alias,
+        context: scope.context,
+    };
     let granted = match what {
         OfWhat::Read => Sql::True,
         OfWhat::Condition(index) => predicate(model, inner, &parent.conditions[*index].expr),
@@ -115,7 +175,10 @@ fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, wh
         Sql::False => Sql::False,
         condition => {
             let same_row = atom(format!("{alias}.id = {id}"));
-            exists(format!("{} {alias}", names::table(parent)), all([same_row, condition]))
+            exists(
+                format!("{} {alias}", names::table(parent)),
+                all([same_row, condition]),
+            )
         }
     };
     let holds = match scope.context {
@@ -123,7 +186,11 @@ fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, wh
         Context::Anonymous => found(all([visible(model, inner), granted])),
         Context::Policy if !seen::is_deep(model, target, what) => found(granted),
         Context::Policy | Context::Row | Context::Definer => {
-            let what = if granted == Sql::True { &OfWhat::Read } else { what };
+            let what = if granted == Sql::True {
+                &OfWhat::Read
+            } else {
+                what
+            };
             seen::holds(model, target, what, &id)
         }
     };
@@ -131,9 +198,18 @@ fn of(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId, wh
 }
 
 /// For a `one of`: it refers to a row of this kind.
-pub(super) fn type_is(model: &Model, scope: Scope<'_>, relation: &Relation, target: EntityId) -> Sql {
+pub(super) fn type_is(
+    model: &Model,
+    scope: Scope<'_>,
+    relation: &Relation,
+    target: EntityId,
+) -> Sql {
     relation.type_column().map_or(Sql::True, |column| {
-        atom(format!("{} = {}", scope.column(&column), quote(&model.entities[target].name)))
+        atom(format!(
+            "{} = {}",
+            scope.column(&column),
+            quote(&model.entities[target].name)
+        ))
     })
 }
 
@@ -155,7 +231,11 @@ fn compare(model: &Model, scope: Scope<'_>, left: &Value, op: Op, right: &Value)
         Op::Gt => ">",
         Op::Ge => ">=",
     };
-    atom(format!("{} {sign} {}", value(model, scope, left), value(model, scope, right)))
+    atom(format!(
+        "{} {sign} {}",
+        value(model, scope, left),
+        value(model, scope, right)
+    ))
 }
 
 fn value(model: &Model, scope: Scope<'_>, v: &Value) -> String {
@@ -172,10 +252,14 @@ fn value(model: &Model, scope: Scope<'_>, v: &Value) -> String {
 
 /// Derived flags are no columns: they are written out where they are used.
 fn flag_of<'m>(entity: &'m Entity, name: &str) -> Option<&'m Expr> {
-    entity.derived.iter().find(|d| d.name == name).and_then(|d| match &d.kind {
-        DerivedKind::Flag { expr } => Some(expr),
-        _ => None,
-    })
+    entity
+        .derived
+        .iter()
+        .find(|d| d.name == name)
+        .and_then(|d| match &d.kind {
+            DerivedKind::Flag { expr } => Some(expr),
+            _ => None,
+        })
 }
 
 pub(super) fn literal(literal: &Literal) -> String {

@@ -20,7 +20,11 @@ pub(super) fn status(model: &Model, id: EntityId, value: &str) -> String {
 /// The row is seen by the caller and `what` holds for it.
 pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
     let call = format!("{}({value})", name(model, id, what));
-    atom(if *what == OfWhat::Read { format!("{call} is not null") } else { call })
+    atom(if *what == OfWhat::Read {
+        format!("{call} is not null")
+    } else {
+        call
+    })
 }
 
 /// Asking about a row of this entity leads to further tables. As sub-queries in policies that would multiply:
@@ -28,19 +32,35 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
 pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     let mut found = Vec::new();
     let access = &model.entities[id].access;
-    let seen_by = [&access.read, &access.update, &access.delete, &access.restore, &access.suspend];
-    seen_by.into_iter().flatten().chain(rule(model, id, what)).for_each(|r| targets(model, id, r, &mut found));
+    let seen_by = [
+        &access.read,
+        &access.update,
+        &access.delete,
+        &access.restore,
+        &access.suspend,
+    ];
+    seen_by
+        .into_iter()
+        .flatten()
+        .chain(rule(model, id, what))
+        .for_each(|r| targets(model, id, r, &mut found));
     !found.is_empty()
 }
 
 /// The functions that these objects call, and those that they call in turn.
 pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
-    let mut rest: Vec<Object> = questions(model).iter().map(|(id, what)| function(model, *id, what)).collect();
+    let mut rest: Vec<Object> = questions(model)
+        .iter()
+        .map(|(id, what)| function(model, *id, what))
+        .collect();
     let mut found: Vec<Object> = Vec::new();
     loop {
         let called = |o: &Object| {
             let call = format!("{}(", o.name.split('(').next().unwrap_or_default());
-            objects.iter().chain(&found).any(|by| by.create.contains(&call))
+            objects
+                .iter()
+                .chain(&found)
+                .any(|by| by.create.contains(&call))
         };
         let (now, later): (Vec<Object>, Vec<Object>) = rest.into_iter().partition(called);
         if now.is_empty() {
@@ -87,10 +107,18 @@ fn rule<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {
 fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
     let entity = &model.entities[id];
     let (roles, table) = (Roles(&model.app), names::table(entity));
-    let scope = Scope { entity: id, alias: "t", context: Context::Definer };
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Definer,
+    };
     let same_row = atom("t.id = p_id");
     let (returns, doc, answer) = if *what == OfWhat::Read {
-        let status = if entity.lifecycle == Lifecycle::SoftDelete { "t.status" } else { "'active'" };
+        let status = if entity.lifecycle == Lifecycle::SoftDelete {
+            "t.status"
+        } else {
+            "'active'"
+        };
         let condition = all([same_row, visible(model, scope)]).block(4);
         let answer = format!("(\n    select {status} from {table} t\n    where {condition}\n  )");
         ("text", "The status of a row that the caller sees.", answer)
@@ -98,7 +126,11 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
         let granted = optional(model, scope, rule(model, id, what));
         let condition = all([same_row, granted, visible(model, scope)]).block(4);
         let answer = format!("exists (\n    select from {table} t\n    where {condition}\n  )");
-        ("boolean", "The caller sees the row, and this holds for it.", answer)
+        (
+            "boolean",
+            "The caller sees the row, and this holds for it.",
+            answer,
+        )
     };
     let function = Function {
         kind: Kind::TableFunction,
@@ -117,9 +149,16 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
 /// Entities at the other end of `of`.
 fn targets(model: &Model, id: EntityId, expr: &Expr, found: &mut Vec<EntityId>) {
     match expr {
-        Expr::All(parts) | Expr::Any(parts) => parts.iter().for_each(|p| targets(model, id, p, found)),
+        Expr::All(parts) | Expr::Any(parts) => {
+            parts.iter().for_each(|p| targets(model, id, p, found))
+        }
         Expr::Not(part) => targets(model, id, part, found),
-        Expr::Condition(index) => targets(model, id, &model.entities[id].conditions[*index].expr, found),
+        Expr::Condition(index) => targets(
+            model,
+            id,
+            &model.entities[id].conditions[*index].expr,
+            found,
+        ),
         Expr::Of { what, .. } => found.extend(what.iter().map(|(target, _)| *target)),
         _ => {}
     }

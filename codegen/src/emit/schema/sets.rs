@@ -20,12 +20,30 @@ struct Set<'m> {
 }
 
 /// The function's name without its schema: `my_community_members`, the second one with another filter `…_2`.
-pub fn name(model: &Model, parent: EntityId, has: usize, me: &str, filter: Option<&Expr>) -> String {
+pub fn name(
+    model: &Model,
+    parent: EntityId,
+    has: usize,
+    me: &str,
+    filter: Option<&Expr>,
+) -> String {
     let entity = &model.entities[parent];
-    let alike = sets(model).into_iter().filter(|s| s.parent == parent && s.has == has);
-    let position = alike.enumerate().find(|(_, s)| s.me == me && s.filter == filter).map_or(0, |(i, _)| i);
-    let number = if position == 0 { String::new() } else { format!("_{}", position + 1) };
-    names::fit(format!("my_{}_{}{number}", entity.name, entity.has[has].name))
+    let alike = sets(model)
+        .into_iter()
+        .filter(|s| s.parent == parent && s.has == has);
+    let position = alike
+        .enumerate()
+        .find(|(_, s)| s.me == me && s.filter == filter)
+        .map_or(0, |(i, _)| i);
+    let number = if position == 0 {
+        String::new()
+    } else {
+        format!("_{}", position + 1)
+    };
+    names::fit(format!(
+        "my_{}_{}{number}",
+        entity.name, entity.has[has].name
+    ))
 }
 
 pub fn objects(model: &Model) -> Vec<Object> {
@@ -36,9 +54,17 @@ fn object(model: &Model, set: &Set<'_>) -> Object {
     let roles = Roles(&model.app);
     let has = &model.entities[set.parent].has[set.has];
     let child = &model.entities[has.child];
-    let via = child.relation(&has.via).expect("checked: has names a relation of its child");
-    let me = child.relation(set.me).expect("checked: me names a relation of the child");
-    let scope = Scope { entity: has.child, alias: "c", context: Context::Definer };
+    let via = child
+        .relation(&has.via)
+        .expect("checked: has names a relation of its child");
+    let me = child
+        .relation(set.me)
+        .expect("checked: me names a relation of the child");
+    let scope = Scope {
+        entity: has.child,
+        alias: "c",
+        context: Context::Definer,
+    };
     let live = (child.lifecycle == Lifecycle::SoftDelete).then(|| atom("c.status = 'active'"));
     let condition = all([
         atom(format!("c.{} = sec.uid()", me.id_column())),
@@ -49,7 +75,10 @@ fn object(model: &Model, set: &Set<'_>) -> Object {
     .chain(live)
     .chain(set.filter.map(|f| predicate(model, scope, f))));
     let table = names::table(child);
-    let name = format!("sec.{}", name(model, set.parent, set.has, set.me, set.filter));
+    let name = format!(
+        "sec.{}",
+        name(model, set.parent, set.has, set.me, set.filter)
+    );
     let function = Function {
         kind: Kind::TableFunction,
         name: &name,
@@ -58,8 +87,15 @@ fn object(model: &Model, set: &Set<'_>) -> Object {
         attributes: "language sql stable parallel safe",
         definer: Some(roles.authz()),
         callers: vec![roles.app(), roles.job()],
-        doc: &format!("Ids of {} whose {} name the caller.", model.entities[set.parent].plural, has.name),
-        body: format!("  select c.{}\n  from {table} c\n  where {}", via.id_column(), condition.block(4)),
+        doc: &format!(
+            "Ids of {} whose {} name the caller.",
+            model.entities[set.parent].plural, has.name
+        ),
+        body: format!(
+            "  select c.{}\n  from {table} c\n  where {}",
+            via.id_column(),
+            condition.block(4)
+        ),
     };
     on_table(&table, function.object(roles))
 }
@@ -76,10 +112,27 @@ fn sets(model: &Model) -> Vec<Set<'_>> {
 
 /// Every rule of an entity, in spec order.
 fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
-    let Access { read, create, update, delete, restore, suspend } = &entity.access;
+    let Access {
+        read,
+        create,
+        update,
+        delete,
+        restore,
+        suspend,
+    } = &entity.access;
     let mut all: Vec<&Expr> = entity.conditions.iter().map(|c| &c.expr).collect();
-    all.extend([read, create, update, delete, restore, suspend].into_iter().flatten());
-    all.extend(entity.fields.iter().flat_map(|f| [&f.read, &f.write]).flatten());
+    all.extend(
+        [read, create, update, delete, restore, suspend]
+            .into_iter()
+            .flatten(),
+    );
+    all.extend(
+        entity
+            .fields
+            .iter()
+            .flat_map(|f| [&f.read, &f.write])
+            .flatten(),
+    );
     all.extend(entity.belongs.iter().filter_map(|r| r.read.as_ref()));
     all.extend(entity.transitions.iter().map(|t| &t.by));
     all
@@ -90,7 +143,12 @@ fn collect<'m>(parent: EntityId, expr: &'m Expr, found: &mut Vec<Set<'m>>) {
         Expr::All(parts) | Expr::Any(parts) => parts.iter().for_each(|p| collect(parent, p, found)),
         Expr::Not(part) => collect(parent, part, found),
         Expr::MeIn { has, me, filter } => {
-            let set = Set { parent, has: *has, me, filter: filter.as_deref() };
+            let set = Set {
+                parent,
+                has: *has,
+                me,
+                filter: filter.as_deref(),
+            };
             if !found.contains(&set) {
                 found.push(set);
             }

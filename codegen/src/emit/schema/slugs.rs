@@ -14,7 +14,9 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         Ty::Slug { from: Some(from) } => Some((f.name.as_str(), from.as_str())),
         _ => None,
     });
-    slugs.flat_map(|(slug, from)| of(model, entity, slug, from)).collect()
+    slugs
+        .flat_map(|(slug, from)| of(model, entity, slug, from))
+        .collect()
 }
 
 fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
@@ -35,20 +37,29 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
         trigger(
             &table,
             &format!("{}_{slug}", entity.plural),
-            &format!("before insert on {table}\n  for each row when (new.{slug} is null) execute function {function}()"),
+            &format!(
+                "before insert on {table}\n  for each row when (new.{slug} is null) execute function {function}()"
+            ),
         ),
     ]
 }
 
 /// Numbers the slug until no live row has it.
 fn free(entity: &Entity, slug: &str, table: &str) -> String {
-    let live = if entity.lifecycle == Lifecycle::SoftDelete { "t.status <> 'archived' and " } else { "" };
+    let live = if entity.lifecycle == Lifecycle::SoftDelete {
+        "t.status <> 'archived' and "
+    } else {
+        ""
+    };
     let taken: Vec<String> = unique_sets(entity)
         .iter()
         .filter(|set| set.iter().any(|c| c == slug))
         .map(|set| {
             let equal: Vec<String> = set.iter().map(|c| format!("t.{c} = new.{c}")).collect();
-            format!("exists (select 1 from {table} t where {live}{})", equal.join(" and "))
+            format!(
+                "exists (select 1 from {table} t where {live}{})",
+                equal.join(" and ")
+            )
         })
         .collect();
     if taken.is_empty() {

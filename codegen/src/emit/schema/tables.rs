@@ -24,7 +24,10 @@ pub fn table(model: &Model, id: EntityId) -> Object {
         Roles(&model.app).owner(),
     );
     let drop = format!("drop table {table};");
-    Object { columns, ..on_table(&table, object(Kind::Table, table.clone(), create, drop)) }
+    Object {
+        columns,
+        ..on_table(&table, object(Kind::Table, table.clone(), create, drop))
+    }
 }
 
 /// `create table` alone.
@@ -36,8 +39,11 @@ pub fn create(table: &str, columns: &[Column]) -> String {
 }
 
 fn comments(table: &str, columns: &[Column]) -> String {
-    let told = columns.iter().filter_map(|c| Some((&c.name, c.comment.as_ref()?)));
-    told.map(|(name, doc)| format!("comment on column {table}.{name} is {};\n", quote(doc))).collect()
+    let told = columns
+        .iter()
+        .filter_map(|c| Some((&c.name, c.comment.as_ref()?)));
+    told.map(|(name, doc)| format!("comment on column {table}.{name} is {};\n", quote(doc)))
+        .collect()
 }
 
 fn line(column: &Column) -> String {

@@ -10,8 +10,16 @@ use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
-    let mut found: Vec<Object> = unique_sets(entity).iter().map(|columns| unique(entity, columns)).collect();
-    found.extend(entity.exclude.iter().map(|exclude| exclusion(entity, exclude)));
+    let mut found: Vec<Object> = unique_sets(entity)
+        .iter()
+        .map(|columns| unique(entity, columns))
+        .collect();
+    found.extend(
+        entity
+            .exclude
+            .iter()
+            .map(|exclude| exclusion(entity, exclude)),
+    );
     found.extend(entity.index.iter().map(|columns| plain(entity, columns)));
     found.extend(sorted(entity).map(|column| plain(entity, &[column, "id".into()])));
     found.dedup_by(|a, b| a.name == b.name);
@@ -21,30 +29,70 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 /// Column lists that no two live rows share: `unique:` and the `unique` modifier.
 pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     let mut sets: Vec<Vec<String>> = Vec::new();
-    sets.extend(entity.fields.iter().filter(|f| f.unique).map(|f| vec![f.name.clone()]));
+    sets.extend(
+        entity
+            .fields
+            .iter()
+            .filter(|f| f.unique)
+            .map(|f| vec![f.name.clone()]),
+    );
     for relation in entity.belongs.iter().filter(|r| r.unique) {
-        sets.push(relation.type_column().into_iter().chain([relation.id_column()]).collect());
+        sets.push(
+            relation
+                .type_column()
+                .into_iter()
+                .chain([relation.id_column()])
+                .collect(),
+        );
     }
     sets.extend(entity.unique.iter().cloned());
     let mut seen = Vec::new();
-    sets.retain(|set| !seen.contains(set) && { seen.push(set.clone()); true });
+    sets.retain(|set| {
+        !seen.contains(set) && {
+            seen.push(set.clone());
+            true
+        }
+    });
     sets
 }
 
 fn live(entity: &Entity) -> &'static str {
-    if entity.lifecycle == Lifecycle::SoftDelete { " where status <> 'archived'" } else { "" }
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        " where status <> 'archived'"
+    } else {
+        ""
+    }
 }
 
 fn unique(entity: &Entity, columns: &[String]) -> Object {
-    let rest = format!("({}){}{}", columns.join(", "), nulls(entity, columns), live(entity));
-    index(&names::table(entity), &names::unique(entity, columns), true, &rest)
+    let rest = format!(
+        "({}){}{}",
+        columns.join(", "),
+        nulls(entity, columns),
+        live(entity)
+    );
+    index(
+        &names::table(entity),
+        &names::unique(entity, columns),
+        true,
+        &rest,
+    )
 }
 
 /// In a list, referring to nothing is a value like others: one role everywhere, not any number.
 fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
-    let optional = |c: &String| entity.belongs.iter().any(|r| r.optional && r.id_column() == *c);
+    let optional = |c: &String| {
+        entity
+            .belongs
+            .iter()
+            .any(|r| r.optional && r.id_column() == *c)
+    };
     let is_list = entity.unique.iter().any(|set| set == columns) && columns.len() > 1;
-    if is_list && columns.iter().any(optional) { " nulls not distinct" } else { "" }
+    if is_list && columns.iter().any(optional) {
+        " nulls not distinct"
+    } else {
+        ""
+    }
 }
 
 fn plain(entity: &Entity, columns: &[String]) -> Object {
@@ -52,7 +100,12 @@ fn plain(entity: &Entity, columns: &[String]) -> Object {
         [column] if is_point(entity, column) => format!("using gist ({column})"),
         _ => format!("({})", columns.join(", ")),
     };
-    index(&names::table(entity), &names::index(entity, columns), false, &rest)
+    index(
+        &names::table(entity),
+        &names::index(entity, columns),
+        false,
+        &rest,
+    )
 }
 
 fn is_point(entity: &Entity, column: &str) -> bool {
@@ -61,26 +114,58 @@ fn is_point(entity: &Entity, column: &str) -> bool {
 
 /// What a list may be sorted by, each with the id that breaks ties.
 fn sorted(entity: &Entity) -> impl Iterator<Item = String> + '_ {
-    let fields = entity.fields.iter().filter(|f| f.sort).map(|f| f.name.clone());
-    let derived = entity.derived.iter().filter(|d| d.sort && !matches!(d.kind, DerivedKind::Flag { .. }));
+    let fields = entity
+        .fields
+        .iter()
+        .filter(|f| f.sort)
+        .map(|f| f.name.clone());
+    let derived = entity
+        .derived
+        .iter()
+        .filter(|d| d.sort && !matches!(d.kind, DerivedKind::Flag { .. }));
     fields.chain(derived.map(|d| d.name.clone()))
 }
 
 fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
-    let equal = exclude.columns.iter().map(|column| format!("{} with =", comparable(entity, column)));
-    let range = format!("{}({}, {}, '[)') with &&", range_type(entity, &exclude.from), exclude.from, exclude.to);
+    let equal = exclude
+        .columns
+        .iter()
+        .map(|column| format!("{} with =", comparable(entity, column)));
+    let range = format!(
+        "{}({}, {}, '[)') with &&",
+        range_type(entity, &exclude.from),
+        exclude.from,
+        exclude.to
+    );
     let parts: Vec<String> = equal.chain([range]).collect();
-    let live = if entity.lifecycle == Lifecycle::SoftDelete { " where (status <> 'archived')" } else { "" };
+    let live = if entity.lifecycle == Lifecycle::SoftDelete {
+        " where (status <> 'archived')"
+    } else {
+        ""
+    };
     let rest = format!("exclude using gist ({}){live}", parts.join(", "));
-    let named: Vec<String> = exclude.columns.iter().chain([&exclude.from]).cloned().collect();
-    constraint(Kind::Constraint, &names::table(entity), &names::exclusion(entity, &named), &rest)
+    let named: Vec<String> = exclude
+        .columns
+        .iter()
+        .chain([&exclude.from])
+        .cloned()
+        .collect();
+    constraint(
+        Kind::Constraint,
+        &names::table(entity),
+        &names::exclusion(entity, &named),
+        &rest,
+    )
 }
 
 /// Nulls are equal to each other here (a rule without a scope is one scope), and booleans have no GiST class.
 fn comparable(entity: &Entity, column: &str) -> String {
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
     let optional_relation = |suffix: &str| {
-        column.strip_suffix(suffix).and_then(|name| entity.relation(name)).is_some_and(|r| r.optional)
+        column
+            .strip_suffix(suffix)
+            .and_then(|name| entity.relation(name))
+            .is_some_and(|r| r.optional)
     };
     let or = |value: &str| format!("(coalesce({column}, {value}))");
     match entity.field(column) {

@@ -22,14 +22,22 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
         return active;
     }
     // Such rows are few: no reason to have every plan look for all that they are related to.
-    let context = if scope.context == Context::Policy { Context::Row } else { scope.context };
+    let context = if scope.context == Context::Policy {
+        Context::Row
+    } else {
+        scope.context
+    };
     let rule = |expr: Option<&Expr>| optional(model, Scope { context, ..scope }, expr);
     let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
     let removers = any([rule(access.delete.as_ref()), rule(access.restore.as_ref())]);
     any([
         active,
         all([is("suspended"), moderators]),
-        all([is("archived"), atom("(select sec.show_archived())"), removers]),
+        all([
+            is("archived"),
+            atom("(select sec.show_archived())"),
+            removers,
+        ]),
     ])
 }
 
