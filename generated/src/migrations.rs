@@ -3,11 +3,14 @@
 
 use kernel::migrate::Migration;
 
-pub static MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    description: "foundation",
-    transaction: true,
-    up: include_str!("../../migrations/0001_foundation.up.sql"),
-    down: include_str!("../../migrations/0001_foundation.down.sql"),
-    checksum: "af885c8346b5cad4cae913d1a6ffc36d03963ae94ce777fcea9b8eb42097db34468a9c79b9a76ed320de1b2cfc862c74",
-}];
+#[rustfmt::skip]
+pub static MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "foundation",
+        transaction: true,
+        up: include_str!("../../migrations/0001_foundation.up.sql"),
+        down: include_str!("../../migrations/0001_foundation.down.sql"),
+        checksum: "af885c8346b5cad4cae913d1a6ffc36d03963ae94ce777fcea9b8eb42097db34468a9c79b9a76ed320de1b2cfc862c74",
+    },
+];

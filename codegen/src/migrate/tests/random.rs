@@ -86,7 +86,9 @@ impl Random {
 /// Two schemas over the same few names, some tables and columns renamed on the way.
 fn pair(seed: u64) -> (Schema, Schema, Renames) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    (0..20).for_each(|_| drop(random.below(2)));
+    for _ in 0..20 {
+        random.below(2);
+    }
     let old = any(&mut random, None);
     let mut renames = Renames::default();
     if random.chance(40) {

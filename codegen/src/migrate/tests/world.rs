@@ -100,9 +100,11 @@ impl World {
                 );
             }
             Op::Backfill { table, name, .. } | Op::ReplaceWord { table, name, .. } => {
-                drop(self.column(table, name))
+                self.column(table, name);
             }
-            Op::Run { table, .. } | Op::Recount { table, .. } => drop(self.columns(table)),
+            Op::Run { table, .. } | Op::Recount { table, .. } => {
+                self.columns(table);
+            }
         }
     }
 
