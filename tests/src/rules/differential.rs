@@ -66,7 +66,10 @@ async fn a_policy_with_a_leaf_switched_off_is_noticed() {
         survived.len()
     );
     // One small world need not hold the case that gives a broken leaf away.
-    for seed in [7, 1, 3] {
+    for seed in [7, 1, 3, 11, 5, 13, 17, 19] {
+        if survived.is_empty() {
+            break;
+        }
         let world = make(&mut conn, model, seed).await;
         let mut left = Vec::new();
         for mutant in survived {

@@ -77,18 +77,19 @@ pub async fn read(conn: &mut PgConnection, model: &Model) -> World {
     world
 }
 
-/// Entities after those they cannot do without; optional references may point to later ones and stay empty.
+/// Entities after those they refer to. Where references form a circle, an optional one stays empty.
 fn order(model: &Model) -> Vec<EntityId> {
     let mut done: Vec<EntityId> = Vec::new();
     while done.len() < model.entities.len() {
-        let before = done.len();
-        for (id, entity) in model.entities.iter().enumerate() {
-            let ready = |r: &Relation| r.optional || r.targets.iter().any(|t| done.contains(t));
-            if !done.contains(&id) && entity.belongs.iter().all(ready) {
-                done.push(id);
-            }
-        }
-        assert!(done.len() > before, "required references form a circle");
+        let open = (0..model.entities.len()).filter(|id| !done.contains(id));
+        let is_there = |relation: &Relation| relation.targets.iter().any(|t| done.contains(t));
+        let waits = |id: &EntityId, optional: bool| {
+            let mut belongs = model.entities[*id].belongs.iter();
+            belongs.any(|relation| !is_there(relation) && (optional || !relation.optional))
+        };
+        let next = open.clone().find(|id| !waits(id, true));
+        let next = next.or_else(|| open.clone().find(|id| !waits(id, false)));
+        done.push(next.expect("required references form a circle"));
     }
     done
 }
