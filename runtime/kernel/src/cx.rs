@@ -62,7 +62,10 @@ impl Db {
             )?),
             None => None,
         };
-        Ok(Self { pools: Arc::new(Pools { request, job }), context: true })
+        Ok(Self {
+            pools: Arc::new(Pools { request, job }),
+            context: true,
+        })
     }
 
     /// The engine with nothing around it, to measure what it costs by itself: no transaction is begun and no

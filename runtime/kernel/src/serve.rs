@@ -26,7 +26,8 @@ pub async fn serve(
     } else {
         health.public()
     };
-    let routes = routes.merge(probes);
+    // In this order: of two routers, the second gives the answer to unknown paths, and that one has the layers.
+    let routes = probes.merge(routes);
     let connections = Arc::new(Semaphore::new(http.config.max_connections));
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(async {

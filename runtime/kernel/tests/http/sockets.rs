@@ -84,6 +84,18 @@ async fn too_large_headers_are_refused_and_huge_ones_not_even_read() {
 }
 
 #[tokio::test]
+async fn unknown_paths_are_a_problem_beside_the_probes_too() {
+    for expose_admin in [false, true] {
+        let server = server(|config| config.expose_admin = expose_admin).await;
+        let answer = talk(server.address, &get("/nowhere")).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 404") && answer.contains("/problems/no-such-route"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_address_of_the_peer_is_known() {
     let server = server(|_| ()).await;
     assert!(
