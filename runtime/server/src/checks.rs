@@ -1,6 +1,6 @@
 //! What must be so before the server answers anybody. Each refusal is a sentence that says what to do.
 
-use crate::settings::Http;
+use crate::{cli::Serve, wire::Parts};
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use generated::migrations::MIGRATIONS;
@@ -22,12 +22,21 @@ const EXAMPLE_KEYS: [&str; 2] = [
 const FEWEST_BYTES: usize = 16;
 
 /// What the settings alone tell.
-pub fn settings(production: bool, api_docs: bool, http: &Http, key: &SecretString) -> Result<()> {
-    token_key(key.expose_secret())?;
-    if production && api_docs && !http.api_docs_in_production {
+pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()> {
+    token_key(parts.tokens.signing_key.expose_secret())?;
+    if !production {
+        return Ok(());
+    }
+    if parts.api_docs && !settings.http.api_docs_in_production {
         bail!(
-            "API_DOCS=true shows the whole API to everybody; in production that needs API_DOCS_IN_PRODUCTION=true as well"
+            "API_DOCS=true shows the whole API to everybody; in production that needs \
+             API_DOCS_IN_PRODUCTION=true as well"
         );
+    }
+    let url = &settings.app.tokens.public_url;
+    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if url.scheme() != "https" && !is_local {
+        bail!("PUBLIC_URL={url} is not https; tokens and passwords would travel in the clear");
     }
     Ok(())
 }

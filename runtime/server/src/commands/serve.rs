@@ -23,12 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let parts = parts(common, &arguments.app, Some(&arguments.http))?;
     let production = common.environment == Environment::Production;
-    checks::settings(
-        production,
-        parts.api_docs,
-        &arguments.http,
-        &parts.tokens.signing_key,
-    )?;
+    checks::settings(production, arguments, &parts)?;
     checks::database(&parts.db).await?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
     let built = build(parts)?;
