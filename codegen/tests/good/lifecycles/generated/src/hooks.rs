@@ -31,6 +31,15 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     ]
 }
 
+/// The same without hooks, for whoever only wants to know what there is.
+#[rustfmt::skip]
+pub static RESOURCES: [&Resource; 4] = [
+    &charge::CHARGE,
+    &setting::SETTING,
+    &user::USER,
+    &visit::VISIT,
+];
+
 fn plain(resource: &'static Resource) -> Mounted {
     Mounted {
         resource,

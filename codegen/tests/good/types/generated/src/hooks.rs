@@ -18,6 +18,13 @@ pub fn resources(_app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     ]
 }
 
+/// The same without hooks, for whoever only wants to know what there is.
+#[rustfmt::skip]
+pub static RESOURCES: [&Resource; 2] = [
+    &thing::THING,
+    &user::USER,
+];
+
 fn plain(resource: &'static Resource) -> Mounted {
     Mounted {
         resource,

@@ -34,6 +34,16 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     ]
 }
 
+/// The same without hooks, for whoever only wants to know what there is.
+#[rustfmt::skip]
+pub static RESOURCES: [&Resource; 5] = [
+    &city::CITY,
+    &event::EVENT,
+    &member::MEMBER,
+    &organization::ORGANIZATION,
+    &user::USER,
+];
+
 fn plain(resource: &'static Resource) -> Mounted {
     Mounted {
         resource,

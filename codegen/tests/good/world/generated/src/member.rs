@@ -47,7 +47,7 @@ pub static MEMBER: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and t.user_id = (select sec.uid()) then 'delete' end,
-          case when t.status = 'active' and t.state = 'pending' and (exists (select 1 from app.organizations p1 where p1.id = t.organization_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.city_id in (select unnest(sec.scopes_city_admin()))))) then 'accept' end
+          case when t.status = 'active' and t.state = 'pending' and sec.seen_organization_admin(t.organization_id) then 'accept' end
         ], null) as allowed_actions
         from app.members as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.members as t"),
@@ -66,7 +66,7 @@ pub static MEMBER: Resource = Resource {
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = (select sec.uid()) then 'delete' end,
           case when t.user_id = (select sec.uid()) then 'restore' end,
-          case when exists (select 1 from app.organizations p1 where p1.id = t.organization_id and (p1.id in (select unnest(sec.scopes_org_admin())) or p1.city_id in (select unnest(sec.scopes_city_admin())))) then 'accept' end
+          case when sec.seen_organization_admin(t.organization_id) then 'accept' end
         ], null) as may from app.members as t where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
