@@ -32,7 +32,7 @@ mod template;
 mod uniques;
 mod visible;
 
-pub use columns::sql_type;
+pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
 pub use counters::{Recount, recounts};
 pub use grants::{insertable, updatable};
 pub use may::allowed;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::change::{Renames, TableChange, table_changes};
 use super::depend::key;
-use super::hints::Hints;
+use super::hints::{Hints, kept_by_triggers};
 use super::op::{How, Op, table_of};
 use super::text::{mentions, signature, words};
 use crate::objects::{Kind, Object, Schema};
@@ -89,7 +89,7 @@ impl<'a> Judge<'a> {
                 let comes_back = self.change(table).is_some_and(regenerated);
                 match () {
                     () if column.generated.is_some() && comes_back => vec![Blocking],
-                    () if column.generated.is_some() => vec![],
+                    () if column.generated.is_some() || kept_by_triggers(&column.name) => vec![],
                     () if self.hints.derived(table, &column.name) => vec![Breaking],
                     () => vec![Lossy, Breaking],
                 }
@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
             Op::Retype { .. } => vec![Lossy, Blocking, Breaking],
             // The running version sends no value where it sent none before, and cannot read an empty one.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
-            Op::Backfill { .. } | Op::Recount { .. } => vec![Blocking],
+            Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } => vec![Blocking],
             Op::ReplaceWord { .. } => vec![Blocking, Breaking],
             Op::Replace { .. }
             | Op::RenameObject { .. }

@@ -6,6 +6,7 @@ use super::change::TableChange;
 use super::diff::Direction;
 use super::op::{Fill, Op};
 use super::text::{base_name, last_name, mentions};
+use crate::emit::schema::LIVE_ID;
 use crate::objects::{Column, Object};
 
 /// A value for rows whose true one is gone: table, column → SQL.
@@ -44,6 +45,14 @@ pub fn alter(
     let plain = change.added.iter().copied();
     for column in plain.clone().filter(|c| c.generated.is_none()) {
         ops.push(add(table, column, direction));
+        if column.name == LIVE_ID {
+            let value = "case when status <> 'archived' then id end".to_owned();
+            ops.push(Op::Keep {
+                table: table.clone(),
+                name: column.name.clone(),
+                value,
+            });
+        }
     }
     for (old, new) in &change.kept {
         // What was taken off for a function's sake comes back as if it had never been there.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
+use crate::emit::schema::{ARCHIVED_WITH, LIVE_ID};
 use crate::model::{Entity, Field, Model, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
@@ -23,10 +24,12 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The column is computed from other rows: nothing is lost with it.
+    /// The column is computed from other rows, or kept by triggers: nothing is lost with it.
     pub fn derived(&self, table: &str, column: &str) -> bool {
-        self.derived
-            .contains(&(table.to_owned(), column.to_owned()))
+        kept_by_triggers(column)
+            || self
+                .derived
+                .contains(&(table.to_owned(), column.to_owned()))
     }
 
     /// What the column may hold only grew.
@@ -42,6 +45,11 @@ impl Hints {
         self.dropped_columns
             .contains(&(table.to_owned(), column.to_owned()))
     }
+}
+
+/// Bookkeeping of archiving, which no program reads.
+pub fn kept_by_triggers(column: &str) -> bool {
+    [LIVE_ID, ARCHIVED_WITH].contains(&column)
 }
 
 pub fn table(entity: &Entity) -> String {

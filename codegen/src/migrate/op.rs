@@ -78,6 +78,12 @@ pub enum Op {
         name: String,
         value: String,
     },
+    /// A column that triggers keep gets what they would have written. Nothing has happened to the rows.
+    Keep {
+        table: String,
+        name: String,
+        value: String,
+    },
     /// A word that rows hold has a new name (the type of a polymorphic reference). Nothing has happened
     /// to the rows, so their triggers are not asked.
     ReplaceWord {
@@ -185,18 +191,18 @@ impl Op {
             Op::Backfill { table, name, value } => {
                 format!("update {table} set {name} = {value} where {name} is null;\n{SETTLE}")
             }
+            Op::Keep { table, name, value } => {
+                quietly(table, &format!("update {table} set {name} = {value};"))
+            }
             Op::ReplaceWord {
                 table,
                 name,
                 from,
                 to,
-            } => {
-                format!(
-                    "alter table {table} disable trigger user;\n\
-                     update {table} set {name} = '{to}' where {name} = '{from}';\n\
-                     alter table {table} enable trigger user;"
-                )
-            }
+            } => quietly(
+                table,
+                &format!("update {table} set {name} = '{to}' where {name} = '{from}';"),
+            ),
             Op::Validate { table, constraint } => {
                 format!("alter table {table} validate constraint {constraint};")
             }
@@ -261,6 +267,7 @@ impl Op {
                 format!("validate that {table}.{name} is not null")
             }
             Op::Backfill { table, name, value } => format!("fill {table}.{name} with {value}"),
+            Op::Keep { table, name, .. } => format!("fill {table}.{name}"),
             Op::ReplaceWord {
                 table,
                 name,
@@ -291,6 +298,7 @@ impl Op {
             | Op::DropNotNullCheck { table, .. }
             | Op::ValidateNotNullCheck { table, .. }
             | Op::Backfill { table, .. }
+            | Op::Keep { table, .. }
             | Op::ReplaceWord { table, .. }
             | Op::Validate { table, .. }
             | Op::Recount { table, .. }
@@ -439,6 +447,13 @@ fn rename_table(old: &Object, to: &str) -> String {
         ));
     }
     text
+}
+
+/// Neither a new version nor an entry in the audit log.
+fn quietly(table: &str, update: &str) -> String {
+    format!(
+        "alter table {table} disable trigger user;\n{update}\nalter table {table} enable trigger user;"
+    )
 }
 
 fn not_null_check(table: &str, name: &str) -> String {

@@ -99,12 +99,10 @@ impl World {
                     "{name} is valid"
                 );
             }
-            Op::Backfill { table, name, .. } | Op::ReplaceWord { table, name, .. } => {
-                self.column(table, name);
-            }
-            Op::Run { table, .. } | Op::Recount { table, .. } => {
-                self.columns(table);
-            }
+            Op::Backfill { table, name, .. }
+            | Op::Keep { table, name, .. }
+            | Op::ReplaceWord { table, name, .. } => drop(self.column(table, name)),
+            Op::Run { table, .. } | Op::Recount { table, .. } => drop(self.columns(table)),
         }
     }
 
