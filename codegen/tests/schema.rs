@@ -1,0 +1,93 @@
+//! The database as text: the same every time, each thing named once, rules as they are meant.
+//! Whether PostgreSQL takes it is for the system tests.
+
+use codegen::emit::schema::rules::{Context, compile};
+use codegen::emit::schema::{render, schema};
+use codegen::model::{Access, Expr, Literal, Model, Op, Value};
+use codegen::objects::Kind;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn model(folder: &str) -> Model {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    codegen::load(&root).unwrap_or_else(|_| panic!("{folder}/spec has mistakes: cargo gen --check"))
+}
+
+fn both() -> [Model; 2] {
+    [model("."), model("tests/library")]
+}
+
+#[test]
+fn the_same_model_gives_the_same_text() {
+    for model in both() {
+        assert_eq!(render(&schema(&model)), render(&schema(&model)));
+    }
+}
+
+#[test]
+fn every_object_is_named_once_and_can_be_told_apart() {
+    for model in both() {
+        let mut seen = BTreeSet::new();
+        for object in schema(&model).objects {
+            let last = object.name.split('(').next().and_then(|n| n.rsplit('.').next()).unwrap_or_default();
+            assert!(last.len() <= 63, "PostgreSQL would cut {}", object.name);
+            assert!(object.create.trim_end().ends_with(';'), "{}", object.create);
+            let kept = matches!(object.kind, Kind::Role | Kind::Extension);
+            assert_eq!(object.drop.is_empty(), kept, "{}", object.name);
+            assert!(seen.insert((object.kind, object.name.clone())), "{} is there twice", object.name);
+        }
+    }
+}
+
+#[test]
+fn objects_come_in_the_order_of_their_kinds() {
+    for model in both() {
+        let kinds: Vec<Kind> = schema(&model).objects.iter().map(|o| o.kind).collect();
+        assert!(kinds.is_sorted());
+    }
+}
+
+#[test]
+fn lines_of_the_schema_can_be_read() {
+    for model in both() {
+        for line in render(&schema(&model)).lines() {
+            assert!(!line.ends_with(' '), "blank at the end: {line:?}");
+            assert!(!line.contains("current_setting") || line.contains("pg_catalog.current_setting"), "{line}");
+        }
+    }
+}
+
+/// No name in these rules is looked up, so that any entity does.
+fn row(model: &Model, expr: &Expr) -> String {
+    compile(model, 0, expr, "t", Context::Row)
+}
+
+#[test]
+fn rules_fold_and_negate_in_two_values() {
+    let model = model(".");
+    let is = |word: &str| Expr::Compare {
+        left: Value::Column("state".into()),
+        op: Op::Eq,
+        right: Value::Literal(Literal::Text(word.into())),
+    };
+    let not = |e: Expr| Expr::Not(Box::new(e));
+    assert_eq!(row(&model, &Expr::All(vec![Expr::Anyone, is("open")])), "t.state = 'open'");
+    assert_eq!(row(&model, &Expr::Any(vec![Expr::Nobody, not(is("it's"))])), "(t.state = 'it''s') is not true");
+    assert_eq!(row(&model, &Expr::Any(vec![is("a"), Expr::All(vec![is("a"), is("b")])])), "t.state = 'a'");
+    assert_eq!(row(&model, &not(Expr::Nobody)), "true");
+    let signed_in = Expr::Any(vec![Expr::SignedIn, is("a")]);
+    assert_eq!(compile(&model, 0, &signed_in, "", Context::Anonymous), "state = 'a'");
+}
+
+#[test]
+fn rules_ask_for_the_caller_once_per_statement() {
+    let model = model(".");
+    let (id, event) = model.entity("event").expect("there are events");
+    let Access { update, .. } = &event.access;
+    let text = compile(&model, id, update.as_ref().expect("events are updated"), "t", Context::Policy);
+    assert_eq!(
+        text,
+        "t.host_id in (select unnest(sec.scopes_org_admin())) \
+         or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())"
+    );
+}
