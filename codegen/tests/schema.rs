@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 fn model(folder: &str) -> Model {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(folder);
     codegen::load(&root).unwrap_or_else(|_| panic!("{folder}/spec has mistakes: cargo gen --check"))
 }
 
@@ -29,12 +31,21 @@ fn every_object_is_named_once_and_can_be_told_apart() {
     for model in both() {
         let mut seen = BTreeSet::new();
         for object in schema(&model).objects {
-            let last = object.name.split('(').next().and_then(|n| n.rsplit('.').next()).unwrap_or_default();
+            let last = object
+                .name
+                .split('(')
+                .next()
+                .and_then(|n| n.rsplit('.').next())
+                .unwrap_or_default();
             assert!(last.len() <= 63, "PostgreSQL would cut {}", object.name);
             assert!(object.create.trim_end().ends_with(';'), "{}", object.create);
             let kept = matches!(object.kind, Kind::Role | Kind::Extension);
             assert_eq!(object.drop.is_empty(), kept, "{}", object.name);
-            assert!(seen.insert((object.kind, object.name.clone())), "{} is there twice", object.name);
+            assert!(
+                seen.insert((object.kind, object.name.clone())),
+                "{} is there twice",
+                object.name
+            );
         }
     }
 }
@@ -52,7 +63,10 @@ fn lines_of_the_schema_can_be_read() {
     for model in both() {
         for line in render(&schema(&model)).lines() {
             assert!(!line.ends_with(' '), "blank at the end: {line:?}");
-            assert!(!line.contains("current_setting") || line.contains("pg_catalog.current_setting"), "{line}");
+            assert!(
+                !line.contains("current_setting") || line.contains("pg_catalog.current_setting"),
+                "{line}"
+            );
         }
     }
 }
@@ -71,12 +85,27 @@ fn rules_fold_and_negate_in_two_values() {
         right: Value::Literal(Literal::Text(word.into())),
     };
     let not = |e: Expr| Expr::Not(Box::new(e));
-    assert_eq!(row(&model, &Expr::All(vec![Expr::Anyone, is("open")])), "t.state = 'open'");
-    assert_eq!(row(&model, &Expr::Any(vec![Expr::Nobody, not(is("it's"))])), "(t.state = 'it''s') is not true");
-    assert_eq!(row(&model, &Expr::Any(vec![is("a"), Expr::All(vec![is("a"), is("b")])])), "t.state = 'a'");
+    assert_eq!(
+        row(&model, &Expr::All(vec![Expr::Anyone, is("open")])),
+        "t.state = 'open'"
+    );
+    assert_eq!(
+        row(&model, &Expr::Any(vec![Expr::Nobody, not(is("it's"))])),
+        "(t.state = 'it''s') is not true"
+    );
+    assert_eq!(
+        row(
+            &model,
+            &Expr::Any(vec![is("a"), Expr::All(vec![is("a"), is("b")])])
+        ),
+        "t.state = 'a'"
+    );
     assert_eq!(row(&model, &not(Expr::Nobody)), "true");
     let signed_in = Expr::Any(vec![Expr::SignedIn, is("a")]);
-    assert_eq!(compile(&model, 0, &signed_in, "", Context::Anonymous), "state = 'a'");
+    assert_eq!(
+        compile(&model, 0, &signed_in, "", Context::Anonymous),
+        "state = 'a'"
+    );
 }
 
 #[test]
@@ -84,7 +113,13 @@ fn rules_ask_for_the_caller_once_per_statement() {
     let model = model(".");
     let (id, event) = model.entity("event").expect("there are events");
     let Access { update, .. } = &event.access;
-    let text = compile(&model, id, update.as_ref().expect("events are updated"), "t", Context::Policy);
+    let text = compile(
+        &model,
+        id,
+        update.as_ref().expect("events are updated"),
+        "t",
+        Context::Policy,
+    );
     assert_eq!(
         text,
         "t.host_id in (select unnest(sec.scopes_org_admin())) \

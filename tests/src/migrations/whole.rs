@@ -57,31 +57,64 @@ async fn the_library_is_made_by_its_first_migration() {
 /// Many small changes to the real spec at once, on the rows of the demonstration world.
 #[tokio::test]
 async fn the_real_spec_changes_in_many_places() {
-    let seed = std::env::var("MIGRATION_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let seed = std::env::var("MIGRATION_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
     let base = read_spec();
     let changed = change_in_many_places(&base, seed);
-    let (old, new) = (model(&base).expect("the spec"), model(&changed).expect("the changed spec"));
+    let (old, new) = (
+        model(&base).expect("the spec"),
+        model(&changed).expect("the changed spec"),
+    );
     let mut repository = Repository::default();
     repository.generate(&old).expect("the first migration");
     let database = Blank::new().await;
-    up(&database.options(), &repository.list(), &limits()).await.expect("the foundation");
+    up(&database.options(), &repository.list(), &limits())
+        .await
+        .expect("the foundation");
     let mut conn = database.connect().await;
-    server::seed::reference::load(&mut conn).await.expect("reference data");
-    server::seed::demo::load(&mut conn).await.expect("demonstration data");
+    server::seed::reference::load(&mut conn)
+        .await
+        .expect("reference data");
+    server::seed::demo::load(&mut conn)
+        .await
+        .expect("demonstration data");
     let before = database.catalogue().await;
 
-    assert!(repository.generate(&new).unwrap_or_else(|refused| panic!("{refused:#?}")) > 0);
+    assert!(
+        repository
+            .generate(&new)
+            .unwrap_or_else(|refused| panic!("{refused:#?}"))
+            > 0
+    );
     let (list, made) = (repository.list(), Blank::new().await);
     made.run(&script(&new)).await;
     let wanted = made.catalogue().await;
     for _ in 0..2 {
-        up(&database.options(), &list, &limits()).await.unwrap_or_else(|e| panic!("seed {seed}: up: {e}"));
+        up(&database.options(), &list, &limits())
+            .await
+            .unwrap_or_else(|e| panic!("seed {seed}: up: {e}"));
         let differences = difference(&database.catalogue().await, &wanted);
-        assert!(differences.is_empty(), "seed {seed}, up:\n{}", differences.join("\n"));
-        down(&database.options(), &list, 1, &limits()).await.unwrap_or_else(|e| panic!("seed {seed}: down: {e}"));
-        let found = database.catalogue().await.into_iter().map(|line| line.trim_end_matches(" NOT VALID").to_owned());
+        assert!(
+            differences.is_empty(),
+            "seed {seed}, up:\n{}",
+            differences.join("\n")
+        );
+        down(&database.options(), &list, 1, &limits())
+            .await
+            .unwrap_or_else(|e| panic!("seed {seed}: down: {e}"));
+        let found = database
+            .catalogue()
+            .await
+            .into_iter()
+            .map(|line| line.trim_end_matches(" NOT VALID").to_owned());
         let differences = difference(&sorted(found.collect()), &before);
-        assert!(differences.is_empty(), "seed {seed}, down:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "seed {seed}, down:\n{}",
+            differences.join("\n")
+        );
     }
 }
 
@@ -95,7 +128,10 @@ fn read_spec() -> Spec {
     paths.insert(0, root.join("app.yaml"));
     let read = |path: &std::path::PathBuf| {
         let name = path.strip_prefix(&root).expect("below spec").display();
-        (format!("spec/{name}"), std::fs::read_to_string(path).expect("a text"))
+        (
+            format!("spec/{name}"),
+            std::fs::read_to_string(path).expect("a text"),
+        )
     };
     paths.iter().map(read).collect()
 }
@@ -117,9 +153,14 @@ fn change_in_many_places(base: &Spec, seed: u64) -> Spec {
         tried += 1;
         let file = random.usize(1..spec.len());
         let text = &spec[file].1;
-        let Some(section) = text.find("\nfields:\n") else { continue };
-        let lines: Vec<&str> =
-            text[section + 9..].lines().take_while(|l| l.starts_with("  ") || l.is_empty()).filter(|l| l.contains(": ") && !l.contains('#')).collect();
+        let Some(section) = text.find("\nfields:\n") else {
+            continue;
+        };
+        let lines: Vec<&str> = text[section + 9..]
+            .lines()
+            .take_while(|l| l.starts_with("  ") || l.is_empty())
+            .filter(|l| l.contains(": ") && !l.contains('#'))
+            .collect();
         if lines.is_empty() {
             continue;
         }
