@@ -1,6 +1,6 @@
 //! Migrations on a real PostgreSQL with rows in it: there, back, and there again.
 
-mod blank;
+pub mod blank;
 mod cases;
 mod random;
 mod repository;

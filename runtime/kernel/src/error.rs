@@ -102,6 +102,11 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         self.0.again
     }
+
+    /// Says no to the caller (4xx), in contrast to an accident of ours.
+    pub fn is_refusal(&self) -> bool {
+        !self.0.again && self.0.problem.kind.status < 500
+    }
 }
 
 impl From<Problem> for Error {

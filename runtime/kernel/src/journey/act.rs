@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
+    cx::Cx,
     engine::Endpoint,
     error::{Error, Result},
     etag::Precondition,
@@ -77,14 +78,14 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
 }
 
 impl Act<'_> {
+    async fn begin(&self) -> Result<Cx> {
+        let db = &self.endpoint.engine.db;
+        db.begin_write(self.caller, self.action.name()).await
+    }
+
     async fn run(&self) -> Result<Response> {
         let (resource, action) = (self.endpoint.resource(), self.action);
-        let mut cx = self
-            .endpoint
-            .engine
-            .db
-            .begin_write(self.caller, action.name())
-            .await?;
+        let mut cx = self.begin().await?;
         let (Some(id), None) = (self.id, &self.wrong) else {
             let wrong = self
                 .wrong
@@ -101,9 +102,12 @@ impl Act<'_> {
             },
         };
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), None).await {
-            if error.is_transient() {
+            if !error.is_refusal() {
                 return Err(error);
             }
+            // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+            drop(cx);
+            let mut cx = self.begin().await?;
             return Err(diagnose(&mut cx, self.trouble(None, Some(error))).await);
         }
         if let Some(reason) = &self.reason {

@@ -57,12 +57,11 @@ async fn run(
         }
     };
     if let Err(error) = hook(endpoint, Action::Create, &mut cx, None, Some(&mut *input)).await {
-        if !error.is_transient()
-            && require_with_roles(resource.rules.create, caller, &mut cx)
-                .await
-                .is_err()
-        {
-            return Err(super::denied(caller));
+        // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+        if error.is_refusal() {
+            drop(cx);
+            let mut cx = endpoint.engine.db.begin_write(caller, "create").await?;
+            require_with_roles(resource.rules.create, caller, &mut cx).await?;
         }
         return Err(error);
     }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
+    cx::Cx,
     engine::Endpoint,
     error::{Error, Result},
     etag::Precondition,
@@ -61,18 +62,18 @@ pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Resul
 }
 
 impl Update<'_> {
+    async fn begin(&self) -> Result<Cx> {
+        let db = &self.endpoint.engine.db;
+        db.begin_write(self.caller, "update").await
+    }
+
     async fn run(&self) -> Result<Response> {
         let resource = self.endpoint.resource();
         let Some(decode) = resource.update else {
             return Err(Error::internal("no way to update"));
         };
         let decoded = decode(self.text, self.mode).map_err(Error::from);
-        let mut cx = self
-            .endpoint
-            .engine
-            .db
-            .begin_write(self.caller, "update")
-            .await?;
+        let mut cx = self.begin().await?;
 
         let (id, mut input) = match (decoded, &self.wrong, self.id) {
             (Ok(input), None, Some(id)) if self.precondition != Precondition::Missing => {
@@ -103,10 +104,12 @@ impl Update<'_> {
         )
         .await
         {
-            if error.is_transient() {
+            if !error.is_refusal() {
                 return Err(error);
             }
-            // Its reason is for those who may do this at all.
+            // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+            drop(cx);
+            let mut cx = self.begin().await?;
             return Err(diagnose(&mut cx, self.trouble(None, Some(error))).await);
         }
         let mut arguments = PgArguments::default();

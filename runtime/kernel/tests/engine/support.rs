@@ -61,7 +61,7 @@ impl Answer {
     }
 }
 
-/// Refuses the title `refused`, changes `change me`, and loses a race as often as it is told.
+/// Refuses the title `refused`, fails at `broken`, changes `change me`, and loses a race as often as it is told.
 struct Refusing(Arc<AtomicU32>);
 
 impl Hooks for Refusing {
@@ -87,6 +87,9 @@ impl Hooks for Refusing {
             {
                 match title.as_str() {
                     "refused" => return Err(Error::field("/title", "refused", "Not this one.")),
+                    "broken" => {
+                        sqlx::raw_sql("select nothing").execute(cx.conn()).await?;
+                    }
                     "change me" => update.title = kernel::input::Patch::Value("changed".to_owned()),
                     _ => {}
                 }

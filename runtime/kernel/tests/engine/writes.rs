@@ -298,6 +298,8 @@ async fn hooks_refuse_and_alter_but_only_for_those_who_may() {
         "not the hook's reason"
     );
     assert_eq!(send(&mine, "change me").await.json["title"], "changed");
+    // An accident of ours, though the transaction can say no more.
+    assert_eq!(send(&mine, "broken").await.status, 500);
 }
 
 #[tokio::test]

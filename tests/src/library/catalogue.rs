@@ -1,0 +1,125 @@
+//! Books, authors and the tree of categories: what everybody may read.
+
+use super::world::Library;
+use serde_json::json;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn the_staff_keeps_a_catalogue_that_everybody_reads() {
+    let library = Library::open().await;
+    let reader = library.member("Rosa", None).await;
+    let body = json!({"name": "Ursula", "born_on": "1929-10-21"});
+    library
+        .visitor
+        .post("/authors", body.clone())
+        .await
+        .expect(401);
+    reader
+        .client
+        .post("/authors", body.clone())
+        .await
+        .expect(403);
+    let author = library
+        .librarian
+        .post("/authors", body)
+        .await
+        .expect(201)
+        .id();
+    let book = library.book("The Dispossessed").await;
+
+    // Many to many: the same two are joined once per part.
+    let part = |part: &str| json!({"book_id": book, "author_id": author, "part": part});
+    library
+        .librarian
+        .post("/book-authors", part("writer"))
+        .await
+        .expect(201);
+    library
+        .librarian
+        .post("/book-authors", part("editor"))
+        .await
+        .expect(201);
+    let twice = library
+        .librarian
+        .post("/book-authors", part("writer"))
+        .await
+        .expect(409);
+    assert_eq!(twice.problem(), "conflict");
+
+    let page = library
+        .visitor
+        .get(&format!("/books/{book}/authors?expand=author"))
+        .await
+        .expect(200);
+    let names: Vec<_> = page.json["data"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| &row["author"]["name"])
+        .collect();
+    assert_eq!(names, ["Ursula", "Ursula"], "{}", page.text);
+    let author = library
+        .visitor
+        .get(&format!("/authors/{author}"))
+        .await
+        .expect(200);
+    assert_eq!(author.json["work_count"], 2);
+
+    let found = library
+        .visitor
+        .get("/books?q=dispossessed")
+        .await
+        .expect(200);
+    assert_eq!(found.json["data"][0]["id"], json!(book), "{}", found.text);
+}
+
+#[tokio::test]
+async fn categories_are_a_tree() {
+    let library = Library::open().await;
+    let fiction = library.category("fiction", None).await.expect(201).id();
+    let crime = library.category("crime", Some(&fiction)).await.expect(201);
+    let children = library
+        .visitor
+        .get(&format!("/categories/{fiction}/children"))
+        .await
+        .expect(200);
+    assert_eq!(children.json["data"][0]["id"], json!(crime.id()));
+
+    let path = format!("/categories/{fiction}");
+    let etag = library.librarian.get(&path).await.etag();
+    let below_itself = library
+        .librarian
+        .patch(&path, &etag, json!({"parent_id": fiction}))
+        .await;
+    assert_eq!(below_itself.expect(422).problem(), "invalid-request");
+    let nowhere = library
+        .category("lost", Some(&Uuid::now_v7().to_string()))
+        .await
+        .expect(422);
+    assert_eq!(nowhere.pointers(), ["/parent_id"]);
+
+    // `on archive restrict`: a branch with leaves stays.
+    library.librarian.delete(&path).await.expect(403);
+    library.admin.delete(&path).await.expect(409);
+    library
+        .admin
+        .delete(&format!("/categories/{}", crime.id()))
+        .await
+        .expect(204);
+    library.admin.delete(&path).await.expect(204);
+}
+
+#[tokio::test]
+async fn what_a_book_cost_is_for_the_staff() {
+    let library = Library::open().await;
+    let book = format!("/books/{}", library.book("Momo").await);
+    let asked = library.visitor.get(&book).await.expect(200);
+    assert!(asked.json.get("purchase_cents").is_none(), "{}", asked.text);
+    assert_eq!(
+        library.librarian.get(&book).await.expect(200).json["purchase_cents"],
+        1990
+    );
+    let logged = "select (changed -> 'purchase_cents' ->> 1) || ' by ' || m.name
+        from audit.audit_logs l join app.members m on m.id = l.performed_by where l.entity_type = 'book'";
+    assert_eq!(library.database.text(logged).await, "• by Lena");
+}

@@ -1,0 +1,200 @@
+//! Loans, reservations, penalties and posts: what concerns one member.
+
+use super::world::Library;
+use serde_json::json;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn a_copy_goes_out_and_comes_back() {
+    let library = Library::open().await;
+    let (rosa, karl) = (
+        library.member("Rosa", None).await,
+        library.member("Karl", None).await,
+    );
+    let book = library.book("Momo").await;
+    let body = json!({"due_on": "2026-12-24", "book_id": book, "member_id": rosa.id});
+    rosa.client.post("/loans", body).await.expect(403);
+    let loan = format!(
+        "/loans/{}",
+        library.lend(&book, &rosa).await.expect(201).id()
+    );
+
+    // The hand-written hook, then the rule that counts.
+    let none_left = library.lend(&book, &karl).await.expect(409);
+    assert_eq!(none_left.json["detail"], "All copies are on loan.");
+    let lent = library
+        .visitor
+        .get(&format!("/books/{book}"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&lent.json["on_loan"], &lent.json["at_hand"]),
+        (&json!(1), &json!(false))
+    );
+    library
+        .librarian
+        .delete(&format!("/books/{book}"))
+        .await
+        .expect(403);
+
+    // A loan is its member's and the staff's; the staff's note is the staff's.
+    let hers = rosa.client.get(&loan).await.expect(200);
+    assert_eq!(hers.json.get("note"), None);
+    let theirs = library.librarian.get(&loan).await.expect(200);
+    assert_eq!(theirs.json["note"], "cover torn");
+    assert_eq!(
+        theirs.json["allowed_actions"],
+        json!(["update", "take_back", "give_up"])
+    );
+    karl.client.get(&loan).await.expect(404);
+    let own = karl.client.get("/loans").await.expect(200);
+    assert_eq!(own.json["data"], json!([]));
+
+    rosa.client
+        .act(&format!("{loan}/take-back"))
+        .await
+        .expect(403);
+    library
+        .librarian
+        .act(&format!("{loan}/take-back"))
+        .await
+        .expect(200);
+    library
+        .librarian
+        .act(&format!("{loan}/take-back"))
+        .await
+        .expect(409);
+    library.librarian.delete(&loan).await.expect(405);
+    library
+        .librarian
+        .delete(&format!("/books/{book}"))
+        .await
+        .expect(204);
+}
+
+#[tokio::test]
+async fn money_owed_is_added_up_and_never_rewritten() {
+    let library = Library::open().await;
+    let (rosa, karl) = (
+        library.member("Rosa", None).await,
+        library.member("Karl", None).await,
+    );
+    let loan = library
+        .lend(&library.book("Momo").await, &rosa)
+        .await
+        .expect(201)
+        .id();
+    let penalty = |member: Uuid, cents: i64| json!({"amount_cents": cents, "reason": "late", "member_id": member, "loan_id": loan});
+    let of_another = library
+        .librarian
+        .post("/penalties", penalty(karl.id, 100))
+        .await;
+    assert_eq!(of_another.expect(422).pointers(), ["/loan_id"]);
+    let id = library
+        .librarian
+        .post("/penalties", penalty(rosa.id, 250))
+        .await
+        .expect(201)
+        .id();
+    library
+        .librarian
+        .post("/penalties", penalty(rosa.id, -100))
+        .await
+        .expect(201);
+    let path = format!("/penalties/{id}");
+    library
+        .admin
+        .put(&path, "\"1\"", penalty(rosa.id, 0))
+        .await
+        .expect(405);
+    library.admin.delete(&path).await.expect(405);
+    let mine = rosa
+        .client
+        .get(&format!("/members/{}", rosa.id))
+        .await
+        .expect(200);
+    assert_eq!(mine.json["owed_cents"], 150);
+    karl.client
+        .get(&format!("/members/{}", rosa.id))
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
+async fn a_member_waits_for_a_book_once() {
+    let library = Library::open().await;
+    let (rosa, karl) = (
+        library.member("Rosa", None).await,
+        library.member("Karl", None).await,
+    );
+    let wanted = json!({"book_id": library.book("Momo").await});
+    library
+        .visitor
+        .post("/reservations", wanted.clone())
+        .await
+        .expect(401);
+    let made = rosa
+        .client
+        .post("/reservations", wanted.clone())
+        .await
+        .expect(201);
+    assert_eq!(made.json["member_id"], json!(rosa.id));
+    rosa.client
+        .post("/reservations", wanted.clone())
+        .await
+        .expect(409);
+    let path = format!("/reservations/{}", made.id());
+    karl.client.delete(&path).await.expect(404);
+    rosa.client.delete(&path).await.expect(204);
+    // Unique among live rows only; what is gone does not come back.
+    rosa.client.post("/reservations", wanted).await.expect(201);
+    rosa.client
+        .act(&format!("{path}/restore"))
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
+async fn posts_are_given_by_the_administration_and_count_at_once() {
+    let library = Library::open().await;
+    let rosa = library.member("Rosa", None).await;
+    let post = json!({"role": "librarian", "member_id": rosa.id});
+    rosa.client
+        .post("/appointments", post.clone())
+        .await
+        .expect(403);
+    library
+        .librarian
+        .post("/appointments", post.clone())
+        .await
+        .expect(403);
+    let author = json!({"name": "Michael"});
+    rosa.client
+        .post("/authors", author.clone())
+        .await
+        .expect(403);
+    let given = library
+        .admin
+        .post("/appointments", post)
+        .await
+        .expect(201)
+        .id();
+    rosa.client
+        .post("/authors", author.clone())
+        .await
+        .expect(201);
+    library
+        .admin
+        .delete(&format!("/appointments/{given}"))
+        .await
+        .expect(204);
+    rosa.client.post("/authors", author).await.expect(403);
+
+    let member = format!("/members/{}", rosa.id);
+    library
+        .librarian
+        .act(&format!("{member}/suspend"))
+        .await
+        .expect(200);
+    rosa.client.get(&member).await.expect(401);
+}
