@@ -4,6 +4,7 @@
 
 mod database;
 mod emitted;
+mod house;
 mod library;
 mod migrations;
 mod rules;
