@@ -2848,6 +2848,9 @@ create index attendances_event_id_idx
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
 
+create index businesses_city_id_name_idx
+  on app.businesses (city_id, name);
+
 create index businesses_name_id_idx
   on app.businesses (name, id);
 
@@ -2955,6 +2958,9 @@ create index commission_rules_live_scope_event_id_idx
 
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
+
+create index communities_city_id_name_idx
+  on app.communities (city_id, name);
 
 create index communities_name_id_idx
   on app.communities (name, id);
@@ -3232,6 +3238,9 @@ create index grant_announcements_search_text_idx
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
+create index institutions_city_id_name_idx
+  on app.institutions (city_id, name);
+
 create index institutions_name_id_idx
   on app.institutions (name, id);
 
@@ -3399,6 +3408,9 @@ create index order_items_ticket_type_id_idx
 
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
+
+create index organizations_city_id_name_idx
+  on app.organizations (city_id, name);
 
 create index organizations_name_id_idx
   on app.organizations (name, id);
@@ -3759,6 +3771,9 @@ create index users_search_text_idx
 
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
+
+create index venues_city_id_name_idx
+  on app.venues (city_id, name);
 
 create index venues_name_id_idx
   on app.venues (name, id);

@@ -27,6 +27,7 @@ pub static ATTENDANCE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.attendances as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.attendances as t"),
         by_ids: concat!("select ", columns!(), " from app.attendances as t where t.id = any($1)"),
         create: "",

@@ -43,6 +43,7 @@ pub static CHECK_IN: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.check_ins as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.check_ins as t"),
         by_ids: concat!("select ", columns!(), " from app.check_ins as t where t.id = any($1)"),
         create: "",

@@ -96,10 +96,11 @@ pub static COMMISSION_RULE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (select sec.is_platform_admin()) then 'update' end,
-          case when t.status = 'active' and (select sec.is_platform_admin()) then 'delete' end
+          case when t.status = 'active' and me.is_platform_admin then 'update' end,
+          case when t.status = 'active' and me.is_platform_admin then 'delete' end
         ], null) as allowed_actions
-        from app.commission_rules as t where t.id = $1"),
+        from app.commission_rules as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.commission_rules as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.commission_rules as t"),
         by_ids: concat!("select ", columns!(), " from app.commission_rules as t where t.id = any($1)"),
         create: concat!("insert into app.commission_rules as t
@@ -125,10 +126,10 @@ pub static COMMISSION_RULE: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when (select sec.is_platform_admin()) then 'update' end,
-          case when (select sec.is_platform_admin()) then 'delete' end,
-          case when (select sec.is_platform_admin()) then 'restore' end
-        ], null) as may from app.commission_rules as t where t.id = $1",
+          case when me.is_platform_admin then 'update' end,
+          case when me.is_platform_admin then 'delete' end,
+          case when me.is_platform_admin then 'restore' end
+        ], null) as may from app.commission_rules as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

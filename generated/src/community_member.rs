@@ -73,13 +73,14 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and sec.seen_community_staff(t.community_id) then 'update' end,
-          case when t.status = 'active' and ((t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id)) then 'delete' end,
+          case when t.status = 'active' and ((t.user_id = me.id and t.state <> 'banned') or sec.seen_community_staff(t.community_id)) then 'delete' end,
           case when t.status = 'active' and t.state = 'pending' and 'join' = any (app.community_member_may(t.id)) then 'join' end,
           case when t.status = 'active' and t.state = 'pending' and 'approve' = any (app.community_member_may(t.id)) then 'approve' end,
-          case when t.status = 'active' and t.state in ('pending', 'active') and sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'ban' end,
-          case when t.status = 'active' and t.state = 'banned' and sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'unban' end
+          case when t.status = 'active' and t.state in ('pending', 'active') and sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'ban' end,
+          case when t.status = 'active' and t.state = 'banned' and sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'unban' end
         ], null) as allowed_actions
-        from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = $1"),
+        from app.community_members as t left join lateral app.community_member_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.community_members as t
@@ -98,13 +99,13 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_community_staff(t.community_id) then 'update' end,
-          case when (t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id) then 'delete' end,
+          case when (t.user_id = me.id and t.state <> 'banned') or sec.seen_community_staff(t.community_id) then 'delete' end,
           case when sec.seen_community_staff(t.community_id) then 'restore' end,
           case when 'join' = any (app.community_member_may(t.id)) then 'join' end,
           case when 'approve' = any (app.community_member_may(t.id)) then 'approve' end,
-          case when sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'ban' end,
-          case when sec.seen_community_staff(t.community_id) and (t.user_id = (select sec.uid())) is not true then 'unban' end
-        ], null) as may from app.community_members as t where t.id = $1",
+          case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'ban' end,
+          case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'unban' end
+        ], null) as may from app.community_members as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &Nobody },
     filters: &[

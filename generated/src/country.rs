@@ -56,12 +56,13 @@ pub static COUNTRY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (select sec.is_platform_admin()) then 'update' end,
-          case when t.status = 'active' and (select sec.is_platform_admin()) then 'delete' end,
-          case when t.status = 'active' and (select sec.is_platform_admin()) then 'suspend' end,
-          case when t.status = 'suspended' and (select sec.is_platform_admin()) then 'unsuspend' end
+          case when t.status = 'active' and me.is_platform_admin then 'update' end,
+          case when t.status = 'active' and me.is_platform_admin then 'delete' end,
+          case when t.status = 'active' and me.is_platform_admin then 'suspend' end,
+          case when t.status = 'suspended' and me.is_platform_admin then 'unsuspend' end
         ], null) as allowed_actions
-        from app.countries as t where t.id = $1"),
+        from app.countries as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.countries as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.countries as t"),
         by_ids: concat!("select ", columns!(), " from app.countries as t where t.id = any($1)"),
         create: concat!("insert into app.countries as t
@@ -80,11 +81,11 @@ pub static COUNTRY: Resource = Resource {
         suspend: "update app.countries as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.countries as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when (select sec.is_platform_admin()) then 'update' end,
-          case when (select sec.is_platform_admin()) then 'delete' end,
-          case when (select sec.is_platform_admin()) then 'restore' end,
-          case when (select sec.is_platform_admin()) then 'suspend' end
-        ], null) as may from app.countries as t where t.id = $1",
+          case when me.is_platform_admin then 'update' end,
+          case when me.is_platform_admin then 'delete' end,
+          case when me.is_platform_admin then 'restore' end,
+          case when me.is_platform_admin then 'suspend' end
+        ], null) as may from app.countries as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[

@@ -57,10 +57,11 @@ pub static DEVICE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.user_id = (select sec.uid()) then 'update' end,
-          case when t.status = 'active' and t.user_id = (select sec.uid()) then 'delete' end
+          case when t.status = 'active' and t.user_id = me.id then 'update' end,
+          case when t.status = 'active' and t.user_id = me.id then 'delete' end
         ], null) as allowed_actions
-        from app.devices as t where t.id = $1"),
+        from app.devices as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.devices as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.devices as t"),
         by_ids: concat!("select ", columns!(), " from app.devices as t where t.id = any($1)"),
         create: concat!("insert into app.devices as t
@@ -79,10 +80,10 @@ pub static DEVICE: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.user_id = (select sec.uid()) then 'update' end,
-          case when t.user_id = (select sec.uid()) then 'delete' end,
-          case when t.user_id = (select sec.uid()) then 'restore' end
-        ], null) as may from app.devices as t where t.id = $1",
+          case when t.user_id = me.id then 'update' end,
+          case when t.user_id = me.id then 'delete' end,
+          case when t.user_id = me.id then 'restore' end
+        ], null) as may from app.devices as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &CAN_READ, restore: &CAN_READ, suspend: &Nobody },
     filters: &[

@@ -47,9 +47,10 @@ pub static FOLLOW: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.follower_id = (select sec.uid()) then 'delete' end
+          case when t.status = 'active' and t.follower_id = me.id then 'delete' end
         ], null) as allowed_actions
-        from app.follows as t where t.id = $1"),
+        from app.follows as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.follows as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.follows as t"),
         by_ids: concat!("select ", columns!(), " from app.follows as t where t.id = any($1)"),
         create: concat!("insert into app.follows as t
@@ -64,9 +65,9 @@ pub static FOLLOW: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.follower_id = (select sec.uid()) then 'delete' end,
-          case when t.follower_id = (select sec.uid()) then 'restore' end
-        ], null) as may from app.follows as t where t.id = $1",
+          case when t.follower_id = me.id then 'delete' end,
+          case when t.follower_id = me.id then 'restore' end
+        ], null) as may from app.follows as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[

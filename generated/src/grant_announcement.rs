@@ -75,6 +75,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
           case when t.status = 'suspended' and sec.seen_institution_city_admin(t.institution_id) then 'unsuspend' end
         ], null) as allowed_actions
         from app.grant_announcements as t where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.grant_announcements as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.grant_announcements as t"),
         by_ids: concat!("select ", columns!(), " from app.grant_announcements as t where t.id = any($1)"),
         create: concat!("insert into app.grant_announcements as t

@@ -88,6 +88,7 @@ pub static MEDIA: Resource = Resource {
           case when t.status = 'suspended' and ((t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id)) or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id)) or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))) then 'unsuspend' end
         ], null) as allowed_actions
         from app.media as t left join lateral app.media_private(t.id) p on true where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.media as t left join lateral app.media_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.media as t

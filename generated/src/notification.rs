@@ -45,6 +45,7 @@ pub static NOTIFICATION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.notifications as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.notifications as t"),
         by_ids: concat!("select ", columns!(), " from app.notifications as t where t.id = any($1)"),
         create: "",

@@ -44,6 +44,7 @@ pub static NOTIFICATION_DELIVERY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.notification_deliveries as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.notification_deliveries as t"),
         by_ids: concat!("select ", columns!(), " from app.notification_deliveries as t where t.id = any($1)"),
         create: "",

@@ -70,6 +70,7 @@ pub static ORDER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.orders as t left join lateral app.order_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.orders as t left join lateral app.order_private(t.id) p on true where t.id = any($1)"),
         create: "",

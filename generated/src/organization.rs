@@ -116,17 +116,18 @@ pub static ORGANIZATION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.id in (select unnest(sec.scopes_org_admin())) or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'update' end,
-          case when t.status = 'active' and (t.id in (select unnest(sec.scopes_org_admin())) or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'delete' end,
-          case when t.status = 'active' and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'suspend' end,
-          case when t.status = 'suspended' and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'unsuspend' end,
-          case when t.status = 'active' and t.state in ('pending', 'rejected') and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'approve' end,
-          case when t.status = 'active' and t.state in ('pending', 'approved') and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'reject' end,
-          case when t.status = 'active' and t.state = 'rejected' and t.id in (select unnest(sec.scopes_org_admin())) then 'resubmit' end,
-          case when t.status = 'active' and t.verified is distinct from true and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())) then 'unverify' end
+          case when t.status = 'active' and (t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin) then 'update' end,
+          case when t.status = 'active' and (t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin) then 'delete' end,
+          case when t.status = 'active' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and t.state in ('pending', 'rejected') and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'approve' end,
+          case when t.status = 'active' and t.state in ('pending', 'approved') and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'reject' end,
+          case when t.status = 'active' and t.state = 'rejected' and t.id = any (me.org_admin) then 'resubmit' end,
+          case when t.status = 'active' and t.verified is distinct from true and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'verify' end,
+          case when t.status = 'active' and t.verified is distinct from false and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.organizations as t left join lateral app.organization_private(t.id) p on true where t.id = $1"),
+        from app.organizations as t left join lateral app.organization_private(t.id) p on true, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t left join lateral app.organization_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.organizations as t left join lateral app.organization_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.organizations as t left join lateral app.organization_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.organizations as t
@@ -144,16 +145,16 @@ pub static ORGANIZATION: Resource = Resource {
         suspend: "update app.organizations as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when t.id in (select unnest(sec.scopes_org_admin())) or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'update' end,
-          case when t.id in (select unnest(sec.scopes_org_admin())) or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'delete' end,
-          case when t.id in (select unnest(sec.scopes_org_admin())) or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'restore' end,
-          case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'suspend' end,
-          case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'approve' end,
-          case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'reject' end,
-          case when t.id in (select unnest(sec.scopes_org_admin())) then 'resubmit' end,
-          case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'verify' end,
-          case when t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()) then 'unverify' end
-        ], null) as may from app.organizations as t where t.id = $1",
+          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'update' end,
+          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'delete' end,
+          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'restore' end,
+          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'suspend' end,
+          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'approve' end,
+          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'reject' end,
+          case when t.id = any (me.org_admin) then 'resubmit' end,
+          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'verify' end,
+          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'unverify' end
+        ], null) as may from app.organizations as t, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -38,6 +38,7 @@ pub static PAYMENT_METHOD: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.payment_methods as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.payment_methods as t"),
         by_ids: concat!("select ", columns!(), " from app.payment_methods as t where t.id = any($1)"),
         create: "",

@@ -76,6 +76,7 @@ pub static PROMO_CODE: Resource = Resource {
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'delete' end
         ], null) as allowed_actions
         from app.promo_codes as t where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promo_codes as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.promo_codes as t"),
         by_ids: concat!("select ", columns!(), " from app.promo_codes as t where t.id = any($1)"),
         create: concat!("insert into app.promo_codes as t

@@ -78,6 +78,7 @@ pub static QUOTE: Resource = Resource {
           case when t.status = 'active' and t.state = 'sent' and t.valid_until <= now() and (sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id)) then 'expire' end
         ], null) as allowed_actions
         from app.quotes as t where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.quotes as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.quotes as t"),
         by_ids: concat!("select ", columns!(), " from app.quotes as t where t.id = any($1)"),
         create: concat!("insert into app.quotes as t

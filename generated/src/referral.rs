@@ -47,6 +47,7 @@ pub static REFERRAL: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.referrals as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.referrals as t"),
         by_ids: concat!("select ", columns!(), " from app.referrals as t where t.id = any($1)"),
         create: concat!("insert into app.referrals as t

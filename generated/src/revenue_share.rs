@@ -39,6 +39,7 @@ pub static REVENUE_SHARE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.revenue_shares as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.revenue_shares as t"),
         by_ids: concat!("select ", columns!(), " from app.revenue_shares as t where t.id = any($1)"),
         create: "",

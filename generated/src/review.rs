@@ -66,12 +66,13 @@ pub static REVIEW: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.reviewer_id = (select sec.uid()) or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))) then 'update' end,
-          case when t.status = 'active' and t.reviewer_id = (select sec.uid()) then 'delete' end,
+          case when t.status = 'active' and (t.reviewer_id = me.id or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))) then 'update' end,
+          case when t.status = 'active' and t.reviewer_id = me.id then 'delete' end,
           case when t.status = 'active' and ((t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))) then 'suspend' end,
           case when t.status = 'suspended' and ((t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.reviews as t where t.id = $1"),
+        from app.reviews as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.reviews as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.reviews as t"),
         by_ids: concat!("select ", columns!(), " from app.reviews as t where t.id = any($1)"),
         create: concat!("insert into app.reviews as t
@@ -90,11 +91,11 @@ pub static REVIEW: Resource = Resource {
         suspend: "update app.reviews as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.reviewer_id = (select sec.uid()) or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id)) then 'update' end,
-          case when t.reviewer_id = (select sec.uid()) then 'delete' end,
-          case when t.reviewer_id = (select sec.uid()) then 'restore' end,
+          case when t.reviewer_id = me.id or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id)) then 'update' end,
+          case when t.reviewer_id = me.id then 'delete' end,
+          case when t.reviewer_id = me.id then 'restore' end,
           case when (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id)) then 'suspend' end
-        ], null) as may from app.reviews as t where t.id = $1",
+        ], null) as may from app.reviews as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -89,6 +89,7 @@ pub static TICKET_TYPE: Resource = Resource {
           case when t.status = 'suspended' and sec.seen_event_city_admin(t.event_id) then 'unsuspend' end
         ], null) as allowed_actions
         from app.ticket_types as t where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.ticket_types as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.ticket_types as t"),
         by_ids: concat!("select ", columns!(), " from app.ticket_types as t where t.id = any($1)"),
         create: concat!("insert into app.ticket_types as t

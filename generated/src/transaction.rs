@@ -62,6 +62,7 @@ pub static TRANSACTION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.transactions as t left join lateral app.transaction_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = any($1)"),
         create: "",

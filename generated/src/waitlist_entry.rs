@@ -52,9 +52,10 @@ pub static WAITLIST_ENTRY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id)) then 'delete' end
+          case when t.status = 'active' and (t.user_id = me.id or sec.seen_event_admin(t.event_id)) then 'delete' end
         ], null) as allowed_actions
-        from app.waitlist_entries as t where t.id = $1"),
+        from app.waitlist_entries as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.waitlist_entries as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.waitlist_entries as t"),
         by_ids: concat!("select ", columns!(), " from app.waitlist_entries as t where t.id = any($1)"),
         create: concat!("insert into app.waitlist_entries as t
@@ -69,8 +70,8 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) then 'delete' end
-        ], null) as may from app.waitlist_entries as t where t.id = $1",
+          case when t.user_id = me.id or sec.seen_event_admin(t.event_id) then 'delete' end
+        ], null) as may from app.waitlist_entries as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_READ, restore: &Nobody, suspend: &Nobody },
     filters: &[

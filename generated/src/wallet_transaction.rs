@@ -40,6 +40,7 @@ pub static WALLET_TRANSACTION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.wallet_transactions as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.wallet_transactions as t"),
         by_ids: concat!("select ", columns!(), " from app.wallet_transactions as t where t.id = any($1)"),
         create: "",

@@ -3,7 +3,7 @@
 //! One `static Resource` per entity, no generics: the request journeys are compiled once for all of them.
 //! Knows no entity, runs nothing.
 
-use crate::{input::Input, rule::Rule};
+use crate::{actor::Actor, input::Input, rule::Rule};
 use sqlx::postgres::PgRow;
 
 /// One entity as the engine sees it.
@@ -43,6 +43,14 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The text that reads one object with what this caller may do with it.
+    pub fn get_text(&self, actor: &Actor) -> &'static str {
+        match actor {
+            Actor::Anonymous if !self.sql.get_anonymous.is_empty() => self.sql.get_anonymous,
+            _ => self.sql.get,
+        }
+    }
+
     /// The text of the update for what the body gives (`Input::given`).
     pub fn update_text(&self, given: &[&str]) -> &'static str {
         let bits = self
@@ -72,6 +80,8 @@ pub enum Lifecycle {
 pub struct Sql {
     /// `select <columns>[, allowed_actions] from … where t.id = $1`
     pub get: &'static str,
+    /// The same for callers who are not signed in, where none of them may do anything; else empty.
+    pub get_anonymous: &'static str,
     /// `select <columns> from …` without `where`: the list builder completes it.
     pub list: &'static str,
     /// `select <columns> from … where t.id = any($1)`

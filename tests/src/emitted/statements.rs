@@ -9,6 +9,7 @@ fn statements(resource: &Resource) -> Vec<(String, String)> {
     let sql = &resource.sql;
     let mut all: Vec<(String, String)> = [
         ("get", sql.get),
+        ("get_anonymous", sql.get_anonymous),
         ("list", sql.list),
         ("by_ids", sql.by_ids),
         ("create", sql.create),

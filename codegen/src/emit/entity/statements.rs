@@ -10,7 +10,7 @@ use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{text, wrap};
 use crate::emit::schema::{
     self,
-    rules::{Context, compile},
+    rules::{Context, compile, me},
 };
 use crate::model::{
     Change, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty,
@@ -64,11 +64,15 @@ impl<'a> Statements<'a> {
     pub fn literal(&self) -> String {
         let from = self.from();
         let actions = self.allowed_actions();
+        let with_me = self.with_me(&from, &actions);
         let mut lines = vec![
             format!(
                 "get: concat!(\"select \", columns!(), {}),",
-                text(&format!("{actions}\n{INDENT}from {from} where t.id = $1"))
+                text(&format!(
+                    "{actions}\n{INDENT}from {with_me} where t.id = $1"
+                ))
             ),
+            format!("get_anonymous: {},", self.get_anonymous(&from, &actions)),
             format!(
                 "list: concat!(\"select \", columns!(), {}),",
                 text(&format!(" from {from}"))
@@ -108,6 +112,33 @@ impl<'a> Statements<'a> {
             ),
             false => self.table(),
         }
+    }
+
+    /// With the row of what is known of the caller, if the text asks for it.
+    fn with_me(&self, from: &str, text: &str) -> String {
+        match me(self.model, text) {
+            Some(me) => format!("{from}, {me}"),
+            None => from.to_owned(),
+        }
+    }
+
+    /// Strangers may do nothing: no need to find that out for each row. Empty where they may.
+    fn get_anonymous(&self, from: &str, actions: &str) -> String {
+        let rules = [Action::Update, Action::Delete, Action::Suspend];
+        let rules = rules.iter().filter_map(|action| action.open(self.entity));
+        let transitions = actions::transitions(self.entity).iter().map(|t| &t.by);
+        let stranger = |rule: &Expr| compile(self.model, self.id, rule, "t", Context::Anonymous);
+        if actions.is_empty()
+            || rules
+                .chain(transitions)
+                .any(|rule| stranger(rule) != "false")
+        {
+            return "\"\"".into();
+        }
+        let text = text(&format!(
+            ", '{{}}'::text[] as allowed_actions from {from} where t.id = $1"
+        ));
+        format!("concat!(\"select \", columns!(), {text})")
     }
 
     fn rule(&self, rule: &Expr) -> String {
@@ -250,10 +281,10 @@ impl<'a> Statements<'a> {
             .map_or("null::text as state".to_owned(), |f| {
                 format!("t.{} as state", f.name)
             });
+        let cases = cases.join(&format!(",\n{INDENT}  "));
         text(&format!(
-            "select {version}, {status}, {state}, array_remove(array[\n{INDENT}  {}\n{INDENT}], null) as may from {} where t.id = $1",
-            cases.join(&format!(",\n{INDENT}  ")),
-            self.table()
+            "select {version}, {status}, {state}, array_remove(array[\n{INDENT}  {cases}\n{INDENT}], null) as may from {} where t.id = $1",
+            self.with_me(&self.table(), &cases)
         ))
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::model::{Entity, EntityId, Expr, Model, Value};
 use crate::objects::{Kind, Object};
 
-/// The rule of an action, for the select list of a statement over `alias`.
+/// The rule of an action, for the select list of a statement over `alias` and `me`.
 pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &str) -> String {
     let entity = &model.entities[id];
     if reads_private(entity, rule) {
@@ -20,7 +20,7 @@ pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &s
             entity.name
         )
     } else {
-        compile(model, id, rule, alias, Context::Row)
+        compile(model, id, rule, alias, Context::Me)
     }
 }
 

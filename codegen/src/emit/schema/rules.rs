@@ -21,10 +21,38 @@ pub enum Context {
     Policy,
     /// As the request role, for one row: related rows are asked for through `sec.seen_…`, whose plans are kept.
     Row,
+    /// As [`Context::Row`], many conditions side by side in one select list: what is known of the caller stands
+    /// once in `me`, because each sub-query costs something when a statement starts, used or not.
+    Me,
     /// Past row-level security: related rows are asked for through `sec.seen_…`.
     Definer,
     /// Past row-level security, for a caller who is not signed in: what only others may see is left out.
     Anonymous,
+}
+
+/// What is known of the caller as columns of one row, `me`: those that `text` names, if any.
+pub fn me(model: &Model, text: &str) -> Option<String> {
+    let mut columns = vec![("id".to_owned(), "sec.uid()".to_owned())];
+    for role in &model.roles {
+        let role = snake(&role.name);
+        columns.push((role.clone(), format!("sec.scopes_{role}()")));
+        columns.push((format!("is_{role}"), format!("sec.is_{role}()")));
+    }
+    let named: Vec<String> = columns
+        .into_iter()
+        .filter(|(name, _)| names_me(text, name))
+        .map(|(name, call)| format!("{call} as {name}"))
+        .collect();
+    // Without `offset` the planner would write each call out wherever it is used.
+    (!named.is_empty()).then(|| format!("(select {} offset 0) as me", named.join(", ")))
+}
+
+fn names_me(text: &str, column: &str) -> bool {
+    let name = format!("me.{column}");
+    text.match_indices(&name).any(|(at, _)| {
+        let next = text[at + name.len()..].chars().next();
+        !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
 }
 
 /// The condition on one line, for a row of `entity` known as `alias` (empty: unqualified columns).
@@ -94,10 +122,14 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
             Sql::Atom(sql)
         }
     };
+    let uid = match scope.context {
+        Context::Me => "me.id",
+        _ => "(select sec.uid())",
+    };
     match expr {
         Expr::Anyone => Sql::True,
         Expr::Nobody => Sql::False,
-        Expr::SignedIn => known("(select sec.uid()) is not null".into()),
+        Expr::SignedIn => known(format!("{uid} is not null")),
         Expr::All(parts) => all(parts.iter().map(|p| predicate(model, scope, p))),
         Expr::Any(parts) => any(parts.iter().map(|p| predicate(model, scope, p))),
         Expr::Not(part) => not(predicate(model, scope, part)),
@@ -110,24 +142,25 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
         }
         Expr::MeIs { relation } => {
             let relation = &entity.belongs[*relation];
-            let me = known(format!(
-                "{} = (select sec.uid())",
-                scope.column(&relation.id_column())
-            ));
+            let me = known(format!("{} = {uid}", scope.column(&relation.id_column())));
             all([type_is(model, scope, relation, model.identity), me])
         }
-        Expr::MeIsThis => known(format!("{} = (select sec.uid())", scope.column("id"))),
-        Expr::MeHolds { role } => known(format!(
-            "(select sec.is_{}())",
-            snake(&model.roles[*role].name)
-        )),
+        Expr::MeIsThis => known(format!("{} = {uid}", scope.column("id"))),
+        Expr::MeHolds { role } => {
+            let role = snake(&model.roles[*role].name);
+            known(match scope.context {
+                Context::Me => format!("me.is_{role}"),
+                _ => format!("(select sec.is_{role}())"),
+            })
+        }
         Expr::MeHoldsOf { role, relation } => {
             let column = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
             let role = snake(&model.roles[*role].name);
-            known(format!(
-                "{} in (select unnest(sec.scopes_{role}()))",
-                scope.column(&column)
-            ))
+            let column = scope.column(&column);
+            known(match scope.context {
+                Context::Me => format!("{column} = any (me.{role})"),
+                _ => format!("{column} in (select unnest(sec.scopes_{role}()))"),
+            })
         }
         Expr::MeIn { has, me, filter } => {
             let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
@@ -185,7 +218,7 @@ fn of(
         _ if granted == Sql::False => Sql::False,
         Context::Anonymous => found(all([visible(model, inner), granted])),
         Context::Policy if !seen::is_deep(model, target, what) => found(granted),
-        Context::Policy | Context::Row | Context::Definer => {
+        Context::Policy | Context::Row | Context::Me | Context::Definer => {
             let what = if granted == Sql::True {
                 &OfWhat::Read
             } else {

@@ -24,7 +24,7 @@ pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
     let mut cx = endpoint.engine.db.begin_read(&call.caller).await?;
     let row = match (&expand, call.id) {
         (Ok(_), Some(id)) => {
-            sqlx::query(resource.sql.get)
+            sqlx::query(resource.get_text(&call.caller.actor))
                 .bind(id)
                 .fetch_optional(cx.conn())
                 .await?

@@ -19,6 +19,7 @@ static THING: Resource = Resource {
     sql: Sql {
         get: "",
         list: "",
+        get_anonymous: "",
         by_ids: "",
         create: "",
         update: "",

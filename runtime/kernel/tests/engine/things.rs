@@ -55,6 +55,7 @@ static READ: Rule = Any(&[
 const NOTHING: Sql = Sql {
     get: "",
     list: "",
+    get_anonymous: "",
     by_ids: "",
     create: "",
     update: "",
@@ -76,6 +77,7 @@ pub static CITY: Resource = Resource {
     sql: Sql {
         get: "select t.id, t.name, t.version from app.cities t where t.id = $1",
         list: "select t.id, t.name, t.version from app.cities t",
+        get_anonymous: "",
         by_ids: "select t.id, t.name, t.version from app.cities t where t.id = any($1)",
         ..NOTHING
     },
@@ -131,6 +133,7 @@ pub static THING: Resource = Resource {
             from app.things t where t.id = $1"
         ),
         list: concat!("select ", columns!(), " from app.things t"),
+        get_anonymous: "",
         by_ids: concat!("select ", columns!(), " from app.things t where t.id = any($1)"),
         create: concat!(
             "insert into app.things as t (title, rank, city_id) values ($1, $2, $3) returning ",

@@ -61,10 +61,11 @@ pub static AUTHOR: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin())) then 'update' end,
-          case when t.status = 'active' and (select sec.is_admin()) then 'delete' end
+          case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'update' end,
+          case when t.status = 'active' and me.is_admin then 'delete' end
         ], null) as allowed_actions
-        from app.authors as t where t.id = $1"),
+        from app.authors as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.authors as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.authors as t"),
         by_ids: concat!("select ", columns!(), " from app.authors as t where t.id = any($1)"),
         create: concat!("insert into app.authors as t
@@ -84,10 +85,10 @@ pub static AUTHOR: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'update' end,
-          case when (select sec.is_admin()) then 'delete' end,
-          case when (select sec.is_admin()) then 'restore' end
-        ], null) as may from app.authors as t where t.id = $1",
+          case when me.is_librarian or me.is_admin then 'update' end,
+          case when me.is_admin then 'delete' end,
+          case when me.is_admin then 'restore' end
+        ], null) as may from app.authors as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[

@@ -67,11 +67,12 @@ pub static LOAN: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when ((select sec.is_librarian()) or (select sec.is_admin())) then 'update' end,
-          case when t.state in ('out', 'lost') and ((select sec.is_librarian()) or (select sec.is_admin())) then 'take_back' end,
-          case when t.state = 'out' and ((select sec.is_librarian()) or (select sec.is_admin())) then 'give_up' end
+          case when (me.is_librarian or me.is_admin) then 'update' end,
+          case when t.state in ('out', 'lost') and (me.is_librarian or me.is_admin) then 'take_back' end,
+          case when t.state = 'out' and (me.is_librarian or me.is_admin) then 'give_up' end
         ], null) as allowed_actions
-        from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = $1"),
+        from app.loans as t left join lateral app.loan_private(t.id) p on true, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.loans as t left join lateral app.loan_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.loans as t
@@ -88,10 +89,10 @@ pub static LOAN: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, 'active' as status, t.state as state, array_remove(array[
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'update' end,
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'take_back' end,
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'give_up' end
-        ], null) as may from app.loans as t where t.id = $1",
+          case when me.is_librarian or me.is_admin then 'update' end,
+          case when me.is_librarian or me.is_admin then 'take_back' end,
+          case when me.is_librarian or me.is_admin then 'give_up' end
+        ], null) as may from app.loans as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -64,12 +64,13 @@ pub static MEMBER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())) then 'update' end,
-          case when t.status = 'active' and (((select sec.is_librarian()) or (select sec.is_admin())) and t.open_loans = 0) then 'delete' end,
-          case when t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin())) then 'suspend' end,
-          case when t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())) then 'unsuspend' end
+          case when t.status = 'active' and (t.id = me.id or me.is_librarian or me.is_admin) then 'update' end,
+          case when t.status = 'active' and ((me.is_librarian or me.is_admin) and t.open_loans = 0) then 'delete' end,
+          case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (me.is_librarian or me.is_admin) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.members as t where t.id = $1"),
+        from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.members as t"),
         by_ids: concat!("select ", columns!(), " from app.members as t where t.id = any($1)"),
         create: concat!("insert into app.members as t
@@ -89,11 +90,11 @@ pub static MEMBER: Resource = Resource {
         suspend: "update app.members as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()) then 'update' end,
-          case when ((select sec.is_librarian()) or (select sec.is_admin())) and t.open_loans = 0 then 'delete' end,
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'restore' end,
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'suspend' end
-        ], null) as may from app.members as t where t.id = $1",
+          case when t.id = me.id or me.is_librarian or me.is_admin then 'update' end,
+          case when (me.is_librarian or me.is_admin) and t.open_loans = 0 then 'delete' end,
+          case when me.is_librarian or me.is_admin then 'restore' end,
+          case when me.is_librarian or me.is_admin then 'suspend' end
+        ], null) as may from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[

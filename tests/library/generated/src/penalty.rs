@@ -43,6 +43,7 @@ pub static PENALTY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.penalties as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.penalties as t"),
         by_ids: concat!("select ", columns!(), " from app.penalties as t where t.id = any($1)"),
         create: concat!("insert into app.penalties as t

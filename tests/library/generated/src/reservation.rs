@@ -58,12 +58,13 @@ pub static RESERVATION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.member_id = (select sec.uid()) then 'update' end,
-          case when t.status = 'active' and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())) then 'delete' end,
-          case when t.status = 'active' and t.state = 'waiting' and ((select sec.is_librarian()) or (select sec.is_admin())) then 'make_ready' end,
-          case when t.status = 'active' and t.state = 'ready' and ((select sec.is_librarian()) or (select sec.is_admin())) then 'collect' end
+          case when t.status = 'active' and t.member_id = me.id then 'update' end,
+          case when t.status = 'active' and (t.member_id = me.id or me.is_librarian or me.is_admin) then 'delete' end,
+          case when t.status = 'active' and t.state = 'waiting' and (me.is_librarian or me.is_admin) then 'make_ready' end,
+          case when t.status = 'active' and t.state = 'ready' and (me.is_librarian or me.is_admin) then 'collect' end
         ], null) as allowed_actions
-        from app.reservations as t where t.id = $1"),
+        from app.reservations as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.reservations as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.reservations as t"),
         by_ids: concat!("select ", columns!(), " from app.reservations as t where t.id = any($1)"),
         create: concat!("insert into app.reservations as t
@@ -81,11 +82,11 @@ pub static RESERVATION: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when t.member_id = (select sec.uid()) then 'update' end,
-          case when t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()) then 'delete' end,
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'make_ready' end,
-          case when (select sec.is_librarian()) or (select sec.is_admin()) then 'collect' end
-        ], null) as may from app.reservations as t where t.id = $1",
+          case when t.member_id = me.id then 'update' end,
+          case when t.member_id = me.id or me.is_librarian or me.is_admin then 'delete' end,
+          case when me.is_librarian or me.is_admin then 'make_ready' end,
+          case when me.is_librarian or me.is_admin then 'collect' end
+        ], null) as may from app.reservations as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_READ, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -28,6 +28,7 @@ pub static CHARGE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.charges as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.charges as t"),
         by_ids: concat!("select ", columns!(), " from app.charges as t where t.id = any($1)"),
         create: "",

@@ -47,9 +47,10 @@ pub static SETTING: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.user_id = (select sec.uid()) then 'update' end
+          case when t.user_id = me.id then 'update' end
         ], null) as allowed_actions
-        from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
+        from app.settings as t left join lateral app.setting_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.settings as t
@@ -66,8 +67,8 @@ pub static SETTING: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, 'active' as status, null::text as state, array_remove(array[
-          case when t.user_id = (select sec.uid()) then 'update' end
-        ], null) as may from app.settings as t where t.id = $1",
+          case when t.user_id = me.id then 'update' end
+        ], null) as may from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],

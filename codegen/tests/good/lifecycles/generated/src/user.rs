@@ -39,9 +39,10 @@ pub static USER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.id = (select sec.uid()) then 'update' end
+          case when t.status = 'active' and t.id = me.id then 'update' end
         ], null) as allowed_actions
-        from app.users as t where t.id = $1"),
+        from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t"),
         by_ids: concat!("select ", columns!(), " from app.users as t where t.id = any($1)"),
         create: "",
@@ -55,8 +56,8 @@ pub static USER: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = (select sec.uid()) then 'update' end
-        ], null) as may from app.users as t where t.id = $1",
+          case when t.id = me.id then 'update' end
+        ], null) as may from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],

@@ -43,6 +43,7 @@ pub static VISIT: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.visits as t where t.id = $1"),
+        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.visits as t"),
         by_ids: concat!("select ", columns!(), " from app.visits as t where t.id = any($1)"),
         create: concat!("insert into app.visits as t

@@ -46,10 +46,11 @@ pub static MEMBER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.user_id = (select sec.uid()) then 'delete' end,
+          case when t.status = 'active' and t.user_id = me.id then 'delete' end,
           case when t.status = 'active' and t.state = 'pending' and sec.seen_organization_admin(t.organization_id) then 'accept' end
         ], null) as allowed_actions
-        from app.members as t where t.id = $1"),
+        from app.members as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.members as t"),
         by_ids: concat!("select ", columns!(), " from app.members as t where t.id = any($1)"),
         create: concat!("insert into app.members as t
@@ -64,10 +65,10 @@ pub static MEMBER: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when t.user_id = (select sec.uid()) then 'delete' end,
-          case when t.user_id = (select sec.uid()) then 'restore' end,
+          case when t.user_id = me.id then 'delete' end,
+          case when t.user_id = me.id then 'restore' end,
           case when sec.seen_organization_admin(t.organization_id) then 'accept' end
-        ], null) as may from app.members as t where t.id = $1",
+        ], null) as may from app.members as t, (select sec.uid() as id offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[],
