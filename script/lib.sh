@@ -52,6 +52,21 @@ need_c_compiler() {
   apt_install build-essential
 }
 
+# With what its virtual environments are made of: Debian ships that apart.
+need_python() {
+  has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null && return
+  has apt-get || die "Python 3 with its module venv is missing"
+  apt_refresh
+  apt_install python3 python3-venv
+}
+
+need_curl() {
+  has curl && return
+  has apt-get || die "curl is missing"
+  apt_refresh
+  apt_install curl
+}
+
 # A short name for this checkout, for places outside of it.
 checkout_key() { printf '%s' "$1" | cksum | cut -d' ' -f1; }
 

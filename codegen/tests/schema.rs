@@ -126,3 +126,32 @@ fn rules_ask_for_the_caller_once_per_statement() {
          or t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())"
     );
 }
+
+/// The policies of a table are evaluated with the rights of the request role, which may not read such a column.
+#[test]
+fn a_rule_about_a_private_column_of_another_row_is_asked_as_a_function() {
+    let mut sources = codegen::diag::Sources::default();
+    let app = "app: clinic\ntitle: Clinic\ndoc: A clinic.\nidentity: person\nassignments: post\nroles:\n  nurse: everywhere\ntags:\n  All: [person, post, chart, note]\n";
+    let chart = "entity: chart\ndoc: A chart.\nfields:\n  sealed: bool = false, read nurse, write nurse\nbelongs:\n  person: person\naccess:\n  nurse: me holds nurse\n  open: sealed == false\n  read: anyone\n  create: nurse\n  update: nurse\n";
+    let note = "entity: note\ndoc: A note.\nfields:\n  text: text(1..80)\nbelongs:\n  chart: chart\naccess:\n  read: open of chart\n  create: me holds nurse\n";
+    let person =
+        "entity: person\ndoc: A person.\nfields:\n  name: text(1..80)\naccess:\n  read: anyone\n";
+    let post = "entity: post\ndoc: A post.\nfields:\n  role: enum(nurse)\nbelongs:\n  person: person\naccess:\n  read: me is person\n  create: me holds nurse\n";
+    for (name, text) in [
+        ("app.yaml", app),
+        ("entities/chart.yaml", chart),
+        ("entities/note.yaml", note),
+        ("entities/person.yaml", person),
+        ("entities/post.yaml", post),
+    ] {
+        sources.add(format!("spec/{name}"), text.to_owned());
+    }
+    let model = codegen::load_sources(&sources).unwrap_or_else(|said| panic!("{said}"));
+    let objects = schema(&model).objects;
+    let policy = objects
+        .iter()
+        .find(|o| o.create.starts_with("create policy notes_select "))
+        .expect("notes are read");
+    let call = "sec.seen_chart_open(notes.chart_id)";
+    assert!(policy.create.contains(call), "{}", policy.create);
+}

@@ -79,7 +79,7 @@ fn actions(entity: &Entity) -> Vec<(&str, &Expr)> {
         .collect()
 }
 
-fn reads_private(entity: &Entity, rule: &Expr) -> bool {
+pub(super) fn reads_private(entity: &Entity, rule: &Expr) -> bool {
     let private: Vec<String> = private_columns(entity)
         .into_iter()
         .map(|(name, _)| name)

@@ -3,6 +3,7 @@
 //! For code that runs past row-level security, and for policies that would otherwise nest.
 
 use super::{
+    may::reads_private,
     names::{self, Roles},
     object::{Function, on_table},
     predicate::{Sql, all, atom},
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::model::{Entity, EntityId, Expr, Lifecycle, Model, OfWhat};
 use crate::objects::{Kind, Object};
+use std::collections::BTreeSet;
 
 /// The row's status if the caller sees it, else null. A table without a status counts as active.
 pub(super) fn status(model: &Model, id: EntityId, value: &str) -> String {
@@ -28,10 +30,15 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
 }
 
 /// Asking about a row of this entity leads to further tables. As sub-queries in policies that would multiply:
-/// each has the policies of its table written into it, and the planner looks at them all.
+/// each has the policies of its table written into it, and the planner looks at them all. Nor can a policy look
+/// at a column that the request role may not read.
 pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    let entity = &model.entities[id];
+    if rule(model, id, what).is_some_and(|rule| reads_private(entity, rule)) {
+        return true;
+    }
     let mut found = Vec::new();
-    let access = &model.entities[id].access;
+    let access = &entity.access;
     let seen_by = [
         &access.read,
         &access.update,
@@ -53,23 +60,27 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
         .iter()
         .map(|(id, what)| function(model, *id, what))
         .collect();
+    let mut called: BTreeSet<String> = objects.iter().flat_map(|o| calls(&o.create)).collect();
     let mut found: Vec<Object> = Vec::new();
     loop {
-        let called = |o: &Object| {
-            let call = format!("{}(", o.name.split('(').next().unwrap_or_default());
-            objects
-                .iter()
-                .chain(&found)
-                .any(|by| by.create.contains(&call))
-        };
-        let (now, later): (Vec<Object>, Vec<Object>) = rest.into_iter().partition(called);
+        let is_called = |o: &Object| called.contains(o.name.split('(').next().unwrap_or_default());
+        let (now, later): (Vec<Object>, Vec<Object>) = rest.into_iter().partition(is_called);
         if now.is_empty() {
             found.sort_by(|a, b| a.name.cmp(&b.name));
             return found;
         }
+        called.extend(now.iter().flat_map(|o| calls(&o.create)));
         found.extend(now);
         rest = later;
     }
+}
+
+/// The functions of this file that a text calls.
+fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.match_indices("sec.seen_").map(|(at, _)| {
+        let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        text[at..].chars().take_while(|c| word(*c)).collect()
+    })
 }
 
 /// Whatever could be asked about a row of whichever entity.
