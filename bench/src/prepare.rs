@@ -88,11 +88,8 @@ pub async fn write_versions(admin: &str, database: &str, files: &Path) -> Result
     let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     fs::write(files.join("versions.txt"), lines.join("\n") + "\n")?;
     // What the update before left behind must not weigh on the next server.
-    run(
-        &mut conn,
-        "vacuum analyze app.institutions; checkpoint".into(),
-    )
-    .await
+    run(&mut conn, "vacuum analyze app.institutions".into()).await?;
+    run(&mut conn, "checkpoint".into()).await
 }
 
 pub fn binary(name: &str) -> Result<std::path::PathBuf> {
@@ -108,7 +105,7 @@ pub fn binary(name: &str) -> Result<std::path::PathBuf> {
 async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
     let id = ID.replace(":n", "n");
     let text = format!(
-        "set session_replication_role = replica;
+        "alter table app.institutions disable trigger institutions_audit;
          insert into app.countries (code, name, currency, default_locale) values ('XA', 'Benchland', 'EUR', 'en');
          insert into app.cities (name, slug, timezone, location, country_id)
            select 'City ' || n, 'city-' || n, 'UTC', st_setsrid(st_makepoint(n, n), 4326)::geography, c.id
@@ -121,7 +118,8 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
            select {id}, 'Institution ' || n, 'institution-' || n, 'council', repeat('Open on weekdays, closed in August. ', 18),
              'https://example.org/' || n, 'office' || n || '@example.org',
              st_setsrid(st_makepoint(n % 170, n % 80), 4326)::geography, c.id
-           from generate_series(1, {rows}) n join (select id, row_number() over () k from app.cities) c on c.k = n % {CITIES} + 1;"
+           from generate_series(1, {rows}) n join (select id, row_number() over () k from app.cities) c on c.k = n % {CITIES} + 1;
+         alter table app.institutions enable trigger institutions_audit;"
     );
     run(conn, text).await?;
     Ok(sqlx::query_as("select user_id, id from app.sessions")
@@ -129,13 +127,13 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
         .await?)
 }
 
-/// No policies, no audit: what a server without security works on.
+/// No policies, no guard, no audit: what a server without security works on.
 async fn strip(conn: &mut PgConnection) -> Result<()> {
     let text = "do $$ declare o record; begin
           for o in select c.oid::regclass t from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'r' loop
             execute format('alter table %s disable row level security', o.t);
           end loop;
-          for o in select tgrelid::regclass t, tgname from pg_trigger where tgrelid = 'app.institutions'::regclass and tgname like '%audit%' loop
+          for o in select tgrelid::regclass t, tgname from pg_trigger where tgrelid = 'app.institutions'::regclass and tgname in ('institutions_audit', 'institutions_guard') loop
             execute format('drop trigger %I on %s', o.tgname, o.t);
           end loop; end $$";
     run(conn, text.into()).await
