@@ -2,6 +2,7 @@
 
 #![recursion_limit = "256"]
 
+mod abuse;
 mod database;
 mod emitted;
 mod house;

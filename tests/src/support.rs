@@ -7,6 +7,8 @@ pub mod catalogue;
 pub mod client;
 pub mod database;
 pub mod mail;
+pub mod pages;
+pub mod people;
 pub mod pools;
 pub mod server;
 
