@@ -1,7 +1,7 @@
 //! Tokens of an OpenID Connect issuer: a real key set on a real socket, and everything that is wrong with a token.
 
 use super::tokens::{STRANGER, public, sign};
-use crate::support::{Client, TestServer, database::Content, server::TOKEN_KEY};
+use crate::support::{TestServer, database::Content, server::TOKEN_KEY};
 use axum::{Json, Router, response::Redirect, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey};

@@ -31,7 +31,6 @@ async fn device(server: &TestServer, password: &str) -> Device {
 }
 
 impl Device {
-    #[track_caller]
     async fn lives(&self) {
         self.client.get("/me").await.expect(200);
     }

@@ -261,7 +261,7 @@ async fn abuse_13_a_refresh_token_opens_nothing_but_the_next_pair() {
     // No roles travel in it, so that none can be forged or outlive their revocation.
     let claims = Forger::new(&text(access)).claims;
     let names: Vec<_> = claims.as_object().expect("claims").keys().collect();
-    assert_eq!(names, ["aud", "exp", "iat", "iss", "nbf", "sid", "sub"]);
+    assert_eq!(names, ["iss", "aud", "sub", "sid", "iat", "nbf", "exp"]);
     assert_eq!(
         decode_header(text(access)).expect("a header").alg,
         Algorithm::EdDSA

@@ -4,7 +4,6 @@ use super::Client;
 use serde_json::Value;
 
 /// All objects of all pages. `path` may have a query.
-#[track_caller]
 pub async fn all(client: &Client, path: &str) -> Vec<Value> {
     let start = format!(
         "{path}{}limit=100",
