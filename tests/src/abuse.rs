@@ -2,8 +2,10 @@
 
 mod bodies;
 mod fields;
+mod grants;
 mod issuer;
 mod refresh;
+mod roles;
 mod sessions;
 mod sign_in;
 mod texts;

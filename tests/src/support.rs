@@ -19,6 +19,7 @@ pub use server::{Member, TestServer};
 
 use codegen::model::Model;
 use kernel::resource::Resource;
+use serde_json::Value;
 use std::{collections::HashMap, path::Path, sync::LazyLock};
 
 /// The workspace.
@@ -35,6 +36,13 @@ pub fn model() -> &'static Model {
         Err(_) => panic!("the spec has mistakes: cargo gen --check"),
     });
     &MODEL
+}
+
+/// The API document. It is long: read once.
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(app::api::document()).expect("JSON"));
+    &DOCUMENT
 }
 
 /// Every mounted entity by name.

@@ -1,7 +1,7 @@
 //! Bodies that are not what they should be: never stored, never a mistake of ours.
 
 use super::fields::{checksum, everything};
-use crate::support::{Client, TestServer};
+use crate::support::{Client, TestServer, document};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -96,7 +96,7 @@ async fn abuse_25_values_of_a_wrong_kind_are_all_named() {
     let admin = everything(&server).await.client;
     let before = checksum(&mut conn).await;
     let mut named = 0;
-    for route in routes(&serde_json::from_str(app::api::document()).expect("JSON")) {
+    for route in routes(document()) {
         for (what, wrong) in WRONG {
             let body: Map<String, Value> = route
                 .fields
@@ -140,7 +140,7 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
     let mut conn = server.superuser().await;
     let admin = everything(&server).await.client;
     let before = checksum(&mut conn).await;
-    let routes = routes(&serde_json::from_str(app::api::document()).expect("JSON"));
+    let routes = routes(document());
     for (at, route) in routes.iter().enumerate() {
         let name = route.fields.keys().next().expect("a field");
         let texts = [

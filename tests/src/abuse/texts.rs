@@ -230,7 +230,7 @@ async fn abuse_27_texts_are_texts_wherever_they_come_out() {
 /// There is nothing but JSON: whoever adds another form of answer has to think of what opens it.
 #[tokio::test]
 async fn abuse_27_answers_are_json_and_nothing_else() {
-    let document: Value = serde_json::from_str(app::api::document()).expect("JSON");
+    let document = crate::support::document();
     let mut media = std::collections::BTreeSet::new();
     let mut collect = |responses: &Value| {
         for response in responses
