@@ -3,7 +3,10 @@
 mod bodies;
 mod fields;
 mod grants;
+mod hidden;
 mod issuer;
+mod modules;
+mod references;
 mod refresh;
 mod roles;
 mod sessions;
