@@ -7,6 +7,7 @@ mod database;
 mod emitted;
 mod house;
 mod library;
+mod lists;
 mod migrations;
 mod rules;
 mod support;

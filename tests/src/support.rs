@@ -11,6 +11,7 @@ pub mod pages;
 pub mod people;
 pub mod pools;
 pub mod server;
+pub mod small;
 
 pub use client::{Answer, Client};
 pub use database::Database;

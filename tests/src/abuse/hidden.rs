@@ -3,6 +3,7 @@
 use crate::support::{
     self, Client, TestServer, model,
     pages::{all, ids},
+    small,
 };
 use codegen::model::Lifecycle;
 use kernel::{Actor, Caller, Db, resource::Resource};
@@ -102,7 +103,7 @@ async fn visible(db: &Db, actor: Actor, table: &str) -> BTreeSet<Uuid> {
 /// The strongest form: a world without the hidden rows looks the same, down to counts and tags.
 #[tokio::test]
 async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
-    let server = TestServer::demo().await;
+    let server = small::demo().await;
     let mut conn = server.superuser().await;
     let ana = server.member("ana").await;
     let actor = Actor::User {
@@ -153,7 +154,7 @@ async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
             .expect("deleted");
         gone += done.rows_affected();
     }
-    assert!(gone > 1000, "only {gone} hidden rows");
+    assert!(gone > 500, "only {gone} hidden rows");
     let after = [
         snapshot(&server.client, &paths).await,
         snapshot(&ana.client, &paths).await,
