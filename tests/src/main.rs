@@ -2,10 +2,12 @@
 
 #![recursion_limit = "256"]
 
+mod abuse;
 mod database;
 mod emitted;
 mod house;
 mod library;
+mod lists;
 mod migrations;
 mod rules;
 mod support;

@@ -7,8 +7,11 @@ pub mod catalogue;
 pub mod client;
 pub mod database;
 pub mod mail;
+pub mod pages;
+pub mod people;
 pub mod pools;
 pub mod server;
+pub mod small;
 
 pub use client::{Answer, Client};
 pub use database::Database;
@@ -17,6 +20,7 @@ pub use server::{Member, TestServer};
 
 use codegen::model::Model;
 use kernel::resource::Resource;
+use serde_json::Value;
 use std::{collections::HashMap, path::Path, sync::LazyLock};
 
 /// The workspace.
@@ -33,6 +37,13 @@ pub fn model() -> &'static Model {
         Err(_) => panic!("the spec has mistakes: cargo gen --check"),
     });
     &MODEL
+}
+
+/// The API document. It is long: read once.
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(app::api::document()).expect("JSON"));
+    &DOCUMENT
 }
 
 /// Every mounted entity by name.

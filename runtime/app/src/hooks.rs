@@ -46,6 +46,11 @@ impl AppHooks for App {
     /// Leaving takes all roles along.
     fn user_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            // Nobody makes them an administrator from here on: a role needs its member's row.
+            sqlx::query("select 1 from app.users t where t.id = $1 for update")
+                .bind(id)
+                .execute(cx.conn())
+                .await?;
             let scopes = sqlx::query_scalar(
                 "select t.scope_id from app.role_assignments t
                  where t.user_id = $1 and t.role = 'orgAdmin' and t.status = 'active'

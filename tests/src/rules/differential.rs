@@ -25,7 +25,7 @@ struct Tally {
 }
 
 #[tokio::test]
-async fn policies_and_predicates_agree_on_random_worlds() {
+async fn abuse_04_policies_and_predicates_agree_on_random_worlds() {
     let model = support::model();
     let mut tally = Tally::default();
     for seed in [1, 7] {
@@ -55,7 +55,7 @@ async fn policies_and_predicates_agree_on_random_worlds() {
 
 /// The negative control: one leaf of one rule is switched off in the database, and the comparison must see it.
 #[tokio::test]
-async fn a_policy_with_a_leaf_switched_off_is_noticed() {
+async fn abuse_04_a_policy_with_a_leaf_switched_off_is_noticed() {
     let model = support::model();
     let database = Database::new(Content::Empty).await;
     let mut conn = database.superuser().await;

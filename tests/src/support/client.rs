@@ -102,6 +102,20 @@ impl Client {
         body: Option<(&str, &str)>,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let mut all = headers.to_vec();
+        all.extend(body.map(|(_, media)| ("content-type", media)));
+        let bytes = body.map_or_else(Vec::new, |(text, _)| text.as_bytes().to_vec());
+        self.send_bytes(method, path, bytes, &all).await
+    }
+
+    /// Any bytes at all; an empty body is none.
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -109,8 +123,8 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if let Some((text, media)) = body {
-            request = request.header("content-type", media).body(text.to_owned());
+        if !body.is_empty() {
+            request = request.body(body);
         }
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());

@@ -204,8 +204,10 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
 
 /// A property of a body.
 fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
+    let is_made =
+        body == Body::Create && matches!(column.source, Source::Field(field) if made(field));
     let mut schema = plain(model, column);
-    if column.optional() {
+    if column.optional() || is_made {
         schema = nullable(schema);
     }
     let mut notes = note::notes(model, id, column);
@@ -218,7 +220,7 @@ fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
             ));
         }
         if let (Ty::Slug { from: Some(from) }, Body::Create) = (&field.ty, body) {
-            notes.push(format!("Made from `{from}` when left out."));
+            notes.push(format!("Made from `{from}` when left out or null."));
         }
         let kept = body == Body::Patch || (body == Body::Replace && column.keeps());
         if let (Some(default), false) = (types::default(field), kept) {

@@ -97,7 +97,12 @@ impl Sessions {
         let issued = self
             .0
             .tokens
-            .issue(user, session, self.0.clock.now().timestamp())
+            .issue_until(
+                user,
+                session,
+                self.0.clock.now().timestamp(),
+                refresh_expires_at.timestamp(),
+            )
             .map_err(Error::internal)?;
         Ok(Signed {
             access_token: issued.token,

@@ -85,6 +85,18 @@ impl Tokens {
         session: Uuid,
         now: i64,
     ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        self.issue_until(user, session, now, i64::MAX)
+    }
+
+    /// The same, for a session that ends at `until`: the token does not outlive it.
+    pub fn issue_until(
+        &self,
+        user: Uuid,
+        session: Uuid,
+        now: i64,
+        until: i64,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        let exp = until.min(now + self.lifetime);
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -92,11 +104,11 @@ impl Tokens {
             sid: session,
             iat: now,
             nbf: now,
-            exp: now + self.lifetime,
+            exp,
         };
         Ok(Issued {
             token: encode(&self.header, &claims, &self.signing)?,
-            expires_in: self.lifetime as u64,
+            expires_in: (exp - now).max(0) as u64,
         })
     }
 

@@ -16,9 +16,10 @@ use crate::{
     problem::Item,
     problems,
     resource::{Answer, Constraint, Expand, Resource},
+    rule::possible::{Possible, possible},
 };
 use serde_json::{Map, Value};
-use sqlx::error::DatabaseError;
+use sqlx::{Row, error::DatabaseError, postgres::PgRow};
 use uuid::Uuid;
 
 const UNUSABLE: &str = "does not refer to anything you can use here";
@@ -86,7 +87,12 @@ async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
         return Ok(unusable);
     }
     let Some(id) = attempt.id else {
-        return Ok(super::denied(attempt.caller));
+        let rule = attempt.action.rule(resource);
+        return Ok(match possible(rule, &attempt.caller.actor, None) {
+            // Whoever is always allowed can only have been refused for a reference.
+            Possible::Always => unnamed_references(resource, attempt.body),
+            _ => super::denied(attempt.caller),
+        });
     };
     let trouble = Trouble {
         resource,
@@ -102,7 +108,8 @@ async fn second_look(attempt: &Attempt<'_>) -> Result<Error> {
     Ok(diagnose(&mut cx, trouble).await)
 }
 
-/// References in the body to rows that the caller does not see.
+/// References in the body to rows that the caller does not see, or that are suspended: some see those as
+/// well, but nothing can be attached to them.
 async fn unusable_references(cx: &mut Cx, attempt: &Attempt<'_>) -> Result<Option<Error>> {
     let resource = attempt.endpoint.resource();
     let Ok(body) = serde_json::from_slice::<Map<String, Value>>(attempt.body) else {
@@ -120,7 +127,7 @@ async fn unusable_references(cx: &mut Cx, attempt: &Attempt<'_>) -> Result<Optio
             .bind(vec![id])
             .fetch_optional(cx.conn())
             .await?;
-        if found.is_none() {
+        if !is_usable(found)? {
             error = error.item(Item::body(
                 format!("/{}", expand.column),
                 "reference",
@@ -129,6 +136,41 @@ async fn unusable_references(cx: &mut Cx, attempt: &Attempt<'_>) -> Result<Optio
         }
     }
     Ok((!error.problem().errors.is_empty()).then_some(error))
+}
+
+/// References in the body that can't be looked up, because they lead to nothing that is ever shown.
+fn unnamed_references(resource: &Resource, body: &[u8]) -> Error {
+    let body = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
+    let mut pointers: Vec<&'static str> = Vec::new();
+    for constraint in resource.constraints {
+        let column = constraint.pointer.trim_start_matches('/');
+        let is_shown = resource
+            .expands
+            .iter()
+            .any(|expand| expand.column == column);
+        let is_sent = body.get(column).is_some_and(|value| !value.is_null());
+        if constraint.answer == Answer::Reference
+            && is_sent
+            && !is_shown
+            && !pointers.contains(&constraint.pointer)
+        {
+            pointers.push(constraint.pointer);
+        }
+    }
+    pointers
+        .into_iter()
+        .fold(Error::new(&problems::REFERENCE), |error, pointer| {
+            error.item(Item::body(pointer, "reference", UNUSABLE))
+        })
+}
+
+fn is_usable(found: Option<PgRow>) -> Result<bool> {
+    let Some(row) = found else { return Ok(false) };
+    match row.try_get::<&str, _>("status") {
+        // Not of those that can be suspended.
+        Err(sqlx::Error::ColumnNotFound(_)) => Ok(true),
+        status => Ok(status? == "active"),
+    }
 }
 
 fn reference<'a>(expand: &Expand, body: &'a Map<String, Value>) -> Option<(&'a str, Uuid)>

@@ -14,6 +14,9 @@ use sqlx::{
 use std::fmt::Write;
 use uuid::Uuid;
 
+/// Degrees between a parallel and the straight way of half a degree along it, and more: at most 0.0003.
+const MARGIN: f64 = 0.001;
+
 pub struct Statement {
     pub text: SqlStr,
     pub arguments: PgArguments,
@@ -235,13 +238,19 @@ impl Builder {
     ) -> Result<(), BoxDynError> {
         let [west, south, east, north] = edges;
         self.public(view);
-        // The index knows great circles, not parallels: edges are cut into short pieces. Boxes over the
-        // date line or most of the globe go without.
+        // The index knows great circles, not parallels: edges are cut into short pieces, and the box is made
+        // larger by what these still differ. Boxes over the date line or most of the globe go without.
         if west < east && east - west <= 90.0 && north - south <= 90.0 {
             self.push("p.");
             self.push(column);
             self.push(" operator(public.&&) public.st_segmentize(public.st_makeenvelope(");
-            for (index, edge) in edges.into_iter().enumerate() {
+            let wider = [
+                (west - MARGIN).max(-180.0),
+                (south - MARGIN).max(-90.0),
+                (east + MARGIN).min(180.0),
+                (north + MARGIN).min(90.0),
+            ];
+            for (index, edge) in wider.into_iter().enumerate() {
                 if index > 0 {
                     self.push(", ");
                 }

@@ -1,0 +1,100 @@
+//! Code of the application that forgets who is asking: it gets what everybody may see, and nothing else.
+
+use crate::support::{self, model, pages::all, small};
+use kernel::{Caller, Db};
+use sqlx::AssertSqlSafe;
+use std::{collections::BTreeSet, path::Path};
+use uuid::Uuid;
+
+async fn seen(db: &Db, table: &str) -> Result<BTreeSet<String>, String> {
+    let caller = Caller::anonymous(Uuid::now_v7());
+    let mut cx = db.begin_read(&caller).await.expect("a connection");
+    let text = format!("select id::text from app.{table}");
+    let ids: Result<Vec<String>, _> = sqlx::query_scalar(AssertSqlSafe(text))
+        .fetch_all(cx.conn())
+        .await;
+    match ids {
+        Ok(ids) => Ok(ids.into_iter().collect()),
+        Err(error) => Err(error
+            .as_database_error()
+            .and_then(|e| e.code())
+            .unwrap_or_default()
+            .into_owned()),
+    }
+}
+
+#[tokio::test]
+async fn abuse_12_a_module_that_forgets_the_caller_sees_what_is_public() {
+    let server = small::demo().await;
+    let mut conn = server.superuser().await;
+    let (mut public, mut hidden) = (0, 0);
+    for entity in &model().entities {
+        let seen = seen(&server.built.db, &entity.plural).await;
+        if entity.internal {
+            assert_eq!(seen, Err("42501".to_owned()), "{}", entity.name);
+            continue;
+        }
+        let seen = seen.unwrap_or_else(|code| panic!("{}: {code}", entity.name));
+        let resource = support::resources()[entity.name.as_str()];
+        let shown = match server
+            .client
+            .get(&format!("/{}?limit=1", resource.path))
+            .await
+            .status
+            .as_u16()
+        {
+            200 => all(&server.client, &format!("/{}", resource.path)).await,
+            // Nothing of it is for strangers.
+            _ => Vec::new(),
+        };
+        let shown: BTreeSet<String> = support::pages::ids(&shown)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(seen, shown, "{}", entity.name);
+        let text = format!("select count(*) from app.{}", entity.plural);
+        let all: i64 = sqlx::query_scalar(AssertSqlSafe(text))
+            .fetch_one(&mut conn)
+            .await
+            .expect("counted");
+        public += seen.len();
+        hidden += all as usize - seen.len();
+    }
+    assert!(
+        public > 500 && hidden > 500,
+        "{public} public, {hidden} hidden"
+    );
+}
+
+/// The pools are private to `kernel::cx`; whoever wanted to go around it would have to connect by themselves.
+#[tokio::test]
+async fn abuse_12_no_code_of_the_application_opens_a_connection() {
+    let mut files = Vec::new();
+    for folder in ["runtime/app/src", "generated/src"] {
+        collect(&support::root().join(folder), &mut files);
+    }
+    assert!(files.len() > 50, "{} files", files.len());
+    for (path, text) in files {
+        for word in [
+            "PgPool",
+            "PgConnection",
+            "PgConnectOptions",
+            "PoolOptions",
+            "connect(",
+        ] {
+            assert!(!text.contains(word), "{path} names {word}");
+        }
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a text");
+            files.push((path.display().to_string(), text));
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Refresh tokens that come twice, late, or all at once.
+
+use crate::support::{
+    Answer, Client, TestServer,
+    database::Content,
+    people::{self, PASSWORD, refresh},
+};
+use app::clock::Clock;
+use chrono::{TimeDelta, Utc};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::SeqCst},
+};
+use uuid::Uuid;
+
+/// A server whose clock a test moves forward, in seconds.
+async fn server() -> (TestServer, Arc<AtomicI64>) {
+    let ahead = Arc::new(AtomicI64::new(0));
+    let clock = ahead.clone();
+    let server = TestServer::start_with(Content::Reference, |parts| {
+        parts.clock = Clock::new(move || Utc::now() + TimeDelta::seconds(clock.load(SeqCst)));
+    })
+    .await;
+    people::sign_up(&server, "ana").await;
+    (server, ahead)
+}
+
+fn text(answer: &Answer, name: &str) -> String {
+    answer.json[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{}", answer.text))
+        .to_owned()
+}
+
+async fn sign_in(client: &Client) -> Answer {
+    people::sign_in(client, "ana", PASSWORD).await.expect(200)
+}
+
+#[track_caller]
+fn revoked(answer: &Answer) {
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem()),
+        (401, "session-revoked"),
+        "{}",
+        answer.text
+    );
+}
+
+async fn revoked_because(server: &TestServer, session: &str) -> (Option<String>, i64) {
+    let session: Uuid = session.parse().expect("an id");
+    let mut conn = server.superuser().await;
+    let because = sqlx::query_scalar("select revoked_because from app.sessions where id = $1")
+        .bind(session)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a session");
+    let audited = sqlx::query_scalar(
+        "select count(*) from audit.audit_logs
+         where entity_type = 'session' and entity_id = $1 and changed -> 'revoked_because' ->> 1 = 'token_reused'",
+    )
+    .bind(session)
+    .fetch_one(&mut conn)
+    .await
+    .expect("a number");
+    (because, audited)
+}
+
+#[tokio::test]
+async fn abuse_14_a_refresh_token_that_comes_back_ends_the_session() {
+    let (server, ahead) = server().await;
+    let client = &server.client;
+    let other = sign_in(client).await;
+    let first = sign_in(client).await;
+    let second = refresh(client, &text(&first, "refresh_token"))
+        .await
+        .expect(200);
+    let access: Vec<_> = [&first, &second]
+        .map(|answer| text(answer, "access_token"))
+        .into();
+    for token in &access {
+        client.with_token(token).get("/me").await.expect(200);
+    }
+    ahead.store(11, SeqCst);
+    revoked(&refresh(client, &text(&first, "refresh_token")).await);
+    // The thief's tokens and the victim's are dead at once: nobody can tell which is which.
+    revoked(&refresh(client, &text(&second, "refresh_token")).await);
+    for token in &access {
+        revoked(&client.with_token(token).get("/me").await);
+        revoked(&client.with_token(token).get("/cities").await);
+    }
+    let told = revoked_because(&server, &text(&first, "session_id")).await;
+    assert_eq!(told, (Some("token_reused".to_owned()), 1));
+    client
+        .with_token(text(&other, "access_token"))
+        .get("/me")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn abuse_14_the_token_before_the_last_is_stolen_even_within_the_overlap() {
+    let (server, _) = server().await;
+    let client = &server.client;
+    let first = sign_in(client).await;
+    let second = refresh(client, &text(&first, "refresh_token"))
+        .await
+        .expect(200);
+    // The same request again, whose answer was lost: the same answer, no second chain.
+    let again = refresh(client, &text(&first, "refresh_token"))
+        .await
+        .expect(200);
+    assert_eq!(
+        text(&again, "refresh_token"),
+        text(&second, "refresh_token")
+    );
+    let third = refresh(client, &text(&second, "refresh_token"))
+        .await
+        .expect(200);
+    revoked(&refresh(client, &text(&first, "refresh_token")).await);
+    revoked(&refresh(client, &text(&third, "refresh_token")).await);
+    revoked(
+        &client
+            .with_token(text(&third, "access_token"))
+            .get("/me")
+            .await,
+    );
+}
+
+#[tokio::test]
+async fn abuse_15_twenty_refreshes_at_once_leave_one_chain() {
+    let (server, _) = server().await;
+    let first = sign_in(&server.client).await;
+    let token = text(&first, "refresh_token");
+    let tries: Vec<_> = (0..20)
+        .map(|_| {
+            let (client, token) = (server.client.clone(), token.clone());
+            tokio::spawn(async move { refresh(&client, &token).await })
+        })
+        .collect();
+    let mut next = Vec::new();
+    for one in tries {
+        let answer = one.await.expect("an answer");
+        match answer.status.as_u16() {
+            200 => next.push(text(&answer, "refresh_token")),
+            // A crowd may have to wait; it must not be refused.
+            status => assert_eq!(status, 503, "{}", answer.text),
+        }
+    }
+    next.dedup();
+    assert_eq!(next.len(), 1, "one next token for all");
+    let session: Uuid = text(&first, "session_id").parse().expect("an id");
+    let rows: (i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where used_at is null) from app.refresh_tokens where session_id = $1",
+    )
+    .bind(session)
+    .fetch_one(&mut server.superuser().await)
+    .await
+    .expect("counted");
+    assert_eq!(rows, (2, 1), "the used one and its only descendant");
+    refresh(&server.client, &next[0]).await.expect(200);
+}
+
+#[tokio::test]
+async fn abuse_16_a_session_ends_after_its_time_and_when_it_lies_idle() {
+    const DAY: i64 = 24 * 60 * 60;
+    let (server, ahead) = server().await;
+    let client = &server.client;
+
+    let idle = sign_in(client).await;
+    ahead.store(14 * DAY + 1, SeqCst);
+    let answer = refresh(client, &text(&idle, "refresh_token"))
+        .await
+        .expect(401);
+    assert_eq!(answer.problem(), "invalid-token");
+
+    // Used all the time, and over all the same.
+    let mut last = sign_in(client).await;
+    let start = ahead.load(SeqCst);
+    for days in [13, 26, 39, 52, 65, 78, 89] {
+        ahead.store(start + days * DAY, SeqCst);
+        last = refresh(client, &text(&last, "refresh_token"))
+            .await
+            .expect(200);
+    }
+    let expires = text(&last, "refresh_expires_at");
+    let expires = chrono::DateTime::parse_from_rfc3339(&expires).expect("a time");
+    let left = expires.signed_duration_since(Utc::now() + TimeDelta::seconds(start + 89 * DAY));
+    assert!(
+        left <= TimeDelta::days(1),
+        "the next token outlives the session: {left}"
+    );
+    // The last access token ends with the session as well, not ten minutes later.
+    ahead.store(start + 90 * DAY - 100, SeqCst);
+    last = refresh(client, &text(&last, "refresh_token"))
+        .await
+        .expect(200);
+    let lifetime = last.json["expires_in"].as_i64().expect("seconds");
+    assert!((1..=100).contains(&lifetime), "{lifetime} seconds");
+    ahead.store(start + 90 * DAY + 1, SeqCst);
+    let answer = refresh(client, &text(&last, "refresh_token"))
+        .await
+        .expect(401);
+    assert_eq!(answer.problem(), "invalid-token");
+}
+
+#[tokio::test]
+async fn abuse_16_an_expired_session_is_in_no_list() {
+    let (server, _) = server().await;
+    let client = &server.client;
+    let (old, current) = (sign_in(client).await, sign_in(client).await);
+    let client = client.with_token(text(&current, "access_token"));
+    let count = async || {
+        client.get("/me/sessions").await.expect(200).json["data"]
+            .as_array()
+            .map(Vec::len)
+    };
+    assert_eq!(count().await, Some(2));
+    let session: Uuid = text(&old, "session_id").parse().expect("an id");
+    sqlx::query("update app.sessions set expires_at = now() - interval '1 second' where id = $1")
+        .bind(session)
+        .execute(&mut server.superuser().await)
+        .await
+        .expect("moved");
+    assert_eq!(count().await, Some(1));
+    refresh(&server.client, &text(&old, "refresh_token"))
+        .await
+        .expect(401);
+}

@@ -1,0 +1,267 @@
+//! Giving roles away, and taking the last one.
+
+use crate::support::{Answer, Member, TestServer};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+async fn organization(server: &TestServer, city: Uuid, name: &str) -> Uuid {
+    sqlx::query_scalar("insert into app.organizations (city_id, name, state) values ($1, $2, 'approved') returning id")
+        .bind(city)
+        .bind(name)
+        .fetch_one(&mut server.superuser().await)
+        .await
+        .expect("an organisation")
+}
+
+async fn give(giver: &Member, to: &Member, role: &str, scope: Option<(&str, Uuid)>) -> Answer {
+    let body = json!({"user_id": to.id, "role": role, "scope_type": scope.map(|s| s.0), "scope_id": scope.map(|s| s.1)});
+    giver.client.post("/role-assignments", body).await
+}
+
+/// Who holds `orgAdmin` of it.
+async fn admins(server: &TestServer, scope: Uuid) -> Vec<(Uuid, Uuid)> {
+    sqlx::query_as("select id, user_id from app.role_assignments where scope_id = $1 and role = 'orgAdmin' and status = 'active' order by id")
+        .bind(scope)
+        .fetch_all(&mut server.superuser().await)
+        .await
+        .expect("admins")
+}
+
+#[tokio::test]
+async fn abuse_43_nobody_gives_more_than_they_hold() {
+    let server = TestServer::start().await;
+    let (city, far) = (
+        server.city("melbourne").await,
+        server.city("auckland").await,
+    );
+    let (mine, other, distant) = (
+        organization(&server, city, "Mine").await,
+        organization(&server, city, "Other").await,
+        organization(&server, far, "Distant").await,
+    );
+    let (olga, carlo, ana) = (
+        server.member("olga").await,
+        server.member("carlo").await,
+        server.member("ana").await,
+    );
+    server
+        .grant(&olga, "orgAdmin", Some(("organization", mine)))
+        .await;
+    server
+        .grant(&carlo, "cityAdmin", Some(("city", city)))
+        .await;
+    let organization = |id| Some(("organization", id));
+    for (giver, role, scope, expected) in [
+        (&ana, "orgAdmin", organization(mine), 403),
+        (&ana, "platformAdmin", None, 403),
+        (&olga, "orgAdmin", organization(other), 403),
+        (&olga, "orgAdmin", organization(distant), 403),
+        (&olga, "cityAdmin", Some(("city", city)), 403),
+        (&olga, "platformAdmin", None, 403),
+        // A role of a kind of thing that it is not held of.
+        (&olga, "cityAdmin", organization(mine), 403),
+        (&olga, "platformAdmin", organization(mine), 403),
+        (&olga, "orgAdmin", Some(("city", city)), 403),
+        (&olga, "orgAdmin", None, 403),
+        (&carlo, "cityAdmin", Some(("city", far)), 403),
+        (&carlo, "orgAdmin", organization(distant), 403),
+        (&carlo, "platformAdmin", None, 403),
+        // As if it were of another kind: the id of mine, named a community.
+        (&olga, "orgAdmin", Some(("community", mine)), 422),
+        (&olga, "orgAdmin", organization(mine), 201),
+        (&carlo, "orgAdmin", organization(other), 201),
+        (&carlo, "cityAdmin", Some(("city", city)), 201),
+    ] {
+        for to in [
+            giver,
+            &server.member(&format!("m{}", fastrand::u32(..))).await,
+        ] {
+            let is_known = expected == 201 && to.id == giver.id;
+            let answer = give(giver, to, role, scope).await;
+            let fits = answer.status.as_u16() == expected
+                // Having it already is a clash; what does not fit together may be told before who may.
+                || (is_known && answer.status == StatusCode::CONFLICT)
+                || (expected == 403 && answer.status == StatusCode::UNPROCESSABLE_ENTITY);
+            assert!(fits, "{role} of {scope:?}: {}", answer.text);
+        }
+    }
+    let held: i64 = sqlx::query_scalar(
+        "select count(*) from app.role_assignments where role = 'platformAdmin' or scope_id = $1",
+    )
+    .bind(distant)
+    .fetch_one(&mut server.superuser().await)
+    .await
+    .expect("counted");
+    assert_eq!(held, 0);
+}
+
+#[tokio::test]
+async fn abuse_43_a_role_is_not_brought_back_by_whom_it_was_taken_from() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let mine = organization(&server, city, "Mine").await;
+    let (olga, ben) = (server.member("olga").await, server.member("ben").await);
+    server
+        .grant(&olga, "orgAdmin", Some(("organization", mine)))
+        .await;
+    let role = give(&olga, &ben, "orgAdmin", Some(("organization", mine)))
+        .await
+        .expect(201)
+        .id();
+    let path = format!("/role-assignments/{role}");
+    ben.client.get(&path).await.expect(200);
+    olga.client.delete(&path).await.expect(204);
+    ben.client.act(&format!("{path}/restore")).await.expect(403);
+    let answer = give(&ben, &ben, "orgAdmin", Some(("organization", mine))).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    olga.client
+        .act(&format!("{path}/restore"))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn abuse_43_the_last_administrator_stays() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let mine = organization(&server, city, "Mine").await;
+    let (olga, carlo) = (server.member("olga").await, server.member("carlo").await);
+    server
+        .grant(&olga, "orgAdmin", Some(("organization", mine)))
+        .await;
+    server
+        .grant(&carlo, "cityAdmin", Some(("city", city)))
+        .await;
+    let last = admins(&server, mine).await;
+    let path = format!("/role-assignments/{}", last[0].0);
+    for who in [&olga, &carlo] {
+        let answer = who.client.delete(&path).await.expect(409);
+        assert_eq!(answer.problem(), "conflict");
+    }
+    // Leaving would take the role along.
+    olga.client.delete("/me").await.expect(409);
+    olga.client
+        .delete(&format!("/users/{}", olga.id))
+        .await
+        .expect(409);
+    assert_eq!(admins(&server, mine).await, last);
+    // Who may not take it at all is not told that it is the last.
+    server
+        .member("ana")
+        .await
+        .client
+        .delete(&path)
+        .await
+        .expect(404);
+    server.client.delete(&path).await.expect(401);
+    // Once there is somebody else, both are possible.
+    let ben = server.member("ben").await;
+    give(&olga, &ben, "orgAdmin", Some(("organization", mine)))
+        .await
+        .expect(201);
+    olga.client.delete(&path).await.expect(204);
+    ben.client.delete("/me").await.expect(409);
+    // Archiving the profile itself takes its roles along; then its administrator is free to go.
+    ben.client
+        .delete(&format!("/organizations/{mine}"))
+        .await
+        .expect(204);
+    ben.client.delete("/me").await.expect(204);
+}
+
+/// Two administrators who remove each other, or leave, or both, at the same moment.
+#[tokio::test]
+async fn abuse_43_two_administrators_cannot_go_at_the_same_time() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let mut refused = 0;
+    for round in 0..24 {
+        let mine = organization(&server, city, &format!("Mine {round}")).await;
+        let people = [
+            server.member(&format!("one{round}")).await,
+            server.member(&format!("two{round}")).await,
+        ];
+        for person in &people {
+            server
+                .grant(person, "orgAdmin", Some(("organization", mine)))
+                .await;
+        }
+        let roles = admins(&server, mine).await;
+        let role_of = |person: &Member| {
+            roles
+                .iter()
+                .find(|role| role.1 == person.id)
+                .expect("a role")
+                .0
+        };
+        let paths = match round % 3 {
+            // Each removes the other; each gives up their own; one leaves while the other gives up.
+            0 => [
+                format!("/role-assignments/{}", role_of(&people[1])),
+                format!("/role-assignments/{}", role_of(&people[0])),
+            ],
+            1 => ["/me".to_owned(), "/me".to_owned()],
+            _ => [
+                "/me".to_owned(),
+                format!("/role-assignments/{}", role_of(&people[1])),
+            ],
+        };
+        let tries: Vec<_> = people
+            .iter()
+            .zip(paths)
+            .map(|(person, path)| {
+                let client = person.client.clone();
+                tokio::spawn(async move { client.delete(&path).await })
+            })
+            .collect();
+        let mut gone = 0;
+        for one in tries {
+            let answer = one.await.expect("an answer");
+            match answer.status.as_u16() {
+                204 => gone += 1,
+                // 404: the other one's removal came first, and with it the right to see.
+                401 | 403 | 404 | 409 => refused += 1,
+                status => panic!("{status}: {}", answer.text),
+            }
+        }
+        let left = admins(&server, mine).await;
+        assert_eq!((gone, left.len()), (1, 1), "round {round}");
+    }
+    assert_eq!(refused, 24);
+}
+
+/// A role given to somebody in the very moment in which they leave: the giver must not go in the belief that
+/// there is a successor.
+#[tokio::test]
+async fn abuse_43_who_is_leaving_becomes_nobodys_successor() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    for round in 0..12 {
+        let mine = organization(&server, city, &format!("Mine {round}")).await;
+        let olga = server.member(&format!("olga{round}")).await;
+        let heir = server.member(&format!("heir{round}")).await;
+        server
+            .grant(&olga, "orgAdmin", Some(("organization", mine)))
+            .await;
+        let role = admins(&server, mine).await[0].0;
+        let leaving = {
+            let client = heir.client.clone();
+            tokio::spawn(async move { client.delete("/me").await })
+        };
+        let given = give(&olga, &heir, "orgAdmin", Some(("organization", mine))).await;
+        let gone = olga
+            .client
+            .delete(&format!("/role-assignments/{role}"))
+            .await;
+        let left = leaving.await.expect("an answer");
+        let answers: Vec<Value> = [given, gone, left]
+            .iter()
+            .map(|a| json!([a.status.as_u16(), a.text]))
+            .collect();
+        assert!(
+            !admins(&server, mine).await.is_empty(),
+            "round {round}: {answers:?}"
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Guessing: who is a member, and with which password.
+
+use crate::support::{
+    Answer, Client, TestServer,
+    database::Content,
+    people::{self, PASSWORD, address, sign_in},
+};
+use serde_json::{Value, json};
+
+/// Everything a stranger can compare.
+fn told(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
+    let mut body = answer.json.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.remove("instance");
+    }
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"))
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    headers.sort();
+    (answer.status.as_u16(), body, headers)
+}
+
+fn wish(handle: &str, email: &str) -> Value {
+    json!({"email": email, "password": PASSWORD, "handle": handle, "display_name": "Somebody"})
+}
+
+#[tokio::test]
+async fn abuse_18_members_and_strangers_get_the_same_answers() {
+    let server = TestServer::start().await;
+    people::sign_up(&server, "ana").await;
+    // Without a password: came through an issuer.
+    server.member("ben").await;
+    let client = &server.client;
+    let known = sign_in(client, "ana", "a wrong guess").await.expect(401);
+    for handle in ["nobody", "ben"] {
+        let unknown = sign_in(client, handle, "a wrong guess").await;
+        assert_eq!(told(&known), told(&unknown), "{handle}");
+    }
+    for path in ["/auth/forgot-password"] {
+        let known = client
+            .post(path, json!({"email": address("ana")}))
+            .await
+            .expect(202);
+        let unknown = client.post(path, json!({"email": address("nobody")})).await;
+        assert_eq!(told(&known), told(&unknown));
+    }
+    let known = client
+        .post("/auth/sign-up", wish("carla", &address("ana")))
+        .await
+        .expect(202);
+    let unknown = client
+        .post("/auth/sign-up", wish("dora", &address("dora")))
+        .await;
+    assert_eq!(told(&known), told(&unknown));
+    let me = sign_in(client, "ana", PASSWORD).await.expect(200);
+    let me = client.with_token(me.json["access_token"].as_str().expect("a token"));
+    let change = async |email: String| {
+        me.send(
+            reqwest::Method::PUT,
+            "/me/email",
+            Some(json!({ "email": email })),
+            &[],
+        )
+        .await
+    };
+    let taken = change(address("ben")).await.expect(202);
+    assert_eq!(told(&taken), told(&change(address("erna")).await));
+}
+
+/// With no permit to hash there is no way past the hash: whoever skips it for strangers answers at once.
+#[tokio::test]
+async fn abuse_18_the_hash_is_computed_for_everybody() {
+    let server = TestServer::start_with(Content::Reference, |parts| {
+        parts.sessions.hashes_at_once = 0;
+    })
+    .await;
+    server.member("ana").await;
+    let in_vain = [
+        (
+            "/auth/sign-in",
+            json!({"email": address("ana"), "password": "a wrong guess"}),
+        ),
+        (
+            "/auth/sign-in",
+            json!({"email": address("nobody"), "password": "a wrong guess"}),
+        ),
+        ("/auth/sign-up", wish("carla", &address("ana"))),
+        ("/auth/sign-up", wish("dora", &address("nobody"))),
+    ]
+    .map(|(path, body)| {
+        let client = server.client.clone();
+        tokio::spawn(async move { client.post(path, body).await })
+    });
+    let mut answers = Vec::new();
+    for one in in_vain {
+        answers.push(told(&one.await.expect("an answer").expect(503)));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[2], answers[3]);
+}
+
+#[tokio::test]
+async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
+    let server = TestServer::start_with(Content::Reference, |parts| {
+        parts.http.trusted_proxies = vec!["127.0.0.1".to_owned()];
+        parts.sessions.failures_per_account = 25;
+    })
+    .await;
+    people::sign_up(&server, "ana").await;
+    for handle in ["ana", "nobody"] {
+        for _ in 0..10 {
+            from(&server.client, "192.0.2.1", handle, "a wrong guess")
+                .await
+                .expect(401);
+        }
+        // The right password does not help from there any more…
+        let answer = from(&server.client, "192.0.2.1", handle, PASSWORD)
+            .await
+            .expect(429);
+        let wait: u64 = answer
+            .header("retry-after")
+            .and_then(|text| text.parse().ok())
+            .expect("seconds");
+        assert!((1..=15 * 60).contains(&wait), "{wait}");
+    }
+    // …but the owner comes in from home, which does not free the guesser.
+    from(&server.client, "198.51.100.7", "ana", PASSWORD)
+        .await
+        .expect(200);
+    from(&server.client, "192.0.2.1", "ana", PASSWORD)
+        .await
+        .expect(429);
+    // Many addresses: the account itself waits, a stranger's as well.
+    for handle in ["ana", "nobody"] {
+        let mut stopped = 0;
+        for at in 0..40 {
+            let answer = from(
+                &server.client,
+                &format!("203.0.113.{at}"),
+                handle,
+                "a wrong guess",
+            )
+            .await;
+            stopped += i32::from(answer.status == 429);
+        }
+        assert!((15..40).contains(&stopped), "{stopped} of 40 stopped");
+        from(&server.client, "203.0.113.99", handle, PASSWORD)
+            .await
+            .expect(429);
+    }
+    let mut conn = server.superuser().await;
+    let plain: i64 =
+        sqlx::query_scalar("select count(*) from app.throttles where key_hash like '%ana%@%'")
+            .fetch_one(&mut conn)
+            .await
+            .expect("counted");
+    assert_eq!(plain, 0, "counters do not name whom they count");
+    sqlx::query("update app.throttles set counted_from = counted_from - interval '16 minutes'")
+        .execute(&mut conn)
+        .await
+        .expect("moved");
+    from(&server.client, "192.0.2.1", "ana", PASSWORD)
+        .await
+        .expect(200);
+}
+
+async fn from(client: &Client, ip: &str, handle: &str, password: &str) -> Answer {
+    let body = json!({"email": address(handle), "password": password});
+    client
+        .send(
+            reqwest::Method::POST,
+            "/auth/sign-in",
+            Some(body),
+            &[("x-forwarded-for", ip)],
+        )
+        .await
+}
+
+/// A hundred guesses at once are a hundred, not one.
+#[tokio::test]
+async fn abuse_18_guesses_at_the_same_time_are_counted_each() {
+    let server = TestServer::start().await;
+    people::sign_up(&server, "ana").await;
+    let guesses: Vec<_> = (0..30)
+        .map(|_| {
+            let client = server.client.clone();
+            tokio::spawn(async move {
+                sign_in(&client, "ana", "a wrong guess")
+                    .await
+                    .status
+                    .as_u16()
+            })
+        })
+        .collect();
+    let mut checked = 0;
+    for guess in guesses {
+        let status = guess.await.expect("an answer");
+        assert!(matches!(status, 401 | 429 | 503), "{status}");
+        checked += u32::from(status == 401);
+    }
+    assert!(checked <= 10, "{checked} guesses were looked at");
+}
+
+#[tokio::test]
+async fn abuse_18_nobody_is_flooded_with_mail() {
+    let server = TestServer::start().await;
+    people::sign_up(&server, "ana").await;
+    let before = server.mailer.count();
+    for _ in 0..12 {
+        let body = json!({"email": address("ana")});
+        server
+            .client
+            .post("/auth/forgot-password", body)
+            .await
+            .expect(202);
+    }
+    for at in 0..12 {
+        let body = wish(&format!("wish{at}"), &address("victim"));
+        server.client.post("/auth/sign-up", body).await.expect(202);
+    }
+    // Mail goes out behind the answer; what comes later than the last counted attempt would be too much.
+    for _ in 0..400 {
+        let counted: i64 =
+            sqlx::query_scalar("select count(*) from app.throttles where attempts >= 12")
+                .fetch_one(&mut server.superuser().await)
+                .await
+                .expect("counted");
+        if counted == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    let sent = server.mailer.count() - before;
+    assert!((1..=10).contains(&sent), "{sent} mails to two addresses");
+}

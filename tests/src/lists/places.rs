@@ -1,0 +1,200 @@
+//! Around a point and inside a box, against plain geometry.
+
+use crate::support::{
+    self, Client,
+    pages::{all, ids},
+    small,
+};
+use kernel::resource::Kind;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn place(row: &Value) -> Option<(f64, f64)> {
+    Some((
+        row["location"]["lat"].as_f64()?,
+        row["location"]["lng"].as_f64()?,
+    ))
+}
+
+/// Metres on a ball. The database measures on the flattened earth, which differs by less than one in a hundred.
+fn distance(one: (f64, f64), other: (f64, f64)) -> f64 {
+    let (lat, other_lat) = (one.0.to_radians(), other.0.to_radians());
+    let (dlat, dlng) = (other_lat - lat, (other.1 - one.1).to_radians());
+    let a = (dlat / 2.0).sin().powi(2) + lat.cos() * other_lat.cos() * (dlng / 2.0).sin().powi(2);
+    2.0 * 6_371_008.8 * a.sqrt().asin()
+}
+
+async fn found(client: &Client, path: &str) -> BTreeSet<String> {
+    ids(&all(client, path).await)
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Public rows of each list that has places, with them.
+async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
+    let mut lists = Vec::new();
+    for resource in support::resources().values() {
+        if resource
+            .filters
+            .iter()
+            .any(|filter| filter.kind == Kind::Point)
+        {
+            let path = format!("/{}", resource.path);
+            let rows = all(client, &path).await;
+            let places: Vec<_> = rows
+                .iter()
+                .filter_map(|row| Some((row["id"].as_str()?.to_owned(), place(row)?)))
+                .collect();
+            assert!(places.len() >= 3, "{path}");
+            lists.push((path, places));
+        }
+    }
+    assert!(lists.len() >= 5);
+    lists
+}
+
+#[tokio::test]
+async fn near_is_a_circle() {
+    let server = small::demo().await;
+    let (mut inside, mut outside) = (0, 0);
+    for (path, places) in lists(&server.client).await {
+        let step = (places.len() / 4).max(1);
+        for (_, (lat, lng)) in places.iter().step_by(step) {
+            for radius in [1.0, 300.0, 2_000.0, 15_000.0, 100_000.0] {
+                let query = format!("{path}?near={lat},{lng}&radius_m={radius}");
+                let found = found(&server.client, &query).await;
+                for (id, place) in &places {
+                    let distance = distance((*lat, *lng), *place);
+                    if distance < radius * 0.99 {
+                        assert!(found.contains(id), "{query}: {distance} m away");
+                        inside += 1;
+                    } else if distance > radius * 1.01 {
+                        assert!(!found.contains(id), "{query}: {distance} m away");
+                        outside += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        inside > 500 && outside > 500,
+        "{inside} inside, {outside} outside"
+    );
+}
+
+#[tokio::test]
+async fn a_box_has_four_edges_also_over_the_date_line() {
+    let server = small::demo().await;
+    let mut inside = 0;
+    for (path, places) in lists(&server.client).await {
+        let (_, (lat, lng)) = &places[places.len() / 2];
+        let boxes = [
+            [lng - 0.01, lat - 0.01, lng + 0.01, lat + 0.01],
+            [lng - 0.5, lat - 0.2, lng + 0.1, lat + 0.7],
+            // A point just inside of an edge, with a box around it that is much wider than high.
+            [
+                (lng - 20.0).max(-180.0),
+                lat - 0.000_01,
+                (lng + 20.0).min(180.0),
+                lat + 1.0,
+            ],
+            [
+                (lng - 20.0).max(-180.0),
+                lat - 1.0,
+                (lng + 20.0).min(180.0),
+                lat + 0.000_01,
+            ],
+            [140.0, -40.0, 155.0, -25.0],
+            [-10.0, 35.0, 30.0, 60.0],
+            // Wide enough for a great circle to leave the parallel.
+            [-80.0, 20.0, 9.0, 65.0],
+            [-180.0, -90.0, 180.0, 90.0],
+            [-180.0, -90.0, 179.9, 0.0],
+            // From the east of New Zealand over the date line.
+            [170.0, -50.0, -60.0, 60.0],
+            [150.0, -60.0, 140.0, 60.0],
+        ];
+        for [west, south, east, north] in boxes {
+            let query = format!("{path}?bbox={west},{south},{east},{north}");
+            let is_in = |lat: f64, lng: f64| {
+                let between = if west <= east {
+                    lng >= west && lng <= east
+                } else {
+                    lng >= west || lng <= east
+                };
+                between && lat >= south && lat <= north
+            };
+            let expected: BTreeSet<String> = places
+                .iter()
+                .filter(|(_, (lat, lng))| is_in(*lat, *lng))
+                .map(|(id, _)| id.clone())
+                .collect();
+            assert_eq!(found(&server.client, &query).await, expected, "{query}");
+            inside += expected.len();
+        }
+    }
+    assert!(inside > 500, "{inside}");
+}
+
+/// The straight way between two points of one latitude is not along it: at ninety degrees east, half way between
+/// two corners of what the index is asked for, it lies ten metres from the edge of the box.
+#[tokio::test]
+async fn what_lies_on_the_edge_of_a_box_is_in_it() {
+    let server = small::demo().await;
+    let id: String = sqlx::query_scalar(
+        "update app.events set location = 'SRID=4326;POINT(90 10.00001)' where id = (select id from app.events_public limit 1) returning id::text",
+    )
+    .fetch_one(&mut server.superuser().await)
+    .await
+    .expect("moved");
+    for (edges, is_in) in [
+        ("80.25,10,100.25,12", true),
+        ("80.25,10.00001,100.25,12", true),
+        ("80.25,9,100.25,10.00001", true),
+        ("90,10,91,11", true),
+        ("90,10.00001,90,10.00001", true),
+        ("80.25,10.0001,100.25,12", false),
+        ("90.00001,10,91,11", false),
+    ] {
+        let found = found(&server.client, &format!("/events?bbox={edges}")).await;
+        assert_eq!(found.contains(&id), is_in, "{edges}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_place_is_refused() {
+    let server = small::demo().await;
+    for query in [
+        "near=91,0",
+        "near=0,181",
+        "near=1",
+        "near=1,2,3",
+        "near=a,b",
+        "near=NaN,0",
+        "near=inf,0",
+        "near=1e1,0",
+        "near=",
+        "near=1,2&radius_m=0",
+        "near=1,2&radius_m=-1",
+        "near=1,2&radius_m=100001",
+        "near=1,2&radius_m=1.5",
+        "radius_m=5",
+        "bbox=1,2,3",
+        "bbox=1,2,3,4,5",
+        "bbox=0,10,1,5",
+        "bbox=181,0,182,1",
+        "bbox=0,-91,1,1",
+        "bbox=a,b,c,d",
+        "bbox=",
+        "location=1,2",
+    ] {
+        let answer = server.client.get(&format!("/events?{query}")).await;
+        assert_eq!(answer.status, 422, "{query}: {}", answer.text);
+    }
+    server
+        .client
+        .get("/organizations?near=1,2")
+        .await
+        .expect(422);
+}
