@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+mod abuse;
+mod cost;
 mod database;
 mod emitted;
 mod house;

@@ -6,9 +6,13 @@
 pub mod catalogue;
 pub mod client;
 pub mod database;
+pub mod fragile;
 pub mod mail;
 pub mod pools;
+pub mod program;
+pub mod rows;
 pub mod server;
+pub mod socket;
 
 pub use client::{Answer, Client};
 pub use database::Database;
