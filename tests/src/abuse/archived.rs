@@ -85,7 +85,8 @@ async fn abuse_74_a_name_is_free_again_and_taken_once() {
     let mut conn = server.superuser().await;
     let city = server.city("melbourne").await;
     let community = json!({"city_id": city, "name": "The one choir", "slug": "the-one-choir"});
-    round_trip(&mira, "/communities", community, &mira).await;
+    // Its founder's role went with it, so somebody else brings it back.
+    round_trip(&mira, "/communities", community, &paula).await;
 
     let event: Uuid = sqlx::query_scalar(
         "select e.id from app.events e where e.state = 'published' and e.visibility = 'public' and e.status = 'active'
@@ -183,11 +184,14 @@ async fn abuse_75_what_is_hung_on_a_vanishing_parent_vanishes_too() {
             }
         };
         let (likes, archived) = tokio::join!(all_at_once(likes), archive);
-        assert_eq!(archived.status, 204, "{}", archived.text);
+        // Who has waited too long for the other is told to come again, and nothing has happened.
+        let gone = archived.status == 204;
+        assert!(gone || archived.status == 503, "{}", archived.text);
         for like in &likes {
             match like.status.as_u16() {
                 201 => liked += 1,
-                422 => late += 1,
+                422 if gone => late += 1,
+                503 => assert!(like.header("retry-after").is_some()),
                 _ => panic!("{}", like.text),
             }
         }
@@ -202,6 +206,9 @@ async fn abuse_75_what_is_hung_on_a_vanishing_parent_vanishes_too() {
                 .fetch_one(&mut conn)
                 .await
                 .expect("a count");
+        if !gone {
+            continue;
+        }
         assert_eq!(counted, 0, "{event}");
         for (fan, like) in fans.iter().zip(&likes) {
             if like.status == 201 {
