@@ -1,6 +1,6 @@
 //! Between the server and its database: forwards everything, counts what is waited for, notes what is prepared.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use server::wire::Parts;
 use std::sync::{
     Arc, Mutex,
@@ -30,13 +30,13 @@ impl Proxy {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address").to_string();
-        let through = |url: &SecretString| -> SecretString {
-            url.expose_secret()
-                .replace(&format!("@{target}/"), &format!("@{address}/"))
-                .into()
-        };
-        parts.db.url = through(&parts.db.url);
-        parts.db.job_url = parts.db.job_url.as_ref().map(through);
+        for url in [Some(&mut parts.db.url), parts.db.job_url.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            let through = url.expose_secret().replace(&target, &address);
+            *url = through.into();
+        }
         let listener = TcpListener::from_std(listener).expect("a socket");
         tokio::spawn(proxy.clone().accept(listener, target));
         proxy
