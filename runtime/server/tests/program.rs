@@ -1,7 +1,10 @@
 //! What the program says before it talks to anybody. That this is here also has the program built with the tests.
 
+use clap::Parser;
+use server::cli::Cli;
 use std::process::{Command, Output};
 
+const SECRET: &str = "canary-0f6a3c1be2d4";
 const URL: &str = "postgres://culturepass_app:canary-password@127.0.0.1:1/none";
 
 /// Runs the program with these settings and no others.
@@ -122,5 +125,42 @@ fn abuse_59_no_secret_is_in_what_the_program_says() {
         let (output, said) = program(arguments, &secrets);
         assert!(output.status.success(), "{said}");
         assert!(!said.contains("canary"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn abuse_59_settings_are_shown_without_their_secrets() {
+    let url = format!("postgres://u:{SECRET}@127.0.0.1/x");
+    let secrets = [
+        ("--app-database-url", url.as_str()),
+        ("--job-database-url", url.as_str()),
+        ("--token-key", SECRET),
+    ];
+    let mut arguments = vec!["culturepass", "serve"];
+    for (name, value) in secrets {
+        arguments.extend([name, value]);
+    }
+    let cli = Cli::try_parse_from(arguments).expect("arguments");
+    let migrate = Cli::try_parse_from(["culturepass", "migrate", "--database-url", &url, "up"]);
+    for shown in [
+        format!("{cli:?}"),
+        format!("{:#?}", migrate.expect("arguments")),
+    ] {
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(
+            shown.contains("REDACTED"),
+            "there was a secret to hide: {shown}"
+        );
+    }
+    let config = kernel::config::DbConfig::new(url.as_str().into());
+    let tokens =
+        kernel::config::TokenConfig::new("issuer".into(), "audience".into(), SECRET.into());
+    let sessions = app::sessions::SessionsConfig::new(SECRET.into(), "http://app.test".to_owned());
+    for shown in [
+        format!("{config:?}"),
+        format!("{tokens:?}"),
+        format!("{sessions:?}"),
+    ] {
+        assert!(!shown.contains(SECRET), "{shown}");
     }
 }

@@ -14,6 +14,7 @@ fn usual(resource: &Resource) -> usize {
     let sql = &resource.sql;
     let texts = [
         sql.get,
+        sql.get_anonymous,
         sql.by_ids,
         sql.create,
         sql.update,
