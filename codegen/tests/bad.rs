@@ -45,6 +45,17 @@ fn every_mistake_is_told_where_and_how_to_mend_it() {
     );
 }
 
+/// A table that nobody thought about would be a table without policies.
+#[test]
+fn abuse_60_an_entity_that_says_nothing_about_access_is_refused() {
+    let spec = "entity: gig\ndoc: Something.\nfields:\n  name: text(1..80)\n";
+    let said = codegen::load_sources(&world("access_missing.yaml", spec)).expect_err("refused");
+    let said = said.to_string();
+    assert!(said.contains("nothing is granted by itself"), "{said}");
+    let granted = format!("{spec}access:\n  read: anyone\n");
+    assert!(codegen::load_sources(&world("access_missing.yaml", &granted)).is_ok());
+}
+
 #[test]
 fn the_world_of_the_fixtures_is_right() {
     if let Err(said) = codegen::load_sources(&base()) {

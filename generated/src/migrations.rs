@@ -53,4 +53,12 @@ pub static MIGRATIONS: &[Migration] = &[
         down: include_str!("../../migrations/0006_index_venues_city_id_name_idx.down.sql"),
         checksum: "282f1a4d557ce4b4d456617b0e1a8da355ad35c9f5560be8735d5bd197ff6b6a63bd3c367ce0f3c973da3257e306efcc",
     },
+    Migration {
+        version: 7,
+        description: "alter schema",
+        transaction: true,
+        up: include_str!("../../migrations/0007_alter_schema.up.sql"),
+        down: include_str!("../../migrations/0007_alter_schema.down.sql"),
+        checksum: "3b860271b08ec8de459f778896a69dd91347bca0a45be0b1d6b245b183c7a27212419ddf85dc9b92038192a0b241fceb",
+    },
 ];

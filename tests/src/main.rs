@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 
 mod abuse;
+mod cost;
 mod database;
 mod emitted;
 mod house;

@@ -6,12 +6,16 @@
 pub mod catalogue;
 pub mod client;
 pub mod database;
+pub mod fragile;
 pub mod mail;
 pub mod pages;
 pub mod people;
 pub mod pools;
+pub mod program;
+pub mod rows;
 pub mod server;
 pub mod small;
+pub mod socket;
 
 pub use client::{Answer, Client};
 pub use database::Database;

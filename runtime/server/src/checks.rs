@@ -11,11 +11,13 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Keys that stand in documentation; their private part is known to everybody.
-const EXAMPLE_KEYS: [&str; 2] = [
+const EXAMPLE_KEYS: [&str; 3] = [
     // RFC 8410
     "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
     // the tests of the token code
     "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g",
+    // the system tests
+    "MC4CAQAwBQYDK2VwBCIEIHFn1unubnqMN9YnJ06S1KrvmLsDImfeOBtOjEsUSkRt",
 ];
 
 /// Fewer different bytes than any random key has.

@@ -17,6 +17,49 @@ async fn status(world: &World, table: &str, id: Uuid) -> String {
         .await
 }
 
+/// Who holds a role for what is archived holds it for bringing that back, and for nothing else.
+#[tokio::test]
+async fn a_role_that_went_with_its_scope_can_bring_it_back() {
+    let world = world().await;
+    let community = new(
+        &world.database.superuser,
+        &format!(
+            "communities (city_id, name) values ('{}', 'Chor')",
+            world.city
+        ),
+    )
+    .await;
+    for user in [world.ana, world.ben] {
+        let role = format!(
+            "role_assignments (user_id, role, scope_type, scope_id) values ('{user}', 'orgAdmin', 'community', '{community}')"
+        );
+        new(&world.database.superuser, &role).await;
+    }
+    let taken = format!(
+        "update app.role_assignments set status = 'archived' where user_id = '{}' and scope_id = '{community}'",
+        world.ben
+    );
+    world.admin(taken).await.unwrap();
+    let set = |status: &str| {
+        format!("update app.communities set status = '{status}' where id = '{community}'")
+    };
+    let rename = format!("update app.communities set name = 'Neu' where id = '{community}'");
+    assert_eq!(
+        world.act(world.ana, "archive", set("archived")).await,
+        Ok(1)
+    );
+    assert!(!world.sees(Some(world.ana), "communities", community).await);
+    assert_eq!(world.act(world.ana, "update", rename.clone()).await, Ok(0));
+    assert_eq!(
+        world.act(world.ben, "restore", set("active")).await,
+        Ok(0),
+        "a role that was taken away stays away"
+    );
+    assert_eq!(world.act(world.host, "restore", set("active")).await, Ok(0));
+    assert_eq!(world.act(world.ana, "restore", set("active")).await, Ok(1));
+    assert_eq!(world.act(world.ana, "update", rename).await, Ok(1));
+}
+
 #[tokio::test]
 async fn restrict_refuses_while_a_child_lives() {
     let world = world().await;

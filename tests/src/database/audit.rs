@@ -74,7 +74,7 @@ async fn a_change_is_written_down_once() {
 }
 
 #[tokio::test]
-async fn what_not_everyone_may_read_is_masked() {
+async fn abuse_72_what_not_everyone_may_read_is_masked() {
     let world = world().await;
     let phone = format!(
         "update app.users set phone = '+4930123456', bio = 'x' where id = '{}'",
@@ -92,7 +92,7 @@ async fn what_not_everyone_may_read_is_masked() {
 }
 
 #[tokio::test]
-async fn seals_hold_until_somebody_tampers() {
+async fn abuse_72_seals_hold_until_somebody_tampers() {
     let world = world().await;
     assert!(seal(&world).await > 10);
     let rename = |title: &str| format!("update app.events set title = '{title}'");

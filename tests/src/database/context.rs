@@ -1,6 +1,7 @@
 //! Who is asking: entering, and what stays when a transaction ends.
 
 use super::world::{attempt, enter, rows, scalar, world};
+use crate::support::{Database, database::Content};
 use sqlx::Row;
 
 #[tokio::test]
@@ -99,34 +100,64 @@ async fn the_context_ends_with_the_transaction() {
     assert!(left[0].get::<bool, _>(0));
 }
 
+/// Through the login of requests, as somebody would who has found a way to send SQL of their own.
 #[tokio::test]
-async fn requests_can_do_nothing_around_the_policies() {
-    let world = world().await;
+async fn abuse_61_requests_can_do_nothing_around_the_policies() {
+    let database = Database::new(Content::Demo).await;
+    let mut request = database.request_role().await;
+    let paula = server::seed::demo::PEOPLE[0].id;
     let refused = [
         "delete from app.likes",
         "truncate app.likes",
+        "truncate app.users cascade",
         "update app.events set version = 7",
         "update app.events set like_count = 7",
         "update app.events set city_id = city_id",
         "insert into app.likes (user_id, event_id) select id, id from app.users",
         "select email from app.users",
         "select * from app.sessions",
+        "select * from app.credentials",
         "select * from audit.audit_logs",
+        "insert into audit.audit_logs (action) values ('x')",
+        "update audit.audit_logs set action = 'x'",
+        "delete from audit.seals",
         "select * from audit.seal()",
+        "select * from audit.verify()",
         "select sec.enter_job('payments', null, 'r')",
-        "set role culturepass_owner",
+        "set local role culturepass_owner",
+        "set local role culturepass_authz",
+        "set local role culturepass_job",
+        "set local role postgres",
         "set session authorization postgres",
+        "set local row_security = off; select count(*) from app.users",
+        "set local session_replication_role = replica",
         "create table app.mine ()",
+        "create table public.mine ()",
+        "create schema mine",
         "create function sec.mine() returns int language sql as 'select 1'",
+        "create extension dblink",
+        "create role mine",
+        "create policy mine on app.users using (true)",
         "alter table app.likes disable row level security",
+        "alter table app.likes disable trigger all",
+        "alter role culturepass_app superuser",
+        "alter role culturepass_app bypassrls",
+        "grant culturepass_owner to culturepass_app",
+        "drop function sec.enter(uuid, uuid, text, text)",
+        "copy app.countries to program 'cat'",
+        "copy app.countries from '/etc/passwd'",
+        "select pg_read_file('/etc/passwd')",
+        "select pg_ls_dir('/')",
+        "select lo_import('/etc/passwd')",
+        "select rolpassword from pg_authid",
+        "select pg_reload_conf()",
     ];
     for statement in refused {
-        let mut request = world.request(Some(world.platform), "update").await;
-        let answer = attempt(&mut *request, statement).await;
-        // The pool's connections belong to the superuser of the tests, whose session may set any role.
-        if statement.starts_with("set ") {
-            continue;
-        }
+        attempt(&mut request, "begin").await.expect("begin");
+        let enter = format!("select sec.enter('{paula}', null, 'update', 'test')");
+        attempt(&mut request, enter).await.expect("enter");
+        let answer = attempt(&mut request, statement).await;
+        attempt(&mut request, "rollback").await.expect("rollback");
         assert!(
             answer.as_ref().is_err_and(|e| e.starts_with("42501")),
             "{statement}: {answer:?}"

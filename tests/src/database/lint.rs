@@ -15,14 +15,40 @@ async fn problems(database: &crate::support::Pools) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_catalogue_has_no_problem() {
+async fn abuse_60_the_catalogue_has_no_problem() {
     assert_eq!(problems(&database().await).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn the_lint_sees_what_it_looks_for() {
+async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
     let database = database().await;
     let mistakes = [
+        ("create table app.bare (id uuid primary key)", "not forced"),
+        (
+            "create table app.bare2 (id uuid primary key); alter table app.bare2 enable row level security; \
+             alter table app.bare2 force row level security",
+            "not owned by the owner role",
+        ),
+        (
+            "create function app.door() returns setof app.users language sql security definer as 'select * from app.users'",
+            "without search path",
+        ),
+        (
+            "create function app.door2() returns int language sql security definer set search_path = '' as 'select 1'",
+            "definer function for everybody",
+        ),
+        (
+            "create view app.strangers_public as select * from app.users",
+            "owner's rights",
+        ),
+        (
+            "create policy every on app.likes to culturepass_app using (true)",
+            "for all commands",
+        ),
+        (
+            "grant create on schema sec to culturepass_job",
+            "may create in",
+        ),
         (
             "alter table app.events no force row level security",
             "not forced",

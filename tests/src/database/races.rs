@@ -101,7 +101,7 @@ async fn race(
 }
 
 #[tokio::test]
-async fn archiving_second_sees_the_child() {
+async fn abuse_75_archiving_second_sees_the_child() {
     for i in 0..4 {
         let world = world().await;
         let case = &cases(&world)[i];
@@ -117,7 +117,7 @@ async fn archiving_second_sees_the_child() {
 }
 
 #[tokio::test]
-async fn attaching_second_is_refused() {
+async fn abuse_75_attaching_second_is_refused() {
     for i in 0..4 {
         let world = world().await;
         let case = &cases(&world)[i];
@@ -168,7 +168,7 @@ async fn counters_wait_for_each_other_and_add_up() {
 }
 
 #[tokio::test]
-async fn the_same_slug_at_once_is_one_row_and_one_conflict() {
+async fn abuse_74_the_same_slug_at_once_is_one_row_and_one_conflict() {
     let world = world().await;
     let insert = format!(
         "insert into app.communities (city_id, name) values ('{}', 'Chor')",

@@ -73,7 +73,8 @@ pub const LIVE_ID: &str = "live_id";
 /// The parent whose archiving took this row along: restoring the parent brings it back.
 pub const ARCHIVED_WITH: &str = "archived_with";
 
-fn goes_along(model: &Model, entity: &Entity) -> bool {
+/// Is it archived together with something else?
+pub fn goes_along(model: &Model, entity: &Entity) -> bool {
     let soft = |e: &Entity| e.lifecycle == Lifecycle::SoftDelete;
     let cascades = |r: &Relation| {
         r.on_archive == OnArchive::Cascade && r.targets.iter().any(|&t| soft(&model.entities[t]))

@@ -3,11 +3,12 @@
 //! A request hands over ids only; it cannot claim a role.
 
 use super::{
+    columns,
     names::{self, Roles, snake},
     object::{Function, quote},
     template,
 };
-use crate::model::{Entity, Lifecycle, Model, Relation, Role, Ty};
+use crate::model::{Entity, Lifecycle, Model, OnArchive, Relation, Role, Ty};
 use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model) -> Vec<Object> {
@@ -198,13 +199,25 @@ pub fn role_value(model: &Model, role: &Role) -> String {
     }
 }
 
+/// Which assignments count. Those that were archived together with their scope count when something is brought
+/// back: otherwise nobody could who holds their role for that very scope. What was taken away stays away.
+fn live(model: &Model, assignments: &Entity) -> &'static str {
+    let goes_with_scope = columns::goes_along(model, assignments)
+        && assignments
+            .relation("scope")
+            .is_some_and(|scope| scope.on_archive == OnArchive::Cascade);
+    match (assignments.lifecycle, goes_with_scope) {
+        (Lifecycle::SoftDelete, true) => {
+            "\n    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id))"
+        }
+        (Lifecycle::SoftDelete, false) => " and a.status = 'active'",
+        _ => "",
+    }
+}
+
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
-    let live = if assignments.lifecycle == Lifecycle::SoftDelete {
-        " and a.status = 'active'"
-    } else {
-        ""
-    };
+    let live = live(model, assignments);
     let columns: Vec<String> = (model.roles.iter())
         .map(|role| {
             let (name, value) = (snake(&role.name), quote(&role_value(model, role)));

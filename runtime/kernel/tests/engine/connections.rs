@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 #[tokio::test]
 async fn whatever_becomes_of_a_request_the_next_caller_starts_anew() {
-    let Some(world) = world_with(|config| config.connections = 2).await else {
-        return;
-    };
+    let world = world_with(|config| config.connections = 2).await;
     let city = world.city("Bern").await;
     let (owner, token) = world.user(false).await;
     let path = format!("/things/{}", world.thing(owner, "secret", "draft").await);
@@ -58,9 +56,7 @@ async fn whatever_becomes_of_a_request_the_next_caller_starts_anew() {
 
 #[tokio::test]
 async fn a_refused_account_does_not_cost_the_connection() {
-    let Some(world) = world_with(|config| config.connections = 1).await else {
-        return;
-    };
+    let world = world_with(|config| config.connections = 1).await;
     let (_, token) = world.user(false).await;
     let pids = "select array_agg(pid) from pg_stat_activity
         where usename = 'kernel_test_app' and datname = current_database()";
@@ -90,9 +86,7 @@ async fn a_used_up_pool_answers_soon_and_recovers() {
         config.connections = 1;
         config.acquire_timeout = Duration::from_millis(200);
     };
-    let Some(world) = world_with(configure).await else {
-        return;
-    };
+    let world = world_with(configure).await;
     let held = world
         .db
         .begin_read(&Caller::anonymous(Uuid::now_v7()))
@@ -113,7 +107,7 @@ async fn a_used_up_pool_answers_soon_and_recovers() {
 
 #[tokio::test]
 async fn a_lock_held_elsewhere_is_not_waited_for() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, token) = world.user(false).await;
     let path = format!("/things/{}", world.thing(owner, "a", "draft").await);
@@ -137,7 +131,7 @@ async fn a_lock_held_elsewhere_is_not_waited_for() {
 
 #[tokio::test]
 async fn reading_cannot_write_and_jobs_keep_to_their_tables() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, _) = world.user(false).await;
     world.thing(owner, "a", "draft").await;
@@ -178,7 +172,7 @@ async fn reading_cannot_write_and_jobs_keep_to_their_tables() {
 
 #[tokio::test]
 async fn nothing_is_kept_without_commit() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     let city = world.city("Bern").await;
     let (owner, _) = world.user(false).await;
     let caller = Caller {
@@ -205,7 +199,7 @@ async fn nothing_is_kept_without_commit() {
 
 #[tokio::test]
 async fn a_statement_that_is_not_kept_may_select_places() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     let create = "create extension if not exists postgis";
     sqlx::raw_sql(create).execute(&world.root).await.unwrap();
     let db = Db::connect(&DbConfig::new(world.url.as_str().into())).unwrap();

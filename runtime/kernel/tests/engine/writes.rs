@@ -15,7 +15,7 @@ async fn state(world: &World) -> Vec<(Uuid, String, String, i64)> {
 
 #[tokio::test]
 async fn creating_answers_with_the_object_and_its_place() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     let city = world.city("Bern").await;
     let (owner, token) = world.user(false).await;
     let body = json!({"title": "one", "city_id": city});
@@ -54,7 +54,7 @@ async fn creating_answers_with_the_object_and_its_place() {
 
 #[tokio::test]
 async fn a_bad_reference_reads_the_same_whether_archived_or_missing() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     let city = world.city("Bern").await;
     let (_, token) = world.user(false).await;
     sqlx::query("update app.cities set status = 'archived'")
@@ -83,7 +83,7 @@ async fn a_bad_reference_reads_the_same_whether_archived_or_missing() {
 
 #[tokio::test]
 async fn bodies_are_judged_after_the_caller() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     let (_, token) = world.user(false).await;
     let bad = json!({"title": "", "id": 1, "status": "archived", "rank": "7"});
     assert_eq!(
@@ -146,7 +146,7 @@ async fn bodies_are_judged_after_the_caller() {
 
 #[tokio::test]
 async fn refusals_of_an_update_come_in_their_order() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, mine) = world.user(false).await;
     let (_, others) = world.user(false).await;
@@ -199,7 +199,7 @@ async fn refusals_of_an_update_come_in_their_order() {
 
 #[tokio::test]
 async fn of_two_changes_of_one_version_one_wins() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, token) = world.user(false).await;
     let path = format!("/things/{}", world.thing(owner, "a", "draft").await);
@@ -255,7 +255,7 @@ async fn of_two_changes_of_one_version_one_wins() {
 
 #[tokio::test]
 async fn field_rules_name_the_field() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, token) = world.user(false).await;
     let path = format!("/things/{}", world.thing(owner, "a", "draft").await);
@@ -275,7 +275,7 @@ async fn field_rules_name_the_field() {
 
 #[tokio::test]
 async fn hooks_refuse_and_alter_but_only_for_those_who_may() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, mine) = world.user(false).await;
     let (_, others) = world.user(false).await;
@@ -304,7 +304,7 @@ async fn hooks_refuse_and_alter_but_only_for_those_who_may() {
 
 #[tokio::test]
 async fn a_lost_race_is_run_again() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     let city = world.city("Bern").await;
     let (_, token) = world.user(false).await;
     world.conflicts.store(2, Relaxed);
@@ -331,7 +331,7 @@ async fn a_lost_race_is_run_again() {
 
 #[tokio::test]
 async fn a_missing_grant_is_our_mistake_and_counted() {
-    let Some(world) = world().await else { return };
+    let world = world().await;
     world.city("Bern").await;
     let (owner, mine) = world.user(false).await;
     let path = format!("/things/{}", world.thing(owner, "a", "draft").await);

@@ -1,0 +1,213 @@
+//! What the server refuses to start on: logins that no rule holds, schemas that hold nobody.
+
+use crate::support::{Database, TestServer, database::Content, program};
+use kernel::config::DbConfig;
+use server::checks;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+async fn run(database: &Database, text: &str) {
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+        .execute(&mut database.superuser().await)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+}
+
+fn config(database: &Database) -> DbConfig {
+    let mut config = DbConfig::new(database.url("culturepass_app").into());
+    config.job_url = Some(database.url("culturepass_job").into());
+    config
+}
+
+/// Empty: the server would start.
+async fn refusal(config: &DbConfig) -> String {
+    match checks::database(config).await {
+        Ok(()) => String::new(),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+async fn prepared() -> Database {
+    let database = Database::new(Content::Empty).await;
+    let grant = "grant select on public._sqlx_migrations to culturepass_app";
+    run(&database, grant).await;
+    database
+}
+
+#[tokio::test]
+async fn abuse_57_logins_that_no_rule_holds_are_refused() {
+    let database = prepared().await;
+    assert_eq!(refusal(&config(&database)).await, "");
+    let role = format!("canary_{}", Uuid::new_v4().simple());
+    run(
+        &database,
+        &format!("create role {role} login password 'test'"),
+    )
+    .await;
+    let cases = [
+        ("superuser", "is a superuser", "nosuperuser"),
+        ("bypassrls", "bypasses row-level security", "nobypassrls"),
+    ];
+    for (right, why, undo) in cases {
+        run(&database, &format!("alter role {role} {right}")).await;
+        for as_job in [false, true] {
+            let mut config = config(&database);
+            match as_job {
+                false => config.url = database.url(&role).into(),
+                true => config.job_url = Some(database.url(&role).into()),
+            }
+            let said = refusal(&config).await;
+            assert!(said.contains(why), "{said}");
+            let setting = if as_job {
+                "JOB_DATABASE_URL"
+            } else {
+                "APP_DATABASE_URL"
+            };
+            assert!(said.contains(setting), "{said}");
+        }
+        run(&database, &format!("alter role {role} {undo}")).await;
+    }
+    let mut own = config(&database);
+    own.url = database.url(&role).into();
+    for (owns, undo) in [
+        (
+            format!("create table app.canary (); alter table app.canary owner to {role}"),
+            "drop table app.canary".to_owned(),
+        ),
+        (
+            format!("grant culturepass_owner to {role}"),
+            format!("revoke culturepass_owner from {role}"),
+        ),
+        (
+            format!("grant culturepass_audit to {role}"),
+            format!("revoke culturepass_audit from {role}"),
+        ),
+    ] {
+        run(&database, &owns).await;
+        let said = refusal(&own).await;
+        run(&database, &undo).await;
+        assert!(said.contains("owns tables"), "{owns}: {said}");
+    }
+    run(&database, &format!("drop role {role}")).await;
+}
+
+#[tokio::test]
+async fn abuse_57_a_schema_that_holds_nobody_is_refused() {
+    let mistakes = [
+        (
+            "alter table app.events no force row level security",
+            "app.events, which does not force",
+        ),
+        (
+            "alter table app.likes disable row level security",
+            "app.likes, which does not force",
+        ),
+        (
+            "create table app.bare (id uuid); grant select on app.bare to culturepass_app",
+            "app.bare, which does not force",
+        ),
+        (
+            "create table public.bare (id uuid); grant insert on public.bare to culturepass_job",
+            "use bare, which does not force",
+        ),
+        (
+            "grant delete on app.likes to culturepass_app",
+            "culturepass_app may delete app.likes",
+        ),
+        (
+            "grant truncate on app.likes to culturepass_job",
+            "culturepass_job may truncate app.likes",
+        ),
+        (
+            "grant update on app.users to culturepass_app",
+            "culturepass_app may update app.users",
+        ),
+        (
+            "create policy more on app.events for select to culturepass_app using (true)",
+            "several permissive policies",
+        ),
+        (
+            "create policy all_of_us on app.likes for insert with check (true)",
+            "a policy for everybody: all_of_us",
+        ),
+        (
+            "drop policy likes_insert on app.likes; create policy likes_insert on app.likes for insert to culturepass_app \
+             with check (current_setting('app.user_id') <> '')",
+            "reads a setting once per row: likes_insert",
+        ),
+        (
+            "alter function sec.enter(uuid, uuid, text, text) reset search_path",
+            "search_path of its own: sec.enter",
+        ),
+        (
+            "grant execute on function audit.seal() to public",
+            "everybody may call: audit.seal",
+        ),
+        (
+            "create view app.leak as select * from app.users; grant select on app.leak to culturepass_app",
+            "goes around row-level security: app.leak",
+        ),
+        (
+            "grant create on schema app to culturepass_app",
+            "culturepass_app may create objects in schema app",
+        ),
+    ];
+    let (database, spoiled) = (prepared().await, prepared().await);
+    assert_eq!(refusal(&config(&spoiled)).await, "");
+    for (mistake, why) in mistakes {
+        let before = refusal(&config(&spoiled)).await;
+        run(&spoiled, mistake).await;
+        let said = refusal(&config(&spoiled)).await;
+        assert!(
+            !before.contains(why) && said.contains(why),
+            "{mistake}: {said:?}"
+        );
+    }
+    run(
+        &database,
+        "delete from public._sqlx_migrations where version = (select max(version) from public._sqlx_migrations)",
+    )
+    .await;
+    let said = refusal(&config(&database)).await;
+    assert!(said.contains("culturepass migrate up"), "{said}");
+}
+
+/// The same through the program: it ends, and does not listen in between.
+#[tokio::test]
+async fn abuse_57_the_program_ends_when_the_database_is_not_what_it_should_be() {
+    let database = prepared().await;
+    run(
+        &database,
+        "alter table app.events no force row level security",
+    )
+    .await;
+    let key = server::commands::fresh_key();
+    for what in ["serve", "worker"] {
+        let output = program::command(&database, &[what])
+            .env("TOKEN_KEY", &key)
+            .env("LISTEN", "127.0.0.1:0")
+            .output()
+            .expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{what}: {said}");
+        assert!(
+            said.contains("does not force row-level security") && !said.contains("listening"),
+            "{what}: {said}"
+        );
+    }
+}
+
+/// Not ready as long as the program is newer than the database.
+#[tokio::test]
+async fn abuse_57_a_database_that_falls_behind_is_not_ready() {
+    let server = TestServer::start_with(Content::Empty, |_| {}).await;
+    run(
+        &server.database,
+        "grant select on public._sqlx_migrations to culturepass_app",
+    )
+    .await;
+    let ready = checks::ready(server.built.db.clone());
+    assert_eq!(ready().await, Ok(()));
+    run(&server.database, "delete from public._sqlx_migrations").await;
+    assert!(ready().await.is_err());
+}

@@ -1,0 +1,246 @@
+//! Versions: who changes what somebody else has changed meanwhile, and what tags tell. For every entity.
+
+use crate::support::{Answer, Client, TestServer, resources, rows};
+use kernel::resource::{Lifecycle, Resource};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+fn document() -> Value {
+    serde_json::from_str(app::api::document()).expect("the document")
+}
+
+/// What PUT takes, filled with what GET gave.
+fn replacement(document: &Value, resource: &Resource, shown: &Value) -> Value {
+    let path = format!("/{}/{{id}}", resource.path);
+    let body = &document["paths"][path]["put"]["requestBody"]["content"]["application/json"];
+    let name = body["schema"]["$ref"].as_str().expect("a schema");
+    let name = name.rsplit('/').next().expect("a name");
+    let properties = document["components"]["schemas"][name]["properties"].as_object();
+    let properties = properties.unwrap_or_else(|| panic!("{name} has no properties"));
+    let given: Map<String, Value> = properties
+        .keys()
+        .filter_map(|key| Some((key.clone(), shown.get(key)?.clone())))
+        .collect();
+    Value::Object(given)
+}
+
+fn is_problem(answer: &Answer, status: u16, slug: &str) -> bool {
+    (answer.status.as_u16(), answer.problem()) == (status, slug)
+}
+
+#[track_caller]
+fn expect_problem(what: &str, answer: &Answer, status: u16, slug: &str) {
+    assert!(
+        is_problem(answer, status, slug),
+        "{what}: {} {}",
+        answer.status,
+        answer.text
+    );
+}
+
+#[tokio::test]
+async fn abuse_63_of_two_changes_of_one_version_one_wins() {
+    let server = TestServer::demo().await;
+    let document = document();
+    let people = rows::people(&mut server.superuser().await).await;
+    let mut covered = BTreeSet::new();
+    for resource in resources().values() {
+        // Reviews and the like: what a second rule forbids afterwards is another matter.
+        if resource.update.is_none() {
+            continue;
+        }
+        let Some(right) = rows::who_may(&server.database, &people, resource, "update").await else {
+            continue;
+        };
+        let client = server.sign_in(right.person).await.client;
+        let path = format!("/{}/{}", resource.path, right.row);
+        one_wins(&client, &path, &document, resource).await;
+        conditions(&client, &path).await;
+        for person in &people[..6] {
+            let other = server.sign_in(*person).await.client;
+            not_told(&other, &path, resource).await;
+        }
+        not_told(&server.client, &path, resource).await;
+        covered.insert(resource.name);
+    }
+    assert!(covered.len() > 15, "{covered:?}");
+}
+
+/// Both send back what they were given, at the same time.
+async fn one_wins(client: &Client, path: &str, document: &Value, resource: &Resource) {
+    let shown = client.get(path).await.expect(200);
+    let (tag, body) = (shown.etag(), replacement(document, resource, &shown.json));
+    let (one, two) = tokio::join!(
+        client.put(path, &tag, body.clone()),
+        client.put(path, &tag, body)
+    );
+    let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412], "{path}: {} {}", one.text, two.text);
+    let lost = if one.status == 412 { one } else { two };
+    expect_problem(path, &lost, 412, "precondition-failed");
+}
+
+async fn conditions(client: &Client, path: &str) {
+    let send = async |method: &Method, tag: Option<&str>| {
+        let headers: Vec<(&str, &str)> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
+        client
+            .send(method.clone(), path, Some(json!({})), &headers)
+            .await
+    };
+    expect_problem(
+        path,
+        &send(&Method::PATCH, None).await,
+        428,
+        "precondition-required",
+    );
+    let mut tag = client.get(path).await.etag();
+    let strong = tag.clone();
+    for stale in [
+        format!("W/{tag}"),
+        "\"0-0\"".to_owned(),
+        "\"999999-0\"".to_owned(),
+        "\"foreign\"".to_owned(),
+        "\"0-0\", W/\"1-1\"".to_owned(),
+        format!("\"-{}", &strong[1..]),
+    ] {
+        let answer = send(&Method::PATCH, Some(&stale)).await;
+        expect_problem(
+            &format!("{path} {stale}"),
+            &answer,
+            412,
+            "precondition-failed",
+        );
+    }
+    for malformed in [strong.trim_matches('"'), "\"1-1", ",", "\"1\" \"2\""] {
+        let answer = send(&Method::PATCH, Some(malformed)).await;
+        expect_problem(&format!("{path} {malformed}"), &answer, 400, "bad-request");
+    }
+    for good in [
+        "*".to_owned(),
+        "\"0-0\", {}".to_owned(),
+        "{}, \"foreign\"".to_owned(),
+    ] {
+        let answer = send(&Method::PATCH, Some(&good.replace("{}", &tag))).await;
+        assert_eq!(answer.status, 200, "{path} {good}: {}", answer.text);
+        assert_ne!(answer.etag(), tag, "{path}: every change is a new version");
+        tag = answer.etag();
+    }
+}
+
+/// Who may not change it learns nothing about versions: neither 412 nor 428.
+async fn not_told(client: &Client, path: &str, resource: &Resource) {
+    let shown = client.get(path).await;
+    let may = shown.json["allowed_actions"].as_array();
+    if may.is_some_and(|may| may.iter().any(|one| one == "update")) {
+        return;
+    }
+    let name = resource.name;
+    for tag in [None, Some("\"0-0\""), Some("*")] {
+        let headers: Vec<(&str, &str)> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
+        let answer = client
+            .send(Method::PATCH, path, Some(json!({})), &headers)
+            .await;
+        let status = answer.status.as_u16();
+        assert!(
+            [401, 403, 404].contains(&status),
+            "{name} {tag:?}: {status} {}",
+            answer.text
+        );
+    }
+}
+
+/// One tag, one body; and another body, another tag.
+#[tokio::test]
+async fn abuse_64_audiences_who_see_different_things_have_different_tags() {
+    let server = TestServer::demo().await;
+    let people = rows::people(&mut server.superuser().await).await;
+    let mut clients = vec![server.client.clone()];
+    for person in &people[..6] {
+        clients.push(server.sign_in(*person).await.client);
+    }
+    let (mut compared, mut different) = (0, 0);
+    for resource in resources().values() {
+        let Some(seen) = rows::who_may(&server.database, &people, resource, "read").await else {
+            continue;
+        };
+        let path = format!("/{}/{}", resource.path, seen.row);
+        let mut answers = Vec::new();
+        for client in &clients {
+            let answer = client.get(&path).await;
+            if answer.status == 200 {
+                answers.push((answer.text.clone(), answer.etag()));
+            }
+        }
+        for (index, (body, tag)) in answers.iter().enumerate() {
+            for (other_body, other_tag) in &answers[..index] {
+                assert_eq!(body == other_body, tag == other_tag, "{path}");
+                compared += 1;
+                different += usize::from(tag != other_tag);
+            }
+        }
+    }
+    assert!(compared > 100 && different > 30, "{compared} {different}");
+}
+
+/// A tag from before does not bring back what is hidden now.
+#[tokio::test]
+async fn abuse_64_a_tag_does_not_tell_that_a_hidden_row_is_unchanged() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let people = rows::people(&mut conn).await;
+    let mut covered = BTreeSet::new();
+    // People go last: without them nobody could look.
+    let model = crate::support::model();
+    let identity = &model.entities[model.identity].name;
+    let mut all: Vec<_> = resources().values().collect();
+    all.sort_by_key(|resource| resource.name == identity);
+    for resource in all {
+        if resource.lifecycle != Lifecycle::SoftDelete {
+            continue;
+        }
+        let Some(seen) = rows::who_may(&server.database, &people, resource, "read").await else {
+            continue;
+        };
+        let client = server.sign_in(seen.person).await.client;
+        let path = format!("/{}/{}", resource.path, seen.row);
+        let shown = client.get(&path).await;
+        if shown.status != 200 {
+            continue;
+        }
+        let tag = shown.etag();
+        let again = async |tag: &str| {
+            client
+                .send(Method::GET, &path, None, &[("if-none-match", tag)])
+                .await
+        };
+        assert_eq!(again(&tag).await.status, 304, "{path}");
+        if !archive(&mut conn, resource, seen.row).await {
+            continue;
+        }
+        for tag in [tag.as_str(), "*", &format!("W/{tag}")] {
+            let answer = again(tag).await;
+            // Somebody whose own account went with it is nobody any more.
+            let gone = [404, 401].contains(&answer.status.as_u16());
+            assert!(gone, "{path} {tag}: {}", answer.status);
+            assert_eq!(answer.header("etag"), None, "{path}");
+        }
+        covered.insert(resource.name);
+    }
+    assert!(covered.len() > 10, "{covered:?}");
+}
+
+/// False: something still refers to it.
+async fn archive(conn: &mut sqlx::PgConnection, resource: &Resource, id: Uuid) -> bool {
+    let text = format!(
+        "update app.{} set status = 'archived' where id = $1",
+        resource.plural
+    );
+    sqlx::query(sqlx::AssertSqlSafe(text))
+        .bind(id)
+        .execute(conn)
+        .await
+        .is_ok()
+}

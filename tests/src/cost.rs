@@ -1,0 +1,6 @@
+//! What requests cost, in figures that are the same on every machine: trips, statements, shapes of plans.
+
+mod plans;
+mod proxy;
+mod statements;
+mod trips;

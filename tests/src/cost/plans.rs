@@ -1,0 +1,268 @@
+//! Shapes of plans, as the request role gets them.
+
+use crate::support::{Database, database::Content, resources};
+use kernel::resource::Resource;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+/// Functions of the context, and what they become once they are inlined. `sec.seen_…` is none of them: it is
+/// asked about another row, which this one refers to, so it can't be asked once for all.
+const CONTEXT: [&str; 9] = [
+    "current_setting(",
+    "sec.uid(",
+    "sec.session(",
+    "sec.action(",
+    "sec.job(",
+    "sec.show_archived(",
+    "sec.scopes_",
+    "sec.is_",
+    "sec.my_",
+];
+
+/// Plans are made as the server makes them: once per connection, without values.
+async fn explain(conn: &mut PgConnection, text: &str, parameters: usize) -> Value {
+    run(conn, &format!("prepare s as {text}")).await;
+    let nulls = vec!["null"; parameters].join(", ");
+    let arguments = match parameters {
+        0 => String::new(),
+        _ => format!("({nulls})"),
+    };
+    let explain = format!("explain (verbose, costs off, format json) execute s{arguments}");
+    let row = sqlx::query(AssertSqlSafe(explain))
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+    run(conn, "deallocate s").await;
+    row.get::<Value, _>(0)[0]["Plan"].take()
+}
+
+async fn run(conn: &mut PgConnection, text: &str) {
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+}
+
+/// A member's transaction.
+async fn request(database: &Database) -> PgConnection {
+    let mut conn = database.request_role().await;
+    run(
+        &mut conn,
+        "set plan_cache_mode = force_generic_plan; set statement_timeout = 0; set jit = off",
+    )
+    .await;
+    conn
+}
+
+fn name(subplan: &Value) -> &str {
+    subplan["Subplan Name"].as_str().unwrap_or_default()
+}
+
+/// Every mention of the context outside of what is computed once per statement. `output`: what is put out counts
+/// too; of one object it doesn't, there it is named once by nature.
+fn per_row(plan: &Value, output: bool, found: &mut Vec<String>) {
+    for (key, value) in plan.as_object().expect("a node") {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Array(list) if key != "Plans" => list
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join("\n"),
+            _ => continue,
+        };
+        // A condition on the whole node is looked at once.
+        let counts = key != "One-Time Filter" && (output || key != "Output");
+        if counts && CONTEXT.iter().any(|context| text.contains(context)) {
+            found.push(format!("{} {key}: {text}", plan["Node Type"]));
+        }
+    }
+    let nodes = plan["Plans"].as_array().into_iter().flatten();
+    for node in nodes {
+        let once = match node["Parent Relationship"].as_str() {
+            Some("InitPlan") => true,
+            // Hashed: run once, then looked up.
+            Some("SubPlan") => is_hashed(plan, name(node)),
+            _ => false,
+        };
+        if !once {
+            per_row(node, output, found);
+        }
+    }
+}
+
+fn is_hashed(plan: &Value, name: &str) -> bool {
+    plan.to_string().contains(&format!("hashed {name})"))
+}
+
+/// Claim: policies, lists and reads ask for the caller once per statement: as an InitPlan, or as a SubPlan that
+/// is hashed. No function of the context runs, and no setting is read, once per row.
+#[tokio::test]
+async fn no_plan_asks_for_the_caller_once_per_row() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = request(&database).await;
+    let mut wrong = Vec::new();
+    for resource in resources().values() {
+        for (what, text, parameters) in [
+            ("get", resource.sql.get.to_owned(), 1),
+            ("get_anonymous", resource.sql.get_anonymous.to_owned(), 1),
+            (
+                "list",
+                format!("{} order by t.id desc limit 21", resource.sql.list),
+                0,
+            ),
+        ] {
+            if text.is_empty() {
+                continue;
+            }
+            let plan = explain(&mut conn, &text, parameters).await;
+            let mut found = Vec::new();
+            per_row(&plan, what == "list", &mut found);
+            wrong.extend(
+                found
+                    .iter()
+                    .map(|found| format!("{} {what}: {found}", resource.name)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+
+    // The search would see one.
+    run(
+        &mut database.superuser().await,
+        "drop policy likes_select on app.likes; create policy likes_select on app.likes \
+         for select to culturepass_app using (user_id = sec.uid())",
+    )
+    .await;
+    let like = resources()["like"];
+    let plan = explain(&mut conn, like.sql.list, 0).await;
+    let mut found = Vec::new();
+    per_row(&plan, false, &mut found);
+    assert!(!found.is_empty(), "{plan:#}");
+}
+
+/// Every node of a plan.
+fn nodes(plan: &Value) -> Vec<&Value> {
+    let mut all = vec![plan];
+    for node in plan["Plans"].as_array().into_iter().flatten() {
+        all.extend(nodes(node));
+    }
+    all
+}
+
+/// Without the way out of sorting, is the order still one that has to be made?
+fn sorts(plan: &Value) -> bool {
+    let is_sort = |node: &&Value| {
+        node["Node Type"]
+            .as_str()
+            .is_some_and(|kind| kind.ends_with("Sort"))
+    };
+    nodes(plan).iter().any(is_sort)
+}
+
+/// The first page and the one after it, in this order, as the engine writes them.
+fn pages(resource: &Resource, column: Option<&str>) -> [(String, usize); 2] {
+    let list = resource.sql.list;
+    match column {
+        None => [
+            (format!("{list} order by t.id desc limit 21"), 0),
+            (
+                format!("{list} where t.id < $1 order by t.id desc limit 21"),
+                1,
+            ),
+        ],
+        Some(column) => [
+            (format!("{list} order by {column}, t.id limit 21"), 0),
+            (
+                format!(
+                    "{list} where ({column}, t.id) > ($1, $2) order by {column}, t.id limit 21"
+                ),
+                2,
+            ),
+        ],
+    }
+}
+
+/// Claim: every order that a client may ask for, and the usual one, is that of an index, on the first page as
+/// on every later one. (Sorting is made so dear here that it only remains where nothing else is possible.)
+#[tokio::test]
+async fn every_order_is_that_of_an_index() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = request(&database).await;
+    run(
+        &mut conn,
+        "set enable_sort = off; set enable_incremental_sort = off",
+    )
+    .await;
+    let mut wrong = Vec::new();
+    for resource in resources().values() {
+        let orders = resource.sorts.iter().map(|sort| Some(sort.sql));
+        for column in orders.chain([None]) {
+            for (text, parameters) in pages(resource, column) {
+                let plan = explain(&mut conn, &text, parameters).await;
+                if sorts(&plan) {
+                    wrong.push(format!("{} {column:?}: {text}", resource.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let event = resources()["event"];
+    let [(text, _), _] = pages(event, Some("t.description"));
+    assert!(
+        sorts(&explain(&mut conn, &text, 0).await),
+        "the check would see one"
+    );
+}
+
+/// Claim: on a table with many rows the planner takes that index by itself, and a page far down reads as little
+/// as the first one.
+#[tokio::test]
+async fn a_deep_page_costs_what_the_first_one_does() {
+    let database = Database::new(Content::Demo).await;
+    let mut superuser = database.superuser().await;
+    run(
+        &mut superuser,
+        "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state)
+         select e.city_id, e.host_type, e.host_id, 'Evening ' || g, 'evening-' || g, now() + g * interval '1 minute',
+           now() + (g + 60) * interval '1 minute', 'UTC', 'published'
+         from (select * from app.events where host_type = 'organization' and state = 'published' limit 1) e, generate_series(1, 6000) g;
+         analyze app.events",
+    )
+    .await;
+    let mut conn = request(&database).await;
+    let event = resources()["event"];
+    let list = event.sql.list;
+    let first = format!("{list} order by t.starts_at, t.id limit 21");
+    let plan = explain(&mut conn, &first, 0).await;
+    assert!(!sorts(&plan), "{plan:#}");
+    let uses = |index: &str| nodes(&plan).iter().any(|node| node["Index Name"] == index);
+    assert!(uses("events_starts_at_id_idx"), "{plan:#}");
+
+    let blocks = async |conn: &mut PgConnection, text: &str| -> i64 {
+        let explain = format!("explain (analyze, buffers, timing off, format json) {text}");
+        let row = sqlx::query(AssertSqlSafe(explain))
+            .fetch_one(conn)
+            .await
+            .expect(text);
+        let plan = &row.get::<Value, _>(0)[0]["Plan"];
+        let count = |key: &str| plan[key].as_i64().unwrap_or(0);
+        count("Shared Hit Blocks") + count("Shared Read Blocks")
+    };
+    let after = |row: i64| {
+        format!(
+            "{list} where (t.starts_at, t.id) > (now() + {row} * interval '1 minute', '{}') order by t.starts_at, t.id limit 21",
+            uuid::Uuid::nil()
+        )
+    };
+    // Caches of the catalogue first.
+    blocks(&mut conn, &after(1)).await;
+    let near = blocks(&mut conn, &after(1)).await;
+    let far = blocks(&mut conn, &after(5_900)).await;
+    assert!(far <= 2 * near + 20, "{far} blocks, not about {near}");
+    let by_offset = format!("{list} order by t.starts_at, t.id limit 21 offset 5900");
+    assert!(
+        blocks(&mut conn, &by_offset).await > 10 * near,
+        "as an offset would"
+    );
+}

@@ -1,0 +1,79 @@
+//! Rows of the demonstration world and people who may do something with them, for suites over all entities.
+
+use super::Database;
+use kernel::resource::Resource;
+use server::seed::demo::PEOPLE;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
+
+/// A row, and who may do it.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    pub row: Uuid,
+    pub person: Uuid,
+}
+
+/// The people to sign in as first, then some of those who hold roles, then some of the others.
+pub async fn people(conn: &mut PgConnection) -> Vec<Uuid> {
+    let mut people: Vec<Uuid> = PEOPLE.iter().map(|person| person.id).collect();
+    let others: Vec<Uuid> = sqlx::query_scalar(
+        "select u.id from app.users u where u.status = 'active' and u.id <> all($1)
+         order by exists (select from app.role_assignments r where r.user_id = u.id) desc, u.id limit 24",
+    )
+    .bind(&people)
+    .fetch_all(conn)
+    .await
+    .expect("people");
+    people.extend(others);
+    people
+}
+
+/// An active row on which somebody of the demonstration world has this right (`update`, `delete`, `read`).
+pub async fn who_may(
+    database: &Database,
+    people: &[Uuid],
+    resource: &Resource,
+    right: &str,
+) -> Option<Allowed> {
+    // The probe of one row, asked of many.
+    let text = resource
+        .sql
+        .probe
+        .replacen("select ", "select t.id, ", 1)
+        .replacen(" where t.id = $1", " order by t.id limit 100", 1);
+    let mut conn = database.request_role().await;
+    execute(
+        &mut conn,
+        "set plan_cache_mode = force_generic_plan; set jit = off",
+    )
+    .await;
+    for person in people {
+        execute(&mut conn, "begin").await;
+        let enter = format!("select sec.enter('{person}', null, 'read', 'test')");
+        execute(&mut conn, &enter).await;
+        let rows = sqlx::query(AssertSqlSafe(text.clone()))
+            .fetch_all(&mut conn)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}\n{text}", resource.name));
+        execute(&mut conn, "rollback").await;
+        let found = rows.iter().find(|row| {
+            let may: Vec<String> = row.get("may");
+            let active = row.get::<&str, _>(2) == "active";
+            active && (right == "read" || may.iter().any(|one| one == right))
+        });
+        if let Some(row) = found {
+            return Some(Allowed {
+                row: row.get(0),
+                person: *person,
+            });
+        }
+    }
+    None
+}
+
+async fn execute(conn: &mut PgConnection, text: &str) {
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+}
