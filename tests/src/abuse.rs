@@ -7,6 +7,7 @@ mod endings;
 mod errors;
 mod failures;
 mod fields;
+mod gone;
 mod grants;
 mod hidden;
 mod issuer;

@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 
 /// Everything a stranger can compare.
 fn told(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
-    let mut body = answer.json.clone();
-    if let Some(body) = body.as_object_mut() {
-        body.remove("instance");
-    }
+    let (status, body) = answer.told();
     let mut headers: Vec<_> = answer
         .headers
         .iter()
@@ -25,7 +22,7 @@ fn told(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
         })
         .collect();
     headers.sort();
-    (answer.status.as_u16(), body, headers)
+    (status, body, headers)
 }
 
 fn wish(handle: &str, email: &str) -> Value {

@@ -56,12 +56,14 @@ async fn pages_make_up_the_list_in_every_order() {
         for order in orders {
             let path = format!("{path}?sort={order}");
             let whole = all(&platform.client, &path).await;
-            // With and without a rest on the last page.
-            for limit in [whole.len().div_ceil(3), whole.len().div_ceil(4) + 1] {
-                let limit = limit.clamp(1, 100);
-                let pages = walk(&platform.client, &path, limit, async || ()).await;
-                assert_eq!(pages, ids(&whole), "{path} by {limit}");
-            }
+            // In turns with and without a rest on the last page.
+            let limit = match lists % 2 {
+                0 => whole.len().div_ceil(3),
+                _ => whole.len().div_ceil(3) + 1,
+            };
+            let limit = limit.clamp(1, 100);
+            let pages = walk(&platform.client, &path, limit, async || ()).await;
+            assert_eq!(pages, ids(&whole), "{path} by {limit}");
             assert_eq!(
                 first.json["count"].as_i64(),
                 Some(whole.len() as i64),

@@ -160,6 +160,15 @@ impl Answer {
         self.json["id"].as_str().expect("an id").to_owned()
     }
 
+    /// What it tells: all of it but the id of the request.
+    pub fn told(&self) -> (u16, Value) {
+        let mut json = self.json.clone();
+        if let Some(object) = json.as_object_mut() {
+            object.remove("instance");
+        }
+        (self.status.as_u16(), json)
+    }
+
     /// The slug of the problem's type: `not-found`.
     pub fn problem(&self) -> &str {
         self.json["type"]
