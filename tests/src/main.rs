@@ -5,6 +5,7 @@
 mod database;
 mod emitted;
 mod house;
+mod http;
 mod library;
 mod migrations;
 mod rules;

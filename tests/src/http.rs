@@ -1,0 +1,8 @@
+//! The API as clients meet it: suites that the model drives over every entity, so that a new one is covered by itself.
+
+mod bodies;
+mod expect;
+mod matrix;
+mod operations;
+mod people;
+mod rows;
