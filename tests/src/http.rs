@@ -2,7 +2,9 @@
 
 mod bodies;
 mod expect;
+mod hidden;
 mod matrix;
 mod operations;
 mod people;
 mod rows;
+mod same;

@@ -16,7 +16,7 @@ use crate::{
         oracle::{Oracle, text},
         world::Row,
     },
-    support::{Answer, model, resources},
+    support::{Answer, resources},
 };
 use futures_util::future::join_all;
 use kernel::resource::{Lifecycle, Resource};
@@ -155,7 +155,10 @@ impl Asking<'_> {
         if resource.lifecycle != Lifecycle::SoftDelete {
             return lines;
         }
-        let Some(at) = rows.iter().position(|row| !is_askers(row, self.people)) else {
+        let Some(at) = rows
+            .iter()
+            .position(|row| !people::is_askers(row, self.people))
+        else {
             return lines;
         };
         let first = rows[at];
@@ -242,19 +245,6 @@ async fn send(operation: &Operation, row: &Row, person: &Persona) -> Answer {
         .client
         .send(operation.method(), &path, body, headers)
         .await
-}
-
-/// An account or a role of somebody who asks: without it they would be somebody else.
-fn is_askers(row: &Row, people: &[Persona]) -> bool {
-    let identity = &model().entities[model().identity].name;
-    let [id, holder] = ["id".to_owned(), format!("{identity}_id")].map(|column| text(row, &column));
-    let mine = people
-        .iter()
-        .filter_map(|person| person.me)
-        .map(|me| me.to_string());
-    let mut mine =
-        mine.filter(|me| id == Some(me) || holder == Some(me) && row.contains_key("role"));
-    mine.next().is_some()
 }
 
 /// What is worth asking of a row that is not active.

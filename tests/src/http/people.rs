@@ -1,7 +1,10 @@
 //! Who asks: nobody, the people of the demonstration world, and administrators of another city and organisation.
 
-use crate::rules::{oracle::text, world::World};
-use crate::support::{Client, TestServer, database::Content, model};
+use crate::rules::{
+    oracle::{Oracle, text},
+    world::{Row, World},
+};
+use crate::support::{Client, TestServer, database::Content, model, resources};
 use kernel::{Actor, Facts, actor::Held};
 use server::seed::demo::PEOPLE;
 use sqlx::AssertSqlSafe;
@@ -70,6 +73,22 @@ pub async fn personas(server: &TestServer) -> Vec<Persona> {
     people
 }
 
+/// Anybody of the world.
+pub async fn somebody(server: &TestServer, id: Uuid) -> Persona {
+    Persona {
+        name: "somebody",
+        class: "signed in",
+        me: Some(id),
+        client: server.sign_in(id).await.client,
+    }
+}
+
+/// What the rules as data allow them.
+pub fn oracle<'w>(world: &'w World, person: &Persona) -> Oracle<'w> {
+    let (facts, now) = (person.facts(world), chrono::Utc::now());
+    Oracle::new(model(), resources(), world, person.me, facts, now)
+}
+
 /// An administrator of a city that is not Carlo's, and one of an organisation there.
 async fn elsewhere(server: &TestServer) -> (Uuid, Uuid) {
     let mut conn = server.superuser().await;
@@ -86,6 +105,19 @@ async fn elsewhere(server: &TestServer) -> (Uuid, Uuid) {
     .fetch_one(&mut conn)
     .await
     .expect("a second city with an organisation")
+}
+
+/// An account or a role of somebody who asks: without it they would be somebody else.
+pub fn is_askers(row: &Row, people: &[Persona]) -> bool {
+    let identity = &model().entities[model().identity].name;
+    let [id, holder] = ["id".to_owned(), format!("{identity}_id")].map(|column| text(row, &column));
+    let mine = people
+        .iter()
+        .filter_map(|person| person.me)
+        .map(|me| me.to_string());
+    let mut mine =
+        mine.filter(|me| id == Some(me) || holder == Some(me) && row.contains_key("role"));
+    mine.next().is_some()
 }
 
 impl Persona {

@@ -1,12 +1,12 @@
 //! Rows to try operations on: which of them tell most, and the superuser's hand that changes and compares them.
 
-use super::people::Persona;
+use super::people::{self, Persona};
 use crate::{
     rules::{
         oracle::{Oracle, text},
         world::{self, Row, World},
     },
-    support::{model, resources},
+    support::model,
 };
 use codegen::model::EntityId;
 use kernel::resource::{Lifecycle, Resource};
@@ -23,20 +23,7 @@ pub async fn world(conn: &mut PgConnection) -> World {
 
 /// What each persona is allowed, according to the rules as data.
 pub fn oracles<'a>(world: &'a World, people: &[Persona]) -> Vec<Oracle<'a>> {
-    let now = chrono::Utc::now();
-    people
-        .iter()
-        .map(|person| {
-            Oracle::new(
-                model(),
-                resources(),
-                world,
-                person.me,
-                person.facts(world),
-                now,
-            )
-        })
-        .collect()
+    people.iter().map(|person| people::oracle(world, person)).collect()
 }
 
 /// Up to `count` rows that together show the most answers; the same ones in every run.
