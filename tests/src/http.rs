@@ -1,6 +1,8 @@
 //! The API as clients meet it: suites that the model drives over every entity, so that a new one is covered by itself.
 
+mod audited;
 mod bodies;
+mod deeds;
 mod expect;
 mod hidden;
 mod matrix;
@@ -8,3 +10,4 @@ mod operations;
 mod people;
 mod rows;
 mod same;
+mod tenants;

@@ -1,7 +1,7 @@
 //! What can be asked of an entity: its operations, worked out from the descriptor, and the document's list to compare.
 
-use crate::support::root;
-use codegen::model::Model;
+use crate::support::{model, resources, root};
+use codegen::model::{Model, Relation};
 use kernel::{
     resource::{Child, Resource, Transition},
     rule::Rule,
@@ -54,7 +54,7 @@ pub fn of(resource: &'static Resource) -> Vec<Operation> {
         add(true, &Rule::Anyone, Kind::Transition(transition));
     }
     for child in resource.children {
-        let open = crate::support::resources()
+        let open = resources()
             .get(child.entity)
             .is_some_and(|child| !is_nobody(child.rules.read));
         add(open, &Rule::Anyone, Kind::Nested(child));
@@ -138,6 +138,20 @@ impl Operation {
 
     pub fn mutates(&self) -> bool {
         !matches!(self.kind, Kind::List | Kind::Get | Kind::Nested(_))
+    }
+
+    /// Of a nested list: the child, and its relation to the parent.
+    pub fn below(&self) -> Option<(&'static Resource, &'static Relation)> {
+        let Kind::Nested(child) = self.kind else {
+            return None;
+        };
+        let parent = entity(model(), self.resource);
+        let has = parent
+            .has
+            .iter()
+            .find(|has| has.name.replace('_', "-") == child.path)?;
+        let via = model().entities[has.child].relation(&has.via)?;
+        Some((resources()[child.entity], via))
     }
 
     pub fn wants_reason(&self) -> bool {

@@ -128,6 +128,16 @@ impl Persona {
         }
     }
 
+    /// What they hold their one role of.
+    pub fn scope(&self, world: &World) -> String {
+        let held = self.facts(world).roles.into_values();
+        let scopes = held.filter_map(|held| match held {
+            Held::Of(scopes) => scopes.into_iter().next(),
+            Held::Everywhere(_) => None,
+        });
+        scopes.map(|id| id.to_string()).next().expect("a scope")
+    }
+
     /// The roles, read off the rows and not asked of the database's own function.
     pub fn facts(&self, world: &World) -> Facts {
         let Some(me) = self.me else {

@@ -23,7 +23,10 @@ pub async fn world(conn: &mut PgConnection) -> World {
 
 /// What each persona is allowed, according to the rules as data.
 pub fn oracles<'a>(world: &'a World, people: &[Persona]) -> Vec<Oracle<'a>> {
-    people.iter().map(|person| people::oracle(world, person)).collect()
+    people
+        .iter()
+        .map(|person| people::oracle(world, person))
+        .collect()
 }
 
 /// Up to `count` rows that together show the most answers; the same ones in every run.
@@ -152,17 +155,22 @@ pub async fn set_status(
         (true, "archived") => ", live_id = null",
         (true, _) => ", live_id = id",
     };
+    set(conn, resource, row, &format!("status = '{status}'{live}")).await;
+    let mut row = row.clone();
+    row.insert("status".into(), status.into());
+    row
+}
+
+/// Past all triggers.
+pub async fn set(conn: &mut PgConnection, resource: &Resource, row: &Row, what: &str) {
     let statement = format!(
         "begin; set local session_replication_role = replica;
-         update app.{} set status = '{status}'{live} where id = '{}'; commit",
+         update app.{} set {what} where id = '{}'; commit",
         resource.plural,
         text(row, "id").expect("an id"),
     );
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(conn)
         .await
-        .expect("a status");
-    let mut row = row.clone();
-    row.insert("status".into(), status.into());
-    row
+        .expect("set");
 }
