@@ -68,7 +68,9 @@ pub static REFERRAL: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(ReferralState::WORDS)),
     ],
     sorts: &[],
-    expands: &[],
+    expands: &[
+        Expand::to("referrer", "referrer_id", &["user"]).hidden(),
+    ],
     children: &[],
     transitions: &[],
     constraints: &[

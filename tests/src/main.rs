@@ -7,6 +7,7 @@ mod cost;
 mod database;
 mod emitted;
 mod house;
+mod http;
 mod library;
 mod lists;
 mod migrations;

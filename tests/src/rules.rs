@@ -1,5 +1,5 @@
 //! Access rules: both compiled forms compared, and every route tried by every role.
 
 mod differential;
-mod oracle;
-mod world;
+pub mod oracle;
+pub mod world;

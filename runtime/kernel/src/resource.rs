@@ -161,6 +161,8 @@ pub struct Expand {
     pub type_column: Option<&'static str>,
     /// entity names (equal to the values of the type column)
     pub targets: &'static [&'static str],
+    /// A body may refer by it, but nothing is put beside it: there is no such `expand`.
+    pub hidden: bool,
 }
 
 /// `GET /<parent>/{id}/<path>`: the child's list, held to this parent.
@@ -226,6 +228,7 @@ impl Expand {
             column,
             type_column: None,
             targets,
+            hidden: false,
         }
     }
     pub const fn to_one_of(
@@ -239,6 +242,13 @@ impl Expand {
             column,
             type_column: Some(type_column),
             targets,
+            hidden: false,
+        }
+    }
+    pub const fn hidden(self) -> Self {
+        Expand {
+            hidden: true,
+            ..self
         }
     }
 }

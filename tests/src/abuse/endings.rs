@@ -205,7 +205,7 @@ async fn abuse_62_asked_to_stop_it_finishes_what_it_began() {
     let mut superuser = database.superuser().await;
     let (city, event) = city_and_event(&mut superuser).await;
     let mut program = Program::serve(&database, |command| {
-        command.env("DRAIN_DELAY_SECONDS", "2").arg("--with-worker");
+        command.env("DRAIN_DELAY_SECONDS", "6").arg("--with-worker");
     })
     .await;
     let load = Load::start(members(&program, &database, 6).await, city, event);

@@ -114,8 +114,10 @@ fn derived_kind(derived: &Derived) -> &'static str {
 }
 
 pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
+    // What a body refers to has to be known even if nothing may be put beside it.
+    let given = |relation: &Relation| entity.writable() && !relation.set_me && !relation.system;
     let open = |relation: &&Relation| {
-        !relation.hidden
+        (!relation.hidden || given(relation))
             && relation
                 .targets
                 .iter()
@@ -134,12 +136,13 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
             text(&relation.id_column()),
             texts(&targets),
         );
+        let hidden = if relation.hidden { ".hidden()" } else { "" };
         match relation.type_column() {
             Some(ty) => format!(
-                "Expand::to_one_of({name}, {column}, {}, {targets})",
+                "Expand::to_one_of({name}, {column}, {}, {targets}){hidden}",
                 text(&ty)
             ),
-            None => format!("Expand::to({name}, {column}, {targets})"),
+            None => format!("Expand::to({name}, {column}, {targets}){hidden}"),
         }
     };
     entity.belongs.iter().filter(open).map(line).collect()

@@ -44,12 +44,7 @@ fn write(model: &Model, operation: &Operation) -> Value {
         "responses".to_owned(),
         Value::Object(responses(model, operation)),
     );
-    let public = words::may(
-        model,
-        subject(model, operation),
-        operation.rule,
-        Caller::Anonymous,
-    ) != May::No;
+    let public = may(model, operation, Caller::Anonymous) != May::No;
     out.insert(
         "security".to_owned(),
         if public {
@@ -71,6 +66,20 @@ fn subject(model: &Model, operation: &Operation) -> EntityId {
         }
         _ => operation.entity,
     }
+}
+
+/// What hangs on an object is only shown to those who see the object too.
+fn may(model: &Model, operation: &Operation, caller: Caller) -> May {
+    let own = words::may(model, subject(model, operation), operation.rule, caller);
+    let parent = match (
+        operation.action,
+        &model.entities[operation.entity].access.read,
+    ) {
+        (Action::Nested(_), Some(read)) => words::may(model, operation.entity, read, caller),
+        (Action::Nested(_), None) => May::No,
+        _ => May::Yes,
+    };
+    own.and(parent)
 }
 
 fn description(model: &Model, operation: &Operation) -> String {
@@ -96,7 +105,7 @@ fn description(model: &Model, operation: &Operation) -> String {
     let names: Vec<&str> = callers.iter().map(|(name, _)| name.as_str()).collect();
     let verdicts: Vec<&str> = callers
         .iter()
-        .map(|(_, caller)| words::may(model, subject, operation.rule, *caller).as_str())
+        .map(|(_, caller)| may(model, operation, *caller).as_str())
         .collect();
     text.push_str(&format!(
         "\n\n| {} |\n|{}\n| {} |",
@@ -117,12 +126,7 @@ fn access(model: &Model, operation: &Operation) -> Value {
         .collect();
     let callers: Map<String, Value> = words::callers(model)
         .into_iter()
-        .map(|(name, caller)| {
-            (
-                name,
-                json!(words::may(model, subject, operation.rule, caller).as_str()),
-            )
-        })
+        .map(|(name, caller)| (name, json!(may(model, operation, caller).as_str())))
         .collect();
     let mut access = Map::new();
     access.insert("rule".to_owned(), json!(words.rule));

@@ -54,6 +54,11 @@ impl May {
             May::Depends => "depends",
         }
     }
+
+    /// Both have to be allowed.
+    pub fn and(self, other: Self) -> Self {
+        strictest([self, other].into_iter())
+    }
 }
 
 /// All kinds of caller with the name the document uses.

@@ -86,9 +86,6 @@ async fn admit(http: &Http, mut request: Request, next: Next) -> Response {
     if let Some(preflight) = http.origins.preflight(&request) {
         return preflight;
     }
-    if request.method() == axum::http::Method::TRACE {
-        return Error::new(&problems::METHOD).into_response();
-    }
     if header_bytes(&request) > http.config.max_header_bytes {
         return Error::new(&problems::HEADERS_TOO_LARGE).into_response();
     }

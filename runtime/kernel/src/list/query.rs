@@ -232,24 +232,16 @@ impl<'a> Reader<'a> {
 
     fn expand(&mut self, text: &str) -> Vec<&'static Expand> {
         let mut found: Vec<&'static Expand> = Vec::new();
+        let all = self.resource.expands.iter();
+        let open: Vec<&'static Expand> = all.filter(|expand| !expand.hidden).collect();
         for name in text.split(',') {
-            match self
-                .resource
-                .expands
-                .iter()
-                .find(|expand| expand.name == name)
-            {
+            match open.iter().find(|expand| expand.name == name) {
                 Some(expand) if !found.iter().any(|other| other.name == expand.name) => {
                     found.push(expand)
                 }
                 Some(_) => self.error("expand", "repeated", "Name each relation once."),
                 None => {
-                    let names: Vec<_> = self
-                        .resource
-                        .expands
-                        .iter()
-                        .map(|expand| expand.name)
-                        .collect();
+                    let names: Vec<_> = open.iter().map(|expand| expand.name).collect();
                     self.error(
                         "expand",
                         "choice",

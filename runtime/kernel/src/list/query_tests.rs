@@ -50,6 +50,7 @@ static THING: Resource = Resource {
     expands: &[
         Expand::to("city", "city_id", &["city"]),
         Expand::to("host", "host_id", &["organization"]),
+        Expand::to("maker", "maker_id", &["user"]).hidden(),
     ],
     children: &[],
     transitions: &[],
@@ -171,6 +172,7 @@ fn extremes_are_refused() {
         "cursor=",
         "expand=",
         "expand=city,city",
+        "expand=maker",
         "state.in=",
     ] {
         assert!(read(text).is_err(), "{text}");

@@ -1,0 +1,18 @@
+//! The API as clients meet it: suites that the model drives over every entity, so that a new one is covered by itself.
+
+mod answers;
+mod audiences;
+mod audited;
+mod bodies;
+mod deeds;
+mod document;
+mod expect;
+mod hidden;
+mod matrix;
+mod operations;
+mod people;
+mod refusals;
+mod routes;
+mod rows;
+mod same;
+mod tenants;

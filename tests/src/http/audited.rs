@@ -1,0 +1,299 @@
+//! What is changed is written down once, by whom and for which request; what is refused leaves nothing behind.
+
+use super::{
+    bodies,
+    deeds::{Deed, Deeds, mutations},
+    operations::{self, Kind, Operation},
+    people::{self, Persona, personas},
+    rows::{self, oracles, telling},
+};
+use crate::{
+    rules::{oracle::text, world::Row},
+    support::{Answer, model},
+};
+use serde_json::{Value, json};
+use server::seed::demo::PEOPLE;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+/// A line of the audit log.
+#[derive(Debug, PartialEq)]
+struct Entry {
+    entity_type: String,
+    entity_id: Uuid,
+    action: String,
+    performed_by: Option<Uuid>,
+    reason: Option<String>,
+    /// The session is one of whoever performed it.
+    in_session: bool,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_71_every_change_is_written_down_once_and_what_is_refused_never() {
+    let server = people::server().await;
+    let people = personas(&server).await;
+    let mut conn = server.superuser().await;
+    let world = rows::world(&mut conn).await;
+    let mut deeds = Deeds::new(&server, &world, &people).await;
+    let mut wrong = Vec::new();
+    for operation in mutations() {
+        let mut done = false;
+        for deed in deeds.plan(operation).await {
+            deeds.prepare(&deed).await;
+            let refused = outdated(&deed, deeds.person(deed.by)).await;
+            wrong.extend(silent(&mut conn, &operation, &refused).await);
+            let answer = deeds.carry_out(&deed).await;
+            if answer.status.is_success() {
+                wrong.extend(written(&mut conn, &deed, &answer).await);
+                done = true;
+                break;
+            }
+            wrong.extend(silent(&mut conn, &operation, &answer).await);
+        }
+        if !done {
+            wrong.push(format!("{} never succeeded", operation.title()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The deed with an `If-Match` that no version has; of a new row, with a key that no body has.
+async fn outdated(deed: &Deed, person: &Persona) -> Answer {
+    let mut body = deed.body.clone();
+    if let (Kind::Create, Some(body)) = (deed.operation.kind, &mut body) {
+        body["nonsense"] = json!(1);
+    }
+    let stale = [("if-match", "\"999999-0000000000000000\"")];
+    let method = deed.operation.method();
+    person.client.send(method, &deed.path(), body, &stale).await
+}
+
+async fn entries(conn: &mut PgConnection, request: &str) -> Vec<Entry> {
+    let rows = sqlx::query(
+        "select a.entity_type, a.entity_id, a.action, a.performed_by, a.reason,
+                exists (select from app.sessions s where s.id = a.session_id and s.user_id = a.performed_by)
+         from audit.audit_logs a where a.request_id = $1 order by a.id",
+    )
+    .bind(request)
+    .fetch_all(conn)
+    .await
+    .expect("the audit log");
+    let entry = |row: &PgRow| Entry {
+        entity_type: row.get(0),
+        entity_id: row.get(1),
+        action: row.get(2),
+        performed_by: row.get(3),
+        reason: row.get(4),
+        in_session: row.get(5),
+    };
+    rows.iter().map(entry).collect()
+}
+
+async fn silent(conn: &mut PgConnection, operation: &Operation, answer: &Answer) -> Option<String> {
+    let request = answer.header("x-request-id").expect("a request id");
+    let entries = entries(conn, request).await;
+    let clean = entries.is_empty() && answer.status.is_client_error();
+    (!clean).then(|| format!("{}: {} and {entries:?}", operation.title(), answer.status))
+}
+
+/// One entry about the object; others only where the change takes other objects along.
+async fn written(conn: &mut PgConnection, deed: &Deed, answer: &Answer) -> Option<String> {
+    let operation = &deed.operation;
+    let id = match answer.header("location") {
+        Some(place) => place.rsplit('/').next(),
+        None => text(&deed.row, "id"),
+    };
+    let id: Uuid = id.expect("an id").parse().expect("a UUID");
+    let request = answer.header("x-request-id").expect("a request id");
+    let (own, others): (Vec<Entry>, Vec<Entry>) = entries(conn, request)
+        .await
+        .into_iter()
+        .partition(|entry| entry.entity_id == id);
+    let expected = Entry {
+        entity_type: operation.resource.name.to_owned(),
+        entity_id: id,
+        action: operation.name().to_owned(),
+        performed_by: Some(deed.by),
+        reason: operation.wants_reason().then(|| "because".to_owned()),
+        in_session: true,
+    };
+    let takes_along = match operation.kind {
+        Kind::Archive | Kind::Restore | Kind::Suspend | Kind::Unsuspend => true,
+        Kind::Create => operations::entity(model(), operation.resource)
+            .creator
+            .is_some(),
+        _ => false,
+    };
+    let by_others = others
+        .iter()
+        .any(|entry| entry.performed_by != Some(deed.by));
+    if own != [expected] || !others.is_empty() && !takes_along || by_others {
+        return Some(format!("{}: {own:?}, and {others:?}", operation.title()));
+    }
+    None
+}
+
+#[tokio::test]
+async fn abuse_71_sql_of_the_request_role_is_written_down_too() {
+    let server = people::server().await;
+    let mut hand = server.database.request_role().await;
+    let mut conn = server.superuser().await;
+    let [olga, binh] = [PEOPLE[2].id, PEOPLE[3].id];
+    for (who, request, end, entries_wanted, rows) in [
+        (olga, "kept", "commit", 1, 1),
+        (olga, "given up", "rollback", 0, 1),
+        // Another's profile is out of reach, so there is nothing to write down.
+        (binh, "in vain", "commit", 0, 0),
+    ] {
+        sqlx::raw_sql("begin")
+            .execute(&mut hand)
+            .await
+            .expect("begin");
+        sqlx::query("select sec.enter($1, null, 'update', $2)")
+            .bind(who)
+            .bind(request)
+            .execute(&mut hand)
+            .await
+            .expect("entered");
+        let changed = sqlx::query(
+            "update app.organizations set description = 'by hand' where id =
+             (select scope_id from app.role_assignments where user_id = $1 and scope_type = 'organization' limit 1)
+             or id = $2",
+        )
+        .bind(who)
+        .bind(olgas(&mut conn, olga).await)
+        .execute(&mut hand)
+        .await
+        .expect("a statement")
+        .rows_affected();
+        sqlx::raw_sql(AssertSqlSafe(end))
+            .execute(&mut hand)
+            .await
+            .expect("the end");
+        assert_eq!(changed, rows, "{request}");
+        let entries = entries(&mut conn, request).await;
+        assert_eq!(entries.len(), entries_wanted, "{request}: {entries:?}");
+        assert!(
+            entries
+                .iter()
+                .all(|entry| entry.performed_by == Some(olga) && entry.action == "update")
+        );
+    }
+    // Without entering, nobody is there to change anything.
+    let changed = sqlx::query("update app.organizations set description = 'by nobody'")
+        .execute(&mut hand)
+        .await
+        .expect("a statement");
+    assert_eq!(changed.rows_affected(), 0);
+}
+
+async fn olgas(conn: &mut PgConnection, olga: Uuid) -> Uuid {
+    sqlx::query_scalar("select scope_id from app.role_assignments where user_id = $1")
+        .bind(olga)
+        .fetch_one(conn)
+        .await
+        .expect("an organisation")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_78_what_could_not_be_made_leaves_nothing() {
+    let server = people::server().await;
+    let people = personas(&server).await;
+    let mut conn = server.superuser().await;
+    let world = rows::world(&mut conn).await;
+    let oracles = oracles(&world, &people);
+    let (mut wrong, mut statuses) = (Vec::new(), std::collections::BTreeSet::new());
+    let before = counts(&mut conn).await;
+    for operation in operations::all() {
+        if !matches!(operation.kind, Kind::Create) {
+            continue;
+        }
+        let row = telling(&world, operation.resource, &people, &oracles, 1)[0];
+        for person in &people {
+            for (body, media) in broken(&operation, row) {
+                let body = Some((body.as_str(), media));
+                let path = operation.template();
+                let answer = person
+                    .client
+                    .send_text(operation.method(), &path, body, &[])
+                    .await;
+                statuses.insert(answer.status.as_u16());
+                if !answer.status.is_client_error() {
+                    wrong.push(format!(
+                        "{} as {}: {}",
+                        operation.title(),
+                        person.name,
+                        answer.status
+                    ));
+                }
+            }
+        }
+        let after = counts(&mut conn).await;
+        if after != before {
+            wrong.push(format!(
+                "{}: {:?}",
+                operation.title(),
+                difference(&before, &after)
+            ));
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        [400, 401, 403, 415, 422]
+            .iter()
+            .all(|status| statuses.contains(status)),
+        "{statuses:?}"
+    );
+}
+
+/// Bodies that are wrong in the ways there are.
+fn broken(operation: &Operation, row: &Row) -> Vec<(String, &'static str)> {
+    let json = "application/json";
+    let right = bodies::create(operation.resource, row);
+    let with = |key: &str, value: Value| {
+        let mut body = right.clone();
+        body[key] = value;
+        body.to_string()
+    };
+    let mut all = vec![
+        (right.to_string(), "text/plain"),
+        ("{".to_owned(), json),
+        ("[]".to_owned(), json),
+        (with("nonsense", json!(1)), json),
+        (with("id", json!(Uuid::now_v7())), json),
+        (with("status", json!("active")), json),
+    ];
+    let references = operation.resource.expands.iter();
+    all.extend(
+        references
+            .filter(|reference| right.get(reference.column).is_some())
+            .map(|reference| (with(reference.column, json!(Uuid::now_v7())), json)),
+    );
+    all
+}
+
+/// Rows of every table, the audit log's among them.
+async fn counts(conn: &mut PgConnection) -> Vec<(String, i64)> {
+    let model = model();
+    let tables = model
+        .entities
+        .iter()
+        .map(|entity| format!("app.{}", entity.plural));
+    let parts: Vec<String> = tables
+        .chain(["audit.audit_logs".to_owned()])
+        .map(|table| format!("select '{table}', count(*) from {table}"))
+        .collect();
+    sqlx::query_as(AssertSqlSafe(parts.join(" union all ") + " order by 1"))
+        .fetch_all(conn)
+        .await
+        .expect("counts")
+}
+
+fn difference(before: &[(String, i64)], after: &[(String, i64)]) -> Vec<String> {
+    let pairs = before.iter().zip(after);
+    pairs
+        .filter(|(before, after)| before != after)
+        .map(|((table, before), (_, after))| format!("{table}: {before}, then {after}"))
+        .collect()
+}

@@ -1,0 +1,259 @@
+//! The document as it is served, hand-written routes and all: whole, true to its schemas, and honest about errors.
+
+use super::operations::documented;
+use crate::support::TestServer;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+async fn served() -> Value {
+    let server = TestServer::start().await;
+    server.client.get("/openapi.json").await.expect(200).json
+}
+
+#[tokio::test]
+async fn abuse_65_the_document_is_whole() {
+    let document = served().await;
+    assert!(
+        document["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.1"))
+    );
+    let mut faults = Vec::new();
+    references(&document, &document, "#", &mut faults);
+    let tags: BTreeSet<&str> = list(&document["tags"])
+        .filter_map(|tag| tag["name"].as_str())
+        .collect();
+    let mut ids = BTreeSet::new();
+    for (title, operation) in documented(&document) {
+        let id = operation["operationId"].as_str().unwrap_or_default();
+        if id.is_empty() || !ids.insert(id) {
+            faults.push(format!("{title}: its id {id:?} is another's"));
+        }
+        if operation["summary"].as_str().is_none_or(str::is_empty) {
+            faults.push(format!("{title}: no summary"));
+        }
+        let own: Vec<&str> = list(&operation["tags"]).filter_map(Value::as_str).collect();
+        if own.is_empty() || !own.iter().all(|tag| tags.contains(tag)) {
+            faults.push(format!("{title}: tags {own:?}"));
+        }
+        faults.extend(parameters(&document, &title, operation));
+        faults.extend(bodies(&document, &title, operation));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn abuse_65_every_example_is_true_to_its_schema() {
+    let document = served().await;
+    let (mut faults, mut checked) = (Vec::new(), 0);
+    examples(&document, "#", &mut |place, schema, example| {
+        checked += 1;
+        if let Some(fault) = validate(&document, schema, example) {
+            faults.push(format!("{place}: {fault}"));
+        }
+    });
+    for (name, schema) in document["components"]["schemas"]
+        .as_object()
+        .expect("schemas")
+    {
+        if let Some(example) = schema.get("example") {
+            checked += 1;
+            faults.extend(
+                validate(&document, schema, example).map(|fault| format!("{name}: {fault}")),
+            );
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(checked > 250, "only {checked} examples");
+    // The validator does find what is wrong.
+    let event = &document["components"]["schemas"]["CreateEvent"];
+    assert!(validate(&document, event, &json!({"title": 1})).is_some());
+}
+
+/// Which errors an operation must speak of follows from what it takes.
+#[tokio::test]
+async fn abuse_65_every_operation_names_its_errors() {
+    let document = served().await;
+    let mut faults = Vec::new();
+    for (title, operation) in documented(&document) {
+        // Pages answer with HTML, and come before the layers.
+        if [
+            "GET /livez",
+            "GET /openapi.json",
+            "GET /problems",
+            "GET /problems/{slug}",
+        ]
+        .contains(&title.as_str())
+        {
+            continue;
+        }
+        let (method, path) = title.split_once(' ').expect("a title");
+        let body = operation.get("requestBody").is_some();
+        let private = !list(&operation["security"]).any(|one| one == &json!({}));
+        let generated = operation.get("x-access").is_some();
+        let names = |name: &str| {
+            list(&operation["parameters"])
+                .any(|parameter| resolve(&document, parameter)["name"] == name)
+        };
+        let required: [(bool, &[&str]); 7] = [
+            (true, &["401", "429", "431", "500", "503"]),
+            (private && generated, &["403"]),
+            (path.contains('{'), &["404"]),
+            (body, &["400", "408", "413", "415", "422"]),
+            (names("If-Match"), &["412"]),
+            (generated && method != "GET" && path.contains('{'), &["409"]),
+            (["PUT", "PATCH"].contains(&method) && generated, &["428"]),
+        ];
+        for (applies, statuses) in required {
+            for status in statuses
+                .iter()
+                .filter(|status| applies && operation["responses"].get(**status).is_none())
+            {
+                faults.push(format!("{title}: {status} is missing"));
+            }
+        }
+        for (status, response) in operation["responses"].as_object().expect("answers") {
+            let content = &resolve(&document, response)["content"];
+            if status.as_str() >= "400" && content.get("application/problem+json").is_none() {
+                faults.push(format!("{title}: {status} is no problem"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Those in the path are declared, required, and no others; all have a schema and a name of their own.
+fn parameters(document: &Value, title: &str, operation: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    let (mut names, mut in_path) = (BTreeSet::new(), BTreeSet::new());
+    for parameter in list(&operation["parameters"]).map(|one| resolve(document, one)) {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        if !names.insert((name, parameter["in"].as_str())) {
+            faults.push(format!("{title}: {name} twice"));
+        }
+        if parameter.get("schema").is_none()
+            || parameter["description"].as_str().is_none_or(str::is_empty)
+        {
+            faults.push(format!("{title}: {name} has no schema or description"));
+        }
+        if parameter["in"] == "path" {
+            in_path.insert(name);
+            if parameter["required"] != true {
+                faults.push(format!("{title}: {name} is not required"));
+            }
+        }
+    }
+    let wanted: BTreeSet<&str> = title
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split('}').next())
+        .collect();
+    if wanted != in_path {
+        faults.push(format!("{title}: declares {in_path:?}"));
+    }
+    faults
+}
+
+/// Every answer says what it is, and every body has a schema that is one.
+fn bodies(document: &Value, title: &str, operation: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    let answers = operation["responses"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    if !answers.keys().any(|status| status.starts_with('2')) {
+        faults.push(format!("{title}: never succeeds"));
+    }
+    for (status, answer) in &answers {
+        let answer = resolve(document, answer);
+        let number = status
+            .parse::<u16>()
+            .is_ok_and(|status| (200..600).contains(&status));
+        if !number || !answer["description"].is_string() {
+            faults.push(format!("{title}: {status} says nothing"));
+        }
+        let media = answer["content"].as_object().into_iter().flatten();
+        let no_schema = media.filter(|(_, media)| media.get("schema").is_none());
+        faults.extend(no_schema.map(|(name, _)| format!("{title}: {status} {name} has no schema")));
+    }
+    let content = resolve(document, &operation["requestBody"])["content"].as_object();
+    if operation.get("requestBody").is_some()
+        && content.is_none_or(|content| content.values().any(|media| media.get("schema").is_none()))
+    {
+        faults.push(format!("{title}: a body without a schema"));
+    }
+    faults
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn resolve<'d>(document: &'d Value, at: &'d Value) -> &'d Value {
+    match at["$ref"].as_str() {
+        Some(target) => document.pointer(&target[1..]).unwrap_or(&Value::Null),
+        None => at,
+    }
+}
+
+fn references(document: &Value, at: &Value, place: &str, faults: &mut Vec<String>) {
+    if let Some(target) = at.get("$ref").and_then(Value::as_str)
+        && document.pointer(target.trim_start_matches('#')).is_none()
+    {
+        faults.push(format!("{place}: {target} leads nowhere"));
+    }
+    each(at, place, &mut |place, inner| {
+        references(document, inner, place, faults)
+    });
+}
+
+/// `{"schema": …, "example": …}` of parameters, bodies and answers.
+fn examples(at: &Value, place: &str, with: &mut impl FnMut(&str, &Value, &Value)) {
+    if let (Some(schema), Some(example)) = (at.get("schema"), at.get("example")) {
+        with(place, schema, example);
+    }
+    each(at, place, &mut |place, inner| examples(inner, place, with));
+}
+
+fn each(at: &Value, place: &str, with: &mut dyn FnMut(&str, &Value)) {
+    match at {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, inner)| with(&format!("{place}/{key}"), inner)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(i, inner)| with(&format!("{place}/{i}"), inner)),
+        _ => {}
+    }
+}
+
+fn validate(document: &Value, schema: &Value, example: &Value) -> Option<String> {
+    let mut needed = Map::new();
+    collect(document, schema, &mut needed);
+    let alone = json!({"allOf": [schema], "components": {"schemas": needed}});
+    match jsonschema::options()
+        .should_validate_formats(true)
+        .build(&alone)
+    {
+        Ok(validator) => validator
+            .validate(example)
+            .err()
+            .map(|fault| fault.to_string()),
+        Err(error) => Some(format!("not a schema: {error}")),
+    }
+}
+
+/// The schemas that a schema refers to: with all of them a validator takes long to build.
+fn collect(document: &Value, at: &Value, needed: &mut Map<String, Value>) {
+    if let Some(target) = at.get("$ref").and_then(Value::as_str)
+        && let Some(schema) = document.pointer(target.trim_start_matches('#'))
+    {
+        let name = target.rsplit('/').next().unwrap_or_default();
+        if !needed.contains_key(name) {
+            needed.insert(name.to_owned(), schema.clone());
+            collect(document, schema, needed);
+        }
+    }
+    each(at, "", &mut |_, inner| collect(document, inner, needed));
+}

@@ -1,0 +1,366 @@
+//! What somebody may not see is, for them, what never was: on every route, and as a parent of what they make.
+
+use super::{
+    bodies,
+    expect::is_impossible,
+    operations::{self, Kind, Operation, body_keys},
+    people::{self, Persona, personas},
+    rows::{self, oracles, set_status, stands, telling},
+    same::seen,
+};
+use crate::{
+    rules::{
+        oracle::{Oracle, text},
+        world::{Row, World},
+    },
+    support::{Answer, model},
+};
+use codegen::model::Relation;
+use futures_util::future::join;
+use kernel::resource::{Lifecycle, Resource};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Those to whom something is hidden, one of each kind.
+const CURIOUS: [&str; 5] = ["anonymous", "member", "business", "city2", "org2"];
+
+struct Asking<'a> {
+    world: &'a World,
+    people: &'a [Persona],
+    oracles: &'a [Oracle<'a>],
+    conn: PgConnection,
+    wrong: Vec<String>,
+    /// What has been compared at all.
+    tried: BTreeSet<String>,
+    /// What was answered about ids that nobody has.
+    missing: BTreeMap<String, Vec<Answer>>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_01_what_is_hidden_and_what_never_was_look_the_same() {
+    let server = people::server().await;
+    let people = personas(&server).await;
+    let mut conn = server.superuser().await;
+    let world = rows::world(&mut conn).await;
+    let oracles = oracles(&world, &people);
+    let mut asking = Asking::new(&world, &people, &oracles, conn);
+    for resource in generated::hooks::RESOURCES {
+        asking.active(resource).await;
+        if resource.lifecycle == Lifecycle::SoftDelete {
+            asking.suspended_and_archived(resource).await;
+        }
+    }
+    asking.finish();
+    let compared: BTreeSet<&str> = asking
+        .tried
+        .iter()
+        .filter_map(|title| title.split(" as ").next())
+        .collect();
+    // Where nobody but the platform can do anything, others do not get as far as the row.
+    let curious = || {
+        people
+            .iter()
+            .zip(&oracles)
+            .filter(|(person, _)| CURIOUS.contains(&person.name))
+    };
+    let missing: Vec<String> = operations::all()
+        .iter()
+        .filter(|operation| operation.has_id() && !compared.contains(operation.title().as_str()))
+        .filter(|operation| {
+            curious().any(|(person, oracle)| !is_impossible(operation.rule(), person, oracle))
+        })
+        .map(Operation::title)
+        .collect();
+    assert!(missing.is_empty(), "never hidden from anyone: {missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_06_a_hidden_or_archived_parent_is_one_that_never_was() {
+    let server = people::server().await;
+    let people = personas(&server).await;
+    let mut conn = server.superuser().await;
+    let world = rows::world(&mut conn).await;
+    let oracles = oracles(&world, &people);
+    let mut asking = Asking::new(&world, &people, &oracles, conn);
+    let mut wanted = BTreeSet::new();
+    for target in generated::hooks::RESOURCES {
+        let children = children(target);
+        wanted.extend(children.iter().map(|child| child.title("")));
+        asking.hidden_parent(target, &children).await;
+        if target.lifecycle == Lifecycle::SoftDelete {
+            asking.archived_parent(target, &children).await;
+        }
+    }
+    asking.finish();
+    let missing: Vec<&String> = wanted.difference(&asking.tried).collect();
+    assert!(missing.is_empty(), "never refused as unusable: {missing:?}");
+}
+
+/// A reference that a body may hold to the entity at hand.
+struct Reference {
+    child: &'static Resource,
+    relation: &'static Relation,
+    target: &'static Resource,
+    kind: Kind,
+}
+
+fn children(target: &'static Resource) -> Vec<Reference> {
+    let at = rows::id(target);
+    let mut found = Vec::new();
+    for child in generated::hooks::RESOURCES {
+        for relation in &model().entities[rows::id(child)].belongs {
+            for (kind, name) in [(Kind::Create, "Create"), (Kind::Merge, "Patch")] {
+                let held = body_keys(name, child.name).contains(&relation.id_column().as_str());
+                if held && relation.targets.contains(&at) {
+                    found.push(Reference {
+                        child,
+                        relation,
+                        target,
+                        kind,
+                    });
+                }
+            }
+        }
+    }
+    found
+}
+
+impl Reference {
+    fn title(&self, who: &str) -> String {
+        let verb = if matches!(self.kind, Kind::Create) {
+            "POST"
+        } else {
+            "PATCH"
+        };
+        format!(
+            "{verb} {} with {} to {}{who}",
+            self.child.name, self.relation.name, self.target.name
+        )
+    }
+
+    /// The same body with the reference put in.
+    fn body(&self, row: &Row, id: &str) -> Value {
+        let mut body = match self.kind {
+            Kind::Create => bodies::create(self.child, row),
+            _ => json!({}),
+        };
+        if let Some(column) = self.relation.type_column() {
+            body[column] = json!(self.target.name);
+        }
+        body[self.relation.id_column()] = json!(id);
+        body
+    }
+}
+
+impl<'a> Asking<'a> {
+    fn new(
+        world: &'a World,
+        people: &'a [Persona],
+        oracles: &'a [Oracle<'a>],
+        conn: PgConnection,
+    ) -> Self {
+        Self {
+            world,
+            people,
+            oracles,
+            conn,
+            wrong: Vec::new(),
+            tried: BTreeSet::new(),
+            missing: BTreeMap::new(),
+        }
+    }
+
+    fn finish(&self) {
+        assert!(
+            self.wrong.is_empty(),
+            "{} differences:\n{}",
+            self.wrong.len(),
+            self.wrong.join("\n\n")
+        );
+    }
+
+    /// Rows that rules hide.
+    async fn active(&mut self, resource: &'static Resource) {
+        for (person, oracle) in self.people.iter().zip(self.oracles) {
+            let hidden = || {
+                self.world.rows[rows::id(resource)]
+                    .iter()
+                    .take(500)
+                    .find(|row| !oracle.visible(resource, row))
+            };
+            if !CURIOUS.contains(&person.name) {
+                continue;
+            }
+            if let Some(row) = hidden() {
+                self.compare(resource, row, person, |_| true).await;
+            }
+        }
+    }
+
+    /// Rows that their status hides.
+    async fn suspended_and_archived(&mut self, resource: &'static Resource) {
+        let (people, oracles) = (self.people, self.oracles);
+        let mut rows = telling(self.world, resource, people, oracles, 4).into_iter();
+        let Some(row) = rows.find(|row| !people::is_askers(row, people)) else {
+            return;
+        };
+        for status in ["suspended", "archived"] {
+            let row = set_status(&mut self.conn, resource, row, status).await;
+            for (person, oracle) in people.iter().zip(oracles) {
+                let restores =
+                    oracle.may(resource, "restore", &row) || oracle.may(resource, "archive", &row);
+                if oracle.visible(resource, &row)
+                    || !CURIOUS.contains(&person.name) && status == "suspended"
+                {
+                    continue;
+                }
+                // An archived row is still there for those who may restore it, on that one route.
+                self.compare(resource, &row, person, |kind| {
+                    !(restores && matches!(kind, Kind::Restore))
+                })
+                .await;
+            }
+            set_status(&mut self.conn, resource, &row, "active").await;
+        }
+    }
+
+    /// Every route about the row, and about an id that nobody has.
+    async fn compare(
+        &mut self,
+        resource: &'static Resource,
+        row: &Row,
+        person: &Persona,
+        takes_part: impl Fn(&Kind) -> bool,
+    ) {
+        let id = text(row, "id").expect("an id");
+        let before = stands(&mut self.conn, resource, id).await;
+        let never = Uuid::now_v7().to_string();
+        for operation in operations::of(resource) {
+            if !operation.has_id() || !takes_part(&operation.kind) {
+                continue;
+            }
+            let title = format!("{} as {}", operation.title(), person.name);
+            let hidden = ask(&operation, id, row, person).await;
+            if !self.missing.contains_key(&title) {
+                let missing = ask(&operation, &never, row, person).await;
+                self.missing.insert(title.clone(), missing);
+            }
+            let missing = &self.missing[&title];
+            let refused = hidden.iter().all(|answer| answer.status.is_client_error());
+            let [hidden, missing] =
+                [&hidden, missing].map(|answers| answers.iter().map(seen).collect::<Vec<_>>());
+            if hidden != missing || !refused {
+                self.wrong
+                    .push(format!("{title}: hidden {hidden:#?}\nmissing {missing:#?}"));
+            }
+            if hidden[0].starts_with("404") {
+                self.tried.insert(title);
+            }
+        }
+        if stands(&mut self.conn, resource, id).await != before {
+            self.wrong.push(format!(
+                "{} as {}: the hidden row has changed",
+                resource.name, person.name
+            ));
+        }
+    }
+
+    async fn hidden_parent(&mut self, target: &'static Resource, children: &[Reference]) {
+        for (person, oracle) in self.people.iter().zip(self.oracles) {
+            let mut rows = self.world.rows[rows::id(target)].iter().take(500);
+            let Some(hidden) = rows.find(|row| !oracle.visible(target, row)) else {
+                continue;
+            };
+            let id = text(hidden, "id").expect("an id");
+            for child in children {
+                self.refer(child, id, person, oracle).await;
+            }
+        }
+    }
+
+    async fn archived_parent(&mut self, target: &'static Resource, children: &[Reference]) {
+        let (people, oracles) = (self.people, self.oracles);
+        let mut rows = telling(self.world, target, people, oracles, 4).into_iter();
+        let Some(row) = rows.find(|row| !people::is_askers(row, people)) else {
+            return;
+        };
+        set_status(&mut self.conn, target, row, "archived").await;
+        let id = text(row, "id").expect("an id");
+        for child in children {
+            for (person, oracle) in people.iter().zip(oracles) {
+                self.refer(child, id, person, oracle).await;
+            }
+        }
+        set_status(&mut self.conn, target, row, "active").await;
+    }
+
+    /// Tries the reference to this row and to one that nobody has.
+    async fn refer(&mut self, child: &Reference, id: &str, person: &Persona, oracle: &Oracle<'a>) {
+        let operation = Operation {
+            resource: child.child,
+            kind: child.kind,
+        };
+        if is_impossible(operation.rule(), person, oracle) {
+            return;
+        }
+        let Some(row) = self.subject(child, id, oracle) else {
+            return;
+        };
+        let path = operation.path(text(row, "id").expect("an id"));
+        let never = Uuid::now_v7().to_string();
+        let mut answers = Vec::new();
+        for id in [id, &never] {
+            let body = Some(child.body(row, id));
+            answers.push(
+                person
+                    .client
+                    .send(operation.method(), &path, body, &[("if-match", "*")])
+                    .await,
+            );
+        }
+        let title = child.title(&format!(" as {}", person.name));
+        if seen(&answers[0]) != seen(&answers[1]) || !matches!(answers[0].status.as_u16(), 400..500)
+        {
+            self.wrong.push(format!(
+                "{title}: unusable\n{}\nmissing\n{}",
+                seen(&answers[0]),
+                seen(&answers[1])
+            ));
+        }
+        if answers[0].problem() == "invalid-reference" {
+            self.tried.insert(child.title(""));
+        }
+    }
+
+    /// A row to make another like, or to change.
+    fn subject(&self, child: &Reference, parent: &str, oracle: &Oracle<'a>) -> Option<&'a Row> {
+        let rows = self.world.rows[rows::id(child.child)].iter().take(500);
+        let mut fitting = rows.filter(|row| match child.kind {
+            Kind::Create => true,
+            _ => {
+                oracle.may(child.child, "update", row)
+                    && text(row, &child.relation.id_column()) != Some(parent)
+            }
+        });
+        fitting.next()
+    }
+}
+
+/// With whatever version there is; and with a query that is wrong, on one route of each kind.
+async fn ask(operation: &Operation, id: &str, row: &Row, person: &Persona) -> Vec<Answer> {
+    let path = operation.path(id);
+    let body = bodies::body(operation, row);
+    let any = [("if-match", "*")];
+    let headers = if operation.mutates() { &any[..] } else { &[] };
+    let (client, method) = (&person.client, operation.method());
+    let right = client.send(method.clone(), &path, body.clone(), headers);
+    if !matches!(operation.kind, Kind::Get | Kind::Merge | Kind::Archive) {
+        return vec![right.await];
+    }
+    let path = format!("{path}?nonsense=1");
+    let wrong = client.send(method, &path, body, &[]);
+    let (right, wrong) = join(right, wrong).await;
+    vec![right, wrong]
+}

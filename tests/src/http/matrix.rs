@@ -1,0 +1,343 @@
+//! Role, route, method: every operation of every entity, asked by everyone, about rows that tell most.
+//!
+//! What is permitted is asked with an `If-Match` that no version has, so that nothing changes; only new rows
+//! are made, and removed again. The answers are compared with the rules as data, with the role matrix of the
+//! document, and with the snapshot, which is what a reviewer reads.
+
+use super::{
+    bodies,
+    expect::expected,
+    operations::{self, Kind, Operation, document, documented},
+    people::{self, Persona, personas},
+    rows::{self, oracles, set_status, stands, telling},
+};
+use crate::{
+    rules::{
+        oracle::{Oracle, text},
+        world::Row,
+    },
+    support::{Answer, resources},
+};
+use futures_util::future::join_all;
+use kernel::resource::{Lifecycle, Resource};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::{collections::BTreeMap, fmt::Write};
+
+/// Rows asked about per entity.
+const ROWS: usize = 2;
+/// A version that no row has.
+const STALE: &str = "\"999999-0000000000000000\"";
+
+/// What was answered to everyone.
+struct Line {
+    operation: Operation,
+    /// Which of the rows, and in which status.
+    row: String,
+    answers: Vec<u16>,
+}
+
+struct Asking<'a> {
+    people: &'a [Persona],
+    oracles: &'a [Oracle<'a>],
+    conn: PgConnection,
+    wrong: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_02_the_matrix_of_roles_and_routes_is_as_the_rules_say() {
+    let server = people::server().await;
+    let people = personas(&server).await;
+    let mut conn = server.superuser().await;
+    let world = rows::world(&mut conn).await;
+    let oracles = oracles(&world, &people);
+    let mut asking = Asking {
+        people: &people,
+        oracles: &oracles,
+        conn,
+        wrong: Vec::new(),
+    };
+    let mut lines = Vec::new();
+    for resource in generated::hooks::RESOURCES {
+        let rows = telling(&world, resource, &people, &oracles, ROWS);
+        lines.extend(asking.about(resource, &rows).await);
+    }
+    assert!(
+        asking.wrong.is_empty(),
+        "{} answers are wrong:\n{}",
+        asking.wrong.len(),
+        asking.wrong.join("\n")
+    );
+    let faults = against_the_document(&lines, &people);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    insta::assert_snapshot!("matrix", show(&lines, &people));
+}
+
+/// The negative control: a policy that lets everybody through shows in the matrix.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abuse_02_a_widened_policy_shows_in_the_matrix() {
+    let server = people::server().await;
+    let people = personas(&server).await;
+    let mut conn = server.superuser().await;
+    let world = rows::world(&mut conn).await;
+    let oracles = oracles(&world, &people);
+    let device = resources()["device"];
+    let rows = telling(&world, device, &people, &oracles, ROWS);
+    let policies: Vec<String> = sqlx::query_scalar(
+        "select policyname::text from pg_policies where tablename = 'devices' and cmd = 'SELECT' and roles = '{culturepass_app}'",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("policies");
+    let mut asking = Asking {
+        people: &people,
+        oracles: &oracles,
+        conn,
+        wrong: Vec::new(),
+    };
+    let before = show(&asking.about(device, &rows).await, &people);
+    assert!(asking.wrong.is_empty());
+    for policy in policies {
+        let widen = format!("alter policy {policy} on app.devices using (true)");
+        sqlx::raw_sql(AssertSqlSafe(widen))
+            .execute(&mut asking.conn)
+            .await
+            .expect("wider");
+    }
+    let after = show(&asking.about(device, &rows).await, &people);
+    assert_ne!(before, after);
+    assert!(
+        asking
+            .wrong
+            .iter()
+            .any(|line| line.starts_with("GET /devices/{id}")),
+        "{:?}",
+        asking.wrong
+    );
+}
+
+#[test]
+fn abuse_02_every_documented_operation_is_in_the_matrix() {
+    let mut matrix: Vec<String> = operations::all().iter().map(Operation::title).collect();
+    let mut document: Vec<String> = documented(document())
+        .into_iter()
+        .map(|(title, _)| title)
+        .collect();
+    matrix.sort_unstable();
+    document.sort_unstable();
+    assert_eq!(matrix, document);
+}
+
+impl Asking<'_> {
+    /// All operations of an entity about its rows, the first of them also while it is suspended and archived.
+    async fn about(&mut self, resource: &'static Resource, rows: &[&Row]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let all = operations::of(resource);
+        for operation in all.iter().filter(|operation| !operation.has_id()) {
+            let times = if matches!(operation.kind, Kind::List) {
+                1
+            } else {
+                rows.len()
+            };
+            for (at, row) in rows.iter().enumerate().take(times) {
+                let name = if times == 1 {
+                    String::new()
+                } else {
+                    format!("like {}", at + 1)
+                };
+                lines.push(self.ask(*operation, name, row).await);
+            }
+        }
+        for operation in all.iter().filter(|operation| operation.has_id()) {
+            for (at, row) in rows.iter().enumerate() {
+                lines.push(self.ask(*operation, (at + 1).to_string(), row).await);
+            }
+        }
+        if resource.lifecycle != Lifecycle::SoftDelete {
+            return lines;
+        }
+        let Some(at) = rows
+            .iter()
+            .position(|row| !people::is_askers(row, self.people))
+        else {
+            return lines;
+        };
+        let first = rows[at];
+        for status in ["suspended", "archived"] {
+            let row = set_status(&mut self.conn, resource, first, status).await;
+            for operation in all
+                .iter()
+                .filter(|operation| shows_status(operation, status))
+            {
+                lines.push(
+                    self.ask(*operation, format!("{} {status}", at + 1), &row)
+                        .await,
+                );
+            }
+            set_status(&mut self.conn, resource, first, "active").await;
+        }
+        lines
+    }
+
+    async fn ask(&mut self, operation: Operation, name: String, row: &Row) -> Line {
+        let id = text(row, "id").expect("an id");
+        let before = stands(&mut self.conn, operation.resource, id).await;
+        let answers = if matches!(operation.kind, Kind::Create) {
+            self.one_by_one(&operation, row).await
+        } else {
+            let asked = self
+                .people
+                .iter()
+                .map(|person| send(&operation, row, person));
+            join_all(asked).await
+        };
+        if stands(&mut self.conn, operation.resource, id).await != before {
+            let title = operation.title();
+            self.wrong
+                .push(format!("{title} [{name}]: the row has changed"));
+        }
+        for ((person, oracle), answer) in self.people.iter().zip(self.oracles).zip(&answers) {
+            let expected = expected(&operation, row, person, oracle);
+            if !expected.contains(&answer.status.as_u16()) {
+                self.wrong.push(format!(
+                    "{} [{name}] as {}: {}, not {expected:?}: {}",
+                    operation.title(),
+                    person.name,
+                    answer.status,
+                    answer.text
+                ));
+            }
+        }
+        Line {
+            operation,
+            row: name,
+            answers: answers
+                .iter()
+                .map(|answer| answer.status.as_u16())
+                .collect(),
+        }
+    }
+
+    /// What one has made is gone before the next one asks.
+    async fn one_by_one(&mut self, operation: &Operation, row: &Row) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for person in self.people {
+            let answer = send(operation, row, person).await;
+            if answer.status == 201 {
+                let place = answer.header("location");
+                remove(&mut self.conn, operation.resource, place).await;
+            }
+            answers.push(answer);
+        }
+        answers
+    }
+}
+
+async fn send(operation: &Operation, row: &Row, person: &Persona) -> Answer {
+    let path = operation.path(text(row, "id").expect("an id"));
+    let stale = [("if-match", STALE)];
+    let headers = if operation.mutates() && operation.has_id() {
+        &stale[..]
+    } else {
+        &[]
+    };
+    let body = bodies::body(operation, row);
+    person
+        .client
+        .send(operation.method(), &path, body, headers)
+        .await
+}
+
+/// What is worth asking of a row that is not active.
+fn shows_status(operation: &Operation, status: &str) -> bool {
+    match operation.kind {
+        Kind::Get | Kind::Merge | Kind::Archive => true,
+        // One list below it stands for all.
+        Kind::Nested(child) => child.path == operation.resource.children[0].path,
+        Kind::Unsuspend => status == "suspended",
+        Kind::Restore => status == "archived",
+        _ => false,
+    }
+}
+
+/// Takes back what a POST has made, with the role its maker got.
+async fn remove(conn: &mut PgConnection, resource: &Resource, location: Option<&str>) {
+    let id = location
+        .and_then(|place| place.rsplit('/').next())
+        .expect("a location");
+    let text = format!(
+        "begin; delete from app.role_assignments where scope_id = '{id}';
+         delete from app.{} where id = '{id}'; commit",
+        resource.plural
+    );
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(conn)
+        .await
+        .expect("removed");
+}
+
+/// `no` in the document means no one of that kind is ever let through, `yes` that nobody of them is refused.
+fn against_the_document(lines: &[Line], people: &[Persona]) -> Vec<String> {
+    let said: BTreeMap<String, _> = documented(document()).into_iter().collect();
+    let mut faults = Vec::new();
+    for line in lines {
+        let title = line.operation.title();
+        let callers = &said[&title]["x-access"]["callers"];
+        for (person, status) in people.iter().zip(&line.answers) {
+            let fault = match callers[person.class].as_str() {
+                Some("no") => !matches!(status, 401 | 403 | 404),
+                Some("yes") => {
+                    matches!(status, 401 | 403) || (*status == 404 && line.row.len() == 1)
+                }
+                Some("depends") => false,
+                other => panic!("{title}: {other:?}"),
+            };
+            if fault {
+                faults.push(format!(
+                    "{title} [{}] as {}: {status}, documented as {}",
+                    line.row, person.name, callers[person.class]
+                ));
+            }
+        }
+    }
+    faults
+}
+
+/// A table per entity.
+fn show(lines: &[Line], people: &[Persona]) -> String {
+    let mut out = String::new();
+    let mut entity = "";
+    let width = lines
+        .iter()
+        .map(|line| line.operation.title().len())
+        .max()
+        .unwrap_or(0);
+    for line in lines {
+        if line.operation.resource.name != entity {
+            entity = line.operation.resource.name;
+            let names: Vec<String> = people
+                .iter()
+                .map(|person| format!("{:>9}", person.name))
+                .collect();
+            let _ = writeln!(
+                out,
+                "\n{:<width$}  {:<11} {}",
+                format!("# {entity}"),
+                "row",
+                names.join(" ")
+            );
+        }
+        let answers: Vec<String> = line
+            .answers
+            .iter()
+            .map(|status| format!("{status:>9}"))
+            .collect();
+        let _ = writeln!(
+            out,
+            "{:<width$}  {:<11} {}",
+            line.operation.title(),
+            line.row,
+            answers.join(" ")
+        );
+    }
+    out
+}

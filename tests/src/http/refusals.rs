@@ -1,0 +1,118 @@
+//! Who can never be allowed something is refused before anything is looked up.
+
+use super::operations::{self, Operation};
+use crate::support::{Client, TestServer, database::Content};
+use kernel::{
+    Actor, Facts,
+    config::DbConfig,
+    rule::possible::{Possible, possible},
+};
+use reqwest::Method;
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The server's database is not there: whoever is answered all the same was refused without it.
+#[tokio::test]
+async fn abuse_40_refusals_of_strangers_need_no_database() {
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    let server = TestServer::start_with(Content::Reference, |parts| {
+        parts.db = DbConfig::new(nowhere.into());
+        parts.db.job_url = Some(nowhere.into());
+        parts.db.acquire_timeout = Duration::from_millis(10);
+    })
+    .await;
+    let member = server.member("somebody").await;
+    let (mut refused, mut asked) = (0, 0);
+    for operation in operations::all() {
+        let answer = send(&server.client, &operation, "{}", &Uuid::nil().to_string()).await;
+        // A nested list asks for the parent's rule and for the child's.
+        let rules = [
+            Some(operation.rule()),
+            operation.below().map(|(child, _)| child.rules.read),
+        ];
+        let never = rules
+            .into_iter()
+            .flatten()
+            .any(|rule| possible(rule, &Actor::Anonymous, None) == Possible::Never);
+        assert_eq!(
+            answer,
+            if never { 401 } else { 503 },
+            "{}",
+            operation.title()
+        );
+        refused += usize::from(never);
+        asked += usize::from(!never);
+        // Roles are rows: who is signed in may hold one.
+        if operation.has_id() {
+            continue;
+        }
+        let answer = send(&member.client, &operation, "{}", &Uuid::nil().to_string()).await;
+        assert_eq!(answer, 503, "{}", operation.title());
+    }
+    assert!(
+        refused > 150 && asked > 50,
+        "{refused} refused, {asked} asked"
+    );
+}
+
+/// With the roles read, and before the object and the body count.
+#[tokio::test]
+async fn abuse_40_a_role_that_never_can_learns_nothing_of_objects_and_bodies() {
+    let server = TestServer::demo().await;
+    let member = server.member("somebody").await;
+    let mut conn = server.superuser().await;
+    let actor = Actor::User {
+        id: member.id,
+        session: None,
+    };
+    let facts = Facts {
+        user: Some(member.id),
+        ..Facts::default()
+    };
+    let mut refused = 0;
+    for operation in operations::all() {
+        if possible(operation.rule(), &actor, Some(&facts)) != Possible::Never {
+            continue;
+        }
+        let text = format!(
+            "select id from app.{} order by id limit 1",
+            operation.resource.plural
+        );
+        let there: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(text))
+            .fetch_optional(&mut conn)
+            .await
+            .expect("an id");
+        let there = there.unwrap_or_default().to_string();
+        for (id, body) in [
+            (there.as_str(), "{}"),
+            (&there, "{\"nonsense\": 1}"),
+            (&Uuid::now_v7().to_string(), "{}"),
+            ("no-id", "{"),
+        ] {
+            let status = send(&member.client, &operation, body, id).await;
+            assert_eq!(status, 403, "{} of {id} with {body}", operation.title());
+        }
+        refused += 1;
+    }
+    assert!(refused > 50, "only {refused}");
+}
+
+async fn send(client: &Client, operation: &Operation, body: &str, id: &str) -> u16 {
+    let method = operation.method();
+    let has_body = operation.mutates() && method != Method::DELETE;
+    let wants = !matches!(method, Method::POST) || operation.wants_reason() || !operation.has_id();
+    let json = json!({"reason": "because"}).to_string();
+    let body = match (has_body && wants, operation.wants_reason() && body == "{}") {
+        (false, _) => None,
+        (true, true) => Some((json.as_str(), "application/json")),
+        (true, false) => Some((body, "application/json")),
+    };
+    let path = operation.path(id);
+    let headers = [("if-match", "*")];
+    client
+        .send_text(method, &path, body, &headers)
+        .await
+        .status
+        .as_u16()
+}

@@ -1,0 +1,293 @@
+//! The routes of the running server and those of its document are the same, and no other spelling leads to them.
+
+use super::{operations::documented, same::seen};
+use crate::support::{Answer, TestServer};
+use reqwest::Method;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use uuid::Uuid;
+
+/// The pages that show the document; they are for people and not in it.
+const PAGES: [&str; 3] = ["/docs", "/docs/", "/docs/{*file}"];
+/// Answered beside the router, even while everything else is busy.
+const BESIDE: [&str; 1] = ["/livez"];
+
+type Paths = BTreeMap<String, BTreeSet<String>>;
+
+#[tokio::test]
+async fn abuse_42_the_router_and_the_document_hold_the_same_routes() {
+    let server = TestServer::start().await;
+    let document = served(&server).await;
+    let mut registered = registered(&format!("{:?}", server.built.router));
+    for page in PAGES {
+        assert!(registered.remove(page).is_some(), "{page} is gone");
+    }
+    let mut documented = paths(&document);
+    for path in BESIDE {
+        assert!(
+            documented.remove(path).is_some(),
+            "{path} is not documented"
+        );
+    }
+    let all: BTreeSet<&String> = registered.keys().chain(documented.keys()).collect();
+    let differ = |path: &&&String| registered.get(**path) != documented.get(**path);
+    let differences: Vec<String> = all
+        .iter()
+        .filter(differ)
+        .map(|path| {
+            format!(
+                "{path}: router {:?}, document {:?}",
+                registered.get(*path),
+                documented.get(*path)
+            )
+        })
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert!(
+        registered.len() > 200,
+        "only {} paths were found",
+        registered.len()
+    );
+}
+
+#[tokio::test]
+async fn abuse_42_every_documented_operation_is_answered_by_a_handler() {
+    let server = TestServer::start().await;
+    let member = server.member("somebody").await;
+    let document = served(&server).await;
+    for (title, _) in documented(&document) {
+        let (method, path) = title.split_once(' ').expect("a title");
+        let answer = send(&member.client, method, path).await;
+        let fallback = ["no-such-route", "method-not-allowed"].contains(&answer.problem());
+        // The page of a problem that there is not is a path that there is not.
+        assert!(
+            !fallback || path == "/problems/{slug}",
+            "{title}: {}",
+            answer.text
+        );
+    }
+    // The probe does tell the fallbacks apart.
+    assert_eq!(
+        send(&member.client, "GET", "/nowhere").await.problem(),
+        "no-such-route"
+    );
+    assert_eq!(
+        send(&member.client, "PUT", "/events").await.problem(),
+        "method-not-allowed"
+    );
+}
+
+#[tokio::test]
+async fn abuse_41_other_methods_are_405_and_say_which_there_are() {
+    let server = TestServer::start().await;
+    let member = server.member("somebody").await;
+    let document = served(&server).await;
+    let beside = |path: &&String| !BESIDE.contains(&path.as_str());
+    for path in paths(&document).keys().filter(beside) {
+        let known = &paths(&document)[path];
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW",
+        ] {
+            if known.contains(method) {
+                continue;
+            }
+            for client in [&server.client, &member.client] {
+                let answer = send(client, method, path).await;
+                assert_eq!(answer.status, 405, "{method} {path}: {}", answer.text);
+                let allow = answer.header("allow").unwrap_or_default();
+                let allowed: BTreeSet<String> =
+                    allow.split(',').map(|one| one.trim().to_owned()).collect();
+                assert_eq!(&allowed, known, "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn abuse_41_head_is_get_without_the_body() {
+    let server = TestServer::start().await;
+    let member = server.member("somebody").await;
+    let document = served(&server).await;
+    for (path, _) in paths(&document)
+        .iter()
+        .filter(|(_, methods)| methods.contains("GET"))
+    {
+        for client in [&server.client, &member.client] {
+            let get = send(client, "GET", path).await;
+            let head = send(client, "HEAD", path).await;
+            assert_eq!(head.text, "", "{path}");
+            let headers = |answer: &Answer| {
+                let seen = seen(answer);
+                let lines = seen.lines().filter(|line| !line.starts_with("ratelimit"));
+                let lines: Vec<&str> = lines.collect();
+                lines[..lines.len() - 1].join("\n")
+            };
+            assert_eq!(headers(&head), headers(&get), "{path}");
+        }
+    }
+}
+
+/// Each is another path, so it is none.
+#[tokio::test]
+async fn abuse_44_no_other_spelling_leads_to_an_operation() {
+    let server = TestServer::demo().await;
+    let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
+    let mut conn = server.superuser().await;
+    for resource in generated::hooks::RESOURCES {
+        let path = resource.path;
+        let text = format!("select id from app.{} order by id limit 1", resource.plural);
+        let id: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(text))
+            .fetch_optional(&mut conn)
+            .await
+            .expect("an id");
+        let id = id.unwrap_or_default();
+        let (first, rest) = path.split_at(1);
+        let upper = path.to_uppercase();
+        for target in [
+            format!("/{path}/"),
+            format!("//{path}"),
+            format!("/{path}//{id}"),
+            format!("/{path}/{id}/"),
+            format!("/{upper}/{id}"),
+            format!("/{}{rest}/{id}", first.to_uppercase()),
+            format!("/%{:02x}{rest}/{id}", first.as_bytes()[0]),
+            format!("/users/%2e%2e/{path}/{id}"),
+            format!("/users/../{path}/{id}"),
+            format!("/./{path}/{id}"),
+            format!("/users/..%2f{path}/{id}"),
+            format!("/{path}%2f{id}"),
+            format!("/{path}/{id}%00"),
+            format!("/{path};v=1/{id}"),
+            format!("/{path}/{id}.json"),
+        ] {
+            for method in ["GET", "DELETE"] {
+                let status = raw(&server, method, &target, &paula.token).await;
+                // What is no id does not get past the role either.
+                let garbled = target.starts_with(&format!("/{path}/{id}")) && status == 403;
+                assert!(
+                    matches!(status, 404 | 405) || garbled,
+                    "{method} {target}: {status}"
+                );
+            }
+        }
+        let status = raw(&server, "get", &format!("/{path}/{id}"), &paula.token).await;
+        assert_eq!(status, 405, "a method in small letters");
+    }
+}
+
+#[tokio::test]
+async fn abuse_44_a_header_or_parameter_does_not_choose_the_method() {
+    let server = TestServer::demo().await;
+    let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
+    let mut conn = server.superuser().await;
+    let all = "select md5(string_agg(md5(t::text), '' order by t.id)) from app.communities t";
+    let before: String = sqlx::query_scalar(all)
+        .fetch_one(&mut conn)
+        .await
+        .expect("rows");
+    let id: Uuid = sqlx::query_scalar("select id from app.communities order by id limit 1")
+        .fetch_one(&mut conn)
+        .await
+        .expect("a community");
+    let path = format!("/communities/{id}");
+    for name in [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ] {
+        let headers = [(name, "DELETE"), ("if-match", "*")];
+        let get = paula.client.send(Method::GET, &path, None, &headers).await;
+        assert_eq!(
+            (get.status.as_u16(), get.id()),
+            (200, id.to_string()),
+            "{name}"
+        );
+        let post = paula.client.send(Method::POST, &path, None, &headers).await;
+        assert_eq!(post.status, 405, "{name}");
+    }
+    for path in [
+        format!("{path}?_method=DELETE"),
+        format!("{path}?method=delete"),
+    ] {
+        assert_eq!(paula.client.get(&path).await.status, 422, "{path}");
+        assert_eq!(paula.client.act(&path).await.status, 405, "{path}");
+    }
+    let after: String = sqlx::query_scalar(all)
+        .fetch_one(&mut conn)
+        .await
+        .expect("rows");
+    assert_eq!(before, after);
+}
+
+async fn served(server: &TestServer) -> Value {
+    server.client.get("/openapi.json").await.expect(200).json
+}
+
+/// Path and methods, with HEAD wherever there is GET.
+fn paths(document: &Value) -> Paths {
+    let mut paths = Paths::new();
+    for (title, _) in documented(document) {
+        let (method, path) = title.split_once(' ').expect("a title");
+        let methods = paths.entry(path.to_owned()).or_default();
+        methods.insert(method.to_owned());
+        if method == "GET" {
+            methods.insert("HEAD".to_owned());
+        }
+    }
+    paths
+}
+
+/// What the router says of itself: `RouteId(7): MethodRouter(… allow_header: Bytes(b"GET,HEAD") …)` and
+/// `RouteId(7): "/events"`. There is no other way to ask it.
+fn registered(router: &str) -> Paths {
+    let (mut names, mut methods) = (BTreeMap::new(), BTreeMap::new());
+    for part in router.split("RouteId(").skip(1) {
+        let Some((id, rest)) = part.split_once("): ") else {
+            continue;
+        };
+        if let Some(path) = rest.strip_prefix('"') {
+            // The fallback counts its own from 0 again; it comes last.
+            let path = path.split('"').next().expect("a path");
+            names.entry(id).or_insert(path);
+        } else if let Some((_, allow)) = rest.split_once("allow_header: Bytes(b\"") {
+            let allow = allow.split('"').next().expect("methods");
+            let allow = allow.split(',').map(str::to_owned).collect();
+            methods.entry(id).or_insert(allow);
+        }
+    }
+    let path =
+        |(id, methods): (&str, BTreeSet<String>)| Some(((*names.get(id)?).to_owned(), methods));
+    methods.into_iter().filter_map(path).collect()
+}
+
+/// With ids that nobody has, and a body that is an object.
+async fn send(client: &crate::support::Client, method: &str, path: &str) -> Answer {
+    let never = Uuid::nil().to_string();
+    let path = path
+        .replace("{id}", &never)
+        .replace("{slug}", "no-such-problem");
+    let body = matches!(method, "POST" | "PUT" | "PATCH").then(|| serde_json::json!({}));
+    let method = Method::from_bytes(method.as_bytes()).expect("a method");
+    client.send(method, &path, body, &[]).await
+}
+
+/// A request line exactly as written: clients would tidy it up.
+async fn raw(server: &TestServer, method: &str, target: &str, token: &str) -> u16 {
+    let address = server.client.base().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nif-match: *\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("{method} {target}: {answer}"))
+}
