@@ -13,6 +13,7 @@ pub mod people;
 pub mod pools;
 pub mod program;
 pub mod rows;
+mod sample;
 pub mod server;
 pub mod small;
 pub mod socket;

@@ -22,7 +22,9 @@ pub struct Persona {
 
 /// With the demonstration world, and patient: everybody asks at once here, and a busy machine decides no answer.
 pub async fn server() -> TestServer {
-    let server = TestServer::start_with(Content::Demo, |parts| {
+    let server = TestServer::start_with(Content::Sample, |parts| {
+        // One for each core: statements are planned anew on every connection.
+        parts.db.connections = 2;
         parts.db.acquire_timeout = Duration::from_secs(60);
         parts.http.handler_timeout = Duration::from_secs(60);
     });

@@ -80,13 +80,16 @@ fn strangers<'p>(deed: &Deed, people: &'p [Persona], oracles: &[Oracle]) -> Vec<
 async fn replay(conn: &mut PgConnection, deed: &Deed, strangers: &[&Persona]) -> Vec<String> {
     let mut wrong = Vec::new();
     let before = snapshot(conn, deed.operation.resource).await;
-    for person in strangers {
+    for (at, person) in strangers.iter().enumerate() {
         let answer = deed.send(person).await;
         let title = format!("{} as {}", deed.operation.title(), person.name);
         let references =
             matches!(deed.operation.kind, Kind::Create) && answer.problem() == "invalid-reference";
         if !matches!(answer.status.as_u16(), 403 | 404) && !references {
             wrong.push(format!("{title}: {}", answer.text));
+        }
+        if at > 0 {
+            continue;
         }
         let path = format!("{}?city_id={}", deed.path(), person.me.unwrap_or_default());
         let method = deed.operation.method();

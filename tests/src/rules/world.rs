@@ -78,7 +78,7 @@ pub async fn read(conn: &mut PgConnection, model: &Model) -> World {
 }
 
 /// Entities after those they refer to. Where references form a circle, an optional one stays empty.
-fn order(model: &Model) -> Vec<EntityId> {
+pub fn order(model: &Model) -> Vec<EntityId> {
     let mut done: Vec<EntityId> = Vec::new();
     while done.len() < model.entities.len() {
         let open = (0..model.entities.len()).filter(|id| !done.contains(id));

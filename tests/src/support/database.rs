@@ -2,6 +2,7 @@
 //!
 //! `TEST_DATABASE_URL` is a superuser's URL of a PostgreSQL that may be littered; `script/test` starts one.
 
+use super::sample;
 use generated::migrations::MIGRATIONS;
 use kernel::migrate::{self, Limits};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
@@ -18,6 +19,8 @@ pub enum Content {
     Reference,
     /// The demonstration world as well.
     Demo,
+    /// Of that fewer rows, where there are thousands.
+    Sample,
 }
 
 pub struct Database {
@@ -118,6 +121,7 @@ async fn template(admin: &PgConnectOptions, content: Content) -> String {
         Content::Empty => "empty",
         Content::Reference => "reference",
         Content::Demo => "demo",
+        Content::Sample => "sample",
     };
     let name = format!("template_{kind}_{state}");
     let mut conn = connect(admin).await;
@@ -169,12 +173,15 @@ async fn fill(options: &PgConnectOptions, content: Content) {
     server::seed::reference::load(&mut conn)
         .await
         .expect("reference data");
-    if content == Content::Demo {
+    if matches!(content, Content::Demo | Content::Sample) {
         server::seed::demo::load(&mut conn)
             .await
             .expect("demonstration data");
     }
-    execute(&mut conn, "analyze".to_owned()).await;
+    if content == Content::Sample {
+        sample::thin(&mut conn).await;
+    }
+    execute(&mut conn, "vacuum (full, analyze)".to_owned()).await;
     conn.close().await.expect("close");
 }
 
