@@ -86,10 +86,11 @@ async fn abuse_76_no_input_gets_out_of_its_line_of_the_log() {
     assert!(answered >= sent, "{answered} lines for {sent} requests");
 }
 
-/// Waits until everything that happened is under a seal; other databases of the cluster may be writing.
+/// Waits until everything that happened is under a seal. What is written in any database of the cluster holds the
+/// border back, and other tests write for as long as a minute.
 async fn sealed(database: &Database) {
     let mut conn = database.superuser().await;
-    for _ in 0..300 {
+    for _ in 0..1800 {
         let open: i64 = sqlx::query_scalar(
             "select (select count(*) from audit.audit_logs) - coalesce((select sum(row_count)::bigint from audit.seals), 0)",
         )
