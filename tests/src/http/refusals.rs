@@ -1,6 +1,9 @@
 //! Who can never be allowed something is refused before anything is looked up.
 
-use super::operations::{self, Operation};
+use super::{
+    operations::{self, Operation},
+    people,
+};
 use crate::support::{Client, TestServer, database::Content};
 use kernel::{
     Actor, Facts,
@@ -59,7 +62,7 @@ async fn abuse_40_refusals_of_strangers_need_no_database() {
 /// With the roles read, and before the object and the body count.
 #[tokio::test]
 async fn abuse_40_a_role_that_never_can_learns_nothing_of_objects_and_bodies() {
-    let server = TestServer::demo().await;
+    let server = people::server().await;
     let member = server.member("somebody").await;
     let mut conn = server.superuser().await;
     let actor = Actor::User {

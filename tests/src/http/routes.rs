@@ -1,6 +1,6 @@
 //! The routes of the running server and those of its document are the same, and no other spelling leads to them.
 
-use super::{operations::documented, same::seen};
+use super::{operations::documented, people, same::seen};
 use crate::support::{Answer, TestServer};
 use reqwest::Method;
 use serde_json::Value;
@@ -134,7 +134,7 @@ async fn abuse_41_head_is_get_without_the_body() {
 /// Each is another path, so it is none.
 #[tokio::test]
 async fn abuse_44_no_other_spelling_leads_to_an_operation() {
-    let server = TestServer::demo().await;
+    let server = people::server().await;
     let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     let mut conn = server.superuser().await;
     for resource in generated::hooks::RESOURCES {
@@ -181,7 +181,7 @@ async fn abuse_44_no_other_spelling_leads_to_an_operation() {
 
 #[tokio::test]
 async fn abuse_44_a_header_or_parameter_does_not_choose_the_method() {
-    let server = TestServer::demo().await;
+    let server = people::server().await;
     let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     let mut conn = server.superuser().await;
     let all = "select md5(string_agg(md5(t::text), '' order by t.id)) from app.communities t";
