@@ -87,10 +87,10 @@ async fn abuse_76_no_input_gets_out_of_its_line_of_the_log() {
 }
 
 /// Waits until everything that happened is under a seal. What is written in any database of the cluster holds the
-/// border back, and other tests write for as long as a minute.
+/// border back, and other tests fill whole databases in one transaction.
 async fn sealed(database: &Database) {
     let mut conn = database.superuser().await;
-    for _ in 0..1800 {
+    for _ in 0..6000 {
         let open: i64 = sqlx::query_scalar(
             "select (select count(*) from audit.audit_logs) - coalesce((select sum(row_count)::bigint from audit.seals), 0)",
         )
