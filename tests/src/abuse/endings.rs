@@ -265,9 +265,10 @@ async fn not_ready(program: &Program) {
     panic!("still ready");
 }
 
+/// After the drain delay.
 async fn closed(client: &Client) {
     let address = client.base().strip_prefix("http://").expect("an address");
-    for _ in 0..300 {
+    for _ in 0..2000 {
         if tokio::net::TcpStream::connect(address).await.is_err() {
             return;
         }
