@@ -173,6 +173,9 @@ async fn ask(
         .fetch_one(&mut *conn)
         .await
         .unwrap();
+    // Who restores holds the roles as well that were archived together with what they are for.
+    let facts_restoring = enter(conn, model, me, "restore").await;
+    let restoring = Oracle::new(model, resources, world, me, facts_restoring, now);
     let oracle = Oracle::new(model, resources, world, me, facts, now);
     for (at, entity) in model.entities.iter().enumerate() {
         let Some(resource) = resources.get(entity.name.as_str()) else {
@@ -188,6 +191,11 @@ async fn ask(
         }
         for action in actions {
             let allowed = allowed(conn, model, &entity.plural, me, action).await;
+            let oracle = if action == "restore" {
+                &restoring
+            } else {
+                &oracle
+            };
             for row in &world.rows[at] {
                 let id = text(row, "id").expect("id");
                 let rust = if action == "read" {
