@@ -11,7 +11,7 @@ const PASSWORD: &str = "bench";
 const CITIES: i32 = 50;
 
 /// The id of row `:n`: pgbench can count but not choose from a list.
-pub const ID: &str = "('01900000-0000-7000-8000-' || lpad(to_hex(:n), 12, '0'))::uuid";
+pub const ID: &str = "('01900000-0000-7000-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid";
 
 /// Who the secured servers are asked by: administrator of all cities.
 pub struct Prepared {

@@ -88,7 +88,7 @@ impl Tokens {
         self.issue_until(user, session, now, i64::MAX)
     }
 
-    /// The same, for a session that ends at `until`: the token does not outlive it.
+    /// The same, for a session that ends at `until`: the token does not outlive it. Both times in seconds since 1970.
     pub fn issue_until(
         &self,
         user: Uuid,
