@@ -15,7 +15,6 @@ pub mod program;
 pub mod rows;
 mod sample;
 pub mod server;
-pub mod small;
 pub mod socket;
 
 pub use client::{Answer, Client};

@@ -1,6 +1,6 @@
 //! Rows that a caller must not see change nothing that is seen.
 
-use crate::support::{self, Client, TestServer, small};
+use crate::support::{self, Client, TestServer};
 use kernel::{Actor, Caller, Db, resource::Resource};
 use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +95,7 @@ async fn visible(db: &Db, actor: Actor, table: &str) -> BTreeSet<Uuid> {
 /// The strongest form: a world without the hidden rows looks the same, down to counts and tags.
 #[tokio::test]
 async fn abuse_08_hidden_rows_change_nothing_that_is_seen() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
     let ana = server.member("ana").await;
     let actor = Actor::User {

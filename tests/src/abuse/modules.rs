@@ -1,6 +1,6 @@
 //! Code of the application that forgets who is asking: it gets what everybody may see, and nothing else.
 
-use crate::support::{self, model, pages::all, small};
+use crate::support::{self, TestServer, model, pages::all};
 use kernel::{Caller, Db};
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, path::Path};
@@ -25,7 +25,7 @@ async fn seen(db: &Db, table: &str) -> Result<BTreeSet<String>, String> {
 
 #[tokio::test]
 async fn abuse_12_a_module_that_forgets_the_caller_sees_what_is_public() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
     let (mut public, mut hidden) = (0, 0);
     for entity in &model().entities {

@@ -1,7 +1,7 @@
 //! Related objects come along: the right ones, only those the caller may see, and however many rows there are with
 //! the same number of statements.
 
-use crate::support::{self, Client, TestServer, database::Content, pages::all, small};
+use crate::support::{self, Client, TestServer, database::Content, pages::all};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::sync::{
@@ -15,7 +15,7 @@ use tokio::{
 
 #[tokio::test]
 async fn what_comes_along_is_what_the_caller_would_get() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mira = server.sign_in(server::seed::demo::PEOPLE[4].id).await;
     let (mut shown, mut hidden) = (0, 0);
     for client in [&server.client, &mira.client] {

@@ -1,9 +1,8 @@
 //! Every filter and every order of every list, against the rows themselves.
 
 use crate::support::{
-    self, Client,
+    self, Client, TestServer,
     pages::{all, ids},
-    small,
 };
 use kernel::resource::{Filter, Kind, Resource};
 use serde_json::Value;
@@ -150,7 +149,7 @@ async fn check(client: &Client, resource: &Resource, filter: &Filter, rows: &[Va
 
 #[tokio::test]
 async fn every_filter_gives_the_rows_it_names() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let platform = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     let (mut filters, mut checked) = (0, 0);
     for (resource, rows) in filled(&platform.client).await {
@@ -172,7 +171,7 @@ async fn every_filter_gives_the_rows_it_names() {
 
 #[tokio::test]
 async fn filters_are_joined_by_and() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let rows = all(&server.client, "/events").await;
     let one = &rows[rows.len() / 2];
     let (city, category, start) = (&one["city_id"], &one["category"], &one["starts_at"]);
@@ -200,7 +199,7 @@ async fn filters_are_joined_by_and() {
 /// The database orders texts its own way, so it is the one that is asked.
 #[tokio::test]
 async fn every_order_is_the_one_it_names() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
     let platform = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     let mut orders = 0;
@@ -236,7 +235,7 @@ async fn every_order_is_the_one_it_names() {
 
 #[tokio::test]
 async fn nothing_but_what_is_named_can_be_filtered_or_sorted_by() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let platform = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     for (resource, rows) in filled(&platform.client).await {
         let path = format!("/{}", resource.path);

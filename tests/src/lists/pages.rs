@@ -1,9 +1,8 @@
 //! Pages follow each other without gaps and repetitions, also while others write.
 
 use crate::support::{
-    self, Client,
+    self, Client, TestServer,
     pages::{all, ids},
-    small,
 };
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
@@ -33,7 +32,7 @@ async fn walk(
 
 #[tokio::test]
 async fn pages_make_up_the_list_in_every_order() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let platform = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
     let mut lists = 0;
     let mut resources: Vec<_> = support::resources().values().copied().collect();
@@ -97,7 +96,7 @@ async fn disturb(conn: &mut PgConnection, round: usize) {
 
 #[tokio::test]
 async fn a_cursor_holds_its_place_while_others_write() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
     let mut round = 0;
     for order in [
@@ -143,7 +142,7 @@ async fn a_cursor_holds_its_place_while_others_write() {
 
 #[tokio::test]
 async fn a_count_is_of_all_pages_and_of_what_the_caller_sees() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mira = server.sign_in(server::seed::demo::PEOPLE[4].id).await;
     for client in [&server.client, &mira.client] {
         for path in [

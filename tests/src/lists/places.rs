@@ -1,9 +1,8 @@
 //! Around a point and inside a box, against plain geometry.
 
 use crate::support::{
-    self, Client,
+    self, Client, TestServer,
     pages::{all, ids},
-    small,
 };
 use kernel::resource::Kind;
 use serde_json::Value;
@@ -56,7 +55,7 @@ async fn lists(client: &Client) -> Vec<(String, Vec<(String, (f64, f64))>)> {
 
 #[tokio::test]
 async fn near_is_a_circle() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let (mut inside, mut outside) = (0, 0);
     for (path, places) in lists(&server.client).await {
         let step = (places.len() / 4).max(1);
@@ -85,7 +84,7 @@ async fn near_is_a_circle() {
 
 #[tokio::test]
 async fn a_box_has_four_edges_also_over_the_date_line() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let mut inside = 0;
     for (path, places) in lists(&server.client).await {
         let (_, (lat, lng)) = &places[places.len() / 2];
@@ -141,7 +140,7 @@ async fn a_box_has_four_edges_also_over_the_date_line() {
 /// two corners of what the index is asked for, it lies ten metres from the edge of the box.
 #[tokio::test]
 async fn what_lies_on_the_edge_of_a_box_is_in_it() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let id: String = sqlx::query_scalar(
         "update app.events set location = 'SRID=4326;POINT(90 10.00001)' where id = (select id from app.events_public limit 1) returning id::text",
     )
@@ -164,7 +163,7 @@ async fn what_lies_on_the_edge_of_a_box_is_in_it() {
 
 #[tokio::test]
 async fn what_is_no_place_is_refused() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     for query in [
         "near=91,0",
         "near=0,181",

@@ -1,9 +1,8 @@
 //! `q=`: parts of words and whole words, in what is public.
 
 use crate::support::{
-    self, Client, model,
+    self, Client, TestServer, model,
     pages::{all, ids},
-    small,
 };
 use kernel::resource::Kind;
 use serde_json::Value;
@@ -39,7 +38,7 @@ fn words(text: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_search_finds_what_holds_the_words() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let client = &server.client;
     let mut searches = 0;
     for resource in support::resources().values() {
@@ -103,7 +102,7 @@ async fn a_search_finds_what_holds_the_words() {
 
 #[tokio::test]
 async fn characters_of_patterns_are_characters() {
-    let server = small::demo().await;
+    let server = TestServer::sample().await;
     let client = &server.client;
     let rows = all(client, "/events").await;
     for part in [

@@ -36,6 +36,11 @@ impl TestServer {
         Self::start_with(Content::Demo, |_| {}).await
     }
 
+    /// With a smaller one, for tests that read every list to its end again and again.
+    pub async fn sample() -> Self {
+        Self::start_with(Content::Sample, |_| {}).await
+    }
+
     pub async fn start_with(content: Content, change: impl FnOnce(&mut Parts)) -> Self {
         let database = Database::new(content).await;
         let mailer = Arc::new(MemoryMailer::default());
