@@ -4,6 +4,10 @@
 //! statement to the rules of that actor. The texts built here consist of literals, UUIDs and checked
 //! static names only.
 
+mod reader;
+
+pub(crate) use reader::{Question, Reader};
+
 use crate::{
     actor::{Actor, Facts},
     caller::Caller,
@@ -78,10 +82,20 @@ impl Db {
         }
     }
 
-    /// For reading as this caller. Anonymous callers need no context and get no transaction.
+    /// For reading as this caller, by several statements. Anonymous callers need no context and get no
+    /// transaction.
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
+        let connection = self.pools.request.acquire().await?;
+        self.begin_read_on(connection, caller).await
+    }
+
+    async fn begin_read_on(
+        &self,
+        connection: PoolConnection<Postgres>,
+        caller: &Caller,
+    ) -> Result<Cx> {
         let Actor::User { id, session } = caller.actor else {
-            return self.stranger(caller).await;
+            return Ok(stranger(connection, caller));
         };
         let text = enter(
             "begin read only",
@@ -90,7 +104,7 @@ impl Db {
             "read",
             caller.request_id,
         );
-        self.open(&self.pools.request, text, caller).await
+        open(connection, text, caller).await
     }
 
     /// For writing as this caller; policies hold the transaction to `action`.
@@ -99,7 +113,8 @@ impl Db {
             return Err(Error::internal(format!("not an action name: {action}")));
         }
         if !self.context {
-            return self.stranger(caller).await;
+            let connection = self.pools.request.acquire().await?;
+            return Ok(stranger(connection, caller));
         }
         let text = enter(
             "begin",
@@ -108,7 +123,7 @@ impl Db {
             action,
             caller.request_id,
         );
-        self.open(&self.pools.request, text, caller).await
+        open(self.pools.request.acquire().await?, text, caller).await
     }
 
     /// For a module's own work: the tables it declares in `app.yaml`, for a user if there is one.
@@ -131,8 +146,8 @@ impl Db {
         push_uuid(&mut text, on_behalf_of);
         let _ = write!(text, ", '{request}')");
         let actor = on_behalf_of.map_or(Actor::Anonymous, |id| Actor::User { id, session: None });
-        self.open(
-            pool,
+        open(
+            pool.acquire().await?,
             text,
             &Caller {
                 actor,
@@ -162,37 +177,37 @@ impl Db {
             job.close().await;
         }
     }
+}
 
-    /// A connection without a transaction, on which everybody is nobody.
-    async fn stranger(&self, caller: &Caller) -> Result<Cx> {
-        Ok(Cx {
-            connection: self.pools.request.acquire().await?,
-            actor: Actor::Anonymous,
-            request: caller.request_id,
-            open: false,
-        })
+/// A connection without a transaction, on which everybody is nobody.
+fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
+    Cx {
+        connection,
+        actor: Actor::Anonymous,
+        request: caller.request_id,
+        open: false,
     }
+}
 
-    async fn open(&self, pool: &PgPool, text: String, caller: &Caller) -> Result<Cx> {
-        let mut entering = Entering(Some(pool.acquire().await?));
-        let connection = entering.connection();
-        if let Err(error) =
-            PgTransactionManager::begin(connection, Some(AssertSqlSafe(text).into_sql_str())).await
-        {
-            // `begin` itself has run when the context is refused
-            if sqlx::raw_sql("rollback").execute(connection).await.is_ok() {
-                entering.0.take();
-            }
-            return Err(error.into());
+async fn open(connection: PoolConnection<Postgres>, text: String, caller: &Caller) -> Result<Cx> {
+    let mut entering = Entering(Some(connection));
+    let connection = entering.connection();
+    if let Err(error) =
+        PgTransactionManager::begin(connection, Some(AssertSqlSafe(text).into_sql_str())).await
+    {
+        // `begin` itself has run when the context is refused
+        if sqlx::raw_sql("rollback").execute(connection).await.is_ok() {
+            entering.0.take();
         }
-        let connection = entering.0.take().expect("taken once");
-        Ok(Cx {
-            connection,
-            actor: caller.actor,
-            request: caller.request_id,
-            open: true,
-        })
+        return Err(error.into());
     }
+    let connection = entering.0.take().expect("taken once");
+    Ok(Cx {
+        connection,
+        actor: caller.actor,
+        request: caller.request_id,
+        open: true,
+    })
 }
 
 /// An actor and their transaction. Dropped without `commit`, it is as if nothing had been done.

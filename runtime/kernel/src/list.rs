@@ -11,7 +11,7 @@ mod value;
 
 use crate::{
     caller::Caller,
-    cx::Cx,
+    cx::{Cx, Reader},
     engine::Engine,
     error::{Error, Result},
     problems,
@@ -19,125 +19,153 @@ use crate::{
 };
 use expand::Related;
 use query::{Direction, Query};
-use sqlx::{Row, postgres::PgRow};
-use text::{Parent, Statement};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr, postgres::PgRow};
+use text::Parent;
+use uuid::Uuid;
 use value::Value;
 
-/// The page as the body of the answer, and whether it is empty.
-pub(crate) async fn run(
-    engine: &Engine,
-    cx: &mut Cx,
-    caller: &Caller,
+/// One page of a list, for one caller.
+pub(crate) struct Page<'a> {
+    pub engine: &'a Engine,
+    pub caller: &'a Caller,
+    pub resource: &'static Resource,
+    pub query: &'a Query,
+    pub parent: Parent,
+}
+
+/// What was found for it.
+pub(crate) struct Found {
+    rows: Vec<PgRow>,
+    /// Another page follows.
+    more: bool,
+}
+
+impl Found {
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+impl Page<'_> {
+    pub async fn fetch(&self, reader: &mut Reader) -> Result<Found> {
+        let after = match &self.query.cursor {
+            Some(cursor) => Some(self.open(cursor)?),
+            None => None,
+        };
+        let statement = text::page(self.resource, self.query, self.parent, after);
+        let mut rows = reader
+            .fetch(statement.map_err(Error::internal)?.question())
+            .await?;
+        let limit = self.query.limit as usize;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(Found { rows, more })
+    }
+
+    /// Whether the answer takes more than the rows themselves.
+    pub fn asks_more(&self, found: &Found) -> bool {
+        self.query.count || !(self.query.expand.is_empty() || found.is_empty())
+    }
+
+    /// The body of the answer. `cx` is there if the page [asks for more](Page::asks_more).
+    pub async fn write(&self, found: &Found, cx: Option<&mut Cx>) -> Result<Vec<u8>> {
+        let (mut related, mut count) = (Related::default(), None);
+        if let Some(cx) = cx {
+            related = Related::load(self.engine, cx, &self.query.expand, &found.rows).await?;
+            count = self.count(cx).await?;
+        }
+        let mut out = Vec::with_capacity(256 + found.rows.len() * 512);
+        out.extend_from_slice(b"{\"data\":[");
+        for (index, row) in found.rows.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            (self.resource.encode)(row, &mut out)?;
+            related.write(&self.query.expand, row, &mut out)?;
+        }
+        out.extend_from_slice(b"],\"next_cursor\":");
+        match found.rows.last().filter(|_| found.more) {
+            Some(last) => {
+                out.push(b'"');
+                out.extend_from_slice(self.seal(last)?.as_bytes());
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+        if let Some(count) = count {
+            out.extend_from_slice(b",\"count\":");
+            out.extend_from_slice(count.to_string().as_bytes());
+        }
+        out.push(b'}');
+        Ok(out)
+    }
+
+    async fn count(&self, cx: &mut Cx) -> Result<Option<i64>> {
+        if !self.query.count {
+            return Ok(None);
+        }
+        let statement = text::count(self.resource, self.query, self.parent);
+        let statement = statement.map_err(Error::internal)?;
+        let query = sqlx::query_scalar_with(
+            AssertSqlSafe(statement.text).into_sql_str(),
+            statement.arguments,
+        );
+        let count = query.persistent(!statement.rare).fetch_one(cx.conn());
+        Ok(Some(count.await?))
+    }
+
+    /// What a cursor belongs to: it opens nothing else.
+    fn scope(&self) -> cursor::Scope {
+        let mut scope = self.engine.cursors.scope();
+        scope.part(self.resource.name.as_bytes());
+        match self.parent {
+            Some((column, id)) => {
+                scope.part(column.as_bytes());
+                scope.part(id.as_bytes());
+            }
+            None => scope.part(b""),
+        }
+        for (name, value) in &self.query.given {
+            scope.part(name.as_bytes());
+            scope.part(value.as_bytes());
+        }
+        match self.query.sort {
+            Some((sort, Direction::Ascending)) => scope.part(sort.name.as_bytes()),
+            Some((sort, Direction::Descending)) => scope.part(format!("-{}", sort.name).as_bytes()),
+            None => scope.part(b""),
+        }
+        scope.part(self.caller.actor.user().unwrap_or_default().as_bytes());
+        scope
+    }
+
+    fn seal(&self, last: &PgRow) -> Result<String> {
+        let key = match self.query.sort {
+            Some((sort, _)) => Some(Value::of_row(sort.kind, last, sort.name)?.text()),
+            None => None,
+        };
+        Ok(self.scope().seal(key.as_deref(), last.try_get("id")?))
+    }
+
+    fn open(&self, cursor: &str) -> Result<(Option<Value>, Uuid)> {
+        let (key, id) = self.scope().open(cursor)?;
+        let key = match (self.query.sort, key) {
+            (Some((sort, _)), Some(key)) => {
+                let key = value::read_key(sort.kind, key);
+                Some(key.map_err(|_| Error::new(&problems::CURSOR))?)
+            }
+            (None, None) => None,
+            _ => return Err(Error::new(&problems::CURSOR)),
+        };
+        Ok((key, id))
+    }
+}
+
+/// Does the caller see the object?
+pub(crate) async fn is_there(
+    reader: &mut Reader,
     resource: &'static Resource,
-    query: &Query,
-    parent: Parent,
-) -> Result<(Vec<u8>, bool)> {
-    let after = match &query.cursor {
-        Some(cursor) => Some(open(engine, caller, resource, query, parent, cursor)?),
-        None => None,
-    };
-    let statement = text::page(resource, query, parent, after).map_err(Error::internal)?;
-    let mut rows = fetch(cx, statement).await?;
-    let limit = query.limit as usize;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-
-    let related = Related::load(engine, cx, &query.expand, &rows).await?;
-    let mut out = Vec::with_capacity(256 + rows.len() * 512);
-    out.extend_from_slice(b"{\"data\":[");
-    for (index, row) in rows.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        (resource.encode)(row, &mut out)?;
-        related.write(&query.expand, row, &mut out)?;
-    }
-    out.extend_from_slice(b"],\"next_cursor\":");
-    match rows.last().filter(|_| more) {
-        Some(last) => {
-            let cursor = seal(engine, caller, resource, query, parent, last)?;
-            out.push(b'"');
-            out.extend_from_slice(cursor.as_bytes());
-            out.push(b'"');
-        }
-        None => out.extend_from_slice(b"null"),
-    }
-    if query.count {
-        let statement = text::count(resource, query, parent).map_err(Error::internal)?;
-        let row = fetch(cx, statement).await?;
-        let count: i64 = row.first().map_or(Ok(0), |row| row.try_get(0))?;
-        out.extend_from_slice(b",\"count\":");
-        out.extend_from_slice(count.to_string().as_bytes());
-    }
-    out.push(b'}');
-    Ok((out, rows.is_empty()))
-}
-
-pub(crate) async fn fetch(cx: &mut Cx, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-    let query = sqlx::query_with(statement.text, statement.arguments);
-    query.persistent(!statement.rare).fetch_all(cx.conn()).await
-}
-
-fn scope(
-    engine: &Engine,
-    caller: &Caller,
-    resource: &Resource,
-    query: &Query,
-    parent: Parent,
-) -> cursor::Scope {
-    let mut scope = engine.cursors.scope();
-    scope.part(resource.name.as_bytes());
-    match parent {
-        Some((column, id)) => {
-            scope.part(column.as_bytes());
-            scope.part(id.as_bytes());
-        }
-        None => scope.part(b""),
-    }
-    for (name, value) in &query.given {
-        scope.part(name.as_bytes());
-        scope.part(value.as_bytes());
-    }
-    match query.sort {
-        Some((sort, Direction::Ascending)) => scope.part(sort.name.as_bytes()),
-        Some((sort, Direction::Descending)) => scope.part(format!("-{}", sort.name).as_bytes()),
-        None => scope.part(b""),
-    }
-    scope.part(caller.actor.user().unwrap_or_default().as_bytes());
-    scope
-}
-
-fn seal(
-    engine: &Engine,
-    caller: &Caller,
-    resource: &Resource,
-    query: &Query,
-    parent: Parent,
-    last: &PgRow,
-) -> Result<String> {
-    let key = match query.sort {
-        Some((sort, _)) => Some(Value::of_row(sort.kind, last, sort.name)?.text()),
-        None => None,
-    };
-    Ok(scope(engine, caller, resource, query, parent).seal(key.as_deref(), last.try_get("id")?))
-}
-
-fn open(
-    engine: &Engine,
-    caller: &Caller,
-    resource: &Resource,
-    query: &Query,
-    parent: Parent,
-    cursor: &str,
-) -> Result<(Option<Value>, uuid::Uuid)> {
-    let (key, id) = scope(engine, caller, resource, query, parent).open(cursor)?;
-    let key = match (query.sort, key) {
-        (Some((sort, _)), Some(key)) => {
-            let key = value::read_key(sort.kind, key);
-            Some(key.map_err(|_| Error::new(&problems::CURSOR))?)
-        }
-        (None, None) => None,
-        _ => return Err(Error::new(&problems::CURSOR)),
-    };
-    Ok((key, id))
+    id: Uuid,
+) -> Result<bool> {
+    let statement = text::exists(resource, id).map_err(Error::internal)?;
+    Ok(!reader.fetch(statement.question()).await?.is_empty())
 }

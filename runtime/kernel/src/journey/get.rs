@@ -3,15 +3,23 @@
 use super::{Call, Shown, require, require_with_roles, span, version};
 use crate::{
     actor::Actor,
+    caller::Caller,
+    cx::{Cx, Question},
     engine::Endpoint,
     error::{Error, Result},
     etag,
     list::{expand::Related, query::Query},
+    resource::{Expand, Resource},
 };
 use axum::{
     http::{StatusCode, header},
     response::Response,
 };
+use sqlx::{
+    Arguments,
+    postgres::{PgArguments, PgRow},
+};
+use uuid::Uuid;
 
 pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
     span(endpoint, "read");
@@ -21,18 +29,17 @@ pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
         Some(text) => Query::read_expand(resource, text),
         None => Ok(Vec::new()),
     };
-    let mut cx = endpoint.engine.db.begin_read(&call.caller).await?;
+    let mut reader = endpoint.engine.db.read(&call.caller).await?;
     let row = match (&expand, call.id) {
-        (Ok(_), Some(id)) => {
-            sqlx::query(resource.get_text(&call.caller.actor))
-                .bind(id)
-                .fetch_optional(cx.conn())
-                .await?
-        }
+        (Ok(_), Some(id)) => reader
+            .fetch(by_id(resource, &call.caller, id)?)
+            .await?
+            .pop(),
         _ => None,
     };
     let Some(row) = row else {
         if call.caller.actor != Actor::Anonymous {
+            let mut cx = reader.begin().await?;
             require_with_roles(resource.rules.read, &call.caller, &mut cx).await?;
         }
         expand?;
@@ -40,28 +47,42 @@ pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
     };
     let expand = expand?;
     let shown = if expand.is_empty() {
+        drop(reader);
         Shown::of(resource, &row)?
     } else {
-        let related = Related::load(
-            &endpoint.engine,
-            &mut cx,
-            &expand,
-            std::slice::from_ref(&row),
-        )
-        .await?;
-        let mut body = Vec::with_capacity(2048);
-        (resource.encode)(&row, &mut body)?;
-        related.write(&expand, &row, &mut body)?;
-        Shown {
-            tag: etag::tag(version(&row)?, &body),
-            body,
-        }
+        let mut cx = reader.begin().await?;
+        with_related(endpoint, &mut cx, &expand, &row).await?
     };
-    drop(cx);
     if etag::not_modified(&call.parts.headers, &shown.tag)? {
         let mut response = super::empty(StatusCode::NOT_MODIFIED);
         response.headers_mut().insert(header::ETAG, shown.tag);
         return Ok(response);
     }
     Ok(shown.answer(StatusCode::OK))
+}
+
+fn by_id(resource: &Resource, caller: &Caller, id: Uuid) -> Result<Question> {
+    let mut arguments = PgArguments::default();
+    arguments.add(id).map_err(Error::internal)?;
+    Ok(Question {
+        text: resource.get_text(&caller.actor).into(),
+        arguments,
+        keep: true,
+    })
+}
+
+async fn with_related(
+    endpoint: &Endpoint,
+    cx: &mut Cx,
+    expand: &[&'static Expand],
+    row: &PgRow,
+) -> Result<Shown> {
+    let related = Related::load(&endpoint.engine, cx, expand, std::slice::from_ref(row)).await?;
+    let mut body = Vec::with_capacity(2048);
+    (endpoint.resource().encode)(row, &mut body)?;
+    related.write(expand, row, &mut body)?;
+    Ok(Shown {
+        tag: etag::tag(version(row)?, &body),
+        body,
+    })
 }

@@ -5,7 +5,7 @@ use crate::{
     actor::Actor,
     engine::Endpoint,
     error::{Error, Result},
-    list::{self, query::Query, text},
+    list::{self, Page, query::Query},
     resource::{Child, Resource},
 };
 use axum::{
@@ -43,36 +43,42 @@ async fn run(
     let caller = &call.caller;
     require(resource.rules.read, caller)?;
     let query = Query::read(resource, call.parts.uri.query().unwrap_or_default());
-    let mut cx = endpoint.engine.db.begin_read(caller).await?;
+    let mut reader = endpoint.engine.db.read(caller).await?;
     let query = match query {
         Ok(query) => query,
         Err(error) => {
-            require_with_roles(resource.rules.read, caller, &mut cx).await?;
+            require_with_roles(resource.rules.read, caller, &mut reader.begin().await?).await?;
             return Err(error);
         }
     };
-    let parent = match nested {
-        None => None,
-        Some((parent, child)) => {
-            let found = match call.id {
-                Some(id) => {
-                    list::fetch(&mut cx, text::exists(parent, id).map_err(Error::internal)?).await?
-                }
-                None => Vec::new(),
-            };
-            if found.is_empty() {
-                require_with_roles(parent.rules.read, caller, &mut cx).await?;
-                return Err(Error::not_found());
-            }
-            call.id.map(|id| (child.sql, id))
+    let parent = match (nested, call.id) {
+        (None, _) => None,
+        (Some((parent, child)), Some(id)) if list::is_there(&mut reader, parent, id).await? => {
+            Some((child.sql, id))
+        }
+        (Some((parent, _)), _) => {
+            require_with_roles(parent.rules.read, caller, &mut reader.begin().await?).await?;
+            return Err(Error::not_found());
         }
     };
-    let (body, is_empty) =
-        list::run(&endpoint.engine, &mut cx, caller, resource, &query, parent).await?;
-    if is_empty && caller.actor != Actor::Anonymous {
+    let page = Page {
+        engine: &endpoint.engine,
+        caller,
+        resource,
+        query: &query,
+        parent,
+    };
+    let found = page.fetch(&mut reader).await?;
+    let nothing = found.is_empty() && caller.actor != Actor::Anonymous;
+    let mut cx = match page.asks_more(&found) || nothing {
+        true => Some(reader.begin().await?),
+        false => None,
+    };
+    if let (Some(cx), true) = (&mut cx, nothing) {
         // Nothing to see and nothing ever to be seen are two answers.
-        require_with_roles(resource.rules.read, caller, &mut cx).await?;
+        require_with_roles(resource.rules.read, caller, cx).await?;
     }
+    let body = page.write(&found, cx.as_mut()).await?;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -7,10 +7,8 @@ use super::{
     query::{Condition, Direction, Query},
     value::Value,
 };
-use crate::resource::Resource;
-use sqlx::{
-    Arguments, AssertSqlSafe, SqlSafeStr, SqlStr, error::BoxDynError, postgres::PgArguments,
-};
+use crate::{cx::Question, resource::Resource};
+use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
 
@@ -18,10 +16,20 @@ use uuid::Uuid;
 const MARGIN: f64 = 0.001;
 
 pub struct Statement {
-    pub text: SqlStr,
+    pub text: String,
     pub arguments: PgArguments,
     /// Seldom the same text again: not worth a place in the cache of prepared statements.
     pub rare: bool,
+}
+
+impl Statement {
+    pub fn question(self) -> Question {
+        Question {
+            text: self.text.into(),
+            arguments: self.arguments,
+            keep: !self.rare,
+        }
+    }
 }
 
 /// Where a nested list belongs: the child's column and the parent's id.
@@ -297,7 +305,7 @@ impl Builder {
 
     fn finish(self, rare: bool) -> Statement {
         Statement {
-            text: AssertSqlSafe(self.text).into_sql_str(),
+            text: self.text,
             arguments: self.arguments,
             rare,
         }

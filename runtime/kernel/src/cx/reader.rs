@@ -1,0 +1,97 @@
+//! Reading without a transaction of its own: each statement tells the database who asks, and then asks.
+//!
+//! One round trip instead of three (context, statement, rollback). A statement by itself is a transaction, so
+//! what `sec.enter` says ends with it, as it does with a transaction that was begun.
+
+use super::{Cx, Db};
+use crate::{
+    actor::Actor,
+    caller::Caller,
+    error::{Error, Result},
+};
+use sqlx::{
+    Arguments, AssertSqlSafe, Postgres, SqlSafeStr,
+    error::BoxDynError,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgRow},
+};
+use std::{borrow::Cow, fmt::Write};
+
+/// A connection for one caller's reading. Whoever needs several statements at one time [begins](Reader::begin).
+pub(crate) struct Reader {
+    db: Db,
+    connection: PoolConnection<Postgres>,
+    caller: Caller,
+}
+
+/// A `select` with its arguments.
+pub(crate) struct Question {
+    pub text: Cow<'static, str>,
+    pub arguments: PgArguments,
+    /// Whether the statement is worth a place in the cache of prepared statements.
+    pub keep: bool,
+}
+
+impl Db {
+    /// For reading as this caller, mostly by one statement.
+    pub(crate) async fn read(&self, caller: &Caller) -> Result<Reader> {
+        Ok(Reader {
+            db: self.clone(),
+            connection: self.pools.request.acquire().await?,
+            caller: *caller,
+        })
+    }
+}
+
+impl Reader {
+    pub async fn fetch(&mut self, question: Question) -> Result<Vec<PgRow>> {
+        let Question {
+            text,
+            mut arguments,
+            keep,
+        } = question;
+        let text = match self.caller.actor {
+            Actor::Anonymous => text,
+            Actor::User { .. } => {
+                let told = told(&text, &self.caller, &mut arguments);
+                told.map_err(Error::internal)?.into()
+            }
+        };
+        let text = match text {
+            Cow::Borrowed(text) => text.into_sql_str(),
+            Cow::Owned(text) => AssertSqlSafe(text).into_sql_str(),
+        };
+        let query = sqlx::query_with(text, arguments);
+        Ok(query
+            .persistent(keep)
+            .fetch_all(&mut *self.connection)
+            .await?)
+    }
+
+    /// A transaction on the same connection.
+    pub async fn begin(self) -> Result<Cx> {
+        self.db.begin_read_on(self.connection, &self.caller).await
+    }
+}
+
+/// `text` behind `sec.enter`. The inner part depends on what the outer one returns and is fenced off by
+/// `offset`, so that the planner has no other order; what policies ask of the caller is computed when a row
+/// first needs it. Were it asked too early, it would be a stranger's question.
+fn told(text: &str, caller: &Caller, arguments: &mut PgArguments) -> Result<String, BoxDynError> {
+    let mut told = String::with_capacity(text.len() + 240);
+    told.push_str("select answer.* from (select sec.enter(");
+    arguments.add(caller.actor.user())?;
+    let _ = write!(told, "${}, ", arguments.len());
+    arguments.add(caller.actor.session())?;
+    let _ = write!(told, "${}, 'read', ", arguments.len());
+    arguments.add(caller.request_id.to_string())?;
+    let _ = write!(
+        told,
+        "${}) is not null as known offset 0) as caller, ",
+        arguments.len()
+    );
+    told.push_str("lateral (select question.* from (");
+    told.push_str(text);
+    told.push_str(") as question where caller.known offset 0) as answer");
+    Ok(told)
+}
