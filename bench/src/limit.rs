@@ -10,7 +10,7 @@ use std::{fs, path::Path, process::Command};
 
 pub struct Statement {
     pub name: &'static str,
-    database: &'static str,
+    pub database: &'static str,
     /// `SELECT` stands for the generated list's text.
     script: &'static str,
 }

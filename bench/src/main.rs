@@ -116,7 +116,8 @@ async fn run(options: Options) -> Result<()> {
                 } else {
                     prepare::PLAIN
                 };
-                if *operation == "update" {
+                if matches!(*operation, "create" | "update") {
+                    prepare::tidy(&options.database_url, database).await?;
                     prepare::write_versions(&options.database_url, database, &files).await?;
                 }
                 let server = Server::start(name, &options.database_url, options.pool, &keys)?;
@@ -137,6 +138,7 @@ async fn run(options: Options) -> Result<()> {
             }
         }
         for statement in limit::STATEMENTS {
+            prepare::tidy(&options.database_url, statement.database).await?;
             let figure = limit::run(
                 statement,
                 &options.database_url,

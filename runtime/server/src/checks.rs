@@ -74,18 +74,18 @@ pub fn token_key(pem: &str) -> Result<()> {
 
 /// What the database tells: both logins are what they should be, and the schema holds everybody to its rules.
 pub async fn database(config: &DbConfig) -> Result<()> {
-    let mut request = connect(&config.url, "APP_DATABASE_URL").await?;
-    login(&mut request, "APP_DATABASE_URL").await?;
-    if let Some(url) = &config.job_url {
-        let mut job = connect(url, "JOB_DATABASE_URL").await?;
-        login(&mut job, "JOB_DATABASE_URL").await?;
-        job.close().await?;
-    }
-    migrations(&mut request).await?;
+    tokio::try_join!(request_role(&config.url), job_role(config.job_url.as_ref()))?;
+    Ok(())
+}
+
+async fn request_role(url: &SecretString) -> Result<()> {
+    let mut connection = connect(url, "APP_DATABASE_URL").await?;
+    login(&mut connection, "APP_DATABASE_URL").await?;
+    migrations(&mut connection).await?;
     let findings: Vec<String> = sqlx::query_scalar(include_str!("checks/catalogue.sql"))
-        .fetch_all(&mut request)
+        .fetch_all(&mut connection)
         .await?;
-    request.close().await?;
+    connection.close().await?;
     if !findings.is_empty() {
         bail!(
             "the database does not hold the server's roles to its rules; it was changed by hand, or is not the one that \
@@ -93,6 +93,14 @@ pub async fn database(config: &DbConfig) -> Result<()> {
             findings.join("\n  ")
         );
     }
+    Ok(())
+}
+
+async fn job_role(url: Option<&SecretString>) -> Result<()> {
+    let Some(url) = url else { return Ok(()) };
+    let mut connection = connect(url, "JOB_DATABASE_URL").await?;
+    login(&mut connection, "JOB_DATABASE_URL").await?;
+    connection.close().await?;
     Ok(())
 }
 
