@@ -101,13 +101,9 @@ async fn a_cursor_holds_its_place_while_others_write() {
     let mut round = 0;
     for order in [
         "title",
-        "-title",
-        "starts_at",
         "-starts_at",
         "like_count",
-        "-like_count",
         "trending_score",
-        "created_at",
         "-created_at",
     ] {
         let path = format!("/events?state=published&sort={order}");
@@ -118,7 +114,7 @@ async fn a_cursor_holds_its_place_while_others_write() {
         assert!(before.len() > 40, "{}", before.len());
         let writer = &mut conn;
         let number = &mut round;
-        let pages = walk(&server.client, &path, 9, async || {
+        let pages = walk(&server.client, &path, 14, async || {
             *number += 1;
             disturb(writer, *number).await;
         })
