@@ -35,31 +35,10 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
 /// each has the policies of its table written into it, and the planner looks at them all. Nor can a policy look
 /// at a column that the request role may not read.
 pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    reads_private_columns(model, id, what) || !asked(model, id, what).is_empty()
-}
-
-pub(super) fn reads_private_columns(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    rule(model, id, what).is_some_and(|rule| reads_private(&model.entities[id], rule))
-}
-
-/// What is asked about a row may lead back to the same question, about another row.
-pub(super) fn asks_itself(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    let start = (id, what.clone());
-    let mut found = asked(model, id, what);
-    let mut next = 0;
-    while let Some((id, what)) = found.get(next).cloned() {
-        for question in asked(model, id, &what) {
-            if !found.contains(&question) {
-                found.push(question);
-            }
-        }
-        next += 1;
+    if reads_private_columns(model, id, what) {
+        return true;
     }
-    found.contains(&start)
-}
-
-/// What is asked about other rows to see a row and to know whether this holds.
-fn asked(model: &Model, id: EntityId, what: &OfWhat) -> Vec<(EntityId, OfWhat)> {
+    let mut found = Vec::new();
     let access = &model.entities[id].access;
     let seen_by = [
         &access.read,
@@ -68,13 +47,16 @@ fn asked(model: &Model, id: EntityId, what: &OfWhat) -> Vec<(EntityId, OfWhat)> 
         &access.restore,
         &access.suspend,
     ];
-    let mut found = Vec::new();
     seen_by
         .into_iter()
         .flatten()
         .chain(rule(model, id, what))
         .for_each(|r| targets(model, id, r, &mut found));
-    found
+    !found.is_empty()
+}
+
+pub(super) fn reads_private_columns(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    rule(model, id, what).is_some_and(|rule| reads_private(&model.entities[id], rule))
 }
 
 /// The functions that these objects call, and those that they call in turn.
@@ -187,8 +169,8 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
     on_table(&table, function.object(roles))
 }
 
-/// What `of` asks about rows at its other end.
-fn targets(model: &Model, id: EntityId, expr: &Expr, found: &mut Vec<(EntityId, OfWhat)>) {
+/// Entities at the other end of `of`.
+fn targets(model: &Model, id: EntityId, expr: &Expr, found: &mut Vec<EntityId>) {
     match expr {
         Expr::All(parts) | Expr::Any(parts) => {
             parts.iter().for_each(|p| targets(model, id, p, found))
@@ -200,7 +182,7 @@ fn targets(model: &Model, id: EntityId, expr: &Expr, found: &mut Vec<(EntityId, 
             &model.entities[id].conditions[*index].expr,
             found,
         ),
-        Expr::Of { what, .. } => found.extend(what.iter().cloned()),
+        Expr::Of { what, .. } => found.extend(what.iter().map(|(target, _)| *target)),
         _ => {}
     }
 }
