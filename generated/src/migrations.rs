@@ -61,4 +61,12 @@ pub static MIGRATIONS: &[Migration] = &[
         down: include_str!("../../migrations/0007_alter_schema.down.sql"),
         checksum: "3b860271b08ec8de459f778896a69dd91347bca0a45be0b1d6b245b183c7a27212419ddf85dc9b92038192a0b241fceb",
     },
+    Migration {
+        version: 8,
+        description: "alter schema",
+        transaction: true,
+        up: include_str!("../../migrations/0008_alter_schema.up.sql"),
+        down: include_str!("../../migrations/0008_alter_schema.down.sql"),
+        checksum: "aaf8fa1b4f2b90ee81e8c7617e74375da04010d493a000faa1d8e1d65b819b7f3682a198efd89b0f29e9f0375d2fb9fb",
+    },
 ];

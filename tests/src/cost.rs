@@ -2,5 +2,6 @@
 
 mod plans;
 mod proxy;
+mod sets;
 mod statements;
 mod trips;

@@ -4,6 +4,7 @@
 //! security, grants and triggers hold whatever the program in front of the database does.
 
 mod archive;
+mod assume;
 mod audit;
 mod checks;
 mod columns;
@@ -14,6 +15,7 @@ mod grants;
 mod guards;
 mod jobs;
 mod may;
+mod mine;
 pub mod names;
 mod object;
 mod parents;

@@ -302,6 +302,7 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
         ),
         ("sec.scopes_org_admin()", "'{}'::uuid[]"),
         ("sec.scopes_city_admin()", "'{}'::uuid[]"),
+        ("sec.mine_event_admin()", "null::uuid"),
         ("(visibility = 'public'::text)", "true"),
         ("(state = 'approved'::text)", "true"),
         ("(is_public)", "true"),
@@ -314,6 +315,8 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
         "users",
         "role_assignments",
         "devices",
+        "orders",
+        "waitlist_entries",
     ];
     let mut found = Vec::new();
     for (table, policy, qual) in policies {

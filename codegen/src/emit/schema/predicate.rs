@@ -84,6 +84,14 @@ pub fn exists(from: impl Into<String>, condition: Sql) -> Sql {
     }
 }
 
+/// As [`exists`], of one row that is looked up by its key each time: the planner would rather read the whole table
+/// once, also where a page is full after a few rows.
+pub fn looked_up(from: &str, condition: &Sql) -> Sql {
+    atom(format!("({LOOKED_UP} {from} where {})", condition.line()))
+}
+
+pub(super) const LOOKED_UP: &str = "select true from";
+
 fn push(parts: &mut Vec<Sql>, part: Sql) {
     if !parts.contains(&part) {
         parts.push(part);

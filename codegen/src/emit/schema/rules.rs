@@ -3,9 +3,10 @@
 //! Two-valued like the rules themselves: a comparison with null never holds, and its negation does.
 
 use super::{
+    mine,
     names::{self, snake},
     object::{quote, quoted_list},
-    predicate::{Sql, all, any, atom, exists, not},
+    predicate::{Sql, all, any, atom, exists, looked_up, not},
     seen, sets,
     visible::visible,
 };
@@ -17,7 +18,7 @@ use crate::model::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     /// As the request role, over many rows: related rows are looked for under their own policies, so that the
-    /// planner can look for all at once.
+    /// planner can look for all at once; what leads further is asked for through `sec.mine_…`.
     Policy,
     /// As the request role, for one row: related rows are asked for through `sec.seen_…`, whose plans are kept.
     Row,
@@ -26,6 +27,9 @@ pub enum Context {
     Me,
     /// Past row-level security: related rows are asked for through `sec.seen_…`.
     Definer,
+    /// Past row-level security, over many rows: related rows are asked for through `sec.mine_…`, where that set
+    /// is bounded by the caller.
+    Set,
     /// Past row-level security, for a caller who is not signed in: what only others may see is left out.
     Anonymous,
 }
@@ -204,27 +208,31 @@ fn of(
         OfWhat::Update => optional(model, inner, parent.access.update.as_ref()),
         OfWhat::Delete => optional(model, inner, parent.access.delete.as_ref()),
     };
+    let from = format!("{} {alias}", names::table(parent));
+    let same_row = atom(format!("{alias}.id = {id}"));
     let found = |condition: Sql| match condition {
         Sql::False => Sql::False,
-        condition => {
-            let same_row = atom(format!("{alias}.id = {id}"));
-            exists(
-                format!("{} {alias}", names::table(parent)),
-                all([same_row, condition]),
-            )
-        }
+        condition => exists(from.clone(), all([same_row.clone(), condition])),
     };
     let holds = match scope.context {
         _ if granted == Sql::False => Sql::False,
         Context::Anonymous => found(all([visible(model, inner), granted])),
         Context::Policy if !seen::is_deep(model, target, what) => found(granted),
-        Context::Policy | Context::Row | Context::Me | Context::Definer => {
+        Context::Policy if mine::is_looked_up(model, target, what) => {
+            looked_up(&from, &all([same_row, granted]))
+        }
+        context => {
             let what = if granted == Sql::True {
                 &OfWhat::Read
             } else {
                 what
             };
-            seen::holds(model, target, what, &id)
+            let set = if matches!(context, Context::Policy | Context::Set) {
+                mine::holds(model, target, what, &id)
+            } else {
+                None
+            };
+            set.unwrap_or_else(|| seen::holds(model, target, what, &id))
         }
     };
     all([type_is(model, scope, relation, target), holds])

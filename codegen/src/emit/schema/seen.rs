@@ -1,9 +1,11 @@
 //! `sec.seen_<entity>[_<condition>](id)`: what the policies say of one row, asked as a function.
 //!
-//! For code that runs past row-level security, and for policies that would otherwise nest.
+//! For code that runs past row-level security, and for policies that would otherwise nest. The same about many
+//! rows is a set: [`super::mine`].
 
 use super::{
     may::reads_private,
+    mine,
     names::{self, Roles},
     object::{Function, on_table},
     predicate::{Sql, all, atom},
@@ -16,12 +18,12 @@ use std::collections::BTreeSet;
 
 /// The row's status if the caller sees it, else null. A table without a status counts as active.
 pub(super) fn status(model: &Model, id: EntityId, value: &str) -> String {
-    format!("{}({value})", name(model, id, &OfWhat::Read))
+    format!("{}({value})", name(model, "seen", id, &OfWhat::Read))
 }
 
 /// The row is seen by the caller and `what` holds for it.
 pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
-    let call = format!("{}({value})", name(model, id, what));
+    let call = format!("{}({value})", name(model, "seen", id, what));
     atom(if *what == OfWhat::Read {
         format!("{call} is not null")
     } else {
@@ -33,12 +35,11 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
 /// each has the policies of its table written into it, and the planner looks at them all. Nor can a policy look
 /// at a column that the request role may not read.
 pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    let entity = &model.entities[id];
-    if rule(model, id, what).is_some_and(|rule| reads_private(entity, rule)) {
+    if reads_private_columns(model, id, what) {
         return true;
     }
     let mut found = Vec::new();
-    let access = &entity.access;
+    let access = &model.entities[id].access;
     let seen_by = [
         &access.read,
         &access.update,
@@ -54,11 +55,18 @@ pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     !found.is_empty()
 }
 
+pub(super) fn reads_private_columns(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    rule(model, id, what).is_some_and(|rule| reads_private(&model.entities[id], rule))
+}
+
 /// The functions that these objects call, and those that they call in turn.
 pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
     let mut rest: Vec<Object> = questions(model)
         .iter()
-        .map(|(id, what)| function(model, *id, what))
+        .flat_map(|(id, what)| {
+            let set = mine::function(model, *id, what);
+            set.into_iter().chain([function(model, *id, what)])
+        })
         .collect();
     let mut called: BTreeSet<String> = objects.iter().flat_map(|o| calls(&o.create)).collect();
     let mut found: Vec<Object> = Vec::new();
@@ -75,9 +83,11 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
     }
 }
 
-/// The functions of this file that a text calls.
+/// The functions of these kinds that a text calls.
 fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.match_indices("sec.seen_").map(|(at, _)| {
+    let starts = ["sec.seen_", "sec.mine_"];
+    let found = starts.into_iter().flat_map(|s| text.match_indices(s));
+    found.map(|(at, _)| {
         let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
         text[at..].chars().take_while(|c| word(*c)).collect()
     })
@@ -93,7 +103,8 @@ fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
     model.entities.iter().enumerate().flat_map(about).collect()
 }
 
-fn name(model: &Model, id: EntityId, what: &OfWhat) -> String {
+/// `sec.seen_event_admin`, `sec.mine_event_admin`
+pub(super) fn name(model: &Model, kind: &str, id: EntityId, what: &OfWhat) -> String {
     let entity = &model.entities[id];
     let what = match what {
         OfWhat::Read => String::new(),
@@ -101,11 +112,11 @@ fn name(model: &Model, id: EntityId, what: &OfWhat) -> String {
         OfWhat::Update => "_update".into(),
         OfWhat::Delete => "_delete".into(),
     };
-    names::fit(format!("sec.seen_{}{what}", entity.name))
+    names::fit(format!("sec.{kind}_{}{what}", entity.name))
 }
 
 /// Beyond being seen.
-fn rule<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {
+pub(super) fn rule<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {
     let entity = &model.entities[id];
     match what {
         OfWhat::Read => None,
@@ -135,7 +146,8 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
         ("text", "The status of a row that the caller sees.", answer)
     } else {
         let granted = optional(model, scope, rule(model, id, what));
-        let condition = all([same_row, granted, visible(model, scope)]).block(4);
+        let visible = visible(model, scope).assuming(&granted);
+        let condition = all([same_row, granted, visible]).block(4);
         let answer = format!("exists (\n    select from {table} t\n    where {condition}\n  )");
         (
             "boolean",
@@ -145,7 +157,7 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
     };
     let function = Function {
         kind: Kind::TableFunction,
-        name: &name(model, id, what),
+        name: &name(model, "seen", id, what),
         arguments: "p_id uuid",
         returns,
         attributes: "language plpgsql stable parallel safe",

@@ -12,7 +12,14 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     let access = &entity.access;
     let rule = |expr: Option<&Expr>| optional(model, scope, expr);
-    let read = any([rule(access.read.as_ref()), just_created(model, scope)]);
+    let ordered = |condition: Sql| match scope.context {
+        Context::Policy => condition.cheap_first(),
+        _ => condition.free_first(),
+    };
+    let read = ordered(any([
+        rule(access.read.as_ref()),
+        just_created(model, scope),
+    ]));
     if entity.lifecycle != Lifecycle::SoftDelete {
         return read;
     }
@@ -30,6 +37,7 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let rule = |expr: Option<&Expr>| optional(model, Scope { context, ..scope }, expr);
     let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
     let removers = any([rule(access.delete.as_ref()), rule(access.restore.as_ref())]);
+    let (moderators, removers) = (ordered(moderators), ordered(removers));
     any([
         active,
         all([is("suspended"), moderators]),

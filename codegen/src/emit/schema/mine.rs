@@ -1,0 +1,279 @@
+//! `sec.mine_<entity>[_<condition>]()`: the rows for which `sec.seen_…` says yes, as a set.
+//!
+//! For policies over many rows, which ask about a row above: the set is made once in a statement, from what the
+//! caller holds, while a function would be called for every row. Only where the condition is bounded by the
+//! caller: each way to fulfil it names them, so that the set is found by index and is empty for strangers.
+
+use super::{
+    names::{self, Roles},
+    object::{Function, on_table},
+    predicate::{Sql, all, any, atom},
+    references,
+    rules::{Context, Scope, predicate},
+    seen, sets,
+    visible::visible,
+};
+use crate::model::{EntityId, Expr, Lifecycle, Model, OfWhat};
+use crate::objects::{Kind, Object};
+use std::collections::BTreeSet;
+
+/// Whoever holds one of these everywhere may fulfil a condition without being named by it.
+type Everywhere = BTreeSet<usize>;
+
+/// As [`seen::holds`], for many rows. `None`: not bounded by the caller.
+pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Option<Sql> {
+    let everywhere = bound(model, id, what)?;
+    let in_set = match call(model, id, what) {
+        Some(call) => atom(format!("{value} in (select {call})")),
+        None => Sql::False,
+    };
+    // They see nearly every row, so that few are asked for before a page is full: no reason to collect all.
+    let asked = all([
+        any(words(model, &everywhere)),
+        seen::holds(model, id, what, value),
+    ]);
+    Some(any([in_set, asked]))
+}
+
+/// `sec.mine_event_admin()`. `None`: not bounded, or never anything in it.
+fn call(model: &Model, id: EntityId, what: &OfWhat) -> Option<String> {
+    let selects = selects(model, id, what, &bound(model, id, what)?);
+    (!selects.is_empty()).then(|| format!("{}()", seen::name(model, "mine", id, what)))
+}
+
+pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Object> {
+    let selects = selects(model, id, what, &bound(model, id, what)?);
+    if selects.is_empty() {
+        return None;
+    }
+    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
+    let selects: Vec<String> = selects
+        .iter()
+        .map(|condition| {
+            format!(
+                "  select t.id from {table} t\n  where {}",
+                condition.block(4)
+            )
+        })
+        .collect();
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &seen::name(model, "mine", id, what),
+        arguments: "",
+        returns: "setof uuid",
+        attributes: "language plpgsql stable parallel safe rows 100",
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: "Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.",
+        body: format!(
+            "begin\n  return query\n{};\nend",
+            selects.join("\n  union all\n")
+        ),
+    };
+    Some(on_table(&table, function.object(roles)))
+}
+
+/// The set would hold all that is below another set, as all orders of all events of an organizer, and be made to
+/// read a single row. Where the table's own policy leads no further than to sets, each row is looked up instead.
+pub(super) fn is_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    let entity = &model.entities[id];
+    let scope = Scope {
+        entity: id,
+        alias: "p1",
+        context: Context::Policy,
+    };
+    let by_set = |arm: &Arm| matches!(arm.by, Expr::Of { .. });
+    // Who has just created a row would see it in the policy only.
+    entity.creator.is_none()
+        && !seen::reads_private_columns(model, id, what)
+        && bound(model, id, what).is_some()
+        && arms(model, id, &granted(model, id, what))
+            .iter()
+            .any(by_set)
+        && visible(model, scope).is_flat()
+}
+
+/// What the caller must fulfil to see the row and for `what` to hold.
+fn granted(model: &Model, id: EntityId, what: &OfWhat) -> Expr {
+    let entity = &model.entities[id];
+    let access = &entity.access;
+    let rule = match what {
+        OfWhat::Read if entity.lifecycle == Lifecycle::SoftDelete => {
+            let rules = [
+                &access.read,
+                &access.update,
+                &access.suspend,
+                &access.delete,
+                &access.restore,
+            ];
+            Some(Expr::Any(rules.into_iter().flatten().cloned().collect()))
+        }
+        OfWhat::Read => access.read.clone(),
+        _ => seen::rule(model, id, what).cloned(),
+    };
+    rule.unwrap_or(Expr::Nobody)
+}
+
+fn bound(model: &Model, id: EntityId, what: &OfWhat) -> Option<Everywhere> {
+    bounded(model, id, &granted(model, id, what))
+}
+
+/// `None`: it holds for some who are not named.
+fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
+    let entity = &model.entities[id];
+    match expr {
+        Expr::Nobody
+        | Expr::MeIs { .. }
+        | Expr::MeIsThis
+        | Expr::MeHoldsOf { .. }
+        | Expr::MeIn { .. } => Some(Everywhere::new()),
+        Expr::MeHolds { role } => Some(Everywhere::from([*role])),
+        Expr::All(parts) => parts
+            .iter()
+            .filter_map(|p| bounded(model, id, p))
+            .min_by_key(Everywhere::len),
+        Expr::Any(parts) => union(parts.iter().map(|p| bounded(model, id, p))),
+        Expr::Condition(index) => bounded(model, id, &entity.conditions[*index].expr),
+        Expr::Of { what, .. } => union(
+            what.iter()
+                .map(|(target, what)| bound(model, *target, what)),
+        ),
+        Expr::Anyone
+        | Expr::SignedIn
+        | Expr::Not(_)
+        | Expr::Compare { .. }
+        | Expr::In { .. }
+        | Expr::IsNull(_)
+        | Expr::Flag(_) => None,
+    }
+}
+
+fn union(mut parts: impl Iterator<Item = Option<Everywhere>>) -> Option<Everywhere> {
+    parts.try_fold(Everywhere::new(), |mut all, part| {
+        all.extend(part?);
+        Some(all)
+    })
+}
+
+/// One way to fulfil a condition.
+struct Arm {
+    /// Names the caller; rows are found by it.
+    by: Expr,
+    rest: Vec<Expr>,
+}
+
+/// Of a bounded condition, without the ways open only to those who hold a role everywhere.
+fn arms(model: &Model, id: EntityId, expr: &Expr) -> Vec<Arm> {
+    let by = |expr: Expr| Arm {
+        by: expr,
+        rest: Vec::new(),
+    };
+    match expr {
+        Expr::Any(parts) => parts.iter().flat_map(|p| arms(model, id, p)).collect(),
+        Expr::Condition(index) => arms(model, id, &model.entities[id].conditions[*index].expr),
+        Expr::Of { relation, what } => {
+            let one = |what: &(EntityId, OfWhat)| Expr::Of {
+                relation: *relation,
+                what: vec![what.clone()],
+            };
+            what.iter().map(|what| by(one(what))).collect()
+        }
+        Expr::All(parts) => {
+            let bounds = parts.iter().enumerate();
+            let Some((_, chosen)) = bounds
+                .filter_map(|(i, p)| Some((bounded(model, id, p)?.len(), i)))
+                .min()
+            else {
+                return Vec::new();
+            };
+            let mut found = arms(model, id, &parts[chosen]);
+            for arm in &mut found {
+                let others = parts.iter().enumerate().filter(|(i, _)| *i != chosen);
+                arm.rest.extend(others.map(|(_, p)| p.clone()));
+            }
+            found
+        }
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeHoldsOf { .. } | Expr::MeIn { .. } => {
+            vec![by(expr.clone())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The conditions of the set, each to be looked up by an index of its own.
+fn selects(model: &Model, id: EntityId, what: &OfWhat, everywhere: &Everywhere) -> Vec<Sql> {
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Set,
+    };
+    let visible = visible(model, scope);
+    // Who holds such a role is answered by the function for one row.
+    let words: Vec<Sql> = words(model, everywhere).collect();
+    let mut found = Vec::new();
+    for arm in arms(model, id, &granted(model, id, what)) {
+        let by = predicate(model, scope, &arm.by);
+        let rest = all(arm.rest.iter().map(|p| predicate(model, scope, p)));
+        let seen = visible.assuming(&all([by.clone(), rest.clone()]));
+        for lookup in lookups(model, scope, &arm.by) {
+            let select = all([lookup, rest.assuming(&by), seen.clone()]).without(&words);
+            if select != Sql::False && !found.contains(&select) {
+                found.push(select);
+            }
+        }
+    }
+    found
+}
+
+/// The same condition for the columns that have an index: a `one of` has one for each kind of row. As arrays, of
+/// which the planner thinks that they are short: a plan is kept, and the first caller may hold much or nothing.
+fn lookups(model: &Model, scope: Scope<'_>, by: &Expr) -> Vec<Sql> {
+    let entity = &model.entities[scope.entity];
+    let column = |relation: usize, target: EntityId| {
+        let relation = &entity.belongs[relation];
+        scope.column(&references::column(relation, &model.entities[target]))
+    };
+    let held = |role: usize, column: &str| {
+        let role = names::snake(&model.roles[role].name);
+        atom(format!(
+            "{column} = any ((select sec.scopes_{role}())::uuid[])"
+        ))
+    };
+    let one_of = |column: &str, call: &str| atom(format!("{column} = any (array(select {call}))"));
+    match by {
+        Expr::MeHoldsOf {
+            role,
+            relation: Some(relation),
+        } => entity.belongs[*relation]
+            .targets
+            .iter()
+            .map(|target| held(*role, &column(*relation, *target)))
+            .collect(),
+        Expr::MeHoldsOf { role, .. } => vec![held(*role, &scope.column("id"))],
+        Expr::MeIs { relation } => vec![atom(format!(
+            "{} = (select sec.uid())",
+            column(*relation, model.identity)
+        ))],
+        Expr::MeIn { has, me, filter } => {
+            let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
+            vec![one_of(&scope.column("id"), &format!("sec.{set}()"))]
+        }
+        Expr::Of { relation, what } => what
+            .iter()
+            .filter_map(|(target, what)| {
+                let call = call(model, *target, what)?;
+                Some(one_of(&column(*relation, *target), &call))
+            })
+            .collect(),
+        other => vec![predicate(model, scope, other)],
+    }
+}
+
+fn words(model: &Model, everywhere: &Everywhere) -> impl Iterator<Item = Sql> {
+    everywhere.iter().map(|role| {
+        atom(format!(
+            "(select sec.is_{}())",
+            names::snake(&model.roles[*role].name)
+        ))
+    })
+}
