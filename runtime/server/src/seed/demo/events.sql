@@ -1,16 +1,18 @@
 -- Seventy events in each city, from two weeks ago to two months ahead, with their kinds of tickets.
+-- None is near enough to now to depend on the hour and the time zone: which are over is the same in every run.
 
 create temporary table demo_event on commit drop as
 select c.n as city_n, c.id as city_id, c.name as city, c.timezone, c.currency, g as i, pg_temp.demo_id('event', c.n * 1000 + g) as id,
        'event' || c.n || '.' || g as key, e.category,
        pg_temp.pick(pg_temp.words('events') -> e.category, 'title' || c.n || '.' || g) as words,
        h.kind as host_kind, h.id as host_id, h.i as host_i, v.id as venue_id, v.area, h.culture, h.surname,
-       ((current_date + (g * 17 % 75 - 14)) + make_time(10 + pg_temp.chance('hour' || c.n || '.' || g) % 11, 30 * (g % 2), 0))
+       ((current_date + d.days) + make_time(10 + pg_temp.chance('hour' || c.n || '.' || g) % 11, 30 * (g % 2), 0))
          at time zone c.timezone as starts_at,
        make_interval(mins => 60 + 30 * (pg_temp.chance('long' || c.n || '.' || g) % 7)) as lasts,
-       null::text as title, null::text as slug, null::text as state
+       d.days < 0 as is_over, null::text as title, null::text as slug, null::text as state
   from pg_temp.demo_city c
   cross join generate_series(1, 70) g
+  cross join lateral (select case when g * 17 % 75 < 14 then g * 17 % 75 - 15 else g * 17 % 75 - 12 end as days) d
   cross join lateral (
     select coalesce((array['concert', 'concert', 'festival', 'theatre', 'dance', 'film', 'exhibition', 'talk', 'workshop',
                            'workshop', 'food', 'market', 'sport', 'family', 'worship', 'other'])
@@ -27,7 +29,7 @@ select c.n as city_n, c.id as city_id, c.name as city, c.timezone, c.currency, g
 update pg_temp.demo_event e set
   title = pg_temp.filled(e.words ->> 'title', e.city, e.area ->> 'name', e.culture, e.surname),
   state = case when i % 23 = 0 then 'draft' when i % 29 = 0 then 'cancelled'
-               when e.starts_at + e.lasts < now() then 'completed' else 'published' end;
+               when e.is_over then 'completed' else 'published' end;
 
 update pg_temp.demo_event e set slug = pg_temp.slug(e.title) || case when x.nth > 1 then '-' || x.nth else '' end
   from (select id, row_number() over (partition by city_n, pg_temp.slug(title) order by i) as nth from pg_temp.demo_event) x
