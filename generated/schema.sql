@@ -4591,8 +4591,8 @@ begin
     end if;
   end if;
   select
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'orgAdmin' and a.scope_id is not null), '{}') as org_admin,
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'cityAdmin' and a.scope_id is not null), '{}') as city_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
     coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
   into v_held
   from app.role_assignments a
@@ -4607,8 +4607,8 @@ begin
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
     pg_catalog.set_config('app.job', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin::text, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin::text, true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
 end
 $$;

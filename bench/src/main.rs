@@ -95,7 +95,8 @@ async fn run(options: Options) -> Result<()> {
     }
     let prepared = prepare::prepare(&options.database_url, options.rows, &files).await?;
     let keys = keys()?;
-    let token = token(&keys, &prepared)?;
+    let token = token(&keys, prepared.of_all)?;
+    let token_of_one = self::token(&keys, prepared.of_one)?;
     let load = Load {
         scripts: &files,
         connections: options.connections,
@@ -105,6 +106,7 @@ async fn run(options: Options) -> Result<()> {
 
     let mut runs: HashMap<(&str, usize), Vec<Figures>> = HashMap::new();
     let mut limits: HashMap<&str, Vec<(f64, f64)>> = HashMap::new();
+    let mut of_one: Vec<Figures> = Vec::new();
     let mut cold: HashMap<&str, Vec<f64>> = HashMap::new();
     let mut memory: HashMap<&str, f64> = HashMap::new();
     for round in 1..=options.rounds {
@@ -137,6 +139,15 @@ async fn run(options: Options) -> Result<()> {
                 runs.entry((name, at)).or_default().push(figures);
             }
         }
+        let name = servers::GENERATED_SECURED;
+        let server = Server::start(name, &options.database_url, options.pool, &keys)?;
+        let figures = load.run("get", server.port, server.pid(), Some(&token_of_one))?;
+        eprintln!(
+            "round {round} get by one city's {:8.0}/s",
+            figures.requests_per_second
+        );
+        of_one.push(figures);
+        drop(server);
         for statement in limit::STATEMENTS {
             prepare::tidy(&options.database_url, statement.database).await?;
             let figure = limit::run(
@@ -174,7 +185,8 @@ async fn run(options: Options) -> Result<()> {
             (s.name.to_owned(), of(|f| f.0), of(|f| f.1))
         })
         .collect();
-    let gates = gates(&rows, &pgbench);
+    let of_one = load::median(of_one);
+    let gates = gates(&rows, &pgbench, &of_one);
     let command = format!(
         "script/bench --rounds {} --seconds {}",
         options.rounds, options.seconds
@@ -184,7 +196,7 @@ async fn run(options: Options) -> Result<()> {
     write_report(&options.output, &text, &report::plot(&rows))
 }
 
-fn gates(rows: &[Row], pgbench: &[(String, f64, f64)]) -> Vec<Gate> {
+fn gates(rows: &[Row], pgbench: &[(String, f64, f64)], of_one: &Figures) -> Vec<Gate> {
     let rate = |server: &str, at: usize| {
         rows.iter()
             .find(|r| r.server == server)
@@ -232,7 +244,13 @@ fn gates(rows: &[Row], pgbench: &[(String, f64, f64)]) -> Vec<Gate> {
         );
     }
     gate(
-        "generated secured / generated plain, get".into(),
+        "generated secured / generated plain, get by who administers one city".into(),
+        of_one.requests_per_second / rate(servers::GENERATED_PLAIN, 0),
+        0.55,
+        true,
+    );
+    gate(
+        "generated secured / generated plain, get by who administers fifty".into(),
         rate(servers::GENERATED_SECURED, 0) / rate(servers::GENERATED_PLAIN, 0),
         0.55,
         true,
@@ -296,7 +314,7 @@ fn keys() -> Result<Keys> {
     })
 }
 
-fn token(keys: &Keys, prepared: &prepare::Prepared) -> Result<String> {
+fn token(keys: &Keys, caller: prepare::Caller) -> Result<String> {
     let mut config = TokenConfig::new(
         ISSUER.into(),
         AUDIENCE.into(),
@@ -305,7 +323,7 @@ fn token(keys: &Keys, prepared: &prepare::Prepared) -> Result<String> {
     config.lifetime = Duration::from_secs(6 * 60 * 60);
     let now = chrono::Utc::now().timestamp();
     Ok(Tokens::new(&config)?
-        .issue(prepared.user, prepared.session, now)?
+        .issue(caller.user, caller.session, now)?
         .token)
 }
 

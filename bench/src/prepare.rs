@@ -13,10 +13,18 @@ const CITIES: i32 = 50;
 /// The id of row `:n`: pgbench can count but not choose from a list.
 pub const ID: &str = "('01900000-0000-7000-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid";
 
-/// Who the secured servers are asked by: administrator of all cities.
-pub struct Prepared {
+/// Who the secured servers are asked by.
+#[derive(Clone, Copy)]
+pub struct Caller {
     pub user: Uuid,
     pub session: Uuid,
+}
+
+pub struct Prepared {
+    /// Administers all cities.
+    pub of_all: Caller,
+    /// Administers one.
+    pub of_one: Caller,
     pub postmaster: u32,
 }
 
@@ -41,7 +49,7 @@ pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
         .status()?;
     ensure!(status.success(), "migrating failed");
     let mut secured = PgConnection::connect(&on(admin, SECURED)).await?;
-    let (user, session) = fill(&mut secured, rows).await?;
+    let [of_all, of_one] = fill(&mut secured, rows).await?;
     write_files(&mut secured, files).await?;
     secured.close().await?;
     run(
@@ -65,8 +73,8 @@ pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
         .await?;
     }
     Ok(Prepared {
-        user,
-        session,
+        of_all,
+        of_one,
         postmaster,
     })
 }
@@ -110,7 +118,7 @@ pub fn binary(name: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
-async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
+async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 2]> {
     let id = ID.replace(":n", "n");
     let text = format!(
         "alter table app.institutions disable trigger institutions_audit;
@@ -118,9 +126,11 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
          insert into app.cities (name, slug, timezone, location, country_id)
            select 'City ' || n, 'city-' || n, 'UTC', st_setsrid(st_makepoint(n, n), 4326)::geography, c.id
            from generate_series(0, {CITIES} - 1) n, app.countries c;
-         insert into app.users (handle, display_name, email) values ('bench', 'Bench', 'bench@example.org');
+         insert into app.users (handle, display_name, email)
+           select 'bench_' || n, 'Bench', n || '@example.org' from unnest('{{all,one}}'::text[]) n;
          insert into app.role_assignments (role, user_id, scope_type, scope_id)
-           select 'cityAdmin', u.id, 'city', c.id from app.users u, app.cities c;
+           select 'cityAdmin', u.id, 'city', c.id from app.users u, app.cities c
+           where u.handle = 'bench_all' or c.slug = 'city-1';
          insert into app.sessions (user_id, expires_at) select id, now() + interval '1 day' from app.users;
          insert into app.institutions (id, name, slug, type, description, website, contact_email, location, city_id)
            select {id}, 'Institution ' || n, 'institution-' || n, 'council', repeat('Open on weekdays, closed in August. ', 18),
@@ -130,9 +140,16 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<(Uuid, Uuid)> {
          alter table app.institutions enable trigger institutions_audit;"
     );
     run(conn, text).await?;
-    Ok(sqlx::query_as("select user_id, id from app.sessions")
-        .fetch_one(conn)
-        .await?)
+    let sessions: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select s.user_id, s.id from app.sessions s join app.users u on u.id = s.user_id order by u.handle",
+    )
+    .fetch_all(conn)
+    .await?;
+    let callers = sessions
+        .into_iter()
+        .map(|(user, session)| Caller { user, session });
+    let callers: Vec<Caller> = callers.collect();
+    callers.try_into().ok().context("two callers")
 }
 
 /// No policies, no guard, no audit: what a server without security works on.

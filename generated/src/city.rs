@@ -64,12 +64,12 @@ pub static CITY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.id = any (me.city_admin) or me.is_platform_admin) then 'update' end,
+          case when t.status = 'active' and (strpos(me.city_admin, t.id::text) > 0 or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and me.is_platform_admin then 'delete' end,
           case when t.status = 'active' and me.is_platform_admin then 'suspend' end,
           case when t.status = 'suspended' and me.is_platform_admin then 'unsuspend' end
         ], null) as allowed_actions
-        from app.cities as t, (select sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        from app.cities as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.cities as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.cities as t"),
         by_ids: concat!("select ", columns!(), " from app.cities as t where t.id = any($1)"),
@@ -91,11 +91,11 @@ pub static CITY: Resource = Resource {
         suspend: "update app.cities as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.cities as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = any (me.city_admin) or me.is_platform_admin then 'update' end,
+          case when strpos(me.city_admin, t.id::text) > 0 or me.is_platform_admin then 'update' end,
           case when me.is_platform_admin then 'delete' end,
           case when me.is_platform_admin then 'restore' end,
           case when me.is_platform_admin then 'suspend' end
-        ], null) as may from app.cities as t, (select sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ], null) as may from app.cities as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[

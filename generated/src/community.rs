@@ -102,14 +102,14 @@ pub static COMMUNITY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.id = any (me.org_admin) or t.id in (select sec.my_community_members()) or t.city_id = any (me.city_admin) or me.is_platform_admin) then 'update' end,
-          case when t.status = 'active' and (t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.verified is distinct from true and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unverify' end
+          case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or t.id in (select sec.my_community_members()) or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
+          case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
+          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
+          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.communities as t left join lateral app.community_private(t.id) p on true, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        from app.communities as t left join lateral app.community_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.communities as t left join lateral app.community_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.communities as t left join lateral app.community_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.communities as t left join lateral app.community_private(t.id) p on true where t.id = any($1)"),
@@ -134,13 +134,13 @@ pub static COMMUNITY: Resource = Resource {
         suspend: "update app.communities as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.communities as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = any (me.org_admin) or t.id in (select sec.my_community_members()) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'update' end,
-          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'delete' end,
-          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'restore' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'suspend' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'verify' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'unverify' end
-        ], null) as may from app.communities as t, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+          case when strpos(me.org_admin, t.id::text) > 0 or t.id in (select sec.my_community_members()) or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
+          case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
+          case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
+        ], null) as may from app.communities as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[

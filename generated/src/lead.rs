@@ -76,12 +76,12 @@ pub static LEAD: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
           case when t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
-          case when t.status = 'active' and t.state = 'new' and t.business_id = any (me.org_admin) then 'view' end,
-          case when t.status = 'active' and t.state in ('new', 'viewed') and t.business_id = any (me.org_admin) then 'decline' end,
+          case when t.status = 'active' and t.state = 'new' and strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
+          case when t.status = 'active' and t.state in ('new', 'viewed') and strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
           case when t.status = 'active' and t.state in ('new', 'viewed') and sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
         ], null) as allowed_actions
-        from app.leads as t, (select sec.scopes_org_admin() as org_admin offset 0) as me where t.id = $1"),
+        from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.leads as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.leads as t"),
         by_ids: concat!("select ", columns!(), " from app.leads as t where t.id = any($1)"),
@@ -106,11 +106,11 @@ pub static LEAD: Resource = Resource {
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'restore' end,
-          case when t.business_id = any (me.org_admin) then 'view' end,
-          case when t.business_id = any (me.org_admin) then 'decline' end,
+          case when strpos(me.org_admin, t.business_id::text) > 0 then 'view' end,
+          case when strpos(me.org_admin, t.business_id::text) > 0 then 'decline' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
-        ], null) as may from app.leads as t, (select sec.scopes_org_admin() as org_admin offset 0) as me where t.id = $1",
+        ], null) as may from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

@@ -69,4 +69,12 @@ pub static MIGRATIONS: &[Migration] = &[
         down: include_str!("../../migrations/0008_alter_schema.down.sql"),
         checksum: "aaf8fa1b4f2b90ee81e8c7617e74375da04010d493a000faa1d8e1d65b819b7f3682a198efd89b0f29e9f0375d2fb9fb",
     },
+    Migration {
+        version: 9,
+        description: "alter schema",
+        transaction: true,
+        up: include_str!("../../migrations/0009_alter_schema.up.sql"),
+        down: include_str!("../../migrations/0009_alter_schema.down.sql"),
+        checksum: "e431dbb44705b1d8d55018f0d26eeb0f6e10fda73a2040a49faa6341253f10e9506fd7ec4510bcfaa9e420408bfcce65",
+    },
 ];

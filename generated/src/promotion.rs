@@ -76,16 +76,16 @@ pub static PROMOTION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.state = 'requested' and (t.amount_cents = 0 or (t.paid_at is null) is not true) and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'approve' end,
-          case when t.status = 'active' and t.state in ('requested', 'approved') and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'reject' end,
-          case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'activate' end,
-          case when t.status = 'active' and t.state = 'active' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'finish' end,
+          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
+          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and t.state = 'requested' and (t.amount_cents = 0 or (t.paid_at is null) is not true) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
+          case when t.status = 'active' and t.state in ('requested', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
+          case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'activate' end,
+          case when t.status = 'active' and t.state = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'finish' end,
           case when t.status = 'active' and t.state in ('requested', 'approved') and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) then 'withdraw' end
         ], null) as allowed_actions
-        from app.promotions as t, (select sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        from app.promotions as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promotions as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.promotions as t"),
         by_ids: concat!("select ", columns!(), " from app.promotions as t where t.id = any($1)"),
@@ -101,15 +101,15 @@ pub static PROMOTION: Resource = Resource {
         suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'delete' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'restore' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'suspend' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'approve' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'reject' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'activate' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'finish' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'approve' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'reject' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'activate' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'finish' end,
           case when (t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id)) then 'withdraw' end
-        ], null) as may from app.promotions as t, (select sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ], null) as may from app.promotions as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_DELETE },
     filters: &[

@@ -89,13 +89,13 @@ pub static SERVICE_REQUEST: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.host_id = any (me.org_admin) then 'update' end,
-          case when t.status = 'active' and t.host_id = any (me.org_admin) then 'delete' end,
-          case when t.status = 'active' and t.state = 'open' and t.host_id = any (me.org_admin) then 'settle' end,
-          case when t.status = 'active' and t.state = 'open' and t.host_id = any (me.org_admin) then 'close' end,
-          case when t.status = 'active' and t.state in ('closed', 'settled') and t.host_id = any (me.org_admin) then 'reopen' end
+          case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
+          case when t.status = 'active' and strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
+          case when t.status = 'active' and t.state = 'open' and strpos(me.org_admin, t.host_id::text) > 0 then 'settle' end,
+          case when t.status = 'active' and t.state = 'open' and strpos(me.org_admin, t.host_id::text) > 0 then 'close' end,
+          case when t.status = 'active' and t.state in ('closed', 'settled') and strpos(me.org_admin, t.host_id::text) > 0 then 'reopen' end
         ], null) as allowed_actions
-        from app.service_requests as t, (select sec.scopes_org_admin() as org_admin offset 0) as me where t.id = $1"),
+        from app.service_requests as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.service_requests as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.service_requests as t"),
         by_ids: concat!("select ", columns!(), " from app.service_requests as t where t.id = any($1)"),
@@ -118,13 +118,13 @@ pub static SERVICE_REQUEST: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when t.host_id = any (me.org_admin) then 'update' end,
-          case when t.host_id = any (me.org_admin) then 'delete' end,
-          case when t.host_id = any (me.org_admin) then 'restore' end,
-          case when t.host_id = any (me.org_admin) then 'settle' end,
-          case when t.host_id = any (me.org_admin) then 'close' end,
-          case when t.host_id = any (me.org_admin) then 'reopen' end
-        ], null) as may from app.service_requests as t, (select sec.scopes_org_admin() as org_admin offset 0) as me where t.id = $1",
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'restore' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'settle' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'close' end,
+          case when strpos(me.org_admin, t.host_id::text) > 0 then 'reopen' end
+        ], null) as may from app.service_requests as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

@@ -92,10 +92,10 @@ pub static USER: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (t.id = me.id or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and (t.id = me.id or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (t.home_city_id = any (me.city_admin) or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (t.home_city_id = any (me.city_admin) or me.is_platform_admin) then 'unsuspend' end
+          case when t.status = 'active' and (strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.users as t left join lateral app.user_private(t.id) p on true, (select sec.uid() as id, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        from app.users as t left join lateral app.user_private(t.id) p on true, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
@@ -112,8 +112,8 @@ pub static USER: Resource = Resource {
           case when t.id = me.id or me.is_platform_admin then 'update' end,
           case when t.id = me.id or me.is_platform_admin then 'delete' end,
           case when me.is_platform_admin then 'restore' end,
-          case when t.home_city_id = any (me.city_admin) or me.is_platform_admin then 'suspend' end
-        ], null) as may from app.users as t, (select sec.uid() as id, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+          case when strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin then 'suspend' end
+        ], null) as may from app.users as t, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -102,14 +102,14 @@ pub static VENUE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.owner_id = any (me.org_admin) or t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin) then 'update' end,
-          case when t.status = 'active' and (t.owner_id = any (me.org_admin) or t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unsuspend' end,
-          case when t.status = 'active' and t.verified is distinct from true and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'verify' end,
-          case when t.status = 'active' and t.verified is distinct from false and (t.city_id = any (me.city_admin) or me.is_platform_admin) then 'unverify' end
+          case when t.status = 'active' and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
+          case when t.status = 'active' and (strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
+          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
+          case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.venues as t, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        from app.venues as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.venues as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.venues as t"),
         by_ids: concat!("select ", columns!(), " from app.venues as t where t.id = any($1)"),
@@ -138,13 +138,13 @@ pub static VENUE: Resource = Resource {
         suspend: "update app.venues as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.owner_id = any (me.org_admin) or t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'update' end,
-          case when t.owner_id = any (me.org_admin) or t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'delete' end,
-          case when t.owner_id = any (me.org_admin) or t.id = any (me.org_admin) or t.city_id = any (me.city_admin) or me.is_platform_admin then 'restore' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'suspend' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'verify' end,
-          case when t.city_id = any (me.city_admin) or me.is_platform_admin then 'unverify' end
-        ], null) as may from app.venues as t, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+          case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
+          case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
+          case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
+          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
+        ], null) as may from app.venues as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -224,7 +224,8 @@ fn held(model: &Model) -> String {
             if role.scopes.is_empty() {
                 format!("coalesce(bool_or(a.role = {value}), false) as {name}")
             } else {
-                format!("coalesce(array_agg(a.scope_id) filter (where a.role = {value} and a.scope_id is not null), '{{}}') as {name}")
+                // As text, for a setting: an array would be made only to be written out.
+                format!("coalesce('{{' || string_agg(a.scope_id::text, ',') filter (where a.role = {value}) || '}}', '{{}}') as {name}")
             }
         })
         .collect();
@@ -259,7 +260,7 @@ fn settings(model: &Model) -> Vec<String> {
                 &format!("case when v_held.{name} then '1' else '' end"),
             )
         } else {
-            set(&setting(role), &format!("v_held.{name}::text"))
+            set(&setting(role), &format!("v_held.{name}"))
         }
     }));
     found

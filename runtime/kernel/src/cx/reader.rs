@@ -74,24 +74,19 @@ impl Reader {
     }
 }
 
-/// `text` behind `sec.enter`. The inner part depends on what the outer one returns and is fenced off by
-/// `offset`, so that the planner has no other order; what policies ask of the caller is computed when a row
-/// first needs it. Were it asked too early, it would be a stranger's question.
+/// `text` behind `sec.enter`: a condition that names no row is looked at before the first row of anything is read
+/// (a one-time filter on top of the plan), and what policies ask of the caller is computed when a row first needs
+/// it. Were it asked too early, it would be a stranger's question.
 fn told(text: &str, caller: &Caller, arguments: &mut PgArguments) -> Result<String, BoxDynError> {
-    let mut told = String::with_capacity(text.len() + 240);
-    told.push_str("select answer.* from (select sec.enter(");
+    let mut told = String::with_capacity(text.len() + 120);
+    told.push_str("select answer.* from (");
+    told.push_str(text);
+    told.push_str(") as answer where (select sec.enter(");
     arguments.add(caller.actor.user())?;
     let _ = write!(told, "${}, ", arguments.len());
     arguments.add(caller.actor.session())?;
     let _ = write!(told, "${}, 'read', ", arguments.len());
     arguments.add(caller.request_id.to_string())?;
-    let _ = write!(
-        told,
-        "${}) is not null as known offset 0) as caller, ",
-        arguments.len()
-    );
-    told.push_str("lateral (select question.* from (");
-    told.push_str(text);
-    told.push_str(") as question where caller.known offset 0) as answer");
+    let _ = write!(told, "${}) is not null)", arguments.len());
     Ok(told)
 }

@@ -56,10 +56,10 @@ pub static ORGANIZATION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.id = any (me.org_admin) or t.city_id = any (me.city_admin)) then 'update' end,
-          case when t.status = 'active' and (t.id = any (me.org_admin) or t.city_id = any (me.city_admin)) then 'delete' end
+          case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'update' end,
+          case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'delete' end
         ], null) as allowed_actions
-        from app.organizations as t, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin offset 0) as me where t.id = $1"),
+        from app.organizations as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.organizations as t"),
         by_ids: concat!("select ", columns!(), " from app.organizations as t where t.id = any($1)"),
@@ -78,10 +78,10 @@ pub static ORGANIZATION: Resource = Resource {
         suspend: "",
         unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) then 'update' end,
-          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) then 'delete' end,
-          case when t.id = any (me.org_admin) or t.city_id = any (me.city_admin) then 'restore' end
-        ], null) as may from app.organizations as t, (select sec.scopes_org_admin() as org_admin, sec.scopes_city_admin() as city_admin offset 0) as me where t.id = $1",
+          case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'update' end,
+          case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'delete' end,
+          case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'restore' end
+        ], null) as may from app.organizations as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1",
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &Nobody },
     filters: &[
