@@ -2848,8 +2848,8 @@ create index attendances_event_id_idx
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
 
-create index businesses_city_id_name_idx
-  on app.businesses (city_id, name);
+create index businesses_city_id_name_id_idx
+  on app.businesses (city_id, name, id);
 
 create index businesses_name_id_idx
   on app.businesses (name, id);
@@ -2959,8 +2959,8 @@ create index commission_rules_live_scope_event_id_idx
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
 
-create index communities_city_id_name_idx
-  on app.communities (city_id, name);
+create index communities_city_id_name_id_idx
+  on app.communities (city_id, name, id);
 
 create index communities_name_id_idx
   on app.communities (name, id);
@@ -3055,8 +3055,8 @@ create index email_tokens_user_id_idx
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
 
-create index events_city_id_starts_at_idx
-  on app.events (city_id, starts_at);
+create index events_city_id_starts_at_id_idx
+  on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
   on app.events (title, id);
@@ -3169,8 +3169,8 @@ create index follows_entity_institution_id_idx
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
 
-create index fraud_flags_state_score_idx
-  on app.fraud_flags (state, score);
+create index fraud_flags_state_score_id_idx
+  on app.fraud_flags (state, score, id);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -3238,8 +3238,8 @@ create index grant_announcements_search_text_idx
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
-create index institutions_city_id_name_idx
-  on app.institutions (city_id, name);
+create index institutions_city_id_name_id_idx
+  on app.institutions (city_id, name, id);
 
 create index institutions_name_id_idx
   on app.institutions (name, id);
@@ -3292,8 +3292,8 @@ create index likes_event_id_idx
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
 
-create index media_entity_type_entity_id_position_idx
-  on app.media (entity_type, entity_id, position);
+create index media_entity_type_entity_id_position_id_idx
+  on app.media (entity_type, entity_id, position, id);
 
 create index media_position_id_idx
   on app.media (position, id);
@@ -3409,8 +3409,8 @@ create index order_items_ticket_type_id_idx
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
 
-create index organizations_city_id_name_idx
-  on app.organizations (city_id, name);
+create index organizations_city_id_name_id_idx
+  on app.organizations (city_id, name, id);
 
 create index organizations_name_id_idx
   on app.organizations (name, id);
@@ -3772,8 +3772,8 @@ create index users_search_text_idx
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
-create index venues_city_id_name_idx
-  on app.venues (city_id, name);
+create index venues_city_id_name_id_idx
+  on app.venues (city_id, name, id);
 
 create index venues_name_id_idx
   on app.venues (name, id);

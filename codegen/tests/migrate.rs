@@ -326,6 +326,21 @@ fn an_index_is_built_beside_the_traffic() {
 }
 
 #[test]
+fn an_index_goes_after_the_one_that_replaces_it_is_built() {
+    let edit = (
+        "event",
+        "index: [[city, starts_at]]",
+        "index: [[city, state, starts_at]]",
+    );
+    let next = step(&[], &[edit]).unwrap();
+    let built = "migrations/0002_index_events_city_id_state_starts_at_id_idx.up.sql";
+    let gone = "migrations/0003_drop_replaced_indexes.up.sql";
+    assert!(file(&next, built).contains("on app.events (city_id, state, starts_at, id)"));
+    assert!(file(&next, gone).contains("drop index app.events_city_id_starts_at_id_idx"));
+    assert_eq!(next.plan.migrations.len(), 2);
+}
+
+#[test]
 fn counters_are_counted_again_when_they_mean_something_else() {
     let next = step(
         &[],

@@ -12,6 +12,7 @@ pub fn slug(ops: &[Op], part: &Part, hints: &Hints) -> String {
         Part::Main => main,
         Part::Validate => format!("{main}_validate"),
         Part::Index(name) => shorten(format!("index_{name}")),
+        Part::Retire => "drop_replaced_indexes".to_owned(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The steps cut into files, so that none holds a lock while it reads a table.
 //!
 //! First everything that is quick, in one transaction; then the validation of what was only held for
-//! new rows; then each index built beside the traffic, outside of any transaction.
+//! new rows; then each index built beside the traffic, outside of any transaction; at last the indexes
+//! that those replace go.
 
-use super::change::{Renames, table_changes};
+use super::change::{Renames, TableChange, table_changes};
 use super::columns::Placeholder;
 use super::diff::{Direction, diff};
 use super::op::{How, Op};
@@ -24,6 +25,8 @@ pub enum Part {
     Validate,
     /// Name of the index.
     Index(String),
+    /// Indexes go whose tables have new ones.
+    Retire,
 }
 
 impl Stage {
@@ -44,7 +47,8 @@ pub fn stages(
     let whole = diff(old, new, renames, &Direction::Up);
     let later = later_indexes(old, &whole);
     let strict = stricter_columns(old, new, renames);
-    let between = without(new, &later, &strict);
+    let retired = retired_indexes(&whole, &later, &table_changes(old, new, renames));
+    let between = without(new, &later, &retired, &strict);
 
     let mut up = diff(old, &between, renames, &Direction::Up);
     up.extend(strict.iter().map(|s| Op::AddNotNullCheck {
@@ -100,6 +104,7 @@ pub fn stages(
             how: How::Concurrently,
         }],
     }));
+    stages.push(retirement(retired));
     stages.retain(|stage| !stage.up.is_empty());
     stages
 }
@@ -162,12 +167,56 @@ fn later_indexes(old: &Schema, ops: &[Op]) -> Vec<Object> {
         .collect()
 }
 
+/// Indexes that others of their table replace: they stay until those are built, or every read between
+/// the first file and the last would go through the whole table. A unique one is a rule, and goes at once.
+fn retired_indexes(ops: &[Op], later: &[Object], tables: &[TableChange]) -> Vec<Object> {
+    let replaced = |index: &Object| later.iter().any(|o| o.table == index.table);
+    let name_is_free = |index: &Object| !later.iter().any(|o| o.name == index.name);
+    // Of a table whose columns go or change, an index may not be able to stay.
+    let same_columns = |index: &Object| {
+        tables.iter().any(|change| {
+            Some(&change.old.name) == index.table.as_ref()
+                && change.old.name == change.new.name
+                && change.renamed.is_empty()
+                && change.lost().next().is_none()
+                && change
+                    .kept
+                    .iter()
+                    .all(|(before, after)| before.sql_type == after.sql_type)
+        })
+    };
+    ops.iter()
+        .filter_map(|op| match op {
+            Op::Drop { object } if object.kind == Kind::Index => Some(object),
+            _ => None,
+        })
+        .filter(|o| !mentions(&o.create, "unique"))
+        .filter(|o| replaced(o) && name_is_free(o) && same_columns(o))
+        .cloned()
+        .collect()
+}
+
+fn retirement(retired: Vec<Object>) -> Stage {
+    let again = |object: &Object| Op::Create {
+        object: object.clone(),
+        how: How::Plain,
+    };
+    Stage {
+        part: Part::Retire,
+        down: retired.iter().map(again).collect(),
+        up: (retired.into_iter())
+            .map(|object| Op::Drop { object })
+            .collect(),
+    }
+}
+
 /// The schema between the first file and the rest.
-fn without(new: &Schema, indexes: &[Object], strict: &[Stricter]) -> Schema {
+fn without(new: &Schema, later: &[Object], retired: &[Object], strict: &[Stricter]) -> Schema {
     let mut between = new.clone();
     between
         .objects
-        .retain(|o| o.kind != Kind::Index || !indexes.iter().any(|i| i.name == o.name));
+        .retain(|o| o.kind != Kind::Index || !later.iter().any(|i| i.name == o.name));
+    between.objects.extend(retired.iter().cloned());
     for object in between.objects.iter_mut().filter(|o| o.kind == Kind::Table) {
         for column in &mut object.columns {
             if strict

@@ -20,7 +20,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             .iter()
             .map(|exclude| exclusion(entity, exclude)),
     );
-    found.extend(entity.index.iter().map(|columns| plain(entity, columns)));
+    found.extend(entity.index.iter().map(|columns| extra(entity, columns)));
     found.extend(sorted(entity).map(|column| plain(entity, &[column, "id".into()])));
     found.dedup_by(|a, b| a.name == b.name);
     found
@@ -93,6 +93,19 @@ fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
     } else {
         ""
     }
+}
+
+/// One that ends in what a list may be sorted by ends in the id too: without it, each page of such a
+/// list would read and sort all rows that share the last value of the page before.
+fn extra(entity: &Entity, columns: &[String]) -> Object {
+    let pages = columns
+        .last()
+        .is_some_and(|last| sorted(entity).any(|column| column == *last));
+    if !pages {
+        return plain(entity, columns);
+    }
+    let with_id: Vec<String> = columns.iter().cloned().chain(["id".into()]).collect();
+    plain(entity, &with_id)
 }
 
 fn plain(entity: &Entity, columns: &[String]) -> Object {
