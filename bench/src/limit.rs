@@ -45,7 +45,12 @@ pub const STATEMENTS: &[Statement] = &[
 
 const UPDATE: &str = "\\set n random(1, ROWS)\nupdate app.institutions t set name = 'Institution ' || (:n + 1) where t.id = ID returning t.id, t.version;\n";
 
-/// Transactions a second, and PostgreSQL's CPU microseconds for each.
+pub struct Limit {
+    pub transactions_per_second: f64,
+    /// A transaction.
+    pub postgres_cpu_us: f64,
+}
+
 pub async fn run(
     statement: &Statement,
     admin: &str,
@@ -53,7 +58,7 @@ pub async fn run(
     files: &Path,
     seconds: u32,
     postmaster: u32,
-) -> Result<(f64, f64)> {
+) -> Result<Limit> {
     let url = prepare::on(admin, statement.database);
     let script = files.join("pgbench.sql");
     fs::write(&script, fill(statement.script, &url, rows).await?)?;
@@ -84,10 +89,10 @@ pub async fn run(
         .with_context(|| format!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
     let transactions =
         number("number of transactions actually processed: ").context("pgbench counted nothing")?;
-    Ok((
-        tps,
-        (children_cpu_seconds(postmaster) - before) * 1e6 / transactions,
-    ))
+    Ok(Limit {
+        transactions_per_second: tps,
+        postgres_cpu_us: (children_cpu_seconds(postmaster) - before) * 1e6 / transactions,
+    })
 }
 
 async fn fill(script: &str, url: &str, rows: i32) -> Result<String> {

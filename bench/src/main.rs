@@ -2,22 +2,26 @@
 //!
 //! `bench run` prepares, measures, prints and writes; `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
 
+mod gates;
 mod generated_plain;
 mod hand;
 mod limit;
 mod load;
+mod pages;
+mod plot;
 mod prepare;
 mod process;
 mod report;
+mod rounds;
 mod servers;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use kernel::{auth::Tokens, config::TokenConfig};
-use load::{Figures, Load, OPERATIONS};
-use report::{Gate, Row};
-use servers::{Keys, Server};
-use std::{collections::HashMap, env, fs, path::PathBuf, time::Duration};
+use kernel::{auth, config::TokenConfig};
+use load::Load;
+use rounds::{Bench, Tokens};
+use servers::Keys;
+use std::{env, fs, path::PathBuf, time::Duration};
 
 #[derive(Parser)]
 struct Cli {
@@ -95,203 +99,36 @@ async fn run(options: Options) -> Result<()> {
     }
     let prepared = prepare::prepare(&options.database_url, options.rows, &files).await?;
     let keys = keys()?;
-    let token = token(&keys, prepared.of_all)?;
-    let token_of_one = self::token(&keys, prepared.of_one)?;
-    let load = Load {
-        scripts: &files,
-        connections: options.connections,
-        seconds: options.seconds,
-        postmaster: prepared.postmaster,
+    let tokens = Tokens {
+        of_all: token(&keys, prepared.of_all)?,
+        of_one: token(&keys, prepared.of_one)?,
+        of_none: token(&keys, prepared.of_none)?,
     };
-
-    let mut runs: HashMap<(&str, usize), Vec<Figures>> = HashMap::new();
-    let mut limits: HashMap<&str, Vec<(f64, f64)>> = HashMap::new();
-    let mut of_one: Vec<Figures> = Vec::new();
-    let mut cold: HashMap<&str, Vec<f64>> = HashMap::new();
-    let mut memory: HashMap<&str, f64> = HashMap::new();
-    for round in 1..=options.rounds {
-        for (at, operation) in OPERATIONS.iter().enumerate() {
-            for name in servers::ALL {
-                let secured = name.ends_with("secured");
-                let database = if secured {
-                    prepare::SECURED
-                } else {
-                    prepare::PLAIN
-                };
-                if matches!(*operation, "create" | "update") {
-                    prepare::tidy(&options.database_url, database).await?;
-                    prepare::write_versions(&options.database_url, database, &files).await?;
-                }
-                let server = Server::start(name, &options.database_url, options.pool, &keys)?;
-                let figures = load.run(
-                    operation,
-                    server.port,
-                    server.pid(),
-                    secured.then_some(token.as_str()),
-                )?;
-                eprintln!(
-                    "round {round} {operation:6} {:20} {:8.0}/s",
-                    server.name, figures.requests_per_second
-                );
-                if *operation == "get" && name == servers::GENERATED_SECURED {
-                    let token = Some(token_of_one.as_str());
-                    let figures = load.run(operation, server.port, server.pid(), token)?;
-                    eprintln!(
-                        "round {round} {operation:6} {:20} {:8.0}/s",
-                        "by one city's", figures.requests_per_second
-                    );
-                    of_one.push(figures);
-                }
-                cold.entry(name).or_default().push(server.cold_start_ms);
-                let peak = memory.entry(name).or_default();
-                *peak = peak.max(server.peak_memory_mb());
-                runs.entry((name, at)).or_default().push(figures);
-            }
-        }
-        for statement in limit::STATEMENTS {
-            prepare::tidy(&options.database_url, statement.database).await?;
-            let figure = limit::run(
-                statement,
-                &options.database_url,
-                options.rows,
-                &files,
-                options.seconds,
-                prepared.postmaster,
-            )
-            .await?;
-            eprintln!(
-                "round {round} pgbench {:14} {:8.0}/s",
-                statement.name, figure.0
-            );
-            limits.entry(statement.name).or_default().push(figure);
-        }
+    let bench = Bench {
+        database_url: &options.database_url,
+        rows: options.rows,
+        pool: options.pool,
+        files: &files,
+        keys: &keys,
+        tokens: &tokens,
+        load: Load {
+            scripts: &files,
+            connections: options.connections,
+            seconds: options.seconds,
+            postmaster: prepared.postmaster,
+        },
+    };
+    let mut rounds = Vec::new();
+    for number in 1..=options.rounds {
+        rounds.push(bench.round(number).await?);
     }
-    let rows: Vec<Row> = servers::ALL
-        .into_iter()
-        .map(|server| Row {
-            server,
-            figures: (0..OPERATIONS.len())
-                .map(|at| load::median(runs.remove(&(server, at)).expect("measured")))
-                .collect(),
-            peak_memory_mb: memory[server],
-            cold_start_ms: middle(cold[server].clone()),
-        })
-        .collect();
-    let pgbench: Vec<(String, f64, f64)> = limit::STATEMENTS
-        .iter()
-        .map(|s| {
-            let of =
-                |pick: fn(&(f64, f64)) -> f64| middle(limits[s.name].iter().map(pick).collect());
-            (s.name.to_owned(), of(|f| f.0), of(|f| f.1))
-        })
-        .collect();
-    let of_one = load::median(of_one);
-    let gates = gates(&rows, &pgbench, &of_one);
     let command = format!(
         "script/bench --rounds {} --seconds {}",
         options.rounds, options.seconds
     );
-    let text = report::markdown(&rows, &pgbench, &gates, &machine(), &command);
+    let text = report::markdown(&rounds, &gates::gates(&rounds), &machine(), &command);
     println!("{text}");
-    write_report(&options.output, &text, &report::plot(&rows))
-}
-
-fn gates(rows: &[Row], pgbench: &[(String, f64, f64)], of_one: &Figures) -> Vec<Gate> {
-    let rate = |server: &str, at: usize| {
-        rows.iter()
-            .find(|r| r.server == server)
-            .map_or(f64::NAN, |r| r.figures[at].requests_per_second)
-    };
-    let tps = |name: &str| {
-        pgbench
-            .iter()
-            .find(|p| p.0 == name)
-            .map_or(f64::NAN, |p| p.1)
-    };
-    let cpu = |name: &str| {
-        pgbench
-            .iter()
-            .find(|p| p.0 == name)
-            .map_or(f64::NAN, |p| p.2)
-    };
-    let generated = rows
-        .iter()
-        .find(|r| r.server == servers::GENERATED_SECURED)
-        .expect("measured");
-    let mut gates = Vec::new();
-    let mut gate = |name: String, value: f64, bound: f64, at_least: bool| {
-        gates.push(Gate {
-            name,
-            value,
-            bound,
-            at_least,
-        })
-    };
-    for (at, operation) in OPERATIONS.iter().enumerate() {
-        gate(
-            format!("generated plain / hand-written plain, {operation}"),
-            rate(servers::GENERATED_PLAIN, at) / rate(servers::HAND_PLAIN, at),
-            0.90,
-            true,
-        );
-    }
-    for (at, operation) in OPERATIONS.iter().enumerate() {
-        gate(
-            format!("generated secured / hand-written secured, {operation}"),
-            rate(servers::GENERATED_SECURED, at) / rate(servers::HAND_SECURED, at),
-            0.90,
-            true,
-        );
-    }
-    gate(
-        "generated secured / generated plain, get by who administers one city".into(),
-        of_one.requests_per_second / rate(servers::GENERATED_PLAIN, 0),
-        0.55,
-        true,
-    );
-    gate(
-        "generated secured / generated plain, get by who administers fifty".into(),
-        rate(servers::GENERATED_SECURED, 0) / rate(servers::GENERATED_PLAIN, 0),
-        0.55,
-        true,
-    );
-    gate(
-        "generated plain get / pgbench".into(),
-        rate(servers::GENERATED_PLAIN, 0) / tps("get"),
-        0.27,
-        true,
-    );
-    gate(
-        "generated plain list / pgbench".into(),
-        rate(servers::GENERATED_PLAIN, 1) / tps("list"),
-        0.28,
-        true,
-    );
-    gate(
-        "keyset page 90 / page 1, PostgreSQL CPU".into(),
-        cpu("page 90") / cpu("list"),
-        1.3,
-        false,
-    );
-    gate(
-        "update audited / not, PostgreSQL CPU".into(),
-        cpu("update, audited") / cpu("update"),
-        1.6,
-        false,
-    );
-    gate(
-        "peak memory MB".into(),
-        generated.peak_memory_mb,
-        30.0,
-        false,
-    );
-    gate(
-        "cold start s".into(),
-        generated.cold_start_ms / 1e3,
-        0.1,
-        false,
-    );
-    gates
+    write_report(&options.output, &text, &plot::plot(&rounds))
 }
 
 fn keys() -> Result<Keys> {
@@ -322,14 +159,9 @@ fn token(keys: &Keys, caller: prepare::Caller) -> Result<String> {
     );
     config.lifetime = Duration::from_secs(6 * 60 * 60);
     let now = chrono::Utc::now().timestamp();
-    Ok(Tokens::new(&config)?
+    Ok(auth::Tokens::new(&config)?
         .issue(caller.user, caller.session, now)?
         .token)
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn machine() -> String {

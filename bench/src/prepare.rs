@@ -25,6 +25,8 @@ pub struct Prepared {
     pub of_all: Caller,
     /// Administers one.
     pub of_one: Caller,
+    /// A member without a role.
+    pub of_none: Caller,
     pub postmaster: u32,
 }
 
@@ -49,7 +51,7 @@ pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
         .status()?;
     ensure!(status.success(), "migrating failed");
     let mut secured = PgConnection::connect(&on(admin, SECURED)).await?;
-    let [of_all, of_one] = fill(&mut secured, rows).await?;
+    let [of_all, of_none, of_one] = fill(&mut secured, rows).await?;
     write_files(&mut secured, files).await?;
     secured.close().await?;
     run(
@@ -75,6 +77,7 @@ pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
     Ok(Prepared {
         of_all,
         of_one,
+        of_none,
         postmaster,
     })
 }
@@ -118,7 +121,7 @@ pub fn binary(name: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
-async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 2]> {
+async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 3]> {
     let id = ID.replace(":n", "n");
     let text = format!(
         "alter table app.institutions disable trigger institutions_audit;
@@ -127,10 +130,10 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 2]> {
            select 'City ' || n, 'city-' || n, 'UTC', st_setsrid(st_makepoint(n, n), 4326)::geography, c.id
            from generate_series(0, {CITIES} - 1) n, app.countries c;
          insert into app.users (handle, display_name, email)
-           select 'bench_' || n, 'Bench', n || '@example.org' from unnest('{{all,one}}'::text[]) n;
+           select 'bench_' || n, 'Bench', n || '@example.org' from unnest('{{all,none,one}}'::text[]) n;
          insert into app.role_assignments (role, user_id, scope_type, scope_id)
            select 'cityAdmin', u.id, 'city', c.id from app.users u, app.cities c
-           where u.handle = 'bench_all' or c.slug = 'city-1';
+           where u.handle = 'bench_all' or (u.handle = 'bench_one' and c.slug = 'city-1');
          insert into app.sessions (user_id, expires_at) select id, now() + interval '1 day' from app.users;
          insert into app.institutions (id, name, slug, type, description, website, contact_email, location, city_id)
            select {id}, 'Institution ' || n, 'institution-' || n, 'council', repeat('Open on weekdays, closed in August. ', 18),
@@ -149,7 +152,7 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 2]> {
         .into_iter()
         .map(|(user, session)| Caller { user, session });
     let callers: Vec<Caller> = callers.collect();
-    callers.try_into().ok().context("two callers")
+    callers.try_into().ok().context("three callers")
 }
 
 /// No policies, no guard, no audit: what a server without security works on.

@@ -16,7 +16,6 @@ pub const GENERATED_SECURED: &str = "generated secured";
 pub const ALL: [&str; 4] = [HAND_PLAIN, GENERATED_PLAIN, HAND_SECURED, GENERATED_SECURED];
 
 pub struct Server {
-    pub name: &'static str,
     pub port: u16,
     pub cold_start_ms: f64,
     child: Child,
@@ -81,7 +80,6 @@ impl Server {
         }
         let cold_start_ms = started.elapsed().as_secs_f64() * 1e3;
         Ok(Self {
-            name,
             port,
             cold_start_ms,
             child,

@@ -1,0 +1,154 @@
+//! One round: every server answers every operation in turn, and pgbench runs every statement.
+
+use crate::{
+    limit::{self, Limit},
+    load::{self, Figures, Load, OPERATIONS},
+    pages, prepare,
+    servers::{self, GENERATED_SECURED, Keys, Server},
+};
+use anyhow::Result;
+use std::{collections::HashMap, path::Path};
+
+/// What the generated secured server is asked besides, right after the operation it is compared with.
+pub const GET_BY_ONE: &str = "get, administers one city";
+pub const GET_BY_NONE: &str = "get, no role";
+pub const PAGE_90: &str = "list, page 90";
+
+/// Who the secured servers are asked by.
+pub struct Tokens {
+    pub of_all: String,
+    pub of_one: String,
+    pub of_none: String,
+}
+
+pub struct Bench<'a> {
+    pub database_url: &'a str,
+    pub rows: i32,
+    /// Connections of each server to PostgreSQL.
+    pub pool: u32,
+    pub files: &'a Path,
+    pub keys: &'a Keys,
+    pub tokens: &'a Tokens,
+    pub load: Load<'a>,
+}
+
+#[derive(Default)]
+pub struct Round {
+    /// By server and operation.
+    pub figures: HashMap<(&'static str, &'static str), Figures>,
+    pub limits: HashMap<&'static str, Limit>,
+    pub peak_memory_mb: HashMap<&'static str, f64>,
+    /// Of each start.
+    pub cold_start_ms: HashMap<&'static str, Vec<f64>>,
+}
+
+impl Round {
+    pub fn rate(&self, server: &'static str, operation: &'static str) -> f64 {
+        self.figures[&(server, operation)].requests_per_second
+    }
+}
+
+impl Bench<'_> {
+    pub async fn round(&self, number: u32) -> Result<Round> {
+        let mut round = Round::default();
+        for operation in OPERATIONS {
+            for name in servers::ALL {
+                self.measure(&mut round, name, operation).await?;
+                let rate = round.rate(name, operation);
+                eprintln!("round {number} {operation:6} {name:20} {rate:8.0}/s");
+            }
+        }
+        for statement in limit::STATEMENTS {
+            prepare::tidy(self.database_url, statement.database).await?;
+            let limit = limit::run(
+                statement,
+                self.database_url,
+                self.rows,
+                self.files,
+                self.load.seconds,
+                self.load.postmaster,
+            )
+            .await?;
+            let rate = limit.transactions_per_second;
+            eprintln!("round {number} pgbench {:14} {rate:8.0}/s", statement.name);
+            round.limits.insert(statement.name, limit);
+        }
+        Ok(round)
+    }
+
+    async fn measure(
+        &self,
+        round: &mut Round,
+        name: &'static str,
+        operation: &'static str,
+    ) -> Result<()> {
+        let secured = name.ends_with("secured");
+        let database = if secured {
+            prepare::SECURED
+        } else {
+            prepare::PLAIN
+        };
+        if matches!(operation, "create" | "update") {
+            prepare::tidy(self.database_url, database).await?;
+            prepare::write_versions(self.database_url, database, self.files).await?;
+        }
+        let server = Server::start(name, self.database_url, self.pool, self.keys)?;
+        let mut run = |label, script, token| -> Result<()> {
+            let figures = self.load.run(script, server.port, server.pid(), token)?;
+            round.figures.insert((name, label), figures);
+            Ok(())
+        };
+        run(
+            operation,
+            operation,
+            secured.then_some(self.tokens.of_all.as_str()),
+        )?;
+        if name == GENERATED_SECURED && operation == "get" {
+            run(GET_BY_ONE, "get", Some(&self.tokens.of_one))?;
+            run(GET_BY_NONE, "get", Some(&self.tokens.of_none))?;
+        }
+        if name == GENERATED_SECURED && operation == "list" {
+            pages::write(server.port, &self.tokens.of_all, self.files).await?;
+            run(PAGE_90, "page", Some(&self.tokens.of_all))?;
+        }
+        let peak = round.peak_memory_mb.entry(name).or_default();
+        *peak = peak.max(server.peak_memory_mb());
+        round
+            .cold_start_ms
+            .entry(name)
+            .or_default()
+            .push(server.cold_start_ms);
+        Ok(())
+    }
+}
+
+/// The highest of all rounds.
+pub fn peak_memory_mb(rounds: &[Round], server: &str) -> f64 {
+    let peaks = rounds.iter().map(|r| r.peak_memory_mb[server]);
+    peaks.fold(0.0, f64::max)
+}
+
+/// The median of all starts.
+pub fn cold_start_ms(rounds: &[Round], server: &str) -> f64 {
+    middle(
+        rounds
+            .iter()
+            .flat_map(|r| r.cold_start_ms[server].clone())
+            .collect(),
+    )
+}
+
+/// The run with the median rate of an operation.
+pub fn medians(rounds: &[Round], server: &'static str, operation: &'static str) -> Figures {
+    load::median(
+        rounds
+            .iter()
+            .map(|r| r.figures[&(server, operation)].clone())
+            .collect(),
+    )
+}
+
+pub fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
