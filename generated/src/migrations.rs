@@ -149,4 +149,20 @@ pub static MIGRATIONS: &[Migration] = &[
         down: include_str!("../../migrations/0018_drop_replaced_indexes.down.sql"),
         checksum: "cf4ea33c1eb83bca6f10be55cf3afe1ccd2f8d9bcdce2cec57ace3e6faa8f593b95dc0063498ca788be0b4e81ee75e8c",
     },
+    Migration {
+        version: 19,
+        description: "alter schema",
+        transaction: true,
+        up: include_str!("../../migrations/0019_alter_schema.up.sql"),
+        down: include_str!("../../migrations/0019_alter_schema.down.sql"),
+        checksum: "f24bf883e52c74864ba005769d6b88253a11c11a756dcc32e1e7f216f8d320842b16397653a67482a3fa3137c3f8eabd",
+    },
+    Migration {
+        version: 20,
+        description: "index audit logs performed by idx",
+        transaction: false,
+        up: include_str!("../../migrations/0020_index_audit_logs_performed_by_idx.up.sql"),
+        down: include_str!("../../migrations/0020_index_audit_logs_performed_by_idx.down.sql"),
+        checksum: "ca5372e085d34194db1d03f5d9443fde85de8c96cb9c89832e9c96fe98f643e3627b38dae4baa87684c69fcb4e1fb0fb",
+    },
 ];

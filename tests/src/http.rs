@@ -2,6 +2,7 @@
 
 mod answers;
 mod audiences;
+mod audit_log;
 mod audited;
 mod bodies;
 mod deeds;

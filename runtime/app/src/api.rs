@@ -1,8 +1,9 @@
 //! The whole API: generated and hand-written routes, and the document that describes both.
 
-use crate::{App, me, sessions};
+use crate::{App, audit_logs, me, sessions};
 use axum::Router;
 use generated::hooks::{AppHooks, resources};
+use kernel::cursor::CursorKey;
 use secrecy::SecretString;
 use std::sync::{Arc, OnceLock};
 use utoipa::OpenApi;
@@ -15,6 +16,10 @@ pub fn router(app: &App, cursor_key: &SecretString) -> Router {
         .clone()
         .merge(me::router(generated))
         .merge(sessions::routes::router(app.sessions.clone()))
+        .merge(audit_logs::router(
+            app.db.clone(),
+            CursorKey::new(cursor_key),
+        ))
 }
 
 /// The generated document with the routes that are made of generated ones.
@@ -30,5 +35,7 @@ pub fn document() -> &'static str {
 
 /// What is said about the hand-written routes.
 pub fn hand_written() -> utoipa::openapi::OpenApi {
-    sessions::routes::Document::openapi()
+    let mut document = sessions::routes::Document::openapi();
+    document.merge(audit_logs::Document::openapi());
+    document
 }

@@ -1,9 +1,10 @@
 //! CulturePass by hand: what a spec cannot say.
 //!
-//! Signing in and sessions, a member's own view of things, the hooks that generated routes call, and the
+//! Signing in and sessions, a member's own view of things, the audit log, the hooks that generated routes call, and the
 //! worker. May use everything generated; reaches the database only through [`kernel::Cx`].
 
 pub mod api;
+mod audit_logs;
 mod background;
 pub mod clock;
 pub mod hooks;

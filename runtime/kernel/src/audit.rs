@@ -1,9 +1,12 @@
-//! The audit log's seals: made by the worker, checked by the command line.
+//! The audit log: read by whoever the application lets, sealed by the worker, checked by the command line.
 //!
-//! The log itself is written by triggers; nothing here can write or change an entry.
+//! The log itself is written by triggers; nothing here can write or change an entry, and the request role
+//! can't even read one. So who calls this decides first whether the caller may.
 
-use crate::{cx::Db, error::Result};
-use sqlx::Row;
+use crate::{caller::Caller, cx::Db, error::Result};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 /// One seal over all entries of transactions that had finished.
@@ -51,4 +54,74 @@ pub async fn verify(db: &Db) -> Result<Option<Broken>> {
         })
     });
     Ok(broken.transpose()?)
+}
+
+/// Whether a seal with this hash is there: who can rewrite the log can also take its last seals away, but not
+/// the hash that was published elsewhere.
+pub async fn has_seal(db: &Db, hash: &str) -> Result<bool> {
+    let mut cx = db.job("audit", None, Uuid::now_v7()).await?;
+    let statement = sqlx::query_scalar("select audit.has_seal($1)").bind(hash);
+    Ok(statement.fetch_one(cx.conn()).await?)
+}
+
+/// Which entries. What is not given does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub entity_type: Option<String>,
+    pub entity_id: Option<Uuid>,
+    pub performed_by: Option<Uuid>,
+    /// Only entries older than the one with this id.
+    pub before: Option<i64>,
+    pub limit: i32,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub id: i64,
+    pub entity_type: String,
+    pub entity_id: Uuid,
+    pub action: String,
+    pub performed_by: Option<Uuid>,
+    pub performed_role: String,
+    pub request_id: Option<String>,
+    pub reason: Option<String>,
+    /// Column → `[before, after]`, with `"•"` for values that the log does not keep.
+    pub changed: Value,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Newest first.
+pub async fn history(db: &Db, caller: &Caller, asked: &Asked) -> Result<Vec<Entry>> {
+    let mut cx = db
+        .job("audit", caller.actor.user(), caller.request_id)
+        .await?;
+    let rows = sqlx::query(
+        "select id, entity_type, entity_id, action, performed_by, performed_role, request_id, reason, changed, created_at
+         from audit.history($1, $2, $3, $4, $5)",
+    )
+    .bind(&asked.entity_type)
+    .bind(asked.entity_id)
+    .bind(asked.performed_by)
+    .bind(asked.before)
+    .bind(asked.limit)
+    .fetch_all(cx.conn())
+    .await?;
+    Ok(rows.iter().map(entry).collect::<Result<_, _>>()?)
+}
+
+fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
+    let Json(changed) = row.try_get("changed")?;
+    Ok(Entry {
+        id: row.try_get("id")?,
+        entity_type: row.try_get("entity_type")?,
+        entity_id: row.try_get("entity_id")?,
+        action: row.try_get("action")?,
+        performed_by: row.try_get("performed_by")?,
+        performed_role: row.try_get("performed_role")?,
+        request_id: row.try_get("request_id")?,
+        reason: row.try_get("reason")?,
+        changed,
+        created_at: row.try_get("created_at")?,
+    })
 }

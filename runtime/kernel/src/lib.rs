@@ -30,6 +30,7 @@ pub use actor::{Actor, Facts};
 pub use caller::Caller;
 pub use cx::{Cx, Db};
 pub use error::{Error, Result};
+pub use list::cursor;
 
 /// What expansions of the derives name, so that a crate using them needs no dependency but this one.
 #[doc(hidden)]

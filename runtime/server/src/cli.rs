@@ -109,6 +109,9 @@ pub enum Audit {
     Verify {
         #[command(flatten)]
         roles: Box<Roles>,
+        /// A hash that `audit seal` or the worker told earlier: fails if the seal with it is gone
+        #[arg(long, value_name = "HASH")]
+        expect: Option<String>,
     },
     /// Seal what is new now
     Seal {

@@ -105,8 +105,9 @@ async fn sealed(database: &Database) {
     panic!("the worker does not seal");
 }
 
-fn verify(database: &Database) -> (Option<i32>, String) {
-    let output = program::run(database, &["audit", "verify"]);
+fn verify(database: &Database, options: &[&str]) -> (Option<i32>, String) {
+    let arguments = [&["audit", "verify"], options].concat();
+    let output = program::run(database, &arguments);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.code(), said)
 }
@@ -160,10 +161,33 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
             .expect("a seal");
     assert_eq!(last["hash"], hash, "what the log says is what was sealed");
 
-    let (code, said) = verify(&database);
+    let (code, said) = verify(&database, &[]);
     assert_eq!((code, said.as_str()), (Some(0), "every seal fits\n"));
     let output = program::run(&database, &["audit", "seal"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "nothing to seal\n");
+
+    // Who takes the newest entries and their seal away is found out by the hash that the log told.
+    let expected = ["--expect", hash.as_str()];
+    let (code, _) = verify(&database, &expected);
+    assert_eq!(code, Some(0));
+    run(
+        &database,
+        "delete from audit.audit_logs where tx >= (select max(from_tx) from audit.seals)",
+    )
+    .await;
+    run(
+        &database,
+        "delete from audit.seals where id = (select max(id) from audit.seals)",
+    )
+    .await;
+    let (code, _) = verify(&database, &[]);
+    assert_eq!(code, Some(0), "nothing inside tells");
+    let (code, said) = verify(&database, &expected);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said,
+        format!("the audit log was changed: the seal {hash} is gone\n")
+    );
 
     // Who did it is changed afterwards.
     assert_eq!(
@@ -174,7 +198,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
         .await,
         1
     );
-    let (code, said) = verify(&database);
+    let (code, said) = verify(&database, &[]);
     assert_eq!(code, Some(1), "{said}");
     let seal: i64 = sqlx::query_scalar(
         "select min(s.id) from audit.seals s join audit.audit_logs l on l.tx >= s.from_tx and l.tx < s.to_tx where l.action = 'suspend'",
@@ -191,7 +215,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
         "delete from audit.audit_logs where action = 'suspend'",
     )
     .await;
-    let (code, said) = verify(&database);
+    let (code, said) = verify(&database, &[]);
     assert_eq!(code, Some(1));
     assert!(said.contains("rows are missing"), "{said}");
 }

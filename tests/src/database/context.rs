@@ -123,6 +123,8 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
         "delete from audit.seals",
         "select * from audit.seal()",
         "select * from audit.verify()",
+        "select * from audit.history(null, null, null, null, 1)",
+        "select audit.has_seal('x')",
         "select sec.enter_job('payments', null, 'r')",
         "set local role culturepass_owner",
         "set local role culturepass_authz",

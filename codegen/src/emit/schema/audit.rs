@@ -17,6 +17,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found.extend([
         index("audit_logs_tx_idx", "(tx, id)"),
         index("audit_logs_entity_idx", "(entity_type, entity_id, id)"),
+        index("audit_logs_performed_by_idx", "(performed_by, id)"),
     ]);
     found.extend(template::functions(
         include_str!("../sql/audit.sql"),

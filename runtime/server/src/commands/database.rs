@@ -53,19 +53,7 @@ pub async fn migrate(arguments: &Migrate) -> Result<ExitCode> {
 
 pub async fn audit(action: &Audit) -> Result<ExitCode> {
     match action {
-        Audit::Verify { roles } => match audit::verify(&connect(roles)?).await? {
-            None => {
-                println!("every seal fits");
-                Ok(ExitCode::SUCCESS)
-            }
-            Some(broken) => {
-                println!(
-                    "the audit log was changed: seal {}: {}",
-                    broken.seal, broken.problem
-                );
-                Ok(ExitCode::FAILURE)
-            }
-        },
+        Audit::Verify { roles, expect } => verify(&connect(roles)?, expect.as_deref()).await,
         Audit::Seal { roles } => {
             match audit::seal(&connect(roles)?).await? {
                 Some(seal) => println!(
@@ -77,6 +65,22 @@ pub async fn audit(action: &Audit) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn verify(db: &Db, expect: Option<&str>) -> Result<ExitCode> {
+    if let Some(broken) = audit::verify(db).await? {
+        let (seal, problem) = (broken.seal, broken.problem);
+        println!("the audit log was changed: seal {seal}: {problem}");
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(hash) = expect
+        && !audit::has_seal(db, hash).await?
+    {
+        println!("the audit log was changed: the seal {hash} is gone");
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("every seal fits");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn connect(roles: &Roles) -> Result<Db> {

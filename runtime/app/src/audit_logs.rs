@@ -1,0 +1,126 @@
+//! `GET /audit-logs`: who changed what, for platform administrators.
+//!
+//! The request role can't read the log, so the role is asked for in the caller's own transaction and the log is
+//! read in another one, of the `audit` module.
+
+mod query;
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, State},
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use kernel::{Caller, Db, Error, Result, audit, cursor::CursorKey};
+use query::Query;
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
+
+#[derive(Clone)]
+struct Log {
+    db: Db,
+    cursors: Arc<CursorKey>,
+}
+
+pub fn router(db: Db, cursors: CursorKey) -> Router {
+    let cursors = Arc::new(cursors);
+    Router::new()
+        .route("/audit-logs", get(list))
+        .with_state(Log { db, cursors })
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list))]
+pub struct Document;
+
+/// One change of one object.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": 4711, "entity_type": "event", "entity_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120002",
+    "action": "update", "performed_by": "019a6d3c-7c3e-7b1a-9d2f-0242ac120003", "performed_role": "orgAdmin",
+    "request_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120004", "reason": null,
+    "changed": {"title": ["Lights", "Festival of Lights"]}, "created_at": "2026-11-20T18:30:00Z"}))]
+struct AuditLog {
+    id: i64,
+    /// As in the specs: `event`
+    entity_type: String,
+    entity_id: Uuid,
+    /// `create`, `update`, `archive`, `restore`, `suspend`, … or the verb of a transition
+    action: String,
+    /// Null: a module did it by itself.
+    performed_by: Option<Uuid>,
+    /// The role that it was done with.
+    performed_role: String,
+    /// The `X-Request-Id` of the answer to the request that did it.
+    request_id: Option<String>,
+    reason: Option<String>,
+    /// Name of a field to its value before and after; `"•"` stands for one that the log does not keep.
+    #[schema(value_type = Object)]
+    changed: Value,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct AuditLogList {
+    data: Vec<AuditLog>,
+    /// Null: there is no more.
+    next_cursor: Option<String>,
+}
+
+impl From<audit::Entry> for AuditLog {
+    fn from(entry: audit::Entry) -> Self {
+        Self {
+            id: entry.id,
+            entity_type: entry.entity_type,
+            entity_id: entry.entity_id,
+            action: entry.action,
+            performed_by: entry.performed_by,
+            performed_role: entry.performed_role,
+            request_id: entry.request_id,
+            reason: entry.reason,
+            changed: entry.changed,
+            created_at: entry.created_at,
+        }
+    }
+}
+
+/// List the audit log
+///
+/// Newest first. Only for platform administrators.
+#[utoipa::path(get, path = "/audit-logs", operation_id = "listAuditLogs", tag = "Oversight",
+    security(("bearer" = [])), params(
+        ("entity_type" = Option<String>, Query, description = "Changes of objects of this kind", max_length = 63, example = "event"),
+        ("entity_id" = Option<Uuid>, Query, description = "Changes of this object"),
+        ("performed_by" = Option<Uuid>, Query, description = "What this member did"),
+        ("limit" = Option<i32>, Query, description = "Entries on a page (20)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+    responses((status = 200, description = "A page of the log", body = AuditLogList)))]
+async fn list(
+    State(log): State<Log>,
+    caller: Caller,
+    RawQuery(text): RawQuery,
+) -> Result<Response> {
+    let user = caller.user()?;
+    let mut cx = log.db.begin_read(&caller).await?;
+    let facts = cx.facts().await?;
+    drop(cx);
+    if !facts.holds("platformAdmin") {
+        return Err(Error::forbidden());
+    }
+    let query = Query::read(text.as_deref().unwrap_or_default())?;
+    let asked = query.asked(&log.cursors, user)?;
+    let mut entries = audit::history(&log.db, &caller, &asked).await?;
+    let more = entries.len() > query.limit();
+    entries.truncate(query.limit());
+    let last = entries.last().filter(|_| more);
+    let page = AuditLogList {
+        next_cursor: last.map(|entry| query.cursor(&log.cursors, user, entry.id)),
+        data: entries.into_iter().map(AuditLog::from).collect(),
+    };
+    // It names people and what they did: no cache may keep it.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+}

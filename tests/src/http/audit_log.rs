@@ -1,0 +1,128 @@
+//! `GET /audit-logs`: platform administrators find who did what; nobody else finds anything.
+
+use super::people::{personas, server};
+use crate::support::{Answer, Client};
+use serde_json::{Value, json};
+
+fn ids(answer: &Answer) -> Vec<i64> {
+    let entries = answer.json["data"].as_array().expect("entries");
+    entries
+        .iter()
+        .map(|entry| entry["id"].as_i64().expect("a number"))
+        .collect()
+}
+
+/// Every page, two entries each.
+async fn walk(client: &Client, path: &str) -> Vec<i64> {
+    let mut found = Vec::new();
+    let mut next = format!("{path}&limit=2");
+    loop {
+        let page = client.get(&next).await.expect(200);
+        found.extend(ids(&page));
+        match page.json["next_cursor"].as_str() {
+            Some(cursor) => next = format!("{path}&limit=2&cursor={cursor}"),
+            None => return found,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_found_with_who_did_it_and_in_which_request() {
+    let server = server().await;
+    let people = personas(&server).await;
+    let by = |name: &str| people.iter().find(|p| p.name == name).expect("a person");
+    let (platform, member) = (by("platform"), by("member"));
+    let me = member.me.expect("a member");
+
+    let path = format!("/users/{me}");
+    let before = member.client.get(&path).await.expect(200);
+    let change = json!({"bio": "Likes lanterns"});
+    let changed = member.client.patch(&path, &before.etag(), change).await;
+    let changed = changed.expect(200);
+
+    let asked = format!("/audit-logs?entity_type=user&entity_id={me}");
+    let log = platform.client.get(&asked).await.expect(200);
+    assert_eq!(log.header("cache-control"), Some("no-store"));
+    let entry = &log.json["data"][0];
+    assert_eq!(entry["action"], "update");
+    assert_eq!(entry["performed_by"], json!(me));
+    assert_eq!(
+        entry["request_id"].as_str(),
+        changed.header("x-request-id"),
+        "the answer names the request"
+    );
+    assert_eq!(
+        entry["changed"],
+        json!({"bio": [before.json["bio"], "Likes lanterns"]})
+    );
+    let others = platform
+        .client
+        .get(&format!("/audit-logs?performed_by={me}&entity_type=venue"))
+        .await
+        .expect(200);
+    assert!(!ids(&others).contains(&entry["id"].as_i64().expect("a number")));
+}
+
+#[tokio::test]
+async fn pages_end_and_leave_nothing_out() {
+    let server = server().await;
+    let people = personas(&server).await;
+    let platform = &people
+        .iter()
+        .find(|p| p.name == "platform")
+        .expect("one")
+        .client;
+    let path = "/audit-logs?entity_type=organization";
+    let whole = ids(&platform.get(&format!("{path}&limit=100")).await.expect(200));
+    assert!(whole.len() > 10 && whole.len() < 100, "{}", whole.len());
+    assert!(whole.is_sorted_by(|a, b| a > b), "newest first");
+    assert_eq!(walk(platform, path).await, whole);
+
+    let page = platform.get(&format!("{path}&limit=2")).await.expect(200);
+    let cursor = page.json["next_cursor"].as_str().expect("a cursor");
+    for elsewhere in [
+        format!("/audit-logs?cursor={cursor}"),
+        format!("/audit-logs?entity_type=event&cursor={cursor}"),
+        format!("/role-assignments?cursor={cursor}"),
+    ] {
+        let answer = platform.get(&elsewhere).await.expect(400);
+        assert_eq!(answer.problem(), "invalid-cursor", "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_reads_it_or_learns_what_may_be_asked() {
+    let server = server().await;
+    for person in personas(&server).await {
+        let expected = match person.class {
+            "anonymous" => 401,
+            "platformAdmin" => 422,
+            _ => 403,
+        };
+        let answer = person
+            .client
+            .get("/audit-logs?nonsense=1&limit=0&entity_id=x")
+            .await;
+        let answer = answer.expect(expected);
+        if expected == 422 {
+            let wrong: Vec<&Value> = answer.json["errors"]
+                .as_array()
+                .expect("errors")
+                .iter()
+                .map(|error| &error["parameter"])
+                .collect();
+            assert_eq!(wrong, ["nonsense", "limit", "entity_id"]);
+        }
+    }
+    // Who was an administrator until now is none in the next request.
+    let people = personas(&server).await;
+    let platform = people.iter().find(|p| p.name == "platform").expect("one");
+    platform.client.get("/audit-logs").await.expect(200);
+    let mut conn = server.superuser().await;
+    sqlx::query("update app.role_assignments set status = 'archived' where user_id = $1 and role = 'platformAdmin'")
+        .bind(platform.me)
+        .execute(&mut conn)
+        .await
+        .expect("archived");
+    platform.client.get("/audit-logs").await.expect(403);
+}
