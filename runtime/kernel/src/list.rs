@@ -11,7 +11,7 @@ mod value;
 
 use crate::{
     caller::Caller,
-    cx::{Cx, Reader},
+    cx::Reader,
     engine::Engine,
     error::{Error, Result},
     problems,
@@ -19,7 +19,7 @@ use crate::{
 };
 use expand::Related;
 use query::{Direction, Query};
-use sqlx::{AssertSqlSafe, Row, SqlSafeStr, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use text::Parent;
 use uuid::Uuid;
 use value::Value;
@@ -62,18 +62,10 @@ impl Page<'_> {
         Ok(Found { rows, more })
     }
 
-    /// Whether the answer takes more than the rows themselves.
-    pub fn asks_more(&self, found: &Found) -> bool {
-        self.query.count || !(self.query.expand.is_empty() || found.is_empty())
-    }
-
-    /// The body of the answer. `cx` is there if the page [asks for more](Page::asks_more).
-    pub async fn write(&self, found: &Found, cx: Option<&mut Cx>) -> Result<Vec<u8>> {
-        let (mut related, mut count) = (Related::default(), None);
-        if let Some(cx) = cx {
-            related = Related::load(self.engine, cx, &self.query.expand, &found.rows).await?;
-            count = self.count(cx).await?;
-        }
+    /// The body of the answer, with a statement more for each kind of related object and for the count.
+    pub async fn write(&self, found: &Found, reader: &mut Reader) -> Result<Vec<u8>> {
+        let related = Related::load(self.engine, reader, &self.query.expand, &found.rows).await?;
+        let count = self.count(reader).await?;
         let mut out = Vec::with_capacity(256 + found.rows.len() * 512);
         out.extend_from_slice(b"{\"data\":[");
         for (index, row) in found.rows.iter().enumerate() {
@@ -100,18 +92,17 @@ impl Page<'_> {
         Ok(out)
     }
 
-    async fn count(&self, cx: &mut Cx) -> Result<Option<i64>> {
+    async fn count(&self, reader: &mut Reader) -> Result<Option<i64>> {
         if !self.query.count {
             return Ok(None);
         }
         let statement = text::count(self.resource, self.query, self.parent);
         let statement = statement.map_err(Error::internal)?;
-        let query = sqlx::query_scalar_with(
-            AssertSqlSafe(statement.text).into_sql_str(),
-            statement.arguments,
-        );
-        let count = query.persistent(!statement.rare).fetch_one(cx.conn());
-        Ok(Some(count.await?))
+        let rows = reader.fetch(statement.question()).await?;
+        let row = rows
+            .first()
+            .ok_or_else(|| Error::internal("a count is a row"))?;
+        Ok(Some(row.try_get(0)?))
     }
 
     /// What a cursor belongs to: it opens nothing else.

@@ -56,8 +56,6 @@ kinds! {
         "A value that must be unique is already used, or the object is still referred to. `errors` names the field.";
     STATE = 409, "invalid-state", "The object is not in a state that allows this",
         "The action starts from other states, or its condition does not hold at the moment.";
-    IN_PROGRESS = 409, "request-in-progress", "The same request is being processed",
-        "A request with this idempotency key has not finished. Wait and repeat it.";
     GONE = 410, "gone", "No longer available",
         "What was asked for existed once and was removed for good.";
     PRECONDITION = 412, "precondition-failed", "The object has changed in the meantime",

@@ -97,7 +97,13 @@ pub struct Http {
     /// A connection must send the head of its request within this time.
     #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 5)]
     pub header_timeout_seconds: u64,
-    /// A request is answered within this time.
+    /// The longest head of a request.
+    #[arg(long, env = "MAX_HEADER_BYTES", default_value_t = 16 * 1024)]
+    pub max_header_bytes: usize,
+    /// The body of a request must have come within this time.
+    #[arg(long, env = "BODY_TIMEOUT_SECONDS", default_value_t = 30)]
+    pub body_timeout_seconds: u64,
+    /// A request is answered within this time, not counting that for its body.
     #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
     pub handler_timeout_seconds: u64,
     /// Open connections.

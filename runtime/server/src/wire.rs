@@ -196,6 +196,8 @@ fn http_config(settings: &HttpSettings) -> HttpConfig {
         max_connections: settings.max_connections,
         max_requests: settings.max_requests,
         body_limit: settings.body_limit_bytes,
+        max_header_bytes: settings.max_header_bytes,
+        body_timeout: Duration::from_secs(settings.body_timeout_seconds),
         handler_timeout: Duration::from_secs(settings.handler_timeout_seconds),
         drain_delay: Duration::from_secs(settings.drain_delay_seconds),
         drain_timeout: Duration::from_secs(settings.drain_timeout_seconds),

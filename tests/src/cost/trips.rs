@@ -140,12 +140,12 @@ async fn trips_of_the_usual_requests() {
             (
                 "expand",
                 trips(&proxy, "expand", olga.get(&format!("{events}&expand=city"))).await,
-                3,
+                2,
             ),
             (
                 "count",
                 trips(&proxy, "count", olga.get(&format!("{events}&count=exact"))).await,
-                3,
+                2,
             ),
             (
                 "create",

@@ -4,7 +4,7 @@ use super::{Call, Shown, require, require_with_roles, span, version};
 use crate::{
     actor::Actor,
     caller::Caller,
-    cx::{Cx, Question},
+    cx::{Question, Reader},
     engine::Endpoint,
     error::{Error, Result},
     etag,
@@ -50,8 +50,7 @@ pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
         drop(reader);
         Shown::of(resource, &row)?
     } else {
-        let mut cx = reader.begin().await?;
-        with_related(endpoint, &mut cx, &expand, &row).await?
+        with_related(endpoint, reader, &expand, &row).await?
     };
     if etag::not_modified(&call.parts.headers, &shown.tag)? {
         let mut response = super::empty(StatusCode::NOT_MODIFIED);
@@ -73,11 +72,18 @@ fn by_id(resource: &Resource, caller: &Caller, id: Uuid) -> Result<Question> {
 
 async fn with_related(
     endpoint: &Endpoint,
-    cx: &mut Cx,
+    mut reader: Reader,
     expand: &[&'static Expand],
     row: &PgRow,
 ) -> Result<Shown> {
-    let related = Related::load(&endpoint.engine, cx, expand, std::slice::from_ref(row)).await?;
+    let related = Related::load(
+        &endpoint.engine,
+        &mut reader,
+        expand,
+        std::slice::from_ref(row),
+    )
+    .await?;
+    drop(reader);
     let mut body = Vec::with_capacity(2048);
     (endpoint.resource().encode)(row, &mut body)?;
     related.write(expand, row, &mut body)?;

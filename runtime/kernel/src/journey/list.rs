@@ -69,16 +69,11 @@ async fn run(
         parent,
     };
     let found = page.fetch(&mut reader).await?;
-    let nothing = found.is_empty() && caller.actor != Actor::Anonymous;
-    let mut cx = match page.asks_more(&found) || nothing {
-        true => Some(reader.begin().await?),
-        false => None,
-    };
-    if let (Some(cx), true) = (&mut cx, nothing) {
+    let body = page.write(&found, &mut reader).await?;
+    if found.is_empty() && caller.actor != Actor::Anonymous {
         // Nothing to see and nothing ever to be seen are two answers.
-        require_with_roles(resource.rules.read, caller, cx).await?;
+        require_with_roles(resource.rules.read, caller, &mut reader.begin().await?).await?;
     }
-    let body = page.write(&found, cx.as_mut()).await?;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -2,8 +2,16 @@
 //!
 //! Only what the caller may read appears; everything else is null, missing and hidden alike.
 
-use crate::{cx::Cx, engine::Engine, resource::Expand};
-use sqlx::{Row, postgres::PgRow};
+use crate::{
+    cx::{Question, Reader},
+    engine::Engine,
+    error::{Error, Result},
+    resource::Expand,
+};
+use sqlx::{
+    Arguments, Row,
+    postgres::{PgArguments, PgRow},
+};
 use std::{collections::HashMap, ops::Range};
 use uuid::Uuid;
 
@@ -17,10 +25,10 @@ pub struct Related {
 impl Related {
     pub async fn load(
         engine: &Engine,
-        cx: &mut Cx,
+        reader: &mut Reader,
         expand: &[&'static Expand],
         rows: &[PgRow],
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self> {
         let mut wanted: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
         for row in rows {
             for expand in expand {
@@ -36,11 +44,14 @@ impl Related {
             };
             ids.sort_unstable();
             ids.dedup();
-            let rows = sqlx::query(mounted.resource.sql.by_ids)
-                .bind(ids)
-                .fetch_all(cx.conn())
-                .await?;
-            for row in rows {
+            let mut arguments = PgArguments::default();
+            arguments.add(ids).map_err(Error::internal)?;
+            let question = Question {
+                text: mounted.resource.sql.by_ids.into(),
+                arguments,
+                keep: true,
+            };
+            for row in reader.fetch(question).await? {
                 let start = related.json.len();
                 (mounted.resource.encode)(&row, &mut related.json)?;
                 related
@@ -52,12 +63,7 @@ impl Related {
     }
 
     /// Adds the members to the object that `out` ends with.
-    pub fn write(
-        &self,
-        expand: &[&'static Expand],
-        row: &PgRow,
-        out: &mut Vec<u8>,
-    ) -> Result<(), sqlx::Error> {
+    pub fn write(&self, expand: &[&'static Expand], row: &PgRow, out: &mut Vec<u8>) -> Result<()> {
         if expand.is_empty() {
             return Ok(());
         }

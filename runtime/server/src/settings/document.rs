@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt::Write};
 const GROUPS: &[(&str, &[&str])] = &[
     ("General", &["CULTUREPASS_ENV", "LOG", "LOG_FORMAT"]),
     (
-        "Owner of the database: for migrate, seed and audit; not for the server",
+        "Owner of the database: for migrate and seed; not for the server",
         &["DATABASE_URL", "DATABASE_URL_FILE"],
     ),
 ];
