@@ -44,6 +44,9 @@ pub fn stages(
     placeholder: &Placeholder,
     after: &After,
 ) -> Vec<Stage> {
+    if old == new && after.up.is_empty() && after.down.is_empty() {
+        return Vec::new();
+    }
     let whole = diff(old, new, renames, &Direction::Up);
     let later = later_indexes(old, &whole);
     let strict = stricter_columns(old, new, renames);

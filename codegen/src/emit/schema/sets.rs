@@ -28,9 +28,9 @@ pub fn name(
     filter: Option<&Expr>,
 ) -> String {
     let entity = &model.entities[parent];
-    let alike = sets(model)
+    let alike = of_entity(model, parent)
         .into_iter()
-        .filter(|s| s.parent == parent && s.has == has);
+        .filter(|s| s.has == has);
     let position = alike
         .enumerate()
         .find(|(_, s)| s.me == me && s.filter == filter)
@@ -47,7 +47,10 @@ pub fn name(
 }
 
 pub fn objects(model: &Model) -> Vec<Object> {
-    sets(model).iter().map(|set| object(model, set)).collect()
+    (0..model.entities.len())
+        .flat_map(|id| of_entity(model, id))
+        .map(|set| object(model, &set))
+        .collect()
 }
 
 fn object(model: &Model, set: &Set<'_>) -> Object {
@@ -100,12 +103,11 @@ fn object(model: &Model, set: &Set<'_>) -> Object {
     on_table(&table, function.object(roles))
 }
 
-fn sets(model: &Model) -> Vec<Set<'_>> {
+/// What the rules of an entity ask of its own children.
+fn of_entity(model: &Model, parent: EntityId) -> Vec<Set<'_>> {
     let mut found = Vec::new();
-    for (id, entity) in model.entities.iter().enumerate() {
-        for expr in expressions(entity) {
-            collect(id, expr, &mut found);
-        }
+    for expr in expressions(&model.entities[parent]) {
+        collect(parent, expr, &mut found);
     }
     found
 }
