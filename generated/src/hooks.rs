@@ -6,10 +6,9 @@ use kernel::cx::Cx;
 use kernel::error::Result;
 use kernel::input::Input;
 use kernel::mount::{Hooks, Mounted};
-use kernel::prelude::BoxFuture;
+use kernel::prelude::{BoxFuture, Uuid};
 use kernel::resource::Resource;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.
 pub trait AppHooks: Send + Sync {

@@ -99,12 +99,9 @@ fn imports(hooked: &[&Entity]) -> String {
     out.push_str(if hooked.is_empty() {
         ""
     } else {
-        "use kernel::prelude::BoxFuture;\n"
+        "use kernel::prelude::{BoxFuture, Uuid};\n"
     });
     out.push_str("use kernel::resource::Resource;\nuse std::sync::Arc;\n");
-    if !hooked.is_empty() {
-        out.push_str("use uuid::Uuid;\n");
-    }
     out
 }
 

@@ -23,7 +23,7 @@ pub fn file(model: &Model) -> (String, String) {
     });
     out.push_str(match model.objects.is_empty() {
         true => "use macros::Choice;\n",
-        false => "use macros::{Choice, Input};\nuse serde::{Deserialize, Serialize};\n",
+        false => "use kernel::private::serde::{Deserialize, Serialize};\nuse macros::{Choice, Input};\n",
     });
     out.push_str("\n/// Whether a row is there for others: archived is the delete, suspended is a moderator's decision.");
     out.push_str(&choice("Status", &["active", "suspended", "archived"]));
@@ -46,7 +46,7 @@ fn object_type(model: &Model, object: &Object) -> String {
     }
     let purpose = format!("A closed object: {}.", object.name.replace('_', " "));
     out.push_str(&format!(
-        "\n{}#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Input)]\n#[input(object)]\n#[rustfmt::skip]\npub struct {name} {{\n",
+        "\n{}#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Input)]\n#[serde(crate = \"kernel::private::serde\")]\n#[input(object)]\n#[rustfmt::skip]\npub struct {name} {{\n",
         doc("///", &purpose)
     ));
     for field in &object.fields {

@@ -2,8 +2,8 @@
 //! What entities share: the status, the roles, the closed objects.
 
 use kernel::prelude::*;
+use kernel::private::serde::{Deserialize, Serialize};
 use macros::{Choice, Input};
-use serde::{Deserialize, Serialize};
 
 /// Whether a row is there for others: archived is the delete, suspended is a moderator's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
@@ -21,6 +21,7 @@ pub enum PlaceKind { Home, Work }
 
 /// A closed object: place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Input)]
+#[serde(crate = "kernel::private::serde")]
 #[input(object)]
 #[rustfmt::skip]
 pub struct Place {
