@@ -28,47 +28,54 @@ pub fn choice(node: Node, words: &[&str], place: &mut Place) -> Option<usize> {
 }
 
 /// What a [`Choice`] is to PostgreSQL (text), to JSON and to the other traits of this crate.
+/// Imports modules, here and below: an imported type would hide one that a spec gave the same name.
 #[macro_export]
 macro_rules! choice_impls {
     ($name:ty) => {
         const _: () = {
-            use $crate::input::{Check, Choice, FromJson, Node, Place, choice};
-            use $crate::private::{BoxDynError, PgValueRef, serde, sqlx};
-            use $crate::value::{Cell, write_text};
-            type Db = sqlx::Postgres;
+            use $crate::input::{self, Choice as _};
+            use $crate::private::{self, serde, sqlx};
+            use $crate::value;
 
-            impl FromJson for $name {
-                fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
-                    choice(node, Self::WORDS, place).map(|i| Self::ALL[i])
+            impl input::FromJson for $name {
+                fn from_json(
+                    node: input::Node,
+                    _: &[input::Check],
+                    place: &mut input::Place,
+                ) -> Option<Self> {
+                    input::choice(node, Self::WORDS, place).map(|i| Self::ALL[i])
                 }
             }
-            impl Cell for $name {
-                fn read(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-                    sqlx::Decode::<Db>::decode(value)
+            impl value::Cell for $name {
+                fn read(value: private::PgValueRef<'_>) -> Result<Self, private::BoxDynError> {
+                    sqlx::Decode::<sqlx::Postgres>::decode(value)
                 }
-                fn write(value: PgValueRef<'_>, out: &mut Vec<u8>) -> Result<(), BoxDynError> {
-                    write_text(value, out)
-                }
-            }
-            impl sqlx::Type<Db> for $name {
-                fn type_info() -> <Db as sqlx::Database>::TypeInfo {
-                    <str as sqlx::Type<Db>>::type_info()
-                }
-                fn compatible(ty: &<Db as sqlx::Database>::TypeInfo) -> bool {
-                    <str as sqlx::Type<Db>>::compatible(ty)
+                fn write(
+                    value: private::PgValueRef<'_>,
+                    out: &mut Vec<u8>,
+                ) -> Result<(), private::BoxDynError> {
+                    value::write_text(value, out)
                 }
             }
-            impl<'q> sqlx::Encode<'q, Db> for $name {
+            impl sqlx::Type<sqlx::Postgres> for $name {
+                fn type_info() -> <sqlx::Postgres as sqlx::Database>::TypeInfo {
+                    <str as sqlx::Type<sqlx::Postgres>>::type_info()
+                }
+                fn compatible(ty: &<sqlx::Postgres as sqlx::Database>::TypeInfo) -> bool {
+                    <str as sqlx::Type<sqlx::Postgres>>::compatible(ty)
+                }
+            }
+            impl<'q> sqlx::Encode<'q, sqlx::Postgres> for $name {
                 fn encode_by_ref(
                     &self,
-                    buffer: &mut <Db as sqlx::Database>::ArgumentBuffer,
-                ) -> Result<sqlx::encode::IsNull, BoxDynError> {
-                    <&str as sqlx::Encode<Db>>::encode_by_ref(&self.as_str(), buffer)
+                    buffer: &mut <sqlx::Postgres as sqlx::Database>::ArgumentBuffer,
+                ) -> Result<sqlx::encode::IsNull, private::BoxDynError> {
+                    <&str as sqlx::Encode<sqlx::Postgres>>::encode_by_ref(&self.as_str(), buffer)
                 }
             }
-            impl<'r> sqlx::Decode<'r, Db> for $name {
-                fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-                    let word = <&str as sqlx::Decode<Db>>::decode(value)?;
+            impl<'r> sqlx::Decode<'r, sqlx::Postgres> for $name {
+                fn decode(value: private::PgValueRef<'r>) -> Result<Self, private::BoxDynError> {
+                    let word = <&str as sqlx::Decode<sqlx::Postgres>>::decode(value)?;
                     Self::from_word(word).ok_or_else(|| format!("unknown word {word:?}").into())
                 }
             }
@@ -110,40 +117,46 @@ macro_rules! choice_impls {
 macro_rules! object_impls {
     ($name:ty) => {
         const _: () = {
-            use $crate::input::{Body, Check, FromJson, Node, Place};
-            use $crate::private::{BoxDynError, PgValueRef, sqlx};
-            use $crate::value::{Cell, Json, object_from_sql, object_to_sql};
-            type Db = sqlx::Postgres;
+            use $crate::input;
+            use $crate::private::{self, sqlx};
+            use $crate::value;
 
-            impl FromJson for $name {
-                fn from_json(node: Node, _: &[Check], place: &mut Place) -> Option<Self> {
-                    let Node::Object(entries) = node else {
+            impl input::FromJson for $name {
+                fn from_json(
+                    node: input::Node,
+                    _: &[input::Check],
+                    place: &mut input::Place,
+                ) -> Option<Self> {
+                    let input::Node::Object(entries) = node else {
                         return place.wrong_type("an object", &node);
                     };
-                    let mut body = Body::nested(entries, place.pointer);
+                    let mut body = input::Body::nested(entries, place.pointer);
                     let value = Self::read(&mut body);
                     body.leave(value, place.errors)
                 }
             }
-            impl Cell for $name {
-                fn read(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-                    object_from_sql(&value)
+            impl value::Cell for $name {
+                fn read(value: private::PgValueRef<'_>) -> Result<Self, private::BoxDynError> {
+                    value::object_from_sql(&value)
                 }
-                fn write(value: PgValueRef<'_>, out: &mut Vec<u8>) -> Result<(), BoxDynError> {
-                    <Json as Cell>::write(value, out)
-                }
-            }
-            impl sqlx::Type<Db> for $name {
-                fn type_info() -> <Db as sqlx::Database>::TypeInfo {
-                    <Json as sqlx::Type<Db>>::type_info()
+                fn write(
+                    value: private::PgValueRef<'_>,
+                    out: &mut Vec<u8>,
+                ) -> Result<(), private::BoxDynError> {
+                    <value::Json as value::Cell>::write(value, out)
                 }
             }
-            impl<'q> sqlx::Encode<'q, Db> for $name {
+            impl sqlx::Type<sqlx::Postgres> for $name {
+                fn type_info() -> <sqlx::Postgres as sqlx::Database>::TypeInfo {
+                    <value::Json as sqlx::Type<sqlx::Postgres>>::type_info()
+                }
+            }
+            impl<'q> sqlx::Encode<'q, sqlx::Postgres> for $name {
                 fn encode_by_ref(
                     &self,
-                    buffer: &mut <Db as sqlx::Database>::ArgumentBuffer,
-                ) -> Result<sqlx::encode::IsNull, BoxDynError> {
-                    object_to_sql(self, buffer)
+                    buffer: &mut <sqlx::Postgres as sqlx::Database>::ArgumentBuffer,
+                ) -> Result<sqlx::encode::IsNull, private::BoxDynError> {
+                    value::object_to_sql(self, buffer)
                 }
             }
         };
