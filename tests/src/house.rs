@@ -17,6 +17,7 @@ type Arrow = (String, String);
 const ARROWS: &[(&str, &[&str])] = &[
     ("generated", &["kernel", "macros"]),
     ("library", &["kernel", "macros"]),
+    ("golden", &["kernel", "macros"]),
     ("app", &["generated", "kernel"]),
     ("server", &["app", "generated", "kernel"]),
     ("bench", &["app", "generated", "kernel", "server"]),

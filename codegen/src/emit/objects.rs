@@ -23,7 +23,9 @@ pub fn file(model: &Model) -> (String, String) {
     });
     out.push_str(match model.objects.is_empty() {
         true => "use macros::Choice;\n",
-        false => "use kernel::private::serde::{Deserialize, Serialize};\nuse macros::{Choice, Input};\n",
+        false => {
+            "use kernel::private::serde::{Deserialize, Serialize};\nuse macros::{Choice, Input};\n"
+        }
     });
     out.push_str("\n/// Whether a row is there for others: archived is the delete, suspended is a moderator's decision.");
     out.push_str(&choice("Status", &["active", "suspended", "archived"]));
