@@ -23,8 +23,8 @@ struct Links {
     website: Option<String>,
 }
 
-#[allow(dead_code)]
 #[derive(Debug, Clone, Entity)]
+#[expect(dead_code, reason = "what is asked is how its columns are written")]
 struct Event {
     id: Uuid,
     r#type: Category,

@@ -4,7 +4,10 @@ use kernel::prelude::*;
 use macros::{Entity, Input};
 
 #[derive(Debug, Clone, Entity)]
-#[allow(dead_code)]
+#[expect(
+    dead_code,
+    reason = "the engine writes rows from the columns, not from the struct"
+)]
 pub struct City {
     pub id: Uuid,
     pub name: String,
@@ -12,7 +15,10 @@ pub struct City {
 }
 
 #[derive(Debug, Clone, Entity)]
-#[allow(dead_code)]
+#[expect(
+    dead_code,
+    reason = "the engine writes rows from the columns, not from the struct"
+)]
 pub struct Thing {
     pub id: Uuid,
     pub state: String,
