@@ -11,12 +11,14 @@ mod derived;
 mod entity;
 mod fields;
 mod lines;
+mod literals;
 mod places;
 mod relations;
 mod rules;
+mod transition;
 mod values;
 
-pub use fields::shown;
+pub use literals::shown;
 pub use places::{Part, Places};
 
 use crate::diag::{Collector, Diagnostics, Sources};

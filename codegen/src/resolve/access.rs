@@ -1,15 +1,11 @@
-//! Who may do what: grants, denials, transitions and hooks of one entity.
+//! Who may do what: grants, denials and hooks of one entity.
 
-use super::fields::literal_fits;
 use super::lines::Lines;
 use super::places::{Part, Places};
 use super::rules::{Kind, Resolver};
 use crate::diag::Diagnostic;
-use crate::model::{
-    Access, Change, EntityId, Expr, Field, Hook, Lifecycle, Literal, Transition, Ty,
-};
+use crate::model::{Access, EntityId, Expr, Hook, Lifecycle};
 use crate::names;
-use crate::phrase::{ChangePhrase, TransitionPhrase, Word};
 
 pub fn access(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Access {
     let mut access = Access {
@@ -116,101 +112,4 @@ pub fn hooks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
         });
     }
     hooks
-}
-
-pub fn transition(
-    r: &Resolver,
-    id: EntityId,
-    name: &Word,
-    phrase: &TransitionPhrase,
-) -> Option<Transition> {
-    let this = &r.model.entities[id];
-    let change = match &phrase.change {
-        ChangePhrase::State { from, to } => {
-            let Some(Field {
-                name: field,
-                ty: Ty::States { values },
-                ..
-            }) = this.states_field()
-            else {
-                r.errors.push(
-                    Diagnostic::at(
-                        name.span,
-                        format!("`{}` has no states to go through", this.name),
-                    )
-                    .help("add a field like `state: states(draft, published) = draft`"),
-                );
-                return None;
-            };
-            for word in from.iter().chain([to]) {
-                if !values.contains(&word.it) {
-                    r.errors.push(
-                        Diagnostic::at(word.span, format!("`{}` is none of the states", word.it))
-                            .help(names::suggest(
-                                &word.it,
-                                values.iter().map(String::as_str),
-                                "states",
-                            )),
-                    );
-                    return None;
-                }
-            }
-            let from = from.iter().map(|w| w.it.clone()).collect();
-            Change::State {
-                field: field.clone(),
-                from,
-                to: to.it.clone(),
-            }
-        }
-        ChangePhrase::Set { field, value } => {
-            let Some(found) = this.field(&field.it) else {
-                r.errors.push(
-                    Diagnostic::at(
-                        field.span,
-                        format!("`{}` has no field `{}`", this.name, field.it),
-                    )
-                    .help(names::suggest(
-                        &field.it,
-                        this.fields.iter().map(|f| f.name.as_str()),
-                        "fields",
-                    )),
-                );
-                return None;
-            };
-            if matches!(found.ty, Ty::States { .. }) {
-                r.errors.push(
-                    Diagnostic::at(field.span, "a state is not set, it is gone to")
-                        .help("write `draft -> published, by …`"),
-                );
-                return None;
-            }
-            if value.it != Literal::Null || !found.optional {
-                r.errors.keep(literal_fits(
-                    &found.ty,
-                    found.optional,
-                    &value.it,
-                    value.span,
-                ))?;
-            }
-            Change::Set {
-                field: field.it.clone(),
-                value: value.it.clone(),
-            }
-        }
-    };
-    let by = phrase
-        .by
-        .as_ref()
-        .and_then(|rule| r.rule(id, rule, Kind::Access));
-    let when = phrase
-        .when
-        .as_ref()
-        .map(|rule| r.rule(id, rule, Kind::Moment));
-    Some(Transition {
-        name: name.it.clone(),
-        change,
-        by: by?,
-        when: when.flatten(),
-        reason: phrase.reason,
-    })
 }

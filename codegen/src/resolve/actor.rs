@@ -141,19 +141,16 @@ impl Resolver<'_> {
             );
             return None;
         }
-        let (relation, held) = if of.it == "this" {
-            (None, scopes.contains(&entity))
+        let (relation, held, what) = if of.it == "this" {
+            let what = "this entity".to_owned();
+            (None, scopes.contains(&entity), what)
         } else {
             let relation = self.relation(entity, of)?;
             let targets = &self.model.entities[entity].belongs[relation].targets;
-            (Some(relation), targets.iter().any(|t| scopes.contains(t)))
+            let held = targets.iter().any(|t| scopes.contains(t));
+            (Some(relation), held, format!("what `{}` leads to", of.it))
         };
         if !held {
-            let what = if of.it == "this" {
-                "this entity".to_owned()
-            } else {
-                format!("what `{}` leads to", of.it)
-            };
             self.errors.push(
                 Diagnostic::at(of.span, format!("`{}` is never held of {what}", role.it))
                     .help(format!("it is held of {}", names::quoted(&scope_names))),
@@ -190,9 +187,29 @@ impl Resolver<'_> {
         let candidates: Vec<&str> = identity_relations(self.model, child)
             .filter(|r| *r != via)
             .collect();
+        let me = self.caller_among(&candidates, child, has, me)?;
+        let filter = match filter {
+            Some(rule) => Some(Box::new(self.rule(child, rule, Kind::Moment)?)),
+            None => None,
+        };
+        Some(Expr::MeIn {
+            has: index,
+            me,
+            filter,
+        })
+    }
+
+    /// Which relation of the child is the caller: the one named, or the only one there is.
+    fn caller_among(
+        &self,
+        candidates: &[&str],
+        child: EntityId,
+        has: &Word,
+        me: Option<&Word>,
+    ) -> Option<String> {
         let child_name = &self.model.entities[child].name;
-        let me = match (me, candidates.as_slice()) {
-            (Some(me), known) if known.contains(&me.it.as_str()) => me.it.clone(),
+        match (me, candidates) {
+            (Some(me), known) if known.contains(&me.it.as_str()) => Some(me.it.clone()),
             (Some(me), known) => {
                 self.errors.push(
                     Diagnostic::at(
@@ -205,9 +222,9 @@ impl Resolver<'_> {
                         "relations that can be the caller",
                     )),
                 );
-                return None;
+                None
             }
-            (None, [only]) => (*only).to_owned(),
+            (None, [only]) => Some((*only).to_owned()),
             (None, []) => {
                 self.errors.push(
                     Diagnostic::at(
@@ -219,7 +236,7 @@ impl Resolver<'_> {
                         self.model.entities[self.model.identity].name
                     )),
                 );
-                return None;
+                None
             }
             (None, [first, ..]) => {
                 self.errors.push(
@@ -227,23 +244,14 @@ impl Resolver<'_> {
                         has.span,
                         format!(
                             "which of `{child_name}` is the caller: {}?",
-                            names::quoted(&candidates)
+                            names::quoted(candidates)
                         ),
                     )
                     .help(format!("write `me in {} as {first}`", has.it)),
                 );
-                return None;
+                None
             }
-        };
-        let filter = match filter {
-            Some(rule) => Some(Box::new(self.rule(child, rule, Kind::Moment)?)),
-            None => None,
-        };
-        Some(Expr::MeIn {
-            has: index,
-            me,
-            filter,
-        })
+        }
     }
 
     fn relation(&self, entity: EntityId, word: &Word) -> Option<usize> {

@@ -5,10 +5,11 @@ use super::columns;
 use super::lines::Lines;
 use super::places::{Part, Places};
 use super::rules::{Kind, Resolver};
+use super::transition;
 use crate::diag::Diagnostic;
 use crate::model::*;
 use crate::names;
-use crate::phrase::{DerivedForm, FieldModifier, RelationModifier, Word};
+use crate::phrase::{At, DerivedForm, FieldModifier, RelationModifier, Word};
 
 /// What this stage found out, put into the model when all entities are done.
 #[derive(Default)]
@@ -65,127 +66,151 @@ impl Parts {
 }
 
 pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Parts {
-    let mut parts = Parts {
+    let spec = lines.spec;
+    let parts = Parts {
         fields: lines
             .fields
             .iter()
             .map(|(_, phrase)| field_rules(r, id, &phrase.modifiers))
             .collect(),
-        ..Parts::default()
+        relations: lines
+            .belongs
+            .iter()
+            .map(|(_, phrase)| relation_rule(r, id, &phrase.modifiers))
+            .collect(),
+        derived: lines
+            .derived
+            .iter()
+            .map(|(_, phrase)| derived_rule(r, id, &phrase.kind))
+            .collect(),
+        checks: checks(r, id, lines, places),
+        unique: column_lists(r, id, &spec.unique, Part::Unique, places),
+        index: column_lists(r, id, &spec.index, Part::Index, places),
+        exclude: excludes(r, id, lines, places),
+        transitions: transitions(r, id, lines, places),
+        conditions: conditions(r, id, lines, places),
+        access: Some(access::access(r, id, lines, places)),
+        creator: spec.creator.as_ref().and_then(|role| r.role(role)),
+        hooks: access::hooks(r, id, lines, places),
     };
-    for (_, phrase) in &lines.belongs {
-        let read = phrase.modifiers.iter().find_map(|m| match &m.it {
-            RelationModifier::Read(rule) => Some(rule),
-            _ => None,
-        });
-        parts
-            .relations
-            .push(read.and_then(|rule| r.rule(id, rule, Kind::Access)));
+    put_keys(id, lines, places);
+    parts
+}
+
+fn relation_rule(r: &Resolver, id: EntityId, modifiers: &[At<RelationModifier>]) -> Option<Expr> {
+    let read = modifiers.iter().find_map(|m| match &m.it {
+        RelationModifier::Read(rule) => Some(rule),
+        _ => None,
+    });
+    read.and_then(|rule| r.rule(id, rule, Kind::Access))
+}
+
+/// The condition of a flag, or the filter of what is counted: that one is about the child.
+fn derived_rule(r: &Resolver, id: EntityId, form: &DerivedForm) -> Option<Expr> {
+    match form {
+        DerivedForm::Flag(rule) => r.rule(id, rule, Kind::Moment),
+        DerivedForm::Count { has, filter }
+        | DerivedForm::Sum { has, filter, .. }
+        | DerivedForm::Avg { has, filter, .. } => {
+            let rule = filter.as_ref()?;
+            let mut known = r.model.entities[id].has.iter();
+            let child = known.find(|h| h.name == has.it)?.child;
+            r.rule(child, rule, Kind::Stored)
+        }
     }
-    for (_, phrase) in &lines.derived {
-        let child = |has: &Word| {
-            r.model.entities[id]
-                .has
-                .iter()
-                .find(|h| h.name == has.it)
-                .map(|h| h.child)
-        };
-        parts.derived.push(match &phrase.kind {
-            DerivedForm::Flag(rule) => r.rule(id, rule, Kind::Moment),
-            DerivedForm::Count { has, filter }
-            | DerivedForm::Sum { has, filter, .. }
-            | DerivedForm::Avg { has, filter, .. } => filter
-                .as_ref()
-                .and_then(|rule| r.rule(child(has)?, rule, Kind::Stored)),
-        });
-    }
+}
+
+fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<NamedExpr> {
+    let mut checks = Vec::new();
     for (name, rule) in &lines.check {
         places.put(id, Part::Check, &name.it, name.span);
         let expr = r.rule(id, rule, Kind::Stored);
-        parts.checks.extend(expr.map(|expr| NamedExpr {
+        checks.extend(expr.map(|expr| NamedExpr {
             name: name.it.clone(),
             expr,
         }));
     }
-    let spec = lines.spec;
-    for (lists, part) in [(&spec.unique, Part::Unique), (&spec.index, Part::Index)] {
-        for words in lists {
-            let Some(columns) = column_list(r, id, words) else {
-                continue;
-            };
-            let span = words
-                .first()
-                .map(|w| w.span)
-                .into_iter()
-                .chain(words.last().map(|w| w.span))
-                .reduce(|a, b| a.to(b));
-            if let Some(span) = span {
-                places.put(id, part, &columns.join(","), span);
-            }
-            if part == Part::Unique {
-                parts.unique.push(columns)
-            } else {
-                parts.index.push(columns)
-            }
+    checks
+}
+
+/// Of `unique` and `index`. The place of a list is from its first word to its last.
+fn column_lists(
+    r: &Resolver,
+    id: EntityId,
+    lists: &[Vec<Word>],
+    part: Part,
+    places: &mut Places,
+) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for words in lists {
+        let Some(columns) = column_list(r, id, words) else {
+            continue;
+        };
+        if let (Some(first), Some(last)) = (words.first(), words.last()) {
+            places.put(id, part, &columns.join(","), first.span.to(last.span));
         }
+        found.push(columns);
     }
-    for phrase in &spec.exclude {
+    found
+}
+
+fn excludes(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Exclude> {
+    let mut excludes = Vec::new();
+    for phrase in &lines.spec.exclude {
         let columns = column_list(r, id, &phrase.it.columns);
         let ends = column_list(r, id, &[phrase.it.from.clone(), phrase.it.to.clone()]);
         if let (Some(columns), Some([from, to])) = (columns, ends.as_deref()) {
             places.put(id, Part::Exclude, from, phrase.span);
-            parts.exclude.push(Exclude {
+            excludes.push(Exclude {
                 columns,
                 from: from.clone(),
                 to: to.clone(),
             });
         }
     }
-    for (name, phrase) in &spec.transitions {
+    excludes
+}
+
+fn transitions(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    for (name, phrase) in &lines.spec.transitions {
         places.put(id, Part::Transition, &name.it, name.span);
-        parts
-            .transitions
-            .extend(access::transition(r, id, name, phrase));
+        transitions.extend(transition::transition(r, id, name, phrase));
     }
-    if let Some(access) = &spec.access {
-        for (index, (name, rule)) in access.conditions.iter().enumerate() {
-            places.put(id, Part::Condition, &name.it, name.span);
-            let expr = r.condition(id, index, rule).unwrap_or(Expr::Nobody);
-            parts.conditions.push(NamedExpr {
-                name: name.it.clone(),
-                expr,
-            });
-        }
+    transitions
+}
+
+/// One for each line, also for one that is wrong: rules name them by their number.
+fn conditions(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<NamedExpr> {
+    let access = lines.spec.access.iter();
+    let mut conditions = Vec::new();
+    for (index, (name, rule)) in access.flat_map(|a| &a.conditions).enumerate() {
+        places.put(id, Part::Condition, &name.it, name.span);
+        conditions.push(NamedExpr {
+            name: name.it.clone(),
+            expr: r.condition(id, index, rule).unwrap_or(Expr::Nobody),
+        });
     }
-    parts.access = Some(access::access(r, id, lines, places));
-    parts.creator = spec.creator.as_ref().and_then(|role| {
-        places.put(id, Part::Key, "creator", role.span);
-        r.role(role)
-    });
-    parts.hooks = access::hooks(r, id, lines, places);
+    conditions
+}
+
+fn put_keys(id: EntityId, lines: &Lines, places: &mut Places) {
+    let spec = lines.spec;
     for (key, span) in [
+        ("creator", spec.creator.as_ref().map(|c| c.span)),
         ("page", spec.page.as_ref().map(|p| p.span)),
         ("audit", spec.audit_off),
         ("internal", spec.internal),
+        ("access", spec.access.as_ref().map(|a| a.span)),
+        ("module", spec.module.as_ref().map(|m| m.span)),
     ] {
         if let Some(span) = span {
             places.put(id, Part::Key, key, span);
         }
     }
-    if let Some(access) = &spec.access {
-        places.put(id, Part::Key, "access", access.span);
-    }
-    if let Some(module) = &spec.module {
-        places.put(id, Part::Key, "module", module.span);
-    }
-    parts
 }
 
-fn field_rules(
-    r: &Resolver,
-    id: EntityId,
-    modifiers: &[crate::phrase::At<FieldModifier>],
-) -> [Option<Expr>; 3] {
+fn field_rules(r: &Resolver, id: EntityId, modifiers: &[At<FieldModifier>]) -> [Option<Expr>; 3] {
     let mut rules = [None, None, None];
     for modifier in modifiers {
         match &modifier.it {

@@ -1,9 +1,10 @@
 //! Field phrases → typed fields, with their bounds and defaults checked; rules come later.
 
 use super::lines::Lines;
+use super::literals::literal_fits;
 use super::places::{Part, Places};
-use crate::diag::{Collector, Diagnostic, Span};
-use crate::model::{EntityId, Field, Literal, Model, Object, Ty};
+use crate::diag::{Collector, Diagnostic};
+use crate::model::{EntityId, Field, Model, Object, Ty};
 use crate::names;
 use crate::phrase::{At, FieldLine, FieldModifier, FieldPhrase, TyPhrase, Word};
 
@@ -204,113 +205,4 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         ));
     }
     field
-}
-
-/// Whether the literal is a value of the type: of its kind, within its bounds, one of its values.
-pub fn literal_fits(
-    ty: &Ty,
-    optional: bool,
-    literal: &Literal,
-    span: Span,
-) -> Result<(), Diagnostic> {
-    let wrong = |expected: &str| {
-        Err(Diagnostic::at(span, format!("{} is not {expected}", shown(literal))).help(example(ty)))
-    };
-    let within = |min: Option<i64>, max: Option<i64>| match literal {
-        Literal::Int(n) if min.is_some_and(|min| *n < min) || max.is_some_and(|max| *n > max) => {
-            let bound = |b: Option<i64>| b.map(|b| b.to_string()).unwrap_or_default();
-            Err(
-                Diagnostic::at(span, format!("{n} is outside of the bounds")).help(format!(
-                    "a value within {}..{}",
-                    bound(min),
-                    bound(max)
-                )),
-            )
-        }
-        Literal::Int(_) => Ok(()),
-        _ => wrong("a whole number"),
-    };
-    match (ty, literal) {
-        (_, Literal::Null) if optional => {
-            Err(Diagnostic::at(span, "an optional field is null anyway").help("leave `= null` out"))
-        }
-        (_, Literal::Null) => {
-            Err(Diagnostic::at(span, "this field is never null").help("add `?` after the type"))
-        }
-        (Ty::Int { min, max }, _) => within(
-            min.or(Some(i64::from(i32::MIN))),
-            max.or(Some(i64::from(i32::MAX))),
-        ),
-        (Ty::Bigint { min, max } | Ty::Money { min, max }, _) => within(*min, *max),
-        (Ty::Decimal { places }, Literal::Decimal(text)) => {
-            let given = text.split_once('.').map_or(0, |(_, p)| p.len());
-            if given > *places as usize {
-                wrong(&format!("a number of {places} decimal places"))
-            } else {
-                Ok(())
-            }
-        }
-        (Ty::Decimal { .. }, Literal::Int(_)) | (Ty::Bool, Literal::Bool(_)) => Ok(()),
-        (Ty::Decimal { .. }, _) => wrong("a number"),
-        (Ty::Bool, _) => wrong("`true` or `false`"),
-        (Ty::Time | Ty::Date, Literal::Now) => Ok(()),
-        (Ty::Time | Ty::Date, _) => wrong("a time"),
-        (Ty::Enum { values } | Ty::States { values }, Literal::Text(text)) => {
-            if values.contains(text) {
-                return Ok(());
-            }
-            Err(
-                Diagnostic::at(span, format!("`{text}` is none of the values")).help(
-                    names::suggest(text, values.iter().map(String::as_str), "values"),
-                ),
-            )
-        }
-        (Ty::Text { min, max }, Literal::Text(text)) => {
-            let len = text.chars().count();
-            if len < *min as usize || len > *max as usize {
-                return Err(Diagnostic::at(span, format!("a text of {len} characters"))
-                    .help(format!("a text of {min} to {max} characters")));
-            }
-            Ok(())
-        }
-        (Ty::Currency | Ty::Country, Literal::Text(text)) => {
-            let len = if matches!(ty, Ty::Currency) { 3 } else { 2 };
-            if text.len() == len && text.bytes().all(|b| b.is_ascii_uppercase()) {
-                return Ok(());
-            }
-            wrong(&format!("{len} capital letters"))
-        }
-        (
-            Ty::Locale | Ty::Timezone | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. },
-            Literal::Text(_),
-        ) => Ok(()),
-        (Ty::Uuid | Ty::Json | Ty::Point | Ty::Object { .. } | Ty::TextList { .. }, _) => {
-            Err(Diagnostic::at(span, "this type has no defaults").help("make the field optional"))
-        }
-        _ => wrong("a text"),
-    }
-}
-
-fn example(ty: &Ty) -> String {
-    match ty {
-        Ty::Enum { values } | Ty::States { values } => format!("values: {}", names::quoted(values)),
-        Ty::Bool => "write `= false`".into(),
-        Ty::Time | Ty::Date => "write `= now()`".into(),
-        Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } => "write it like `= 0`".into(),
-        Ty::Decimal { .. } => "write it like `= 0.5`".into(),
-        Ty::Currency => "write it like `= AUD`".into(),
-        Ty::Country => "write it like `= AU`".into(),
-        _ => "write it like `= \"text\"`".into(),
-    }
-}
-
-pub fn shown(literal: &Literal) -> String {
-    match literal {
-        Literal::Null => "`null`".into(),
-        Literal::Bool(b) => format!("`{b}`"),
-        Literal::Int(n) => format!("`{n}`"),
-        Literal::Decimal(n) => format!("`{n}`"),
-        Literal::Text(text) => format!("`{text}`"),
-        Literal::Now => "`now()`".into(),
-    }
 }

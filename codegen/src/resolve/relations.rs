@@ -6,7 +6,7 @@ use super::places::{Part, Places};
 use crate::diag::{Collector, Diagnostic};
 use crate::model::{EntityId, Has, Model, OnArchive, Relation};
 use crate::names;
-use crate::phrase::{At, RelationModifier};
+use crate::phrase::{At, RelationModifier, RelationPhrase, Word};
 
 pub fn belongs(
     model: &mut Model,
@@ -18,18 +18,7 @@ pub fn belongs(
     let mut belongs = Vec::new();
     for (name, phrase) in &lines.belongs {
         places.put(id, Part::Relation, &name.it, name.span);
-        if names::is_rule_word(&name.it) {
-            errors.push(
-                Diagnostic::at(
-                    name.span,
-                    format!(
-                        "`{}` can't be a relation: it is a word of the rule language",
-                        name.it
-                    ),
-                )
-                .help("choose another name"),
-            );
-        }
+        refuse_rule_word(name, errors);
         let targets: Vec<_> = phrase
             .targets
             .iter()
@@ -38,80 +27,108 @@ pub fn belongs(
         if targets.len() < phrase.targets.len() {
             continue;
         }
-        let mut relation = Relation {
-            name: name.it.clone(),
-            targets,
-            polymorphic: phrase.polymorphic,
-            optional: phrase.optional,
-            same: Vec::new(),
-            on_archive: OnArchive::Restrict,
-            movable: false,
-            set_me: false,
-            system: false,
-            unique: false,
-            filter: false,
-            hidden: false,
-            read: None,
-            was: None,
-            doc: None,
-        };
-        let mut seen: Vec<&At<RelationModifier>> = Vec::new();
-        for modifier in &phrase.modifiers {
-            let same = |m: &&&At<RelationModifier>| match (&m.it, &modifier.it) {
-                (RelationModifier::Same(a), RelationModifier::Same(b)) => a.it == b.it,
-                (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
-            };
-            if let Some(first) = seen.iter().find(same) {
-                errors.push(
-                    Diagnostic::at(modifier.span, "this modifier is here twice")
-                        .also(first.span, "first written here")
-                        .help("keep one of the two"),
-                );
-            }
-            seen.push(modifier);
+        let mut relation = plain(name, phrase, targets);
+        for (n, modifier) in phrase.modifiers.iter().enumerate() {
+            refuse_again(&phrase.modifiers[..n], modifier, errors);
             places.put(
                 id,
                 Part::Modifier,
                 &format!("{} {}", name.it, modifier.it.word()),
                 modifier.span,
             );
-            match &modifier.it {
-                RelationModifier::Same(same) => {
-                    if !lines.belongs.iter().any(|(n, _)| n.it == same.it) {
-                        let known = lines
-                            .belongs
-                            .iter()
-                            .map(|(n, _)| n.it.as_str())
-                            .filter(|n| *n != name.it);
-                        errors.push(
-                            Diagnostic::at(
-                                same.span,
-                                format!("this entity has no relation `{}`", same.it),
-                            )
-                            .help(names::suggest(
-                                &same.it,
-                                known,
-                                "relations",
-                            )),
-                        );
-                    }
-                    relation.same.push(same.it.clone());
-                }
-                RelationModifier::OnArchive(what) => relation.on_archive = *what,
-                RelationModifier::Movable => relation.movable = true,
-                RelationModifier::SetMe => relation.set_me = true,
-                RelationModifier::System => relation.system = true,
-                RelationModifier::Unique => relation.unique = true,
-                RelationModifier::Filter => relation.filter = true,
-                RelationModifier::Hidden => relation.hidden = true,
-                RelationModifier::Was(was) => relation.was = Some(was.it.clone()),
-                RelationModifier::Doc(doc) => relation.doc = Some(doc.it.clone()),
-                RelationModifier::Read(_) => {}
+            if let RelationModifier::Same(same) = &modifier.it {
+                refuse_unknown_same(lines, name, same, errors);
             }
+            modify(&mut relation, &modifier.it);
         }
         belongs.push(relation);
     }
     model.entities[id].belongs = belongs;
+}
+
+/// Without its modifiers.
+fn plain(name: &Word, phrase: &RelationPhrase, targets: Vec<EntityId>) -> Relation {
+    Relation {
+        name: name.it.clone(),
+        targets,
+        polymorphic: phrase.polymorphic,
+        optional: phrase.optional,
+        same: Vec::new(),
+        on_archive: OnArchive::Restrict,
+        movable: false,
+        set_me: false,
+        system: false,
+        unique: false,
+        filter: false,
+        hidden: false,
+        read: None,
+        was: None,
+        doc: None,
+    }
+}
+
+fn modify(relation: &mut Relation, modifier: &RelationModifier) {
+    match modifier {
+        RelationModifier::Same(same) => relation.same.push(same.it.clone()),
+        RelationModifier::OnArchive(what) => relation.on_archive = *what,
+        RelationModifier::Movable => relation.movable = true,
+        RelationModifier::SetMe => relation.set_me = true,
+        RelationModifier::System => relation.system = true,
+        RelationModifier::Unique => relation.unique = true,
+        RelationModifier::Filter => relation.filter = true,
+        RelationModifier::Hidden => relation.hidden = true,
+        RelationModifier::Was(was) => relation.was = Some(was.it.clone()),
+        RelationModifier::Doc(doc) => relation.doc = Some(doc.it.clone()),
+        // Resolved when all entities are known.
+        RelationModifier::Read(_) => {}
+    }
+}
+
+fn refuse_rule_word(name: &Word, errors: &Collector) {
+    if names::is_rule_word(&name.it) {
+        errors.push(
+            Diagnostic::at(
+                name.span,
+                format!(
+                    "`{}` can't be a relation: it is a word of the rule language",
+                    name.it
+                ),
+            )
+            .help("choose another name"),
+        );
+    }
+}
+
+fn refuse_again(
+    before: &[At<RelationModifier>],
+    modifier: &At<RelationModifier>,
+    errors: &Collector,
+) {
+    let same = |m: &&At<RelationModifier>| match (&m.it, &modifier.it) {
+        (RelationModifier::Same(a), RelationModifier::Same(b)) => a.it == b.it,
+        (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+    };
+    if let Some(first) = before.iter().find(same) {
+        errors.push(
+            Diagnostic::at(modifier.span, "this modifier is here twice")
+                .also(first.span, "first written here")
+                .help("keep one of the two"),
+        );
+    }
+}
+
+fn refuse_unknown_same(lines: &Lines, name: &Word, same: &Word, errors: &Collector) {
+    let known = lines.belongs.iter().map(|(n, _)| n.it.as_str());
+    if !known.clone().any(|n| n == same.it) {
+        let others = known.filter(|n| *n != name.it);
+        errors.push(
+            Diagnostic::at(
+                same.span,
+                format!("this entity has no relation `{}`", same.it),
+            )
+            .help(names::suggest(&same.it, others, "relations")),
+        );
+    }
 }
 
 pub fn has(

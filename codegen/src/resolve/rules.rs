@@ -1,7 +1,7 @@
 //! Rules: conditions, roles and relations looked up.
 
 use crate::diag::{Collector, Diagnostic, Span};
-use crate::model::{EntityId, Expr, Model, Ty};
+use crate::model::{EntityId, Expr, Field, Model, Ty};
 use crate::names;
 use crate::phrase::{Form, Rule};
 use crate::spec::{ACTIONS, Spec};
@@ -123,90 +123,111 @@ impl<'a> Resolver<'a> {
 
     /// A condition or a boolean field by itself.
     fn name(&self, entity: EntityId, name: &str, span: Span, kind: Kind) -> Option<Expr> {
-        let this = &self.model.entities[entity];
         let conditions = self.conditions(entity);
-        if let Some(field) = this.field(name) {
-            if let Some(index) = conditions.iter().position(|c| *c == name) {
-                self.used_conditions.borrow_mut().insert((entity, index));
+        let condition = conditions.iter().position(|c| *c == name);
+        match (self.model.entities[entity].field(name), condition) {
+            (Some(field), None) => self.flag(field, span),
+            (None, Some(index)) => self.condition_named(entity, index, name, span, kind),
+            (Some(_), Some(index)) => {
+                self.condition_is_used(entity, index);
                 self.errors.push(
                     Diagnostic::at(span, format!("`{name}` is a field and a condition"))
                         .help("rename the condition"),
                 );
-                return None;
+                None
             }
-            if matches!(field.ty, Ty::Bool) {
-                return Some(Expr::Flag(name.to_owned()));
+            (None, None) => {
+                let help = self.instead_of_condition(entity, name);
+                self.errors
+                    .push(Diagnostic::at(span, format!("unknown condition `{name}`")).help(help));
+                None
             }
-            let null = if field.optional {
-                format!(" or `{name} != null`")
-            } else {
-                String::new()
-            };
+        }
+    }
+
+    fn flag(&self, field: &Field, span: Span) -> Option<Expr> {
+        let name = &field.name;
+        if matches!(field.ty, Ty::Bool) {
+            return Some(Expr::Flag(name.clone()));
+        }
+        let null = if field.optional {
+            format!(" or `{name} != null`")
+        } else {
+            String::new()
+        };
+        self.errors.push(
+            Diagnostic::at(span, format!("`{name}` is not true or false"))
+                .help(format!("compare it: `{name} == …`{null}")),
+        );
+        None
+    }
+
+    fn condition_named(
+        &self,
+        entity: EntityId,
+        index: usize,
+        name: &str,
+        span: Span,
+        kind: Kind,
+    ) -> Option<Expr> {
+        if kind != Kind::Access {
             self.errors.push(
-                Diagnostic::at(span, format!("`{name}` is not true or false"))
-                    .help(format!("compare it: `{name} == …`{null}")),
+                Diagnostic::at(
+                    span,
+                    format!("`{name}` is an access condition; here only the row itself counts"),
+                )
+                .help("compare fields of the row"),
             );
             return None;
         }
-        if let Some(index) = conditions.iter().position(|c| *c == name) {
-            if kind != Kind::Access {
-                self.errors.push(
-                    Diagnostic::at(
-                        span,
-                        format!("`{name}` is an access condition; here only the row itself counts"),
-                    )
-                    .help("compare fields of the row"),
-                );
-                return None;
-            }
-            self.used_conditions.borrow_mut().insert((entity, index));
-            if self
-                .limit
-                .borrow()
-                .is_some_and(|(e, limit)| e == entity && index >= limit)
-            {
-                self.errors.push(
-                    Diagnostic::at(span, format!("`{name}` is not known yet"))
-                        .help(format!("move the line of `{name}` above this one")),
-                );
-                return None;
-            }
-            return Some(Expr::Condition(index));
+        self.condition_is_used(entity, index);
+        let limit = *self.limit.borrow();
+        if limit.is_some_and(|(e, limit)| e == entity && index >= limit) {
+            self.errors.push(
+                Diagnostic::at(span, format!("`{name}` is not known yet"))
+                    .help(format!("move the line of `{name}` above this one")),
+            );
+            return None;
         }
-        let help = if ACTIONS.contains(&name) {
-            "name what they have in common as a condition, and use that in both".to_owned()
-        } else if this.derived.iter().any(|d| d.name == name) {
-            "a derived condition is no column: write it out".to_owned()
-        } else if let Some(role) = self.model.roles.iter().find(|r| r.name == name) {
+        Some(Expr::Condition(index))
+    }
+
+    /// What was meant by a name that is no condition.
+    fn instead_of_condition(&self, entity: EntityId, name: &str) -> String {
+        let this = &self.model.entities[entity];
+        if ACTIONS.contains(&name) {
+            return "name what they have in common as a condition, and use that in both".to_owned();
+        }
+        if this.derived.iter().any(|d| d.name == name) {
+            return "a derived condition is no column: write it out".to_owned();
+        }
+        if let Some(role) = self.model.roles.iter().find(|r| r.name == name) {
             let of = if role.scopes.is_empty() {
                 ""
             } else {
                 " of <relation>"
             };
-            format!("write `me holds {name}{of}`")
-        } else if let Some(relation) = this.relation(name) {
-            let me_is = relation.targets == [self.model.identity];
-            if me_is {
+            return format!("write `me holds {name}{of}`");
+        }
+        if let Some(relation) = this.relation(name) {
+            return if relation.targets == [self.model.identity] {
                 format!("write `me is {name}`")
             } else {
                 format!("write `<condition> of {name}`")
-            }
-        } else {
-            let flags = this
-                .fields
-                .iter()
-                .filter(|f| matches!(f.ty, Ty::Bool))
-                .map(|f| f.name.as_str());
-            let atoms = ["anyone", "signed_in", "nobody"];
-            names::suggest(
-                name,
-                conditions.iter().copied().chain(flags).chain(atoms),
-                "conditions",
-            )
-        };
-        self.errors
-            .push(Diagnostic::at(span, format!("unknown condition `{name}`")).help(help));
-        None
+            };
+        }
+        let flags = this
+            .fields
+            .iter()
+            .filter(|f| matches!(f.ty, Ty::Bool))
+            .map(|f| f.name.as_str());
+        let atoms = ["anyone", "signed_in", "nobody"];
+        let known = self
+            .conditions(entity)
+            .into_iter()
+            .chain(flags)
+            .chain(atoms);
+        names::suggest(name, known, "conditions")
     }
 
     pub(super) fn condition_is_used(&self, entity: EntityId, index: usize) {

@@ -1,0 +1,138 @@
+//! Values that a spec writes down: defaults, and what a transition sets.
+
+use crate::diag::{Diagnostic, Span};
+use crate::model::{Literal, Ty};
+use crate::names;
+
+/// Whether the literal is a value of the type: of its kind, within its bounds, one of its values.
+pub fn literal_fits(
+    ty: &Ty,
+    optional: bool,
+    literal: &Literal,
+    span: Span,
+) -> Result<(), Diagnostic> {
+    let given = Given { ty, literal, span };
+    match (ty, literal) {
+        (_, Literal::Null) if optional => {
+            Err(Diagnostic::at(span, "an optional field is null anyway").help("leave `= null` out"))
+        }
+        (_, Literal::Null) => {
+            Err(Diagnostic::at(span, "this field is never null").help("add `?` after the type"))
+        }
+        (Ty::Int { min, max }, _) => given.whole(
+            min.or(Some(i64::from(i32::MIN))),
+            max.or(Some(i64::from(i32::MAX))),
+        ),
+        (Ty::Bigint { min, max } | Ty::Money { min, max }, _) => given.whole(*min, *max),
+        (Ty::Decimal { places }, Literal::Decimal(text)) => given.decimal(*places as usize, text),
+        (Ty::Decimal { .. }, Literal::Int(_)) | (Ty::Bool, Literal::Bool(_)) => Ok(()),
+        (Ty::Decimal { .. }, _) => given.wrong("a number"),
+        (Ty::Bool, _) => given.wrong("`true` or `false`"),
+        (Ty::Time | Ty::Date, Literal::Now) => Ok(()),
+        (Ty::Time | Ty::Date, _) => given.wrong("a time"),
+        (Ty::Enum { values } | Ty::States { values }, Literal::Text(text)) => {
+            given.one_of(values, text)
+        }
+        (Ty::Text { min, max }, Literal::Text(text)) => {
+            given.length(*min as usize, *max as usize, text)
+        }
+        (Ty::Currency, Literal::Text(text)) => given.capitals(3, text),
+        (Ty::Country, Literal::Text(text)) => given.capitals(2, text),
+        (
+            Ty::Locale | Ty::Timezone | Ty::Url | Ty::Email | Ty::Phone | Ty::Slug { .. },
+            Literal::Text(_),
+        ) => Ok(()),
+        (Ty::Uuid | Ty::Json | Ty::Point | Ty::Object { .. } | Ty::TextList { .. }, _) => {
+            Err(Diagnostic::at(span, "this type has no defaults").help("make the field optional"))
+        }
+        _ => given.wrong("a text"),
+    }
+}
+
+struct Given<'a> {
+    ty: &'a Ty,
+    literal: &'a Literal,
+    span: Span,
+}
+
+impl Given<'_> {
+    fn wrong(&self, expected: &str) -> Result<(), Diagnostic> {
+        let message = format!("{} is not {expected}", shown(self.literal));
+        Err(Diagnostic::at(self.span, message).help(example(self.ty)))
+    }
+
+    fn whole(&self, min: Option<i64>, max: Option<i64>) -> Result<(), Diagnostic> {
+        let Literal::Int(n) = self.literal else {
+            return self.wrong("a whole number");
+        };
+        if min.is_some_and(|min| *n < min) || max.is_some_and(|max| *n > max) {
+            let bound = |b: Option<i64>| b.map(|b| b.to_string()).unwrap_or_default();
+            let help = format!("a value within {}..{}", bound(min), bound(max));
+            return Err(
+                Diagnostic::at(self.span, format!("{n} is outside of the bounds")).help(help),
+            );
+        }
+        Ok(())
+    }
+
+    fn decimal(&self, places: usize, text: &str) -> Result<(), Diagnostic> {
+        let given = text.split_once('.').map_or(0, |(_, p)| p.len());
+        if given > places {
+            return self.wrong(&format!("a number of {places} decimal places"));
+        }
+        Ok(())
+    }
+
+    fn one_of(&self, values: &[String], text: &String) -> Result<(), Diagnostic> {
+        if values.contains(text) {
+            return Ok(());
+        }
+        let known = values.iter().map(String::as_str);
+        Err(
+            Diagnostic::at(self.span, format!("`{text}` is none of the values"))
+                .help(names::suggest(text, known, "values")),
+        )
+    }
+
+    fn length(&self, min: usize, max: usize, text: &str) -> Result<(), Diagnostic> {
+        let len = text.chars().count();
+        if len < min || len > max {
+            return Err(
+                Diagnostic::at(self.span, format!("a text of {len} characters"))
+                    .help(format!("a text of {min} to {max} characters")),
+            );
+        }
+        Ok(())
+    }
+
+    fn capitals(&self, len: usize, text: &str) -> Result<(), Diagnostic> {
+        if text.len() == len && text.bytes().all(|b| b.is_ascii_uppercase()) {
+            return Ok(());
+        }
+        self.wrong(&format!("{len} capital letters"))
+    }
+}
+
+fn example(ty: &Ty) -> String {
+    match ty {
+        Ty::Enum { values } | Ty::States { values } => format!("values: {}", names::quoted(values)),
+        Ty::Bool => "write `= false`".into(),
+        Ty::Time | Ty::Date => "write `= now()`".into(),
+        Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } => "write it like `= 0`".into(),
+        Ty::Decimal { .. } => "write it like `= 0.5`".into(),
+        Ty::Currency => "write it like `= AUD`".into(),
+        Ty::Country => "write it like `= AU`".into(),
+        _ => "write it like `= \"text\"`".into(),
+    }
+}
+
+pub fn shown(literal: &Literal) -> String {
+    match literal {
+        Literal::Null => "`null`".into(),
+        Literal::Bool(b) => format!("`{b}`"),
+        Literal::Int(n) => format!("`{n}`"),
+        Literal::Decimal(n) => format!("`{n}`"),
+        Literal::Text(text) => format!("`{text}`"),
+        Literal::Now => "`now()`".into(),
+    }
+}
