@@ -1,7 +1,7 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
 use super::{Of, walk, wrong};
-use crate::model::{DerivedKind, Hook, Lifecycle, Ty};
+use crate::model::{DerivedKind, Hook, Lifecycle, Relation, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -16,6 +16,7 @@ pub fn check(of: &Of) {
     column_lists(of);
     exclude(of);
     constraint_names(of);
+    former_name(of);
 }
 
 fn internal(of: &Of) {
@@ -207,55 +208,31 @@ fn exclude(of: &Of) {
     }
 }
 
+/// PostgreSQL cuts longer names, and two that are cut may be one.
+const TOO_LONG: &str = "PostgreSQL's names have 63 letters at most; choose shorter names";
+
 fn constraint_names(of: &Of) {
     let table = &of.entity.plural;
+    let refuse = |part, name: &str, message: String| of.refuse(part, name, message, TOO_LONG);
     let too_long = |column: &str| !names::fits_constraint(table, column);
-    let help = "PostgreSQL's names have 63 letters at most; choose shorter names";
-    for field in &of.entity.fields {
-        if too_long(&field.name) {
-            of.refuse(
-                Part::Field,
-                &field.name,
-                format!("`{table}_{}_…` is too long for a constraint", field.name),
-                help,
-            );
+    for name in of.entity.fields.iter().map(|field| &field.name) {
+        if too_long(name) {
+            let message = format!("`{table}_{name}_…` is too long for a constraint");
+            refuse(Part::Field, name, message);
         }
     }
     for relation in &of.entity.belongs {
-        let targets = if relation.polymorphic {
-            relation.targets.as_slice()
-        } else {
-            &[]
-        };
-        let longest = targets
-            .iter()
-            .map(|t| of.cx.model.entities[*t].name.len() + 1)
-            .max()
-            .unwrap_or(0);
-        let column = "x".repeat(longest + relation.name.len() + "live__id".len());
-        if too_long(&column) {
-            of.refuse(
-                Part::Relation,
-                &relation.name,
-                format!(
-                    "the columns of `{}` leave no room for the names of their constraints",
-                    relation.name
-                ),
-                help,
-            );
+        if too_long(&longest_column(of, relation)) {
+            let name = &relation.name;
+            let message =
+                format!("the columns of `{name}` leave no room for the names of their constraints");
+            refuse(Part::Relation, name, message);
         }
     }
-    for check in &of.entity.checks {
-        if too_long(&check.name) {
-            of.refuse(
-                Part::Check,
-                &check.name,
-                format!(
-                    "`{table}_{}_check` is too long for a constraint",
-                    check.name
-                ),
-                help,
-            );
+    for name in of.entity.checks.iter().map(|check| &check.name) {
+        if too_long(name) {
+            let message = format!("`{table}_{name}_check` is too long for a constraint");
+            refuse(Part::Check, name, message);
         }
     }
     for (part, lists) in [
@@ -265,15 +242,29 @@ fn constraint_names(of: &Of) {
         for columns in lists {
             if !names::fits_index(table, columns) {
                 let joined = columns.join("_");
-                of.refuse(
-                    part,
-                    &columns.join(","),
-                    format!("`{table}_{joined}_key` is too long for an index"),
-                    help,
-                );
+                let message = format!("`{table}_{joined}_key` is too long for an index");
+                refuse(part, &columns.join(","), message);
             }
         }
     }
+}
+
+/// As long as the longest column of a relation: one to several entities has a column for each.
+fn longest_column(of: &Of, relation: &Relation) -> String {
+    let targets = if relation.polymorphic {
+        relation.targets.as_slice()
+    } else {
+        &[]
+    };
+    let longest = targets
+        .iter()
+        .map(|t| of.cx.model.entities[*t].name.len() + 1)
+        .max()
+        .unwrap_or(0);
+    "x".repeat(longest + relation.name.len() + "live__id".len())
+}
+
+fn former_name(of: &Of) {
     if of.entity.lifecycle != Lifecycle::AppendOnly
         && of.entity.was.as_deref() == Some(of.entity.name.as_str())
     {

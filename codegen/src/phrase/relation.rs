@@ -69,81 +69,52 @@ pub fn relation(text: &Text) -> Parsed<RelationLine> {
 
 fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
     let start = r.span();
+    let known = |word: &str| {
+        let mut firsts = RELATION_MODIFIERS.iter().map(|m| m.split(' ').next());
+        firsts.any(|first| first == Some(word))
+    };
     let name = match r.peek() {
-        Some(Token::Word(word)) => word.clone(),
+        Some(Token::Word(word)) if known(word) => word.clone(),
         _ => return Err(r.unknown("modifier", &RELATION_MODIFIERS)),
     };
+    r.skip();
     let it = match name.as_str() {
         "movable" => RelationModifier::Movable,
         "system" => RelationModifier::System,
         "unique" => RelationModifier::Unique,
         "filter" => RelationModifier::Filter,
         "hidden" => RelationModifier::Hidden,
-        "same" => {
-            r.skip();
-            let relation = r.expect_name(
-                "a relation",
-                "write `same city`: both rows have the same city",
-            )?;
-            return Ok(At {
-                it: RelationModifier::Same(relation),
-                span: start.to(r.last_span()),
-            });
-        }
-        "on" => {
-            r.skip();
-            r.expect_word(
-                "archive",
-                "write `on archive restrict`, `on archive cascade` or `on archive detach`",
-            )?;
-            let what = match r.peek() {
-                Some(Token::Word(w)) if w == "restrict" => OnArchive::Restrict,
-                Some(Token::Word(w)) if w == "cascade" => OnArchive::Cascade,
-                Some(Token::Word(w)) if w == "detach" => OnArchive::Detach,
-                _ => return Err(r.unknown("choice", &["restrict", "cascade", "detach"])),
-            };
-            r.skip();
-            return Ok(At {
-                it: RelationModifier::OnArchive(what),
-                span: start.to(r.last_span()),
-            });
-        }
+        "same" => RelationModifier::Same(r.expect_name(
+            "a relation",
+            "write `same city`: both rows have the same city",
+        )?),
+        "on" => RelationModifier::OnArchive(on_archive(r)?),
         "set" => {
-            r.skip();
             r.expect_word("me", "write `set me`: the signed-in user")?;
-            return Ok(At {
-                it: RelationModifier::SetMe,
-                span: start.to(r.last_span()),
-            });
+            RelationModifier::SetMe
         }
-        "was" => {
-            r.skip();
-            let was = r.expect_name("the former name", "write `was old_name`")?;
-            return Ok(At {
-                it: RelationModifier::Was(was),
-                span: start.to(r.last_span()),
-            });
-        }
-        "doc" => {
-            r.skip();
-            let doc = r.expect_sentence()?;
-            return Ok(At {
-                it: RelationModifier::Doc(doc),
-                span: start.to(r.last_span()),
-            });
-        }
-        "read" => {
-            r.skip();
-            let rule = rule::any(r)?;
-            return Ok(At {
-                it: RelationModifier::Read(rule),
-                span: start.to(r.last_span()),
-            });
-        }
-        _ => return Err(r.unknown("modifier", &RELATION_MODIFIERS)),
+        "was" => RelationModifier::Was(r.expect_name("the former name", "write `was old_name`")?),
+        "doc" => RelationModifier::Doc(r.expect_sentence()?),
+        "read" => RelationModifier::Read(rule::any(r)?),
+        listed => unreachable!("`{listed}` is in the list of modifiers"),
+    };
+    let span = start.to(r.last_span());
+    Ok(At { it, span })
+}
+
+fn on_archive(r: &mut Reader) -> Parsed<OnArchive> {
+    r.expect_word(
+        "archive",
+        "write `on archive restrict`, `on archive cascade` or `on archive detach`",
+    )?;
+    let what = match r.peek() {
+        Some(Token::Word(w)) if w == "restrict" => OnArchive::Restrict,
+        Some(Token::Word(w)) if w == "cascade" => OnArchive::Cascade,
+        Some(Token::Word(w)) if w == "detach" => OnArchive::Detach,
+        _ => return Err(r.unknown("choice", &["restrict", "cascade", "detach"])),
     };
     r.skip();
-    Ok(At { it, span: start })
+    Ok(what)
 }
 
 pub fn has(text: &Text) -> Parsed<HasPhrase> {

@@ -3,7 +3,7 @@
 //! Reads the same trees that become database policies, so the document cannot promise something else.
 //! Knows no JSON.
 
-use crate::model::{Entity, EntityId, Expr, Literal, Model, OfWhat, Op, Value};
+use crate::model::{Entity, EntityId, Expr, Has, Literal, Model, OfWhat, Op, Value};
 
 /// A rule in words, with the named conditions it leans on.
 pub struct Words {
@@ -189,16 +189,7 @@ impl Teller<'_> {
             Expr::Nobody => "nobody".to_owned(),
             Expr::All(parts) => self.join(id, parts, " and ", inner),
             Expr::Any(parts) => self.join(id, parts, " or ", inner),
-            Expr::Not(what) => match &**what {
-                Expr::IsNull(value) => format!("{} is set", tell_value(value)),
-                Expr::Compare {
-                    left,
-                    op: Op::Eq,
-                    right,
-                } => format!("{} is not {}", tell_value(left), tell_value(right)),
-                Expr::Flag(name) => format!("`{name}` is not set"),
-                other => format!("not ({})", self.tell(id, other, false)),
-            },
+            Expr::Not(what) => self.tell_not(id, what),
             Expr::Condition(i) => {
                 let condition = &entity.conditions[*i];
                 self.note(
@@ -214,42 +205,15 @@ impl Teller<'_> {
             }
             Expr::MeIsThis => format!("the caller is this {}", spaced(&entity.name)),
             Expr::MeHolds { role } => format!("the caller holds `{}`", model.roles[*role].name),
-            Expr::MeHoldsOf {
-                role,
-                relation: Some(relation),
-            } => {
-                format!(
-                    "the caller holds `{}` of the `{}`",
-                    model.roles[*role].name, entity.belongs[*relation].name
-                )
-            }
-            Expr::MeHoldsOf {
-                role,
-                relation: None,
-            } => {
-                format!(
-                    "the caller holds `{}` of this {}",
-                    model.roles[*role].name,
-                    spaced(&entity.name)
-                )
+            Expr::MeHoldsOf { role, relation } => {
+                let of = match relation {
+                    Some(relation) => format!("the `{}`", entity.belongs[*relation].name),
+                    None => format!("this {}", spaced(&entity.name)),
+                };
+                format!("the caller holds `{}` of {of}", model.roles[*role].name)
             }
             Expr::MeIn { has, me, filter } => {
-                let has = &entity.has[*has];
-                let child = &model.entities[has.child];
-                match filter {
-                    None => format!(
-                        "the caller is the `{me}` of one of its {}",
-                        spaced(&has.name)
-                    ),
-                    Some(filter) => {
-                        let filter = self.tell(has.child, filter, false);
-                        format!(
-                            "the caller is the `{me}` of one of its {} ({} where {filter})",
-                            spaced(&has.name),
-                            article(&spaced(&child.name))
-                        )
-                    }
-                }
+                self.tell_me_in(&entity.has[*has], me, filter.as_deref())
             }
             Expr::Compare { left, op, right } => format!(
                 "{} {} {}",
@@ -264,6 +228,32 @@ impl Teller<'_> {
             Expr::IsNull(value) => format!("{} is empty", tell_value(value)),
             Expr::Flag(name) => format!("`{name}` is set"),
         }
+    }
+
+    fn tell_not(&mut self, id: EntityId, what: &Expr) -> String {
+        match what {
+            Expr::IsNull(value) => format!("{} is set", tell_value(value)),
+            Expr::Compare {
+                left,
+                op: Op::Eq,
+                right,
+            } => format!("{} is not {}", tell_value(left), tell_value(right)),
+            Expr::Flag(name) => format!("`{name}` is not set"),
+            other => format!("not ({})", self.tell(id, other, false)),
+        }
+    }
+
+    fn tell_me_in(&mut self, has: &Has, me: &str, filter: Option<&Expr>) -> String {
+        let one = format!(
+            "the caller is the `{me}` of one of its {}",
+            spaced(&has.name)
+        );
+        let Some(filter) = filter else {
+            return one;
+        };
+        let filter = self.tell(has.child, filter, false);
+        let child = &self.model.entities[has.child];
+        format!("{one} ({} where {filter})", article(&spaced(&child.name)))
     }
 
     fn join(&mut self, id: EntityId, parts: &[Expr], word: &str, inner: bool) -> String {
