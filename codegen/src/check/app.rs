@@ -1,6 +1,7 @@
 //! The entities with a special part, and what nothing uses.
 
 use super::Cx;
+use crate::diag::Span;
 use crate::model::{Entity, EntityId, Ty};
 use crate::names;
 use crate::resolve::Part;
@@ -25,12 +26,17 @@ fn identity(cx: &Cx) {
 
 /// `me holds` asks for the assignment's user, role and scope.
 fn assignments(cx: &Cx) {
-    let model = cx.model;
-    let id = model.assignments;
-    let entity = &model.entities[id];
+    let id = cx.model.assignments;
+    let entity = &cx.model.entities[id];
     let place = cx.places.of(id, Part::Entity, "");
     needs_holder(cx, id, entity, "who holds the role");
-    let roles: Vec<&str> = model.roles.iter().map(|r| r.name.as_str()).collect();
+    assigned_roles(cx, id, entity, place);
+    assigned_scopes(cx, id, entity, place);
+}
+
+/// Its enum is the roles of app.yaml.
+fn assigned_roles(cx: &Cx, id: EntityId, entity: &Entity, place: Span) {
+    let roles: Vec<&str> = cx.model.roles.iter().map(|r| r.name.as_str()).collect();
     match entity.field("role").map(|f| &f.ty) {
         Some(Ty::Enum { values }) => {
             let place = cx.places.of(id, Part::Field, "role");
@@ -59,6 +65,11 @@ fn assignments(cx: &Cx) {
             format!("add `role: enum({})`", roles.join(", ")),
         ),
     }
+}
+
+/// Its relation leads to whatever a role is held of.
+fn assigned_scopes(cx: &Cx, id: EntityId, entity: &Entity, place: Span) {
+    let model = cx.model;
     let mut scopes: Vec<EntityId> = model.roles.iter().flat_map(|r| r.scopes.clone()).collect();
     scopes.sort_unstable();
     scopes.dedup();

@@ -107,8 +107,8 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
     })
 }
 
-fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
-    let start = r.span();
+/// Its first word.
+fn type_name(r: &mut Reader) -> Parsed<String> {
     let help = "start with the type: `text(1..80)`, `int`, `time`, `enum(a, b)` …";
     let name = match r.peek() {
         Some(super::lexer::Token::Word(word)) => word.clone(),
@@ -120,10 +120,16 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
             .copied()
             .filter(|t| !t.contains(' ') && *t != "drop");
         let near = known_as(&name).map(|right| format!("write `{right}`"));
-        return Err(Diagnostic::at(start, format!("unknown type `{name}`"))
+        return Err(Diagnostic::at(r.span(), format!("unknown type `{name}`"))
             .help(near.unwrap_or_else(|| names::suggest(&name, known, "types"))));
     }
     r.skip();
+    Ok(name)
+}
+
+fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
+    let start = r.span();
+    let name = type_name(r)?;
     let it = match name.as_str() {
         "text" => {
             let (min, max) = text_bounds(r, start, "text(1..140)")?;

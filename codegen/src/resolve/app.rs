@@ -71,40 +71,13 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             .map_or_else(|| names::plural(&entity.name.it), |p| p.it.clone());
         places.put(id, Part::Entity, "", entity.name.span);
         refuse_entity_name(entity, &plural, errors);
-        if let Some((other, _)) = model
-            .entities
-            .iter()
-            .zip(&spec.entities)
-            .find(|(e, _)| e.plural == plural)
-        {
-            errors.push(
-                Diagnostic::at(
-                    entity.name.span,
-                    format!(
-                        "`{}` and `{}` share the table `{plural}`",
-                        other.name, entity.name.it
-                    ),
-                )
-                .help("give one of them another `plural:`"),
-            );
-        }
-        let module = entity.module.as_ref().and_then(|word| {
-            let found = spec.app.modules.iter().position(|m| m.name.it == word.it);
-            if found.is_none() {
-                let known = spec.app.modules.iter().map(|m| m.name.it.as_str());
-                errors.push(
-                    Diagnostic::at(word.span, format!("unknown module `{}`", word.it))
-                        .help(names::suggest(&word.it, known, "modules")),
-                );
-            }
-            found
-        });
+        refuse_same_table(model, entity, &plural, errors);
         model.entities.push(Entity {
             name: entity.name.it.clone(),
             plural,
             doc: entity.doc.clone(),
             lifecycle: entity.lifecycle.it,
-            module,
+            module: module(spec, entity, errors),
             internal: entity.internal.is_some(),
             fields: Vec::new(),
             belongs: Vec::new(),
@@ -132,6 +105,34 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             was: entity.was.as_ref().map(|w| w.it.clone()),
         });
     }
+}
+
+fn refuse_same_table(model: &Model, entity: &EntitySpec, plural: &str, errors: &Collector) {
+    if let Some(other) = model.entities.iter().find(|e| e.plural == plural) {
+        errors.push(
+            Diagnostic::at(
+                entity.name.span,
+                format!(
+                    "`{}` and `{}` share the table `{plural}`",
+                    other.name, entity.name.it
+                ),
+            )
+            .help("give one of them another `plural:`"),
+        );
+    }
+}
+
+fn module(spec: &Spec, entity: &EntitySpec, errors: &Collector) -> Option<usize> {
+    let word = entity.module.as_ref()?;
+    let found = spec.app.modules.iter().position(|m| m.name.it == word.it);
+    if found.is_none() {
+        let known = spec.app.modules.iter().map(|m| m.name.it.as_str());
+        errors.push(
+            Diagnostic::at(word.span, format!("unknown module `{}`", word.it))
+                .help(names::suggest(&word.it, known, "modules")),
+        );
+    }
+    found
 }
 
 fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {

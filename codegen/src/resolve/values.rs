@@ -115,60 +115,72 @@ impl Resolver<'_> {
         let span = operand.span;
         match &operand.form {
             OperandForm::Literal(literal) => self.literal(literal, span, other, kind),
-            OperandForm::Name(name) => {
-                if let Some(Class::Choice(values)) = other {
-                    if values.contains(name) {
-                        return self.literal(&Literal::Text(name.clone()), span, other, kind);
-                    }
-                    if columns::find(self.model, entity, name).is_none() {
-                        self.errors.push(
-                            Diagnostic::at(span, format!("`{name}` is none of the values")).help(
-                                names::suggest(name, values.iter().map(String::as_str), "values"),
-                            ),
-                        );
-                        return None;
-                    }
-                }
-                let Some(column) = columns::find(self.model, entity, name) else {
-                    self.unknown_column(entity, name, span, other);
-                    return None;
-                };
-                Some(Side {
-                    value: Value::Column(column.name),
-                    class: Some(column.class),
-                    nullable: column.nullable,
-                    span,
-                })
+            OperandForm::Name(name) => self.named(entity, name, span, other, kind),
+            OperandForm::Add(a, b) => self.arithmetic(entity, [a, b], span, kind, Value::Add),
+            OperandForm::Sub(a, b) => self.arithmetic(entity, [a, b], span, kind, Value::Sub),
+        }
+    }
+
+    /// A column, or one of the other side's words.
+    fn named(
+        &self,
+        entity: EntityId,
+        name: &str,
+        span: Span,
+        other: Option<&Class>,
+        kind: Kind,
+    ) -> Option<Side> {
+        let column = columns::find(self.model, entity, name);
+        if let Some(Class::Choice(values)) = other {
+            if values.iter().any(|value| value == name) {
+                return self.literal(&Literal::Text(name.to_owned()), span, other, kind);
             }
-            OperandForm::Add(a, b) | OperandForm::Sub(a, b) => {
-                let (a, b) = (
-                    self.side(entity, a, None, kind)?,
-                    self.side(entity, b, None, kind)?,
+            if column.is_none() {
+                let known = values.iter().map(String::as_str);
+                self.errors.push(
+                    Diagnostic::at(span, format!("`{name}` is none of the values"))
+                        .help(names::suggest(name, known, "values")),
                 );
-                for side in [&a, &b] {
-                    if side.class != Some(Class::Number) {
-                        self.errors.push(
-                            Diagnostic::at(side.span, "only numbers are added and subtracted")
-                                .help("compare times as they are: `ends_at > starts_at`"),
-                        );
-                        return None;
-                    }
-                }
-                let nullable = a.nullable || b.nullable;
-                let (a, b) = (Box::new(a.value), Box::new(b.value));
-                let value = if matches!(operand.form, OperandForm::Add(..)) {
-                    Value::Add(a, b)
-                } else {
-                    Value::Sub(a, b)
-                };
-                Some(Side {
-                    value,
-                    class: Some(Class::Number),
-                    nullable,
-                    span,
-                })
+                return None;
             }
         }
+        let Some(column) = column else {
+            self.unknown_column(entity, name, span, other);
+            return None;
+        };
+        Some(Side {
+            value: Value::Column(column.name),
+            class: Some(column.class),
+            nullable: column.nullable,
+            span,
+        })
+    }
+
+    fn arithmetic(
+        &self,
+        entity: EntityId,
+        [a, b]: [&Operand; 2],
+        span: Span,
+        kind: Kind,
+        join: fn(Box<Value>, Box<Value>) -> Value,
+    ) -> Option<Side> {
+        let a = self.side(entity, a, None, kind)?;
+        let b = self.side(entity, b, None, kind)?;
+        for side in [&a, &b] {
+            if side.class != Some(Class::Number) {
+                self.errors.push(
+                    Diagnostic::at(side.span, "only numbers are added and subtracted")
+                        .help("compare times as they are: `ends_at > starts_at`"),
+                );
+                return None;
+            }
+        }
+        Some(Side {
+            nullable: a.nullable || b.nullable,
+            value: join(Box::new(a.value), Box::new(b.value)),
+            class: Some(Class::Number),
+            span,
+        })
     }
 
     fn unknown_column(&self, entity: EntityId, name: &str, span: Span, other: Option<&Class>) {

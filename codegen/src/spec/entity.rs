@@ -1,7 +1,7 @@
 //! One entity file as written.
 
 use super::keys::{Keys, entries, list, name, name_of, scalar};
-use super::yaml::Node;
+use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
@@ -92,22 +92,8 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         "add `doc:` with one sentence: it is shown in code, SQL and the API document",
     );
     let entity = name_of(keys.text("entity", "write `entity: event`"), errors);
-    if let Some(entity) = &entity
-        && entity.it != stem
-    {
-        errors.push(
-            Diagnostic::at(
-                entity.span,
-                format!(
-                    "the file is called `{stem}.yaml`, its entity `{}`",
-                    entity.it
-                ),
-            )
-            .help(format!(
-                "rename the file to `{}.yaml`, or the entity",
-                entity.it
-            )),
-        );
+    if let Some(entity) = &entity {
+        refuse_other_file(entity, stem, errors);
     }
     let mixins_first = match (keys.position("mixins"), keys.position("fields")) {
         (Some(mixins), Some(fields)) => mixins < fields,
@@ -144,6 +130,19 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         audit_off: flag(&keys, "audit", "off"),
         name: entity?,
     })
+}
+
+fn refuse_other_file(entity: &Word, stem: &str, errors: &Collector) {
+    let name = &entity.it;
+    if name != stem {
+        errors.push(
+            Diagnostic::at(
+                entity.span,
+                format!("the file is called `{stem}.yaml`, its entity `{name}`"),
+            )
+            .help(format!("rename the file to `{name}.yaml`, or the entity")),
+        );
+    }
 }
 
 pub fn body(keys: &Keys) -> Body {
@@ -257,49 +256,50 @@ fn access(keys: &Keys) -> Option<AccessSpec> {
         };
         let rule = errors.keep(phrase::rule(text));
         if let Some(action) = key.value.strip_prefix("deny ") {
-            let word = Word {
-                it: action.trim().to_owned(),
-                span: key.span,
-            };
-            if !ACTIONS.contains(&word.it.as_str()) {
-                errors.push(
-                    Diagnostic::at(key.span, format!("unknown action `{}`", word.it))
-                        .help(names::suggest(&word.it, ACTIONS, "actions")),
-                );
-            } else if let Some(rule) = rule {
-                access.denies.push((word, rule));
-            }
-            continue;
-        }
-        if ACTIONS.contains(&key.value.as_str()) {
-            let word = Word {
+            let action = denied(action.trim(), key, errors);
+            access.denies.extend(action.zip(rule));
+        } else if ACTIONS.contains(&key.value.as_str()) {
+            let action = Word {
                 it: key.value.clone(),
                 span: key.span,
             };
-            access.grants.extend(rule.map(|rule| (word, rule)));
-            continue;
-        }
-        if names::is_rule_word(&key.value)
-            || matches!(key.value.as_str(), "deny" | "archive" | "unsuspend")
-        {
-            let help = match key.value.as_str() {
-                "archive" => "write `delete`: DELETE archives",
-                "unsuspend" => "write `suspend`: who may suspend may also take it back",
-                "deny" => "write `deny update: <rule>`",
-                _ => "choose another name",
-            };
-            errors.push(
-                Diagnostic::at(
-                    key.span,
-                    format!("`{}` can't be the name of a condition", key.value),
-                )
-                .help(help),
-            );
-            continue;
-        }
-        if let (Some(name), Some(rule)) = (name(key, errors), rule) {
-            access.conditions.push((name, rule));
+            access.grants.extend(rule.map(|rule| (action, rule)));
+        } else {
+            let name = condition_name(key, errors);
+            access.conditions.extend(name.zip(rule));
         }
     }
     Some(access)
+}
+
+fn denied(action: &str, key: &Text, errors: &Collector) -> Option<Word> {
+    if !ACTIONS.contains(&action) {
+        errors.push(
+            Diagnostic::at(key.span, format!("unknown action `{action}`"))
+                .help(names::suggest(action, ACTIONS, "actions")),
+        );
+        return None;
+    }
+    Some(Word {
+        it: action.to_owned(),
+        span: key.span,
+    })
+}
+
+fn condition_name(key: &Text, errors: &Collector) -> Option<Word> {
+    let help = match key.value.as_str() {
+        "archive" => "write `delete`: DELETE archives",
+        "unsuspend" => "write `suspend`: who may suspend may also take it back",
+        "deny" => "write `deny update: <rule>`",
+        word if names::is_rule_word(word) => "choose another name",
+        _ => return name(key, errors),
+    };
+    errors.push(
+        Diagnostic::at(
+            key.span,
+            format!("`{}` can't be the name of a condition", key.value),
+        )
+        .help(help),
+    );
+    None
 }

@@ -171,43 +171,49 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
             "example": {"reason": "The speaker has fallen ill."},
         }),
     );
-    schemas.insert(
-        "Point".to_owned(),
-        json!({
-            "type": "object",
-            "description": "A place on earth (WGS 84), in degrees.",
-            "required": ["lat", "lng"],
-            "properties": {
-                "lat": {"type": "number", "minimum": -90, "maximum": 90, "description": "Latitude."},
-                "lng": {"type": "number", "minimum": -180, "maximum": 180, "description": "Longitude."},
-            },
-            "additionalProperties": false,
-            "example": example::point(),
-        }),
-    );
+    schemas.insert("Point".to_owned(), point());
     for (index, object) in model.objects.iter().enumerate() {
-        let mut properties = Map::new();
-        let mut required = Vec::new();
-        for field in &object.fields {
-            let schema = types::in_object(model, &field.ty);
-            properties.insert(
-                field.name.clone(),
-                if field.optional {
-                    types::nullable(schema)
-                } else {
-                    schema
-                },
-            );
-            if !field.optional && field.default.is_none() {
-                required.push(field.name.clone());
-            }
-        }
-        let description = format!("{}.", super::names::title(&object.name));
-        let schema = types::object(&description, required, properties, true);
-        let schema = types::with(schema, json!({"example": example::object(model, index)}));
+        let schema = closed_object(model, index);
         schemas.insert(crate::names::pascal(&object.name), schema);
     }
     schemas
+}
+
+fn point() -> Value {
+    json!({
+        "type": "object",
+        "description": "A place on earth (WGS 84), in degrees.",
+        "required": ["lat", "lng"],
+        "properties": {
+            "lat": {"type": "number", "minimum": -90, "maximum": 90, "description": "Latitude."},
+            "lng": {"type": "number", "minimum": -180, "maximum": 180, "description": "Longitude."},
+        },
+        "additionalProperties": false,
+        "example": example::point(),
+    })
+}
+
+fn closed_object(model: &Model, index: usize) -> Value {
+    let object = &model.objects[index];
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for field in &object.fields {
+        let schema = types::in_object(model, &field.ty);
+        properties.insert(
+            field.name.clone(),
+            if field.optional {
+                types::nullable(schema)
+            } else {
+                schema
+            },
+        );
+        if !field.optional && field.default.is_none() {
+            required.push(field.name.clone());
+        }
+    }
+    let description = format!("{}.", super::names::title(&object.name));
+    let schema = types::object(&description, required, properties, true);
+    types::with(schema, json!({"example": example::object(model, index)}))
 }
 
 fn problem() -> Value {

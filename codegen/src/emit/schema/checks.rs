@@ -64,13 +64,10 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             .iter()
             .map(|c| check(&c.name, "check", row(&c.expr))),
     );
-    for exclude in &entity.exclude {
-        found.push(check(
-            &exclude.to,
-            "order",
-            format!("{} > {}", exclude.to, exclude.from),
-        ));
-    }
+    found.extend(entity.exclude.iter().map(|exclude| {
+        let condition = format!("{} > {}", exclude.to, exclude.from);
+        check(&exclude.to, "order", condition)
+    }));
     found
 }
 

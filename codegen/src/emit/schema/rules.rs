@@ -151,22 +151,11 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
             all([type_is(model, scope, relation, model.identity), me])
         }
         Expr::MeIsThis => known(format!("{} = {uid}", scope.column("id"))),
-        Expr::MeHolds { role } => {
-            let role = snake(&model.roles[*role].name);
-            known(match scope.context {
-                Context::Me => format!("me.is_{role}"),
-                _ => format!("(select sec.is_{role}())"),
-            })
-        }
+        Expr::MeHolds { role } => known(holds(scope, &snake(&model.roles[*role].name))),
         Expr::MeHoldsOf { role, relation } => {
             let column = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
             let role = snake(&model.roles[*role].name);
-            let column = scope.column(&column);
-            known(match scope.context {
-                // In the list of ids as it was told: to make an array of fifty of them takes longer than all else.
-                Context::Me => format!("strpos(me.{role}, {column}::text) > 0"),
-                _ => format!("{column} in (select unnest(sec.scopes_{role}()))"),
-            })
+            known(holds_of(scope, &role, &scope.column(&column)))
         }
         Expr::MeIn { has, me, filter } => {
             let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
@@ -186,6 +175,21 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
             Some(expr) => predicate(model, scope, expr),
             None => atom(scope.column(name)),
         },
+    }
+}
+
+fn holds(scope: Scope<'_>, role: &str) -> String {
+    match scope.context {
+        Context::Me => format!("me.is_{role}"),
+        _ => format!("(select sec.is_{role}())"),
+    }
+}
+
+fn holds_of(scope: Scope<'_>, role: &str, column: &str) -> String {
+    match scope.context {
+        // In the list of ids as it was told: to make an array of fifty of them takes longer than all else.
+        Context::Me => format!("strpos(me.{role}, {column}::text) > 0"),
+        _ => format!("{column} in (select unnest(sec.scopes_{role}()))"),
     }
 }
 
