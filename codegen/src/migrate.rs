@@ -16,6 +16,7 @@
 mod change;
 mod class;
 mod columns;
+mod ddl;
 mod depend;
 mod diff;
 mod file;

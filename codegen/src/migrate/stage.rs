@@ -54,18 +54,9 @@ pub fn stages(
     let between = without(new, &later, &retired, &strict);
 
     let mut up = diff(old, &between, renames, &Direction::Up);
-    up.extend(strict.iter().map(|s| Op::AddNotNullCheck {
-        table: s.table.clone(),
-        name: s.name.clone(),
-    }));
+    up.extend(strict.iter().map(Stricter::check));
     up.extend(after.up.iter().cloned());
-    let mut down: Vec<Op> = strict
-        .iter()
-        .map(|s| Op::DropNotNullCheck {
-            table: s.table.clone(),
-            name: s.name.clone(),
-        })
-        .collect();
+    let mut down: Vec<Op> = strict.iter().map(Stricter::uncheck).collect();
     down.extend(diff(
         &between,
         old,
@@ -75,38 +66,13 @@ pub fn stages(
     down.extend(after.down.iter().cloned());
 
     let validate = validation(&up, &strict);
-    let undo = strict.iter().flat_map(|s| {
-        let (table, name) = (s.table.clone(), s.name.clone());
-        [
-            Op::AddNotNullCheck {
-                table: table.clone(),
-                name: name.clone(),
-            },
-            Op::DropNotNull { table, name },
-        ]
-    });
-    let mut stages = vec![
-        Stage {
-            part: Part::Main,
-            up,
-            down,
-        },
-        Stage {
-            part: Part::Validate,
-            up: validate,
-            down: undo.collect(),
-        },
-    ];
-    stages.extend(later.into_iter().map(|object| Stage {
-        part: Part::Index(last_name(&object.name).to_owned()),
-        down: vec![Op::Drop {
-            object: object.clone(),
-        }],
-        up: vec![Op::Create {
-            object,
-            how: How::Concurrently,
-        }],
-    }));
+    let main = Stage {
+        part: Part::Main,
+        up,
+        down,
+    };
+    let mut stages = vec![main, validate];
+    stages.extend(later.into_iter().map(beside_the_traffic));
     stages.push(retirement(retired));
     stages.retain(|stage| !stage.up.is_empty());
     stages
@@ -117,6 +83,40 @@ struct Stricter {
     table: String,
     name: String,
     default: Option<String>,
+}
+
+impl Stricter {
+    fn check(&self) -> Op {
+        Op::AddNotNullCheck {
+            table: self.table.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    fn uncheck(&self) -> Op {
+        Op::DropNotNullCheck {
+            table: self.table.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// The check that has seen all rows spares PostgreSQL another look at them.
+    fn validate(&self) -> [Op; 3] {
+        let (table, name) = (self.table.clone(), self.name.clone());
+        [
+            Op::ValidateNotNullCheck {
+                table: table.clone(),
+                name: name.clone(),
+            },
+            Op::SetNotNull { table, name },
+            self.uncheck(),
+        ]
+    }
+
+    fn loosen(&self) -> [Op; 2] {
+        let (table, name) = (self.table.clone(), self.name.clone());
+        [self.check(), Op::DropNotNull { table, name }]
+    }
 }
 
 fn stricter_columns(old: &Schema, new: &Schema, renames: &Renames) -> Vec<Stricter> {
@@ -199,6 +199,19 @@ fn retired_indexes(ops: &[Op], later: &[Object], tables: &[TableChange]) -> Vec<
         .collect()
 }
 
+fn beside_the_traffic(index: Object) -> Stage {
+    Stage {
+        part: Part::Index(last_name(&index.name).to_owned()),
+        down: vec![Op::Drop {
+            object: index.clone(),
+        }],
+        up: vec![Op::Create {
+            object: index,
+            how: How::Concurrently,
+        }],
+    }
+}
+
 fn retirement(retired: Vec<Object>) -> Stage {
     let again = |object: &Object| Op::Create {
         object: object.clone(),
@@ -233,7 +246,7 @@ fn without(new: &Schema, later: &[Object], retired: &[Object], strict: &[Stricte
     between
 }
 
-fn validation(up: &[Op], strict: &[Stricter]) -> Vec<Op> {
+fn validation(up: &[Op], strict: &[Stricter]) -> Stage {
     let mut ops = Vec::new();
     for s in strict {
         if let Some(value) = &s.default {
@@ -254,20 +267,10 @@ fn validation(up: &[Op], strict: &[Stricter]) -> Vec<Op> {
         }),
         _ => None,
     }));
-    for s in strict {
-        let (table, name) = (&s.table, &s.name);
-        ops.push(Op::ValidateNotNullCheck {
-            table: table.clone(),
-            name: name.clone(),
-        });
-        ops.push(Op::SetNotNull {
-            table: table.clone(),
-            name: name.clone(),
-        });
-        ops.push(Op::DropNotNullCheck {
-            table: table.clone(),
-            name: name.clone(),
-        });
+    ops.extend(strict.iter().flat_map(Stricter::validate));
+    Stage {
+        part: Part::Validate,
+        up: ops,
+        down: strict.iter().flat_map(Stricter::loosen).collect(),
     }
-    ops
 }

@@ -1,0 +1,210 @@
+//! A step of a migration in SQL.
+//!
+//! Knows PostgreSQL's DDL; does not know why a step is taken.
+
+use super::op::{Fill, How, Op};
+use super::text::{bare_table, last_name, mentions, revoke, statements};
+use crate::objects::{Column, Kind, Object};
+
+/// A table with deferred checks still to run cannot be altered.
+const SETTLE: &str = "set constraints all immediate;";
+
+impl Op {
+    /// Complete statements, or nothing where nothing is to be done.
+    pub fn sql(&self) -> String {
+        match self {
+            Op::Create { object, how } => create(object, *how),
+            Op::Replace { old, new } => replace(old, new),
+            Op::Drop { object } => object.drop.clone(),
+            Op::RenameObject { old, new } => rename_object(old, new),
+            Op::RenameTable { old, to } => rename_table(old, to),
+            Op::RenameColumn { table, from, to } => {
+                alter(table, &format!("rename column {from} to {to}"))
+            }
+            Op::AddColumn {
+                table,
+                column,
+                fill,
+            } => add_column(table, column, fill),
+            Op::DropColumn { table, column } => {
+                alter(table, &format!("drop column {}", column.name))
+            }
+            Op::Retype { table, old, new } => retype(table, old, new),
+            Op::SetDefault {
+                table,
+                name,
+                default,
+            } => alter_column(table, name, &default_clause(default.as_deref())),
+            Op::SetNotNull { table, name } => alter_column(table, name, "set not null"),
+            Op::DropNotNull { table, name } => alter_column(table, name, "drop not null"),
+            Op::AddNotNullCheck { table, name } => {
+                let check = not_null_check(table, name);
+                let what = format!("add constraint {check} check ({name} is not null) not valid");
+                alter(table, &what)
+            }
+            Op::DropNotNullCheck { table, name } => {
+                let check = not_null_check(table, name);
+                alter(table, &format!("drop constraint {check}"))
+            }
+            Op::ValidateNotNullCheck { table, name } => {
+                validate(table, &not_null_check(table, name))
+            }
+            Op::Validate { table, constraint } => validate(table, constraint),
+            Op::Backfill { table, name, value } => {
+                format!("update {table} set {name} = {value} where {name} is null;\n{SETTLE}")
+            }
+            Op::Keep { table, name, value } => {
+                quietly(table, &format!("update {table} set {name} = {value};"))
+            }
+            Op::ReplaceWord {
+                table,
+                name,
+                from,
+                to,
+            } => {
+                let update = format!("update {table} set {name} = '{to}' where {name} = '{from}';");
+                quietly(table, &update)
+            }
+            Op::Recount { sql, .. } | Op::Run { sql, .. } => sql.clone(),
+        }
+    }
+}
+
+fn alter(table: &str, what: &str) -> String {
+    format!("alter table {table} {what};")
+}
+
+fn alter_column(table: &str, column: &str, what: &str) -> String {
+    alter(table, &format!("alter column {column} {what}"))
+}
+
+fn validate(table: &str, constraint: &str) -> String {
+    alter(table, &format!("validate constraint {constraint}"))
+}
+
+fn default_clause(default: Option<&str>) -> String {
+    match default {
+        Some(value) => format!("set default {value}"),
+        None => "drop default".to_owned(),
+    }
+}
+
+/// `name type default … not null` as in `create table`.
+fn column_text(column: &Column) -> String {
+    let mut text = format!("{} {}", column.name, column.sql_type);
+    if let Some(expr) = &column.generated {
+        text.push_str(&format!(" generated always as ({expr}) stored"));
+    }
+    if let Some(value) = &column.default {
+        text.push_str(&format!(" default {value}"));
+    }
+    if column.not_null {
+        text.push_str(" not null");
+    }
+    text
+}
+
+fn add_column(table: &str, column: &Column, fill: &Fill) -> String {
+    let Fill::Placeholder(value) = fill else {
+        return alter(table, &format!("add column {}", column_text(column)));
+    };
+    let filled = Column {
+        default: Some(value.clone()),
+        ..column.clone()
+    };
+    let after = default_clause(column.default.as_deref());
+    format!(
+        "{}\n{}",
+        alter(table, &format!("add column {}", column_text(&filled))),
+        alter_column(table, &column.name, &after)
+    )
+}
+
+/// The default is taken off first: PostgreSQL would have to cast it too.
+fn retype(table: &str, old: &Column, new: &Column) -> String {
+    let (name, ty) = (&new.name, &new.sql_type);
+    let mut parts = Vec::new();
+    if old.default.is_some() {
+        parts.push(alter_column(table, name, &default_clause(None)));
+    }
+    let change = format!("type {ty} using ({name}::{ty})");
+    parts.push(alter_column(table, name, &change));
+    if new.default.is_some() {
+        let default = default_clause(new.default.as_deref());
+        parts.push(alter_column(table, name, &default));
+    }
+    parts.join("\n")
+}
+
+fn create(object: &Object, how: How) -> String {
+    let text = object.create.trim_end();
+    match how {
+        How::Plain => text.to_owned(),
+        How::NotValid => with_first(text, |first| {
+            format!("{} not valid;", first.trim_end_matches(';').trim_end())
+        }),
+        How::Concurrently => with_first(text, |first| {
+            first.replacen(" index ", " index concurrently ", 1)
+        }),
+    }
+}
+
+fn with_first(text: &str, change: impl Fn(&str) -> String) -> String {
+    let mut parts: Vec<String> = statements(text).into_iter().map(str::to_owned).collect();
+    if let Some(first) = parts.first_mut() {
+        *first = change(first);
+    }
+    parts.join("\n")
+}
+
+/// The statements that are new, and the grants taken back that are no longer held.
+fn replace(old: &Object, new: &Object) -> String {
+    let (before, after) = (statements(&old.create), statements(&new.create));
+    let mut parts: Vec<String> = before
+        .iter()
+        .filter(|s| !after.contains(s))
+        .filter_map(|s| revoke(s))
+        .collect();
+    for statement in after.into_iter().filter(|s| !before.contains(s)) {
+        parts.push(match statement.strip_prefix("create function ") {
+            Some(rest) => format!("create or replace function {rest}"),
+            None => statement.to_owned(),
+        });
+    }
+    parts.join("\n")
+}
+
+fn rename_object(old: &Object, new: &Object) -> String {
+    let (from, to) = (last_name(&old.name), last_name(&new.name));
+    let table = new.table.as_deref().unwrap_or_default();
+    if old.kind == Kind::Index {
+        let schema = table.split('.').next().unwrap_or("app");
+        format!("alter index {schema}.{from} rename to {to};")
+    } else {
+        alter(table, &format!("rename constraint {from} to {to}"))
+    }
+}
+
+/// The primary key that `create table` named after the table moves along.
+fn rename_table(old: &Object, to: &str) -> String {
+    let (from, to_bare) = (bare_table(&old.name), bare_table(to));
+    let mut text = format!("alter table {} rename to {to_bare};", old.name);
+    let pkey = format!("{from}_pkey");
+    if mentions(&old.create, "primary key") {
+        text.push_str(&format!(
+            "\nalter table {to} rename constraint {pkey} to {to_bare}_pkey;"
+        ));
+    }
+    text
+}
+
+/// Neither a new version nor an entry in the audit log.
+fn quietly(table: &str, update: &str) -> String {
+    format!(
+        "alter table {table} disable trigger user;\n{update}\nalter table {table} enable trigger user;"
+    )
+}
+
+fn not_null_check(table: &str, name: &str) -> String {
+    format!("{}_{name}_not_null", bare_table(table))
+}
