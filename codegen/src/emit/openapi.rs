@@ -9,6 +9,7 @@ mod names;
 mod note;
 mod operation;
 mod parameters;
+mod problems;
 mod schema;
 mod types;
 pub mod words;
@@ -56,7 +57,7 @@ pub fn document(model: &Model) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "responses": common::responses(),
+            "responses": problems::responses(),
             "parameters": parameters,
             "headers": common::headers(),
             "securitySchemes": common::security_schemes(),

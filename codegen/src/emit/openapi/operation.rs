@@ -2,7 +2,7 @@
 
 use super::{
     action::{Action, Operation, operations},
-    common, example, parameters,
+    common, example, parameters, problems,
     schema::{self, Body},
     types::reference,
     words::{self, Caller, May},
@@ -231,7 +231,7 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
             json!({"$ref": "#/components/responses/NotModified"}),
         );
     }
-    responses.extend(common::problems(failures(operation)));
+    responses.extend(problems::references(failures(operation)));
     responses
 }
 

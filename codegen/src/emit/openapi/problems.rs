@@ -1,0 +1,236 @@
+//! Answers that say what went wrong: their schema, and one response for each kind.
+//!
+//! Knows no entity.
+
+use super::common::{header_ref, rate_limit};
+use super::{example, types};
+use serde_json::{Map, Value, json};
+
+/// Status, name in `components/responses`, when, slug and title of the problem in the example.
+/// The kernel lists every problem type; one of its tests holds this table against that list.
+const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
+    (
+        400,
+        "BadRequest",
+        "The request could not be read: malformed JSON, a key given twice, a bad header or cursor.",
+        "invalid-syntax",
+        "The request body is not valid JSON",
+    ),
+    (
+        401,
+        "Unauthorized",
+        "No access token where one is needed, or one that does not count (any more). A bad token is refused on public operations too.",
+        "authentication-required",
+        "Sign in to do this",
+    ),
+    (
+        403,
+        "Forbidden",
+        "The caller may see this but not do it, or may not set one of the fields.",
+        "forbidden",
+        "You may not do this",
+    ),
+    (
+        404,
+        "NotFound",
+        "There is no such object, or the caller may not know of it. Both look the same.",
+        "not-found",
+        "Not found",
+    ),
+    (
+        408,
+        "RequestTimeout",
+        "The body did not arrive in time.",
+        "request-timeout",
+        "The request took too long to arrive",
+    ),
+    (
+        409,
+        "Conflict",
+        "A value that must be unique is taken, the object is still referred to, or it is in a state that does not allow this.",
+        "conflict",
+        "The change clashes with other data",
+    ),
+    (
+        410,
+        "Gone",
+        "It was there once, and is gone for good.",
+        "gone",
+        "No longer available",
+    ),
+    (
+        412,
+        "PreconditionFailed",
+        "`If-Match` does not name the current version. Read again and repeat the change.",
+        "precondition-failed",
+        "The object has changed in the meantime",
+    ),
+    (
+        413,
+        "ContentTooLarge",
+        "The body is larger than the limit.",
+        "content-too-large",
+        "The request body is too large",
+    ),
+    (
+        415,
+        "UnsupportedMediaType",
+        "The body is not JSON, not UTF-8, or compressed.",
+        "unsupported-media-type",
+        "The media type is not supported",
+    ),
+    (
+        422,
+        "UnprocessableContent",
+        "Some values are not valid, or a referenced object is not available. `errors` lists them all.",
+        "invalid-request",
+        "Some values are not valid",
+    ),
+    (
+        428,
+        "PreconditionRequired",
+        "`If-Match` is missing.",
+        "precondition-required",
+        "If-Match is required",
+    ),
+    (
+        429,
+        "TooManyRequests",
+        "The rate limit is used up. `Retry-After` says when to try again.",
+        "quota-exceeded",
+        "Too many requests",
+    ),
+    (
+        431,
+        "HeadersTooLarge",
+        "The headers, or the parameters of the path and the query, are too long.",
+        "headers-too-large",
+        "The request headers are too large",
+    ),
+    (
+        500,
+        "InternalError",
+        "Something went wrong on our side. Quote `instance` when reporting it.",
+        "internal-error",
+        "Something went wrong on our side",
+    ),
+    (
+        503,
+        "Unavailable",
+        "Busy or restarting. Nothing was changed; repeat after `Retry-After` seconds.",
+        "unavailable",
+        "Temporarily unavailable",
+    ),
+];
+
+/// `{"400": {"$ref": …}, …}` for the given statuses.
+pub fn references(statuses: &[u16]) -> Map<String, Value> {
+    let known = PROBLEMS
+        .iter()
+        .filter(|(status, ..)| statuses.contains(status));
+    known
+        .map(|(status, name, ..)| {
+            (
+                status.to_string(),
+                json!({"$ref": format!("#/components/responses/{name}")}),
+            )
+        })
+        .collect()
+}
+
+pub fn schemas() -> [(String, Value); 2] {
+    [
+        ("Problem".to_owned(), problem()),
+        ("ProblemItem".to_owned(), problem_item()),
+    ]
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457, `application/problem+json`).",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference", "description": "The kind of problem; its documentation is there."},
+            "title": {"type": "string", "description": "The kind of problem in a few words; always the same for a type."},
+            "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string", "description": "What it means here and what can be done."},
+            "instance": {"type": "string", "format": "uri", "description": "This very request, for support."},
+            "errors": {
+                "type": "array",
+                "description": "Every value that is wrong.",
+                "items": {"$ref": "#/components/schemas/ProblemItem"},
+            },
+        },
+        "example": problem_example(422, "invalid-request", "Some values are not valid", "`errors` lists every value that is wrong."),
+    })
+}
+
+fn problem_item() -> Value {
+    json!({
+        "type": "object",
+        "description": "One value that is wrong: in the body (`pointer`) or in the query (`parameter`).",
+        "required": ["code", "detail"],
+        "properties": {
+            "pointer": {"type": "string", "description": "JSON pointer into the body."},
+            "parameter": {"type": "string", "description": "Name of the query parameter."},
+            "code": {"type": "string", "description": "What is wrong with it, for programs."},
+            "detail": {"type": "string", "description": "What to send instead, for people."},
+        },
+        "example": item_example(),
+    })
+}
+
+fn item_example() -> Value {
+    json!({"pointer": "/title", "code": "length", "detail": "must have 1 to 140 characters"})
+}
+
+fn problem_example(status: u16, slug: &str, title: &str, detail: &str) -> Value {
+    let mut problem = json!({
+        "type": format!("/problems/{slug}"),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": format!("urn:uuid:{}", example::id("request")),
+    });
+    if status == 422 {
+        problem["errors"] = json!([item_example()]);
+    }
+    problem
+}
+
+pub fn responses() -> Map<String, Value> {
+    let mut responses = Map::new();
+    for (status, name, when, slug, title) in PROBLEMS {
+        let mut headers = Map::new();
+        if status == 401 {
+            headers.insert("WWW-Authenticate".to_owned(), header_ref("WwwAuthenticate"));
+        }
+        if status == 429 || status == 503 {
+            headers.insert("Retry-After".to_owned(), header_ref("RetryAfter"));
+        }
+        if status == 429 {
+            headers.extend(rate_limit());
+        }
+        let mut response = json!({"description": when});
+        if !headers.is_empty() {
+            response["headers"] = Value::Object(headers);
+        }
+        response["content"] = json!({
+            "application/problem+json": {
+                "schema": types::reference("Problem"),
+                "example": problem_example(status, slug, title, when),
+            }
+        });
+        responses.insert(name.to_owned(), response);
+    }
+    responses.insert(
+        "Unseen".to_owned(),
+        json!({"description": "Done; from now on the caller may not see the object.", "headers": rate_limit()}),
+    );
+    responses.insert(
+        "NotModified".to_owned(),
+        json!({"description": "Nothing has changed since the ETag in `If-None-Match`.", "headers": {"ETag": header_ref("ETag")}}),
+    );
+    responses
+}
