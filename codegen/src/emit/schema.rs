@@ -6,6 +6,7 @@
 mod archive;
 mod assume;
 mod audit;
+mod cases;
 mod checks;
 mod columns;
 mod context;

@@ -5,16 +5,16 @@
 //! checked here too. Every change by anybody makes a new version.
 
 use super::{
+    cases::{cases, changed, plain, refuse},
     columns::{LIVE_ID, columns, derived_columns},
     grants::{insertable, updatable, updates},
     names::{self, Roles},
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
-    parents::readable_parent,
-    predicate::{Sql, all, any, atom, not},
+    predicate::{Sql, all, atom, not},
     references::has_live_children,
-    rules::{Context, Scope, literal, predicate, type_is},
+    rules::{Context, Scope, literal, predicate},
 };
-use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Relation, Transition, Ty};
+use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Transition};
 use crate::objects::{Kind, Object};
 
 /// Trigger functions that all tables share.
@@ -156,191 +156,6 @@ fn actions_setting(entity: &Entity, column: &str) -> Vec<String> {
         .iter()
         .filter(sets)
         .map(|t| t.name.clone())
-        .collect()
-}
-
-fn changed(entity: &Entity, columns: &[String]) -> Sql {
-    any(columns.iter().map(|c| {
-        atom(format!(
-            "{} is distinct from {}",
-            plain(entity, "new", c),
-            plain(entity, "old", c)
-        ))
-    }))
-}
-
-/// Types of extensions have their operators outside of the empty search path.
-fn plain(entity: &Entity, row: &str, column: &str) -> String {
-    let extension = entity
-        .field(column)
-        .is_some_and(|f| matches!(f.ty, Ty::Email | Ty::Point));
-    if extension {
-        format!("{row}.{column}::text")
-    } else {
-        format!("{row}.{column}")
-    }
-}
-
-fn cases(model: &Model, id: EntityId) -> Vec<String> {
-    let entity = &model.entities[id];
-    let mut cases = Vec::new();
-    if !updatable(entity).is_empty() {
-        cases.push(case("update", update_checks(model, id)));
-    }
-    if entity.lifecycle == Lifecycle::SoftDelete {
-        for (action, from, to) in super::policies::STATUS_ACTIONS {
-            let wrong = format!("old.status <> '{from}' or new.status <> '{to}'");
-            cases.push(case(
-                action,
-                refuse(&wrong, "not this status", "42501", None),
-            ));
-        }
-    }
-    cases.extend(
-        entity
-            .transitions
-            .iter()
-            .map(|t| case(&t.name, transition_checks(model, id, t))),
-    );
-    cases
-}
-
-fn case(action: &str, body: String) -> String {
-    let body = if body.is_empty() {
-        "      null;\n".to_owned()
-    } else {
-        body
-    };
-    format!("    when {} then\n{body}", quote(action))
-}
-
-fn refuse(condition: &str, message: &str, errcode: &str, constraint: Option<&str>) -> String {
-    let constraint = constraint.map_or(String::new(), |c| format!(", constraint = {}", quote(c)));
-    format!(
-        "      if {condition} then\n        raise exception {} using errcode = '{errcode}'{constraint};\n      end if;\n",
-        quote(message)
-    )
-}
-
-fn transition_checks(model: &Model, id: EntityId, transition: &Transition) -> String {
-    let entity = &model.entities[id];
-    let named = |kind: &str| names::guard(entity, &transition.name, kind);
-    let mut text = String::new();
-    match &transition.change {
-        Change::State { field, from, to } => {
-            let wrong = format!("old.{field} not in ({})", quoted_list(from));
-            text.push_str(&refuse(
-                &wrong,
-                "not from this state",
-                "23514",
-                Some(&named("from")),
-            ));
-            text.push_str(&refuse(
-                &format!("new.{field} <> {}", quote(to)),
-                "not this state",
-                "42501",
-                None,
-            ));
-        }
-        Change::Set { field, value } => {
-            let wrong = format!(
-                "{} is distinct from {}",
-                plain(entity, "new", field),
-                literal(value)
-            );
-            text.push_str(&refuse(&wrong, "not this value", "42501", None));
-        }
-    }
-    if let Some(when) = &transition.when {
-        let scope = Scope {
-            entity: id,
-            alias: "old",
-            context: Context::Row,
-        };
-        let holds = predicate(model, scope, when);
-        text.push_str(&refuse(
-            &not(holds).block(8),
-            "not now",
-            "23514",
-            Some(&named("when")),
-        ));
-    }
-    if transition.reason {
-        text.push_str(&refuse(
-            "sec.reason() is null",
-            "a reason is required",
-            "23514",
-            Some(&named("reason")),
-        ));
-    }
-    text
-}
-
-fn update_checks(model: &Model, id: EntityId) -> String {
-    let entity = &model.entities[id];
-    let columns = updatable(entity);
-    let mut text = String::new();
-    for field in entity.fields.iter().filter(|f| columns.contains(&f.name)) {
-        if let Some(rule) = &field.write {
-            let scope = Scope {
-                entity: id,
-                alias: "old",
-                context: Context::Row,
-            };
-            let wrong = all([
-                changed(entity, std::slice::from_ref(&field.name)),
-                not(predicate(model, scope, rule)),
-            ]);
-            text.push_str(&refuse(
-                &wrong.block(8),
-                &format!("field {}", field.name),
-                "42501",
-                None,
-            ));
-        }
-    }
-    for relation in entity
-        .belongs
-        .iter()
-        .filter(|r| columns.contains(&r.id_column()))
-    {
-        text.push_str(&moved(model, id, relation));
-    }
-    text
-}
-
-/// A reference that is kept may have become unreadable; one that is made may not be.
-fn moved(model: &Model, id: EntityId, relation: &Relation) -> String {
-    let entity = &model.entities[id];
-    let columns: Vec<String> = relation
-        .type_column()
-        .into_iter()
-        .chain([relation.id_column()])
-        .collect();
-    let scope = Scope {
-        entity: id,
-        alias: "new",
-        context: Context::Row,
-    };
-    relation
-        .targets
-        .iter()
-        .map(|&target| {
-            let column = super::references::column(relation, &model.entities[target]);
-            let wrong = all([
-                changed(entity, &columns),
-                type_is(model, scope, relation, target),
-                atom(format!("new.{} is not null", relation.id_column())),
-                not(readable_parent(model, scope, relation, target)),
-            ]);
-            let name = names::foreign_key(entity, &column, &[]);
-            refuse(
-                &wrong.block(8),
-                &format!("reference {}", relation.name),
-                "23503",
-                Some(&name),
-            )
-        })
         .collect()
 }
 
