@@ -1,0 +1,91 @@
+//! What a rule says, once its names are known: conditions over a row and its caller.
+
+use super::{EntityId, Literal};
+use serde::{Deserialize, Serialize};
+
+/// One tree for access rules, field rules, checks and guards. `check` makes sure that row
+/// expressions (checks, `when`, derived flags, has-filters) hold no actor atoms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expr {
+    Anyone,
+    SignedIn,
+    Nobody,
+    All(Vec<Expr>),
+    Any(Vec<Expr>),
+    Not(Box<Expr>),
+    /// A condition of this entity: index into [`super::Entity::conditions`].
+    Condition(usize),
+    /// The row at the other end of `relation` is readable by the caller and `what` holds for it.
+    /// For a polymorphic relation: of whichever target it is, if that target has `what`.
+    Of {
+        relation: usize,
+        what: Vec<(EntityId, OfWhat)>,
+    },
+    /// `relation` refers to the identity entity and is the caller.
+    MeIs {
+        relation: usize,
+    },
+    /// This row of the identity entity is the caller.
+    MeIsThis,
+    /// A role held everywhere.
+    MeHolds {
+        role: usize,
+    },
+    /// A role held for the row that `relation` refers to (`None`: for this row itself).
+    MeHoldsOf {
+        role: usize,
+        relation: Option<usize>,
+    },
+    /// The caller is the child's identity reference (`me`, a relation name of the child) in a live
+    /// row of `has` for which `filter` (over the child's fields) holds.
+    MeIn {
+        has: usize,
+        me: String,
+        filter: Option<Box<Expr>>,
+    },
+    Compare {
+        left: Value,
+        op: Op,
+        right: Value,
+    },
+    In {
+        value: Value,
+        list: Vec<Literal>,
+    },
+    IsNull(Value),
+    /// A boolean field by itself.
+    Flag(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfWhat {
+    /// Index into the target's conditions.
+    Condition(usize),
+    Read,
+    Update,
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// A column of this row (fields, built-in columns, derived counters).
+    Column(String),
+    Literal(Literal),
+    /// `a + b`, `a - b` over numbers
+    Add(Box<Value>, Box<Value>),
+    Sub(Box<Value>, Box<Value>),
+}
