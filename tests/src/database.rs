@@ -9,4 +9,5 @@ mod formats;
 mod lint;
 mod races;
 mod search;
+mod seeded;
 mod world;

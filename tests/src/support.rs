@@ -1,8 +1,5 @@
 //! What every system test stands on: a database of its own, the real server on a port of its own, people with tokens.
 
-// The suites over HTTP that use all of it are being written.
-#![allow(dead_code, unused_imports)]
-
 pub mod catalogue;
 pub mod client;
 pub mod database;

@@ -97,13 +97,7 @@ async fn abuse_25_values_of_a_wrong_kind_are_all_named() {
     let before = checksum(&mut conn).await;
     let mut named = 0;
     for route in routes(document()) {
-        // PUT has the fields of PATCH, and reads them with the same code.
-        let all = if route.method == Method::PUT {
-            1
-        } else {
-            WRONG.len()
-        };
-        for (what, wrong) in &WRONG[..all] {
+        for (what, wrong) in &WRONG {
             let body: Map<String, Value> = route
                 .fields
                 .iter()
@@ -147,7 +141,8 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
     let admin = everything(&server).await.client;
     let before = checksum(&mut conn).await;
     let routes = routes(document());
-    for (at, route) in routes.iter().enumerate() {
+    let mut refused = 0;
+    for route in &routes {
         let name = route.fields.keys().next().expect("a field");
         let texts = [
             format!(r#"{{"{name}":"a","{name}":"b"}}"#),
@@ -173,9 +168,7 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
             "\"text\"".to_owned(),
             String::new(),
         ];
-        // One reader for all: every text at some routes, some at every route.
-        let count = if at < 5 { texts.len() } else { 3 };
-        for text in texts.iter().cycle().skip(at).take(count) {
+        for text in &texts {
             let answer = send(&admin, route, text.as_bytes()).await;
             assert_eq!(
                 answer.0, 400,
@@ -183,9 +176,7 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
                 route.method, route.path, answer.1
             );
         }
-        if at >= 5 {
-            continue;
-        }
+        refused += texts.len();
         // Not UTF-8: overlong, half a surrogate, a lone byte.
         for bytes in [
             &b"{\"a\":\"\xc0\xaf\"}"[..],
@@ -202,6 +193,8 @@ async fn abuse_25_what_is_not_one_json_object_is_refused() {
             );
         }
     }
+    let puts = routes.iter().filter(|route| route.method == Method::PUT);
+    assert!(puts.count() > 15 && refused > 1000, "{refused}");
     assert_eq!(before, checksum(&mut conn).await);
 }
 

@@ -1,133 +1,292 @@
 //! Archived rows: gone for everything but restoring.
 
-use crate::support::{
-    self, Client, TestServer, model,
-    pages::{all, ids},
+use crate::{
+    http::{
+        bodies,
+        operations::{self, Operation},
+    },
+    rules::world::Row,
+    support::{
+        self, Client, TestServer, model,
+        pages::{all, ids},
+    },
 };
-use codegen::model::Lifecycle;
-use kernel::resource::Resource;
-use reqwest::Method;
-use serde_json::Value;
+use codegen::model::{Entity, Lifecycle};
+use kernel::{
+    Actor, Facts,
+    actor::Held,
+    resource::{Kind, Resource},
+    rule::possible::{Possible, possible},
+};
+use serde_json::{Value, json};
+use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, PgConnection};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A row of each entity that can be archived, one that a list of the platform shows.
-async fn archived(
-    conn: &mut PgConnection,
-    admin: &Client,
-    resource: &Resource,
-) -> Option<(String, Value)> {
-    let list = admin.get(&format!("/{}?limit=20", resource.path)).await;
-    for row in list.json["data"].as_array()? {
-        let id = row["id"].as_str()?.to_owned();
-        let text = format!(
-            "update app.{} set status = 'archived' where id = $1::uuid",
-            resource.plural
-        );
-        // What others still refer to cannot be archived.
-        let done = sqlx::query(AssertSqlSafe(text))
-            .bind(&id)
+const OUTSIDER: &str = "outsider";
+
+/// Somebody with roles of every kind, a member without any, and nobody.
+async fn askers(server: &TestServer) -> Vec<(Client, Actor, Option<Facts>)> {
+    let admin = super::fields::everything(server).await;
+    let member = server.member(OUTSIDER).await;
+    let user = |id| Actor::User { id, session: None };
+    let held = |role: &str, held| (role.to_owned(), held);
+    let some = || Held::Of([Uuid::nil()].into());
+    let facts = Facts {
+        user: Some(admin.id),
+        roles: [
+            held("platformAdmin", Held::Everywhere(true)),
+            held("cityAdmin", some()),
+            held("orgAdmin", some()),
+        ]
+        .into(),
+    };
+    let no_roles = Facts {
+        user: Some(member.id),
+        ..Facts::default()
+    };
+    vec![
+        (admin.client, user(admin.id), Some(facts)),
+        (member.client, user(member.id), Some(no_roles)),
+        (server.client.clone(), Actor::Anonymous, None),
+    ]
+}
+
+/// A row that the lists of the platform show and that nothing keeps from being archived.
+async fn archivable(conn: &mut PgConnection, admin: &Client, entity: &Entity) -> Option<Value> {
+    let path = support::resources()[entity.name.as_str()].path;
+    let list = admin.get(&format!("/{path}?limit=20")).await;
+    let rows = list.json["data"].as_array()?;
+    // Whoever asks is left alone.
+    let mine = PEOPLE[0].id.to_string();
+    let others = |row: &&Value| !row.to_string().contains(&mine) && row["handle"] != OUTSIDER;
+    for row in rows.iter().filter(others) {
+        sqlx::raw_sql("begin")
             .execute(&mut *conn)
-            .await;
-        if done.is_ok() {
-            return Some((id, row.clone()));
+            .await
+            .expect("begun");
+        let done = archive(conn, entity, row["id"].as_str()?).await;
+        sqlx::raw_sql("rollback")
+            .execute(&mut *conn)
+            .await
+            .expect("undone");
+        if done {
+            return Some(row.clone());
         }
     }
     None
 }
 
+async fn archive(conn: &mut PgConnection, entity: &Entity, id: &str) -> bool {
+    let text = format!(
+        "update app.{} set status = 'archived' where id = '{id}'",
+        entity.plural
+    );
+    let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(conn).await;
+    done.is_ok()
+}
+
+async fn stored(conn: &mut PgConnection, plural: &str, condition: &str) -> Option<Row> {
+    let text =
+        format!("select to_jsonb(t) from app.{plural} t where {condition} order by t.id limit 1");
+    let row: Option<Value> = sqlx::query_scalar(AssertSqlSafe(text))
+        .fetch_optional(conn)
+        .await
+        .expect("looked");
+    row.map(|row| row.as_object().expect("a row").clone())
+}
+
 #[tokio::test]
 async fn abuse_11_an_archived_row_is_gone_for_everything_but_restoring() {
-    let server = TestServer::demo().await;
+    let server = TestServer::sample().await;
     let mut conn = server.superuser().await;
-    let admin = super::fields::everything(&server).await.client;
-    let mut tried = Vec::new();
-    for entity in model()
-        .entities
-        .iter()
-        .filter(|entity| entity.lifecycle == Lifecycle::SoftDelete && !entity.internal)
-    {
+    let askers = askers(&server).await;
+    let admin = &askers[0].0;
+    let (mut tried, mut lists, mut refused) = (0, BTreeMap::new(), 0);
+    let soft = |entity: &&Entity| entity.lifecycle == Lifecycle::SoftDelete && !entity.internal;
+    for entity in model().entities.iter().filter(soft) {
         let resource = support::resources()[entity.name.as_str()];
-        // The platform itself must still be able to ask.
-        if entity.name == "user" || entity.name == "role_assignment" {
-            continue;
-        }
-        let Some((id, row)) = archived(&mut conn, &admin, resource).await else {
+        let Some(shown) = archivable(&mut conn, admin, entity).await else {
             continue;
         };
-        let path = format!("/{}/{id}", resource.path);
-        let mut probes = vec![(Method::GET, path.clone(), None)];
-        if resource.update.is_some() {
-            probes.push((
-                Method::PATCH,
-                path.clone(),
-                Some(Value::Object(Default::default())),
-            ));
+        let id = shown["id"].as_str().expect("an id");
+        let row = stored(&mut conn, resource.plural, &format!("id = '{id}'")).await;
+        let mut before = Vec::new();
+        for (kind, path) in lists_with(entity, resource, &shown) {
+            if ids(&all(admin, &path).await).contains(&id) {
+                *lists.entry(kind).or_insert(0) += 1;
+                before.push(path);
+            }
         }
-        if !resource.sql.archive.is_empty() && entity.writable() && entity.access.delete.is_some() {
-            probes.push((Method::DELETE, path.clone(), None));
-        }
-        for transition in resource.transitions {
-            let reason = transition
-                .reason
-                .then(|| serde_json::json!({"reason": "because"}));
-            probes.push((
-                Method::POST,
-                format!("{path}/{}", transition.name.replace('_', "-")),
-                reason,
-            ));
-        }
-        for child in resource.children {
-            probes.push((Method::GET, format!("{path}/{}", child.path), None));
-        }
-        for (method, path, body) in probes {
-            let answer = admin
-                .send(method.clone(), &path, body, &[("if-match", "*")])
-                .await;
-            // 403: nothing of this kind could ever be changed by this caller.
+        assert!(!before.is_empty(), "{} is in no list", entity.name);
+        assert!(archive(&mut conn, entity, id).await);
+        for path in before {
             assert!(
-                matches!(answer.status.as_u16(), 404 | 403),
-                "{method} {path}: {} {}",
-                answer.status,
-                answer.text
-            );
-            assert!(
-                !answer.text.contains("archived"),
-                "{method} {path}: {}",
-                answer.text
-            );
-            assert!(
-                method != Method::GET || answer.status == 404,
-                "{path}: {}",
-                answer.text
+                !ids(&all(admin, &path).await).contains(&id),
+                "{id} in {path}"
             );
         }
-        assert!(
-            !ids(&all(&admin, &format!("/{}", resource.path)).await).contains(&id.as_str()),
-            "{path} is in the list"
-        );
-        for relation in entity
-            .belongs
-            .iter()
-            .filter(|relation| !relation.polymorphic && relation.filter)
-        {
-            let Some(parent) = row[relation.id_column()].as_str() else {
-                continue;
-            };
-            let list = all(
-                &admin,
-                &format!("/{}?{}={parent}", resource.path, relation.id_column()),
-            )
-            .await;
-            assert!(
-                !ids(&list).contains(&id.as_str()),
-                "{path} by {}",
-                relation.name
-            );
+        for asker in &askers {
+            is_missing(asker, resource, &row.clone().expect("a row")).await;
         }
-        tried.push(resource.name);
+        refused += takes_no_children(&mut conn, admin, resource, id).await;
+        tried += 1;
     }
-    assert!(tried.len() >= 15, "{tried:?}");
+    assert!(tried >= 20, "{tried} entities");
+    assert!(refused >= 10, "{refused} children refused for their parent");
+    for kind in ["list", "filter", "search", "map", "nested"] {
+        assert!(
+            lists.get(kind).is_some_and(|count| *count >= 4),
+            "{lists:?}"
+        );
+    }
+}
+
+/// Every list that should show it, by the kind of list.
+fn lists_with(entity: &Entity, resource: &Resource, shown: &Value) -> Vec<(&'static str, String)> {
+    let base = format!("/{}", resource.path);
+    let mut lists = vec![("list", base.clone())];
+    for relation in entity.belongs.iter().filter(|relation| relation.filter) {
+        let column = relation.id_column();
+        if let Some(parent) = shown[&column].as_str() {
+            lists.push(("filter", format!("{base}?{column}={parent}")));
+        }
+    }
+    for filter in resource.filters {
+        match filter.kind {
+            Kind::Search => {
+                let field = entity.fields.iter().find(|field| field.search);
+                let words = shown[&field.expect("a field to search").name].as_str();
+                lists.push((
+                    "search",
+                    format!("{base}?q={}", plain(words.unwrap_or_default())),
+                ));
+            }
+            Kind::Point => {
+                let (lat, lng) = (&shown["location"]["lat"], &shown["location"]["lng"]);
+                if lat.is_number() {
+                    lists.push(("map", format!("{base}?near={lat},{lng}&radius_m=500")));
+                    lists.push(("map", format!("{base}?bbox=-180,-90,180,90")));
+                }
+            }
+            _ => {}
+        }
+    }
+    for parent in support::resources().values() {
+        for child in parent
+            .children
+            .iter()
+            .filter(|child| child.entity == entity.name)
+        {
+            let operation = Operation {
+                resource: parent,
+                kind: operations::Kind::Nested(child),
+            };
+            let (_, via) = operation.below().expect("a relation");
+            let fits = via
+                .type_column()
+                .is_none_or(|column| shown[&column] == parent.name);
+            if let (true, Some(id)) = (fits, shown[via.id_column()].as_str()) {
+                lists.push(("nested", operation.path(id)));
+            }
+        }
+    }
+    lists
+}
+
+/// The letters and digits of a name, as a query wants them.
+fn plain(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| word.len() > 2).take(3).collect();
+    words.join("%20")
+}
+
+/// Whatever is asked of it is answered as of what never was: 404, unless the caller could never be allowed it.
+async fn is_missing(
+    asker: &(Client, Actor, Option<Facts>),
+    resource: &'static Resource,
+    row: &Row,
+) {
+    let (client, actor, facts) = asker;
+    let id = row["id"].as_str().expect("an id");
+    let nobody = Uuid::now_v7().to_string();
+    for operation in operations::of(resource) {
+        let restores = matches!(operation.kind, operations::Kind::Restore)
+            && facts.as_ref().is_some_and(|f| !f.roles.is_empty());
+        if !operation.has_id() || restores {
+            continue;
+        }
+        let body = bodies::body(&operation, row);
+        let send = async |id: &str| {
+            let (method, path) = (operation.method(), operation.path(id));
+            let headers = [("if-match", "*")];
+            client.send(method, &path, body.clone(), &headers).await
+        };
+        let (archived, missing) = (send(id).await, send(&nobody).await);
+        let never = |rule| possible(rule, actor, facts.as_ref()) == Possible::Never;
+        let below = operation.below().filter(|_| facts.is_none());
+        let refused =
+            never(operation.rule()) || below.is_some_and(|(child, _)| never(child.rules.read));
+        let expected = match (refused, facts) {
+            (false, _) => 404,
+            (true, Some(_)) => 403,
+            (true, None) => 401,
+        };
+        let title = operation.title();
+        assert_eq!(
+            archived.status, expected,
+            "{title} of {id}: {}",
+            archived.text
+        );
+        assert_eq!(archived.told(), missing.told(), "{title} of {id}");
+        assert!(
+            !archived.text.contains("archived"),
+            "{title}: {}",
+            archived.text
+        );
+    }
+}
+
+/// Nothing new is hung on it: each kind of child is refused as with a parent that never was. Says how many were
+/// refused for that alone.
+async fn takes_no_children(
+    conn: &mut PgConnection,
+    admin: &Client,
+    resource: &'static Resource,
+    id: &str,
+) -> usize {
+    let mut refused = 0;
+    for operation in operations::of(resource) {
+        let Some((child, via)) = operation.below() else {
+            continue;
+        };
+        let nested = admin.post(&operation.path(id), json!({})).await;
+        assert_eq!(nested.status, 405, "POST {}", operation.path(id));
+        let operations::Kind::Nested(below) = operation.kind else {
+            continue;
+        };
+        let like = stored(conn, child.plural, &format!("{} is not null", below.sql)).await;
+        let (Some(_), Some(like)) = (child.create, like) else {
+            continue;
+        };
+        let body = |parent: &str| {
+            let mut body = bodies::create(child, &like);
+            body[via.id_column()] = parent.into();
+            body
+        };
+        let path = format!("/{}", child.path);
+        let archived = admin.post(&path, body(id)).await;
+        let missing = admin.post(&path, body(&Uuid::now_v7().to_string())).await;
+        assert!(
+            matches!(archived.status.as_u16(), 403 | 422),
+            "{path}: {}",
+            archived.text
+        );
+        assert_eq!(archived.told(), missing.told(), "POST {path} below {id}");
+        refused += usize::from(archived.problem() == "invalid-reference");
+    }
+    refused
 }
 
 /// Nothing hangs on what is archived, searches find it no more, and counters forget it.

@@ -1,6 +1,6 @@
 //! Lists asked for more than a page, and cursors from elsewhere. For every list there is.
 
-use crate::support::{Client, TestServer, resources, rows};
+use crate::support::{Answer, Client, TestServer, resources, rows};
 use kernel::resource::Resource;
 use server::seed::demo::PEOPLE;
 use std::collections::BTreeSet;
@@ -101,15 +101,19 @@ async fn abuse_31_a_cursor_opens_only_where_it_was_given() {
     for person in &people[..8] {
         clients.push(server.sign_in(*person).await.client);
     }
-    let mut covered = BTreeSet::new();
+    let (mut covered, mut foreign) = (BTreeSet::new(), 0);
     for resource in resources().values() {
         let Some((who, cursor)) = first_page(&clients, resource).await else {
             continue;
         };
         covered.insert(resource.name);
-        misuse(&clients, who, resource, &cursor).await;
+        foreign += usize::from(misuse(&clients, who, resource, &cursor).await);
     }
     assert!(covered.len() > 25, "{covered:?}");
+    assert!(
+        foreign > 20,
+        "only {foreign} lists that the stranger may read"
+    );
 }
 
 /// Who sees more than one row of it, and the cursor behind the first.
@@ -123,7 +127,14 @@ async fn first_page(clients: &[Client], resource: &Resource) -> Option<(usize, S
     None
 }
 
-async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &str) {
+#[track_caller]
+fn expect(path: &str, answer: &Answer, status: u16, problem: &str) {
+    let found = (answer.status.as_u16(), answer.problem());
+    assert_eq!(found, (status, problem), "{path}: {}", answer.text);
+}
+
+/// Says whether the stranger might have read the list.
+async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &str) -> bool {
     let own = &clients[who];
     let path = resource.path;
     let at = |query: &str| format!("/{path}?{query}");
@@ -137,7 +148,6 @@ async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &st
         "cities"
     };
     let mut refused = vec![
-        stranger.get(&at(&format!("cursor={cursor}"))).await,
         own.get(&format!("/{other}?cursor={cursor}")).await,
         own.get(&at(&format!("sort=created_at&cursor={cursor}")))
             .await,
@@ -168,13 +178,24 @@ async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &st
         refused.push(own.get(&at(&format!("cursor={garbage}"))).await);
     }
     for answer in refused {
-        // A stranger who may not read it at all hears that instead.
-        let known = matches!(
-            (answer.status.as_u16(), answer.problem()),
-            (400, "invalid-cursor") | (403, "forbidden")
-        );
-        assert!(known, "{path}: {}", answer.text);
+        expect(path, &answer, 400, "invalid-cursor");
     }
-    let long = own.get(&at(&format!("cursor={}", "A".repeat(5000)))).await;
-    assert_eq!(long.status, 422, "{path}: {}", long.text);
+    // Whoever may never read it hears that instead.
+    let (status, problem) = match stranger.get(&at("limit=1")).await.status.as_u16() {
+        403 => (403, "forbidden"),
+        _ => (400, "invalid-cursor"),
+    };
+    let answer = stranger.get(&at(&format!("cursor={cursor}"))).await;
+    expect(path, &answer, status, problem);
+    // Longer than the document allows any value of it to be: that is told like every length.
+    for length in [1001, 5000] {
+        let long = own
+            .get(&at(&format!("cursor={}", "A".repeat(length))))
+            .await;
+        expect(path, &long, 422, "invalid-request");
+        assert_eq!(long.json["errors"][0]["code"], "length", "{}", long.text);
+    }
+    let longest = own.get(&at(&format!("cursor={}", "A".repeat(1000)))).await;
+    expect(path, &longest, 400, "invalid-cursor");
+    status == 400
 }

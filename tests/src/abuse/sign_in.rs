@@ -181,7 +181,7 @@ async fn from(client: &Client, ip: &str, handle: &str, password: &str) -> Answer
         .await
 }
 
-/// A hundred guesses at once are a hundred, not one.
+/// Thirty guesses at once are thirty, not one.
 #[tokio::test]
 async fn abuse_18_guesses_at_the_same_time_are_counted_each() {
     let server = TestServer::start().await;

@@ -45,7 +45,7 @@ async fn abuse_63_of_two_changes_of_one_version_one_wins() {
     let server = TestServer::demo().await;
     let document = document();
     let people = rows::people(&mut server.superuser().await).await;
-    let mut covered = BTreeSet::new();
+    let (mut covered, mut acted) = (BTreeSet::new(), BTreeSet::new());
     for resource in resources().values() {
         // Reviews and the like: what a second rule forbids afterwards is another matter.
         if resource.update.is_none() {
@@ -57,7 +57,10 @@ async fn abuse_63_of_two_changes_of_one_version_one_wins() {
         let client = server.sign_in(right.person).await.client;
         let path = format!("/{}/{}", resource.path, right.row);
         one_wins(&client, &path, &document, resource).await;
-        conditions(&client, &path).await;
+        conditions(&client, &path, &document, resource).await;
+        for action in verbs(&client, &path, resource).await {
+            acted.insert((resource.name, action));
+        }
         for person in &people[..6] {
             let other = server.sign_in(*person).await.client;
             not_told(&other, &path, resource).await;
@@ -66,6 +69,11 @@ async fn abuse_63_of_two_changes_of_one_version_one_wins() {
         covered.insert(resource.name);
     }
     assert!(covered.len() > 15, "{covered:?}");
+    let deleted = acted
+        .iter()
+        .filter(|(_, action)| action == "delete")
+        .count();
+    assert!(deleted > 10 && acted.len() > 30, "{acted:?}");
 }
 
 /// Both send back what they were given, at the same time.
@@ -83,50 +91,122 @@ async fn one_wins(client: &Client, path: &str, document: &Value, resource: &Reso
     expect_problem(path, &lost, 412, "precondition-failed");
 }
 
-async fn conditions(client: &Client, path: &str) {
-    let send = async |method: &Method, tag: Option<&str>| {
-        let headers: Vec<(&str, &str)> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
-        client
-            .send(method.clone(), path, Some(json!({})), &headers)
-            .await
-    };
-    expect_problem(
-        path,
-        &send(&Method::PATCH, None).await,
-        428,
-        "precondition-required",
-    );
-    let mut tag = client.get(path).await.etag();
-    let strong = tag.clone();
-    for stale in [
-        format!("W/{tag}"),
+/// Tags that no version has.
+fn stale(strong: &str) -> [String; 6] {
+    [
+        format!("W/{strong}"),
         "\"0-0\"".to_owned(),
         "\"999999-0\"".to_owned(),
         "\"foreign\"".to_owned(),
         "\"0-0\", W/\"1-1\"".to_owned(),
         format!("\"-{}", &strong[1..]),
-    ] {
-        let answer = send(&Method::PATCH, Some(&stale)).await;
-        expect_problem(
-            &format!("{path} {stale}"),
-            &answer,
-            412,
-            "precondition-failed",
-        );
+    ]
+}
+
+fn malformed(strong: &str) -> [&str; 4] {
+    [strong.trim_matches('"'), "\"1-1", ",", "\"1\" \"2\""]
+}
+
+async fn conditions(client: &Client, path: &str, document: &Value, resource: &Resource) {
+    let shown = client.get(path).await;
+    let replacement = replacement(document, resource, &shown.json);
+    let mut tag = shown.etag();
+    for (method, body) in [(Method::PATCH, json!({})), (Method::PUT, replacement)] {
+        let send = async |tag: Option<&str>| {
+            let headers: Vec<(&str, &str)> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
+            let body = Some(body.clone());
+            client.send(method.clone(), path, body, &headers).await
+        };
+        let what = format!("{method} {path}");
+        expect_problem(&what, &send(None).await, 428, "precondition-required");
+        for stale in stale(&tag) {
+            let answer = send(Some(&stale)).await;
+            expect_problem(
+                &format!("{what} {stale}"),
+                &answer,
+                412,
+                "precondition-failed",
+            );
+        }
+        for malformed in malformed(&tag) {
+            let answer = send(Some(malformed)).await;
+            expect_problem(&format!("{what} {malformed}"), &answer, 400, "bad-request");
+        }
+        for good in ["*", "\"0-0\", {}", "{}, \"foreign\""] {
+            let answer = send(Some(&good.replace("{}", &tag))).await;
+            assert_eq!(answer.status, 200, "{what} {good}: {}", answer.text);
+            assert_ne!(answer.etag(), tag, "{what}: every change is a new version");
+            tag = answer.etag();
+        }
     }
-    for malformed in [strong.trim_matches('"'), "\"1-1", ",", "\"1\" \"2\""] {
-        let answer = send(&Method::PATCH, Some(malformed)).await;
-        expect_problem(&format!("{path} {malformed}"), &answer, 400, "bad-request");
+}
+
+/// Deleting and the verbs need no tag, but heed one. Says what was tried.
+async fn verbs(client: &Client, path: &str, resource: &Resource) -> Vec<String> {
+    let shown = client.get(path).await.expect(200);
+    let tag = shown.etag();
+    let mut tried = Vec::new();
+    for action in shown.json["allowed_actions"].as_array().expect("actions") {
+        let action = action.as_str().expect("an action");
+        let transition = resource.transitions.iter().find(|t| t.name == action);
+        let (method, path) = match action {
+            "update" => continue,
+            "delete" => (Method::DELETE, path.to_owned()),
+            verb => (Method::POST, format!("{path}/{}", verb.replace('_', "-"))),
+        };
+        let reason = transition
+            .filter(|transition| transition.reason)
+            .map(|_| json!({"reason": "because"}));
+        let send = async |tag: &str| {
+            let headers = [("if-match", tag)];
+            client
+                .send(method.clone(), &path, reason.clone(), &headers)
+                .await
+        };
+        let what = format!("{method} {path}");
+        for stale in stale(&tag) {
+            let answer = send(&stale).await;
+            expect_problem(
+                &format!("{what} {stale}"),
+                &answer,
+                412,
+                "precondition-failed",
+            );
+        }
+        for malformed in malformed(&tag) {
+            let answer = send(malformed).await;
+            expect_problem(&format!("{what} {malformed}"), &answer, 400, "bad-request");
+        }
+        tried.push(action.to_owned());
     }
-    for good in [
-        "*".to_owned(),
-        "\"0-0\", {}".to_owned(),
-        "{}, \"foreign\"".to_owned(),
+    let unchanged = client.get(path).await.expect(200);
+    assert_eq!(unchanged.told(), shown.told(), "{path}");
+    tried
+}
+
+/// Among several tags the right one counts for verbs as well.
+#[tokio::test]
+async fn abuse_63_a_verb_takes_a_list_of_tags() {
+    let server = TestServer::sample().await;
+    let people = rows::people(&mut server.superuser().await).await;
+    let resource = resources()["community"];
+    let right = rows::who_may(&server.database, &people, resource, "suspend").await;
+    let right = right.expect("somebody who may");
+    let client = server.sign_in(right.person).await.client;
+    let path = format!("/communities/{}", right.row);
+    for (method, verb, status) in [
+        (Method::POST, "/suspend", 200),
+        (Method::POST, "/unsuspend", 200),
+        (Method::DELETE, "", 204),
     ] {
-        let answer = send(&Method::PATCH, Some(&good.replace("{}", &tag))).await;
-        assert_eq!(answer.status, 200, "{path} {good}: {}", answer.text);
-        assert_ne!(answer.etag(), tag, "{path}: every change is a new version");
-        tag = answer.etag();
+        let tag = client.get(&path).await.etag();
+        let list = format!("\"0-0\", {tag}, W/\"1-1\"");
+        let target = format!("{path}{verb}");
+        let headers = [("if-match", list.as_str())];
+        client
+            .send(method, &target, None, &headers)
+            .await
+            .expect(status);
     }
 }
 
@@ -140,9 +220,8 @@ async fn not_told(client: &Client, path: &str, resource: &Resource) {
     let name = resource.name;
     for tag in [None, Some("\"0-0\""), Some("*")] {
         let headers: Vec<(&str, &str)> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
-        let answer = client
-            .send(Method::PATCH, path, Some(json!({})), &headers)
-            .await;
+        let body = Some(json!({}));
+        let answer = client.send(Method::PATCH, path, body, &headers).await;
         let status = answer.status.as_u16();
         assert!(
             [401, 403, 404].contains(&status),

@@ -3,6 +3,8 @@
 use super::{Call, require, require_with_roles, span};
 use crate::{
     actor::Actor,
+    caller::Caller,
+    cx::Reader,
     engine::Endpoint,
     error::{Error, Result},
     list::{self, Page, query::Query},
@@ -10,7 +12,7 @@ use crate::{
 };
 use axum::{
     body::Body,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 
@@ -46,10 +48,7 @@ async fn run(
     let mut reader = endpoint.engine.db.read(caller).await?;
     let query = match query {
         Ok(query) => query,
-        Err(error) => {
-            require_with_roles(resource.rules.read, caller, &mut reader.begin().await?).await?;
-            return Err(error);
-        }
+        Err(error) => return Err(wrong(error, caller, resource, nested, reader).await),
     };
     let parent = match (nested, call.id) {
         (None, _) => None,
@@ -68,7 +67,13 @@ async fn run(
         query: &query,
         parent,
     };
-    let found = page.fetch(&mut reader).await?;
+    let found = match page.fetch(&mut reader).await {
+        Ok(found) => found,
+        Err(error) if error.status() == StatusCode::BAD_REQUEST => {
+            return Err(wrong(error, caller, resource, nested, reader).await);
+        }
+        Err(error) => return Err(error),
+    };
     let body = page.write(&found, &mut reader).await?;
     if found.is_empty() && caller.actor != Actor::Anonymous {
         // Nothing to see and nothing ever to be seen are two answers.
@@ -80,4 +85,24 @@ async fn run(
         HeaderValue::from_static("application/json"),
     );
     Ok(response)
+}
+
+/// What is wrong with the request is for those who could ever be allowed it, of the parent and of the list.
+async fn wrong(
+    error: Error,
+    caller: &Caller,
+    resource: &Resource,
+    nested: Option<(&'static Resource, &'static Child)>,
+    reader: Reader,
+) -> Error {
+    let parent = nested.map(|(parent, _)| parent.rules.read);
+    let ask = async {
+        let mut cx = reader.begin().await?;
+        for rule in parent.into_iter().chain([resource.rules.read]) {
+            require_with_roles(rule, caller, &mut cx).await?;
+        }
+        Ok(())
+    };
+    let asked: Result<()> = ask.await;
+    asked.err().unwrap_or(error)
 }

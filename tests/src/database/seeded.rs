@@ -1,0 +1,185 @@
+//! The data that everybody starts with: enough of it, and the same in every run.
+
+use crate::support::{Database, database::Content, model};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::collections::BTreeMap;
+
+/// Without rows on purpose: each is made by signing in or up, and would be a way in that everybody knows.
+const MADE_BY_SIGNING_IN: [&str; 5] = [
+    "credential",
+    "email_token",
+    "refresh_token",
+    "session",
+    "throttle",
+];
+
+async fn count(conn: &mut PgConnection, text: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(text.to_owned()))
+        .fetch_one(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[tokio::test]
+async fn the_reference_data_knows_the_world() {
+    let database = Database::new(Content::Reference).await;
+    let mut conn = database.superuser().await;
+    assert!(count(&mut conn, "select count(*) from app.cities").await >= 1_000);
+    let countries = "select count(*) from app.countries";
+    assert_eq!(count(&mut conn, countries).await, 249);
+    let with_currency =
+        "select count(*) from app.countries where currency ~ '^[A-Z]{3}$' and code ~ '^[A-Z]{2}$'";
+    assert_eq!(count(&mut conn, with_currency).await, 249);
+    let codes = "select count(distinct code) from app.countries";
+    assert_eq!(count(&mut conn, codes).await, 249);
+    let homeless = "select count(*) from app.cities where timezone not in (select name from pg_timezone_names)";
+    assert_eq!(count(&mut conn, homeless).await, 0);
+}
+
+#[tokio::test]
+async fn the_demonstration_shows_something_of_everything() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = database.superuser().await;
+    for table in ["events", "venues", "communities", "organizations"] {
+        let places = |what: &str| {
+            format!(
+                "select count(distinct {what}) from app.{table} t join app.cities c on c.id = t.city_id"
+            )
+        };
+        assert!(count(&mut conn, &places("c.id")).await >= 6, "{table}");
+        assert!(
+            count(&mut conn, &places("c.country_id")).await >= 4,
+            "{table}"
+        );
+    }
+    let mut rows = 0;
+    for entity in &model().entities {
+        let found = count(
+            &mut conn,
+            &format!("select count(*) from app.{}", entity.plural),
+        )
+        .await;
+        let is_empty = MADE_BY_SIGNING_IN.contains(&entity.name.as_str());
+        assert_eq!(found == 0, is_empty, "{}: {found} rows", entity.name);
+        assert!(!is_empty || entity.internal, "{} has routes", entity.name);
+        if !["city", "country"].contains(&entity.name.as_str()) {
+            rows += found;
+        }
+    }
+    assert!(rows >= 5_000, "only {rows} rows");
+}
+
+/// Times that lie around the moment of the run.
+const AROUND_NOW: [&str; 26] = [
+    "closes_at",
+    "created_at",
+    "current_period_end",
+    "current_period_start",
+    "decided_at",
+    "ends_at",
+    "event_at",
+    "expires_at",
+    "featured_until",
+    "last_seen_at",
+    "last_used_at",
+    "needed_at",
+    "offer_expires_at",
+    "opens_at",
+    "paid_at",
+    "period_start",
+    "read_at",
+    "refundable_until",
+    "rewarded_at",
+    "sales_end",
+    "sales_start",
+    "starts_at",
+    "updated_at",
+    "valid_from",
+    "valid_to",
+    "valid_until",
+];
+
+/// Two databases that have nothing in common but the program that filled them. Cities and countries get new ids
+/// each time; where others name them, the names are compared.
+#[tokio::test]
+async fn who_seeds_twice_gets_the_same_rows() {
+    let (one, two) = (
+        Database::new(Content::Empty).await,
+        Database::new(Content::Empty).await,
+    );
+    let (mut first, mut second) = (one.superuser().await, two.superuser().await);
+    tokio::join!(seed(&mut first), seed(&mut second));
+    let before = hashes(&mut first).await;
+    assert_eq!(before.len(), model().entities.len());
+    assert_eq!(before, hashes(&mut second).await);
+
+    // What was different in one value of one row would be seen.
+    sqlx::raw_sql("update app.media set position = position + 1 where id = (select min(id::text)::uuid from app.media)")
+        .execute(&mut second)
+        .await
+        .expect("a change");
+    let after = hashes(&mut second).await;
+    let differ: Vec<&String> = before
+        .keys()
+        .filter(|table| before[*table] != after[*table])
+        .collect();
+    assert_eq!(differ, ["media"]);
+}
+
+async fn seed(conn: &mut PgConnection) {
+    server::seed::reference::load(conn)
+        .await
+        .expect("reference data");
+    assert!(
+        server::seed::demo::load(conn)
+            .await
+            .expect("demonstration data")
+    );
+}
+
+/// Of the rows of every table, whatever their order.
+async fn hashes(conn: &mut PgConnection) -> BTreeMap<String, String> {
+    sqlx::raw_sql(
+        "create temporary table if not exists names as
+           select id::text, code as name from app.countries
+           union all select c.id::text, k.code || ' ' || c.slug from app.cities c join app.countries k on k.id = c.country_id;
+         create index if not exists names_id on pg_temp.names (id) include (name);
+         analyze pg_temp.names",
+    )
+    .execute(&mut *conn)
+    .await
+    .expect("names");
+    let mut hashes = BTreeMap::new();
+    for entity in &model().entities {
+        let table = &entity.plural;
+        let text = format!(
+            "select coalesce(md5(string_agg(line, '|' order by line)), '') from (
+               select string_agg(v.key || '=' || coalesce(n.name, v.value), ',' order by v.key) as line
+               from app.{table} t cross join jsonb_each_text(to_jsonb(t) - $1) v left join pg_temp.names n on n.id = v.value
+               group by t.id) lines"
+        );
+        let hash = sqlx::query_scalar(AssertSqlSafe(text))
+            .bind(AROUND_NOW.map(str::to_owned).to_vec())
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap_or_else(|error| panic!("{table}: {error}"));
+        hashes.insert(table.clone(), hash);
+    }
+    hashes
+}
+
+/// Nothing but times is left out.
+#[tokio::test]
+async fn what_may_differ_between_two_seedings_are_times() {
+    let database = Database::new(Content::Empty).await;
+    let times: Vec<String> = sqlx::query_scalar(
+        "select distinct column_name::text from information_schema.columns
+         where table_schema = 'app' and column_name = any ($1)
+         group by column_name, data_type having data_type in ('timestamp with time zone', 'date') order by 1",
+    )
+    .bind(AROUND_NOW.map(str::to_owned).to_vec())
+    .fetch_all(&mut database.superuser().await)
+    .await
+    .expect("columns");
+    assert_eq!(times, AROUND_NOW);
+}
