@@ -1,7 +1,8 @@
 //! Brings a database to the version of the program, and back.
 //!
 //! Knows sqlx's migrator and a list of texts; knows no table.
-//! It connects by itself: a lock or a timeout that is left over ends with the connection.
+
+mod session;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha384};
 use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection, SqlSafeStr};
+use sqlx::{Connection, PgConnection, SqlSafeStr};
 
 /// One entry of the generated list.
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +100,7 @@ pub async fn up_to(
     limits: &Limits,
 ) -> Result<Vec<i64>> {
     let migrator = migrator(list)?;
-    let mut conn = connect(database, limits).await?;
-    may_migrate(&mut conn).await?;
-    lock(&mut conn, limits).await?;
+    let mut conn = session::open(database, limits).await?;
     let waiting: Vec<&Migration> = waiting(list, &applied(&mut conn).await?)?
         .into_iter()
         .filter(|m| m.version <= target)
@@ -109,7 +108,7 @@ pub async fn up_to(
     let mut done = Vec::new();
     for migration in waiting {
         if !migration.transaction {
-            drop_unfinished_indexes(&mut conn).await?;
+            session::drop_unfinished_indexes(&mut conn).await?;
         }
         let mut attempt = 1;
         while let Err(error) = migrator.run_to(migration.version, &mut conn).await {
@@ -138,9 +137,7 @@ pub async fn down(
         return Err(Error::Unknown(target));
     }
     let migrator = migrator(list)?;
-    let mut conn = connect(database, limits).await?;
-    may_migrate(&mut conn).await?;
-    lock(&mut conn, limits).await?;
+    let mut conn = session::open(database, limits).await?;
     let applied = applied(&mut conn).await?;
     waiting(list, &applied)?;
     let mut done = Vec::new();
@@ -243,49 +240,6 @@ fn migrator(list: &[Migration]) -> Result<Migrator> {
     Ok(migrator)
 }
 
-async fn connect(database: &PgConnectOptions, limits: &Limits) -> Result<PgConnection> {
-    let millis = |time: Duration| time.as_millis().to_string();
-    let options = database
-        .clone()
-        .application_name("migrate")
-        .disable_statement_logging()
-        .options([
-            ("lock_timeout", millis(limits.lock_timeout)),
-            ("statement_timeout", millis(limits.statement_timeout)),
-            ("idle_in_transaction_session_timeout", "0".to_owned()),
-            ("search_path", "public".to_owned()),
-        ]);
-    Ok(options.connect().await?)
-}
-
-async fn may_migrate(conn: &mut PgConnection) -> Result<()> {
-    let (role, free): (String, bool) =
-        sqlx::query_as("select current_user::text, rolsuper or rolbypassrls from pg_roles where rolname = current_user")
-            .fetch_one(conn)
-            .await?;
-    if free { Ok(()) } else { Err(Error::Role(role)) }
-}
-
-/// `migrate`, as the database counts letters; locks of other databases are not in the way.
-const LOCK: i64 = 0x006d_6967_7261_7465;
-
-async fn lock(conn: &mut PgConnection, limits: &Limits) -> Result<()> {
-    let start = std::time::Instant::now();
-    loop {
-        let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(LOCK)
-            .fetch_one(&mut *conn)
-            .await?;
-        if got {
-            return Ok(());
-        }
-        if start.elapsed() > limits.patience {
-            return Err(Error::Busy);
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
 async fn applied(conn: &mut PgConnection) -> Result<Vec<Applied>> {
     let there: bool =
         sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
@@ -302,24 +256,6 @@ async fn applied(conn: &mut PgConnection) -> Result<Vec<Applied>> {
         .into_iter()
         .map(|(version, checksum)| Applied { version, checksum })
         .collect())
-}
-
-/// A build beside the traffic that fails leaves its index behind, unusable, with its name taken.
-async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
-    let left: Vec<String> = sqlx::query_scalar(
-        "select format('%I.%I', n.nspname, c.relname) from pg_index i \
-         join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace \
-         where not i.indisvalid and n.nspname not like 'pg\\_%'",
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for index in left {
-        let sql = format!("drop index concurrently {index}");
-        sqlx::query(sqlx::AssertSqlSafe(sql))
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
 }
 
 /// Only waiting for a lock in vain is worth another try.

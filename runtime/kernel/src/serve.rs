@@ -70,13 +70,15 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(http.config.drain_timeout, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    finish(graceful, http.config.drain_timeout).await;
+    Ok(())
+}
+
+async fn finish(graceful: GracefulShutdown, patience: Duration) {
+    let finished = tokio::time::timeout(patience, graceful.shutdown()).await;
+    if finished.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
-    Ok(())
 }
 
 /// `/livez`, `/readyz` and `/metrics` on a listener of their own, for as long as the process lives.

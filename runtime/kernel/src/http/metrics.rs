@@ -61,51 +61,54 @@ pub(crate) fn answered(status: u16, took: Duration) {
 
 pub fn text(pool: PoolState) -> String {
     let mut text = String::with_capacity(2048);
-    for (name, help, value) in [
+    counters(&mut text);
+    answers(&mut text);
+    durations(&mut text);
+    connections(&mut text, pool);
+    text
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn counters(text: &mut String) {
+    for (name, help, counter) in [
         (
             "policy_divergence_total",
             "Writes that only the database refused",
-            POLICY_DIVERGENCE.get(),
+            &POLICY_DIVERGENCE,
         ),
-        (
-            "rate_limited_total",
-            "Requests answered 429",
-            RATE_LIMITED.get(),
-        ),
+        ("rate_limited_total", "Requests answered 429", &RATE_LIMITED),
         (
             "shed_total",
             "Requests answered 503 because too many were in progress",
-            SHED.get(),
+            &SHED,
         ),
-        ("panics_total", "Handlers that panicked", PANICS.get()),
+        ("panics_total", "Handlers that panicked", &PANICS),
         (
             "transactions_retried_total",
             "Transactions run again after a conflict",
-            RETRIED.get(),
+            &RETRIED,
         ),
     ] {
-        let _ = writeln!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}"
-        );
+        head(text, name, "counter", help);
+        let _ = writeln!(text, "{name} {}", counter.get());
     }
-    let _ = writeln!(
-        text,
-        "# HELP http_answers_total Answers by class of status\n# TYPE http_answers_total counter"
-    );
+}
+
+fn answers(text: &mut String) {
+    let name = "http_answers_total";
+    head(text, name, "counter", "Answers by class of status");
     for (index, counter) in ANSWERS.iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "http_answers_total{{class=\"{}xx\"}} {}",
-            index + 1,
-            counter.get()
-        );
+        let (class, count) = (index + 1, counter.get());
+        let _ = writeln!(text, "{name}{{class=\"{class}xx\"}} {count}");
     }
+}
+
+fn durations(text: &mut String) {
     let name = "http_duration_seconds";
-    let _ = writeln!(
-        text,
-        "# HELP {name} Time from request to answer\n# TYPE {name} histogram"
-    );
+    head(text, name, "histogram", "Time from request to answer");
     let mut sum = 0;
     for (counter, (_, bound)) in DURATIONS.iter().zip(BOUNDS) {
         sum += counter.get();
@@ -117,14 +120,15 @@ pub fn text(pool: PoolState) -> String {
         text,
         "{name}_bucket{{le=\"+Inf\"}} {sum}\n{name}_sum {seconds}\n{name}_count {sum}"
     );
-    let _ = writeln!(
-        text,
-        "# HELP db_connections Connections of the request pool\n# TYPE db_connections gauge"
-    );
-    let _ = writeln!(text, "db_connections{{state=\"idle\"}} {}", pool.idle);
+}
+
+fn connections(text: &mut String, pool: PoolState) {
+    let name = "db_connections";
+    head(text, name, "gauge", "Connections of the request pool");
     let busy = (pool.open as usize).saturating_sub(pool.idle);
-    let _ = writeln!(text, "db_connections{{state=\"busy\"}} {busy}");
-    text
+    for (state, count) in [("idle", pool.idle), ("busy", busy)] {
+        let _ = writeln!(text, "{name}{{state=\"{state}\"}} {count}");
+    }
 }
 
 #[cfg(test)]

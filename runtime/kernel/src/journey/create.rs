@@ -12,6 +12,7 @@ use crate::{
     http::body,
     input::Mode,
     list::query,
+    resource::Resource,
 };
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -88,6 +89,11 @@ async fn run(
         Some(Shown::of(resource, &row)?)
     };
     refused::commit(cx, &attempt).await?;
+    created(resource, id, shown)
+}
+
+/// Without a body for whoever may create but not read.
+fn created(resource: &Resource, id: Uuid, shown: Option<Shown>) -> Result<Response> {
     let mut response = match shown {
         Some(shown) => shown.answer(StatusCode::CREATED),
         None => super::empty(StatusCode::CREATED),

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     etag::Precondition,
     http::body,
-    input::Mode,
+    input::{Input, Mode},
     list::query,
 };
 use axum::{http::StatusCode, response::Response};
@@ -87,39 +87,12 @@ impl Update<'_> {
                 return Err(diagnose(&mut cx, trouble).await);
             }
         };
-        let version = match &self.precondition {
-            Precondition::Versions(versions) if versions.len() == 1 => versions[0],
-            // Several, or any: the one that is there now, if it is among them.
-            several => match probe(&mut cx, resource, id).await? {
-                Some(row) if several.holds(row.version) => row.version,
-                _ => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
-            },
-        };
-        if let Err(error) = hook(
-            self.endpoint,
-            Action::Update,
-            &mut cx,
-            Some(id),
-            Some(&mut *input),
-        )
-        .await
-        {
-            if !error.is_refusal() {
-                return Err(error);
-            }
-            // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
-            drop(cx);
-            let mut cx = self.begin().await?;
-            return Err(diagnose(&mut cx, self.trouble(None, Some(error))).await);
+        let version = self.version(&mut cx, id).await?;
+        let (action, given) = (Action::Update, Some(&mut *input));
+        if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), given).await {
+            return Err(self.refused_by_hook(cx, error).await);
         }
-        let mut arguments = PgArguments::default();
-        arguments.add(id).map_err(Error::internal)?;
-        arguments.add(version).map_err(Error::internal)?;
-        input.bind(&mut arguments).map_err(Error::internal)?;
-        let text = match resource.private {
-            [] => resource.sql.update,
-            _ => resource.update_text(&input.given()),
-        };
+        let (text, arguments) = self.statement(id, version, &*input)?;
         let attempt = Attempt {
             endpoint: self.endpoint,
             caller: self.caller,
@@ -145,6 +118,47 @@ impl Update<'_> {
             || super::empty(StatusCode::NO_CONTENT),
             |shown| shown.answer(StatusCode::OK),
         ))
+    }
+
+    /// The version that is to be changed. Of several, or of any: the one that is there now, if it is among them.
+    async fn version(&self, cx: &mut Cx, id: Uuid) -> Result<i64> {
+        match &self.precondition {
+            Precondition::Versions(versions) if versions.len() == 1 => Ok(versions[0]),
+            several => match probe(cx, self.endpoint.resource(), id).await? {
+                Some(row) if several.holds(row.version) => Ok(row.version),
+                _ => Err(diagnose(cx, self.trouble(None, None)).await),
+            },
+        }
+    }
+
+    /// Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+    async fn refused_by_hook(&self, cx: Cx, error: Error) -> Error {
+        if !error.is_refusal() {
+            return error;
+        }
+        drop(cx);
+        match self.begin().await {
+            Ok(mut cx) => diagnose(&mut cx, self.trouble(None, Some(error))).await,
+            Err(error) => error,
+        }
+    }
+
+    fn statement(
+        &self,
+        id: Uuid,
+        version: i64,
+        input: &dyn Input,
+    ) -> Result<(&'static str, PgArguments)> {
+        let resource = self.endpoint.resource();
+        let mut arguments = PgArguments::default();
+        arguments.add(id).map_err(Error::internal)?;
+        arguments.add(version).map_err(Error::internal)?;
+        input.bind(&mut arguments).map_err(Error::internal)?;
+        let text = match resource.private {
+            [] => resource.sql.update,
+            _ => resource.update_text(&input.given()),
+        };
+        Ok((text, arguments))
     }
 
     fn trouble(&self, invalid: Option<Error>, otherwise: Option<Error>) -> Trouble<'_> {

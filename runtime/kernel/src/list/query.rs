@@ -277,10 +277,7 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
         }
-        let (param, op) = match name.rsplit_once('.') {
-            Some((param, op)) => (param, op),
-            None => (name, ""),
-        };
+        let (param, op) = name.rsplit_once('.').unwrap_or((name, ""));
         let filter = self
             .resource
             .filters
@@ -291,17 +288,31 @@ impl<'a> Reader<'a> {
             return None;
         };
         if filter.kind == Kind::Search && op.is_empty() {
-            return match Value::read(Kind::Search, text.trim()) {
-                Ok(value) => Some(Condition::Search {
-                    view: filter.sql,
-                    text: value.text(),
-                }),
-                Err(detail) => {
-                    self.error(name, "length", detail);
-                    None
-                }
-            };
+            return self.search(filter, name, text);
         }
+        self.comparison(filter, name, op, text)
+    }
+
+    fn search(&mut self, filter: &Filter, name: &str, text: &str) -> Option<Condition> {
+        match Value::read(Kind::Search, text.trim()) {
+            Ok(value) => Some(Condition::Search {
+                view: filter.sql,
+                text: value.text(),
+            }),
+            Err(detail) => {
+                self.error(name, "length", detail);
+                None
+            }
+        }
+    }
+
+    fn comparison(
+        &mut self,
+        filter: &Filter,
+        name: &str,
+        op: &str,
+        text: &str,
+    ) -> Option<Condition> {
         let ranges = matches!(
             filter.kind,
             Kind::Int | Kind::Bigint | Kind::Decimal | Kind::Time | Kind::Date

@@ -1,0 +1,77 @@
+//! The connection that migrates: its role, its limits, its lock.
+//!
+//! It is one of its own: a lock or a timeout that is left over ends with it.
+
+use super::{Error, Limits, Result};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+use std::time::Duration;
+
+/// Alone among those that migrate this database.
+pub async fn open(database: &PgConnectOptions, limits: &Limits) -> Result<PgConnection> {
+    let mut conn = connect(database, limits).await?;
+    may_migrate(&mut conn).await?;
+    lock(&mut conn, limits).await?;
+    Ok(conn)
+}
+
+/// A build beside the traffic that fails leaves its index behind, unusable, with its name taken.
+pub async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<()> {
+    let left: Vec<String> = sqlx::query_scalar(
+        "select format('%I.%I', n.nspname, c.relname) from pg_index i \
+         join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace \
+         where not i.indisvalid and n.nspname not like 'pg\\_%'",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for index in left {
+        let sql = format!("drop index concurrently {index}");
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn connect(database: &PgConnectOptions, limits: &Limits) -> Result<PgConnection> {
+    let millis = |time: Duration| time.as_millis().to_string();
+    let options = database
+        .clone()
+        .application_name("migrate")
+        .disable_statement_logging()
+        .options([
+            ("lock_timeout", millis(limits.lock_timeout)),
+            ("statement_timeout", millis(limits.statement_timeout)),
+            ("idle_in_transaction_session_timeout", "0".to_owned()),
+            ("search_path", "public".to_owned()),
+        ]);
+    Ok(options.connect().await?)
+}
+
+async fn may_migrate(conn: &mut PgConnection) -> Result<()> {
+    let (role, free): (String, bool) =
+        sqlx::query_as("select current_user::text, rolsuper or rolbypassrls from pg_roles where rolname = current_user")
+            .fetch_one(conn)
+            .await?;
+    if free { Ok(()) } else { Err(Error::Role(role)) }
+}
+
+/// `migrate`, as the database counts letters; locks of other databases are not in the way.
+const LOCK: i64 = 0x006d_6967_7261_7465;
+
+async fn lock(conn: &mut PgConnection, limits: &Limits) -> Result<()> {
+    let start = std::time::Instant::now();
+    loop {
+        let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *conn)
+            .await?;
+        if got {
+            return Ok(());
+        }
+        if start.elapsed() > limits.patience {
+            return Err(Error::Busy);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
