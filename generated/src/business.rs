@@ -155,7 +155,6 @@ pub static BUSINESS: Resource = Resource {
           price_band = case when $25 then $26 else t.price_band end
         where t.id = $1 and t.version = $2
         returning t.id, t.version",
-        update_private: &[],
         archive: "update app.businesses as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.businesses as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.businesses as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -171,6 +170,7 @@ pub static BUSINESS: Resource = Resource {
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
         ], null) as may from app.businesses as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[

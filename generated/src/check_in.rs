@@ -43,17 +43,9 @@ pub static CHECK_IN: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.check_ins as t where t.id = $1"),
-        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.check_ins as t"),
         by_ids: concat!("select ", columns!(), " from app.check_ins as t where t.id = any($1)"),
-        create: "",
-        update: "",
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
-        probe: "",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

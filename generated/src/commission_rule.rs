@@ -120,16 +120,14 @@ pub static COMMISSION_RULE: Resource = Resource {
           valid_to = case when $17 then $18 else t.valid_to end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.commission_rules as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.commission_rules as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_platform_admin then 'update' end,
           case when me.is_platform_admin then 'delete' end,
           case when me.is_platform_admin then 'restore' end
         ], null) as may from app.commission_rules as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

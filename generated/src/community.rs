@@ -128,7 +128,6 @@ pub static COMMUNITY: Resource = Resource {
           join_policy = case when $17 then $18 else t.join_policy end
         where t.id = $1 and t.version = $2
         returning t.id, t.version",
-        update_private: &[],
         archive: "update app.communities as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.communities as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.communities as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -141,6 +140,7 @@ pub static COMMUNITY: Resource = Resource {
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
         ], null) as may from app.communities as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[

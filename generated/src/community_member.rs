@@ -92,11 +92,8 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
           role = case when $3 then $4 else t.role end
         where t.id = $1 and t.version = $2
         returning t.id, t.version",
-        update_private: &[],
         archive: "update app.community_members as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.community_members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_community_staff(t.community_id) then 'update' end,
           case when (t.user_id = me.id and t.state <> 'banned') or sec.seen_community_staff(t.community_id) then 'delete' end,
@@ -106,6 +103,7 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
           case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'ban' end,
           case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'unban' end
         ], null) as may from app.community_members as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &Nobody },
     filters: &[

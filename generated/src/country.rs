@@ -75,7 +75,6 @@ pub static COUNTRY: Resource = Resource {
           default_locale = case when $7 then $8 else t.default_locale end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.countries as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.countries as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.countries as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -86,6 +85,7 @@ pub static COUNTRY: Resource = Resource {
           case when me.is_platform_admin then 'restore' end,
           case when me.is_platform_admin then 'suspend' end
         ], null) as may from app.countries as t, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[

@@ -74,16 +74,14 @@ pub static DEVICE: Resource = Resource {
           last_seen_at = case when $5 then $6 else t.last_seen_at end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.devices as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.devices as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end,
           case when t.user_id = me.id then 'restore' end
         ], null) as may from app.devices as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &CAN_READ, restore: &CAN_READ, suspend: &Nobody },
     filters: &[

@@ -58,16 +58,13 @@ pub static FOLLOW: Resource = Resource {
         values
           ($1, $2)
         returning ", columns!()),
-        update: "",
-        update_private: &[],
         archive: "update app.follows as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.follows as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.follower_id = me.id then 'delete' end,
           case when t.follower_id = me.id then 'restore' end
         ], null) as may from app.follows as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[

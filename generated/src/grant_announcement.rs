@@ -91,7 +91,6 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
           closes_at = case when $13 then $14 else t.closes_at end, url = case when $15 then $16 else t.url end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.grant_announcements as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.grant_announcements as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -102,6 +101,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
           case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'restore' end,
           case when sec.seen_institution_city_admin(t.institution_id) then 'suspend' end
         ], null) as may from app.grant_announcements as t where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -97,11 +97,8 @@ pub static LEAD: Resource = Resource {
           needed_at = case when $11 then $12 else t.needed_at end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.leads as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
@@ -111,6 +108,7 @@ pub static LEAD: Resource = Resource {
           case when sec.seen_service_request_organizer(t.service_request_id) then 'win' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'lose' end
         ], null) as may from app.leads as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

@@ -101,7 +101,6 @@ pub static MEDIA: Resource = Resource {
           position = case when $7 then $8 else t.position end
         where t.id = $1 and t.version = $2
         returning t.id, t.version",
-        update_private: &[],
         archive: "update app.media as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.media as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -112,6 +111,7 @@ pub static MEDIA: Resource = Resource {
           case when (t.entity_type = 'user' and sec.seen_user_update(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id)) or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id)) or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id)) or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id)) then 'restore' end,
           case when (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id)) or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id)) or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id)) then 'suspend' end
         ], null) as may from app.media as t where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -83,16 +83,14 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
           quiet_hours = case when $5 then $6 else t.quiet_hours end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.notification_preferences as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.notification_preferences as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end,
           case when t.user_id = me.id then 'restore' end
         ], null) as may from app.notification_preferences as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &CAN_READ, restore: &CAN_READ, suspend: &Nobody },
     filters: &[

@@ -95,16 +95,14 @@ pub static PROMO_CODE: Resource = Resource {
           valid_to = case when $15 then $16 else t.valid_to end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.promo_codes as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.promo_codes as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when sec.seen_event_admin(t.event_id) then 'update' end,
           case when sec.seen_event_admin(t.event_id) then 'delete' end,
           case when sec.seen_event_admin(t.event_id) then 'restore' end
         ], null) as may from app.promo_codes as t where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_READ, update: &CAN_READ, delete: &CAN_READ, restore: &CAN_READ, suspend: &Nobody },
     filters: &[

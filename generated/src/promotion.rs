@@ -94,8 +94,6 @@ pub static PROMOTION: Resource = Resource {
         values
           ($1, $2, $3, $4, $5, $6, $7)
         returning ", columns!()),
-        update: "",
-        update_private: &[],
         archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -110,6 +108,7 @@ pub static PROMOTION: Resource = Resource {
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'finish' end,
           case when (t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id)) then 'withdraw' end
         ], null) as may from app.promotions as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_DELETE },
     filters: &[

@@ -92,11 +92,8 @@ pub static QUOTE: Resource = Resource {
           valid_until = case when $9 then $10 else t.valid_until end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.quotes as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.quotes as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'update' end,
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'delete' end,
@@ -106,6 +103,7 @@ pub static QUOTE: Resource = Resource {
           case when sec.seen_lead_organizer(t.lead_id) then 'decline' end,
           case when sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id) then 'expire' end
         ], null) as may from app.quotes as t where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &Nobody },
     filters: &[

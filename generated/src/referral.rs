@@ -47,7 +47,6 @@ pub static REFERRAL: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.referrals as t where t.id = $1"),
-        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.referrals as t"),
         by_ids: concat!("select ", columns!(), " from app.referrals as t where t.id = any($1)"),
         create: concat!("insert into app.referrals as t
@@ -55,13 +54,7 @@ pub static REFERRAL: Resource = Resource {
         values
           ($1)
         returning ", columns!()),
-        update: "",
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
-        probe: "",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -85,7 +85,6 @@ pub static REVIEW: Resource = Resource {
           reply = case when $7 then $8 else t.reply end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.reviews as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.reviews as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -96,6 +95,7 @@ pub static REVIEW: Resource = Resource {
           case when t.reviewer_id = me.id then 'restore' end,
           case when (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id)) then 'suspend' end
         ], null) as may from app.reviews as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[

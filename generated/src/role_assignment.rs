@@ -73,16 +73,13 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         values
           ($1, $2, $3, $4)
         returning ", columns!()),
-        update: "",
-        update_private: &[],
         archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id or me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id)))) then 'delete' end,
           case when me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id)))) then 'restore' end
         ], null) as may from app.role_assignments as t, (select sec.uid() as id, coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

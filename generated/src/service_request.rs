@@ -112,11 +112,8 @@ pub static SERVICE_REQUEST: Resource = Resource {
           needed_at = case when $13 then $14 else t.needed_at end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.service_requests as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
@@ -125,6 +122,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'close' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'reopen' end
         ], null) as may from app.service_requests as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

@@ -44,17 +44,9 @@ pub static TICKET: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = $1"),
-        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = any($1)"),
-        create: "",
-        update: "",
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
-        probe: "",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -109,7 +109,6 @@ pub static TICKET_TYPE: Resource = Resource {
           refundable_until = case when $19 then $20 else t.refundable_until end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.ticket_types as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.ticket_types as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.ticket_types as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -120,6 +119,7 @@ pub static TICKET_TYPE: Resource = Resource {
           case when sec.seen_event_admin(t.event_id) then 'restore' end,
           case when sec.seen_event_city_admin(t.event_id) then 'suspend' end
         ], null) as may from app.ticket_types as t where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[

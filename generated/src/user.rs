@@ -99,7 +99,6 @@ pub static USER: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
-        create: "",
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $19::bool and $20::text is null
         returning t.id, t.version"),
         update_private: &[concat!("update app.users as t set phone = $20::text, ", sets!(), " where t.id = $1 and t.version = $2 and $19::bool
@@ -114,6 +113,7 @@ pub static USER: Resource = Resource {
           case when me.is_platform_admin then 'restore' end,
           case when strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin then 'suspend' end
         ], null) as may from app.users as t, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[

@@ -51,17 +51,9 @@ pub static WALLET_ACCOUNT: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.wallet_accounts as t where t.id = $1"),
-        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.wallet_accounts as t"),
         by_ids: concat!("select ", columns!(), " from app.wallet_accounts as t where t.id = any($1)"),
-        create: "",
-        update: "",
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
-        probe: "",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -104,6 +104,24 @@ pub struct Sql {
     pub probe: &'static str,
 }
 
+impl Sql {
+    /// What an entity leaves out, it cannot do.
+    pub const NONE: Sql = Sql {
+        get: "",
+        get_anonymous: "",
+        list: "",
+        by_ids: "",
+        create: "",
+        update: "",
+        update_private: &[],
+        archive: "",
+        restore: "",
+        suspend: "",
+        unsuspend: "",
+        probe: "",
+    };
+}
+
 #[derive(Clone, Copy)]
 pub struct Rules {
     pub read: &'static Rule,

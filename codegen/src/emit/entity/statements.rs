@@ -60,43 +60,45 @@ impl<'a> Statements<'a> {
         }
     }
 
-    /// The `Sql { … }` of the resource, an expression per line.
+    /// The `Sql { … }` of the resource, an expression per line; what the entity cannot do is left out.
     pub fn literal(&self) -> String {
         let from = self.from();
         let actions = self.allowed_actions();
         let with_me = self.with_me(&from, &actions);
-        let mut lines = vec![
-            format!(
-                "get: concat!(\"select \", columns!(), {}),",
-                text(&format!(
-                    "{actions}\n{INDENT}from {with_me} where t.id = $1"
-                ))
-            ),
-            format!("get_anonymous: {},", self.get_anonymous(&from, &actions)),
-            format!(
-                "list: concat!(\"select \", columns!(), {}),",
-                text(&format!(" from {from}"))
-            ),
-            format!(
-                "by_ids: concat!(\"select \", columns!(), {}),",
-                text(&format!(" from {from} where t.id = any($1)"))
-            ),
-            format!("create: {},", self.create()),
-        ];
+        let select = |rest: &str| format!("concat!(\"select \", columns!(), {})", text(rest));
         let (update, private) = self.updates();
-        lines.push(format!("update: {update},"));
-        lines.push(format!("update_private: &[{}],", private.join(", ")));
-        lines.extend([
-            format!("archive: {},", self.status(Action::Delete, "archived")),
-            format!("restore: {},", self.status(Action::Restore, "active")),
-            format!("suspend: {},", self.status(Action::Suspend, "suspended")),
-            format!("unsuspend: {},", self.status(Action::Suspend, "active")),
-            format!("probe: {},", self.probe()),
-        ]);
-        lines
+        let statements = [
+            (
+                "get",
+                select(&format!(
+                    "{actions}\n{INDENT}from {with_me} where t.id = $1"
+                )),
+            ),
+            ("get_anonymous", self.get_anonymous(&from, &actions)),
+            ("list", select(&format!(" from {from}"))),
+            (
+                "by_ids",
+                select(&format!(" from {from} where t.id = any($1)")),
+            ),
+            ("create", self.create()),
+            ("update", update),
+            ("update_private", format!("&[{}]", private.join(", "))),
+            ("archive", self.status(Action::Delete, "archived")),
+            ("restore", self.status(Action::Restore, "active")),
+            ("suspend", self.status(Action::Suspend, "suspended")),
+            ("unsuspend", self.status(Action::Suspend, "active")),
+            ("probe", self.probe()),
+        ];
+        let empty = |statement: &str| matches!(statement, "\"\"" | "&[]");
+        let mut lines: String = statements
             .iter()
-            .map(|line| format!("        {line}\n"))
-            .collect()
+            .filter(|(_, statement)| !empty(statement))
+            .map(|(name, statement)| format!("        {name}: {statement},\n"))
+            .collect();
+        if statements.iter().any(|(_, statement)| empty(statement)) {
+            lines.push_str("        ..Sql::NONE\n");
+        }
+        lines
     }
 
     fn table(&self) -> String {

@@ -58,21 +58,6 @@ static READ: Rule = Any(&[
     Ref(&ADMIN),
 ]);
 
-const NOTHING: Sql = Sql {
-    get: "",
-    list: "",
-    get_anonymous: "",
-    by_ids: "",
-    create: "",
-    update: "",
-    update_private: &[],
-    archive: "",
-    restore: "",
-    suspend: "",
-    unsuspend: "",
-    probe: "",
-};
-
 pub static CITY: Resource = Resource {
     name: "city",
     plural: "cities",
@@ -85,7 +70,7 @@ pub static CITY: Resource = Resource {
         list: "select t.id, t.name, t.version from app.cities t",
         get_anonymous: "",
         by_ids: "select t.id, t.name, t.version from app.cities t where t.id = any($1)",
-        ..NOTHING
+        ..Sql::NONE
     },
     rules: Rules {
         read: &Anyone,

@@ -56,16 +56,13 @@ pub static APPOINTMENT: Resource = Resource {
         values
           ($1, $2)
         returning ", columns!()),
-        update: "",
-        update_private: &[],
         archive: "update app.appointments as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.appointments as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_admin then 'delete' end,
           case when me.is_admin then 'restore' end
         ], null) as may from app.appointments as t, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

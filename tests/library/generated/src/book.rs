@@ -121,13 +121,12 @@ pub static BOOK: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.books as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.books as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when (me.is_librarian or me.is_admin) and t.on_loan = 0 then 'delete' end,
           case when me.is_librarian or me.is_admin then 'restore' end
         ], null) as may from app.books as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[

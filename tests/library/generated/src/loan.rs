@@ -84,15 +84,12 @@ pub static LOAN: Resource = Resource {
         returning t.id, t.version"),
         update_private: &[concat!("update app.loans as t set note = $8::text, ", sets!(), " where t.id = $1 and t.version = $2 and $7::bool
         returning t.id, t.version")],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, 'active' as status, t.state as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_librarian or me.is_admin then 'take_back' end,
           case when me.is_librarian or me.is_admin then 'give_up' end
         ], null) as may from app.loans as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

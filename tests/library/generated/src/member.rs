@@ -84,7 +84,6 @@ pub static MEMBER: Resource = Resource {
           joined_on = case when $11 then $12 else t.joined_on end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         suspend: "update app.members as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
@@ -95,6 +94,7 @@ pub static MEMBER: Resource = Resource {
           case when me.is_librarian or me.is_admin then 'restore' end,
           case when me.is_librarian or me.is_admin then 'suspend' end
         ], null) as may from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[

@@ -43,7 +43,6 @@ pub static PENALTY: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.penalties as t where t.id = $1"),
-        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.penalties as t"),
         by_ids: concat!("select ", columns!(), " from app.penalties as t where t.id = any($1)"),
         create: concat!("insert into app.penalties as t
@@ -51,13 +50,7 @@ pub static PENALTY: Resource = Resource {
         values
           ($1, $2, $3, $4, $5)
         returning ", columns!()),
-        update: "",
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
-        probe: "",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

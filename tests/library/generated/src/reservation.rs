@@ -76,17 +76,14 @@ pub static RESERVATION: Resource = Resource {
           wanted_until = case when $3 then $4 else t.wanted_until end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
         archive: "update app.reservations as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.member_id = me.id then 'update' end,
           case when t.member_id = me.id or me.is_librarian or me.is_admin then 'delete' end,
           case when me.is_librarian or me.is_admin then 'make_ready' end,
           case when me.is_librarian or me.is_admin then 'collect' end
         ], null) as may from app.reservations as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_READ, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -28,17 +28,9 @@ pub static CHARGE: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.charges as t where t.id = $1"),
-        get_anonymous: "",
         list: concat!("select ", columns!(), " from app.charges as t"),
         by_ids: concat!("select ", columns!(), " from app.charges as t where t.id = any($1)"),
-        create: "",
-        update: "",
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
-        probe: "",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],

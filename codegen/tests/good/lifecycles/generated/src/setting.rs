@@ -62,13 +62,10 @@ pub static SETTING: Resource = Resource {
         update_private: &["update app.settings as t set value = $4::text
         where t.id = $1 and t.version = $2 and $3::bool
         returning t.id, t.version"],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, 'active' as status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end
         ], null) as may from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],

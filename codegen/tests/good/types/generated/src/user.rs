@@ -44,19 +44,14 @@ pub static USER: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t"),
         by_ids: concat!("select ", columns!(), " from app.users as t where t.id = any($1)"),
-        create: "",
         update: concat!("update app.users as t set 
           handle = case when $3 then $4 else t.handle end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id then 'update' end
         ], null) as may from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],

@@ -65,14 +65,10 @@ pub static CITY: Resource = Resource {
           name = case when $3 then $4 else t.name end, population = case when $5 then $6 else t.population end
         where t.id = $1 and t.version = $2
         returning ", columns!()),
-        update_private: &[],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.city_admin, t.id::text) > 0 then 'update' end
         ], null) as may from app.cities as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[

@@ -58,18 +58,14 @@ pub static USER: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
-        create: "",
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $7::bool and $8::text::citext is null
         returning t.id, t.version"),
         update_private: &[concat!("update app.users as t set email = $8::text::citext, ", sets!(), " where t.id = $1 and t.version = $2 and $7::bool
         returning t.id, t.version")],
-        archive: "",
-        restore: "",
-        suspend: "",
-        unsuspend: "",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id then 'update' end
         ], null) as may from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+        ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
