@@ -2,6 +2,10 @@
 //!
 //! The only place that knows reserved words and PostgreSQL's limit of 63 bytes.
 
+mod reserved;
+
+pub use reserved::{is_rust_reserved, is_sql_reserved, is_type_reserved};
+
 /// PostgreSQL cuts longer identifiers off without saying so.
 pub const NAME_BYTES_MAX: usize = 63;
 
@@ -110,16 +114,6 @@ pub fn is_builtin_column(word: &str) -> bool {
     )
 }
 
-/// Words that PostgreSQL takes as a column or table name only in quotes.
-pub fn is_sql_reserved(word: &str) -> bool {
-    SQL_RESERVED.binary_search(&word).is_ok()
-}
-
-/// Words that cannot name a Rust module, even one written `r#…`, or would read badly there.
-pub fn is_rust_reserved(word: &str) -> bool {
-    RUST_RESERVED.binary_search(&word).is_ok()
-}
-
 /// Words that cannot be a Rust field name even as `r#…`.
 pub fn is_rust_unraw(word: &str) -> bool {
     matches!(word, "self" | "super" | "crate" | "_")
@@ -191,187 +185,9 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// Reserved in PostgreSQL 15, also those that may only name functions or types. Sorted.
-const SQL_RESERVED: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "binary",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "session_user",
-    "similar",
-    "some",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// Keywords, names in every prelude scope, and modules that `generated` already has. Sorted.
-const RUST_RESERVED: &[&str] = &[
-    "abstract",
-    "as",
-    "async",
-    "await",
-    "become",
-    "box",
-    "break",
-    "const",
-    "continue",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "hooks",
-    "if",
-    "impl",
-    "in",
-    "let",
-    "lib",
-    "loop",
-    "macro",
-    "main",
-    "match",
-    "migrations",
-    "mod",
-    "move",
-    "mut",
-    "objects",
-    "option",
-    "override",
-    "patch",
-    "point",
-    "priv",
-    "pub",
-    "ref",
-    "result",
-    "return",
-    "self",
-    "static",
-    "status",
-    "string",
-    "struct",
-    "super",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "unsafe",
-    "unsized",
-    "use",
-    "uuid",
-    "value",
-    "virtual",
-    "where",
-    "while",
-    "yield",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn word_lists_are_sorted_as_the_search_needs() {
-        assert!(SQL_RESERVED.is_sorted());
-        assert!(RUST_RESERVED.is_sorted());
-    }
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {

@@ -50,6 +50,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         places.put_app(&format!("roles.{}", name.it), name.span);
     }
     for (name, fields) in &app.objects {
+        refuse_object_name(name, errors);
         let fields = object_fields(fields, errors);
         model.objects.push(Object {
             name: name.it.clone(),
@@ -135,16 +136,34 @@ fn module(spec: &Spec, entity: &EntitySpec, errors: &Collector) -> Option<usize>
     found
 }
 
-fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
-    let name = at(&entity.name);
-    if names::is_rust_reserved(name.it) {
+fn refuse_object_name(name: &Word, errors: &Collector) {
+    // `role` is the enum beside it.
+    if names::is_type_reserved(&name.it) || name.it == "role" {
         errors.push(
             Diagnostic::at(
                 name.span,
                 format!(
-                    "`{}` can't be an entity: Rust has the word for itself",
+                    "`{}` can't be an object: generated code has a type of this name",
                     name.it
                 ),
+            )
+            .help("choose a longer name, like `opening_rule` for `rule`"),
+        );
+    }
+}
+
+fn refuse_entity_name(entity: &EntitySpec, plural: &str, errors: &Collector) {
+    let name = at(&entity.name);
+    if names::is_rust_reserved(name.it) {
+        let whose = if names::is_type_reserved(name.it) {
+            "generated code has a type of this name"
+        } else {
+            "Rust has the word for itself"
+        };
+        errors.push(
+            Diagnostic::at(
+                name.span,
+                format!("`{}` can't be an entity: {whose}", name.it),
             )
             .help("choose a longer name, like `event_type` for `type`"),
         );

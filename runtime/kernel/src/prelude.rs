@@ -2,8 +2,7 @@
 
 pub use crate::input::{Choice as _, Patch};
 pub use crate::resource::{
-    Answer, Child, Constraint, Expand, Filter, Kind, Lifecycle, Resource, Rules, Sort, Sql,
-    Transition,
+    Child, Constraint, Expand, Filter, Kind, Lifecycle, Resource, Rules, Sort, Sql, Transition,
 };
 pub use crate::rule::Op;
 pub use crate::rule::Rule::{self, *};
@@ -11,5 +10,4 @@ pub use crate::rule::{Of as Related, Value as V};
 pub use crate::value::{Json, Point};
 pub use chrono::{DateTime, NaiveDate, Utc};
 pub use futures_util::future::BoxFuture;
-pub use sqlx::postgres::PgRow;
 pub use uuid::Uuid;

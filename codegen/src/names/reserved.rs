@@ -1,0 +1,248 @@
+//! Words that somebody else has already: SQL, Rust, the generated files.
+
+/// Words that PostgreSQL takes as a column or table name only in quotes.
+pub fn is_sql_reserved(word: &str) -> bool {
+    SQL_RESERVED.binary_search(&word).is_ok()
+}
+
+/// Words that cannot name a Rust module, even one written `r#…`, or would read badly there.
+pub fn is_rust_reserved(word: &str) -> bool {
+    RUST_RESERVED.binary_search(&word).is_ok() || is_type_reserved(word)
+}
+
+/// Words that cannot name a type of a generated file: it would hide one that the file is written with.
+pub fn is_type_reserved(word: &str) -> bool {
+    TYPES.binary_search(&word).is_ok()
+}
+
+/// Reserved in PostgreSQL 15, also those that may only name functions or types. Sorted.
+const SQL_RESERVED: &[&str] = &[
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "binary",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "collation",
+    "column",
+    "concurrently",
+    "constraint",
+    "create",
+    "cross",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "group",
+    "having",
+    "ilike",
+    "in",
+    "initially",
+    "inner",
+    "intersect",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "natural",
+    "not",
+    "notnull",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "outer",
+    "overlaps",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "right",
+    "select",
+    "session_user",
+    "similar",
+    "some",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
+];
+
+/// Keywords, crates, and modules that `generated` already has. Sorted.
+const RUST_RESERVED: &[&str] = &[
+    "abstract",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "hooks",
+    "if",
+    "impl",
+    "in",
+    "kernel",
+    "let",
+    "lib",
+    "loop",
+    "macro",
+    "macros",
+    "main",
+    "match",
+    "migrations",
+    "mod",
+    "move",
+    "mut",
+    "objects",
+    "override",
+    "priv",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "serde",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "value",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Types of Rust, of the engine and of `objects` that generated files name, as the spec would write them. Sorted.
+const TYPES: &[&str] = &[
+    "box_future",
+    "child",
+    "constraint",
+    "date_time",
+    "expand",
+    "filter",
+    "json",
+    "kind",
+    "lifecycle",
+    "naive_date",
+    "op",
+    "option",
+    "patch",
+    "point",
+    "related",
+    "resource",
+    "result",
+    "rule",
+    "rules",
+    "sort",
+    "sql",
+    "status",
+    "string",
+    "transition",
+    "utc",
+    "uuid",
+    "v",
+    "vec",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::snake;
+
+    #[test]
+    fn word_lists_are_sorted_as_the_search_needs() {
+        assert!(SQL_RESERVED.is_sorted());
+        assert!(RUST_RESERVED.is_sorted());
+        assert!(TYPES.is_sorted());
+    }
+
+    /// Every generated file imports all of it.
+    #[test]
+    fn no_type_hides_one_of_the_engine() {
+        let prelude = include_str!("../../../runtime/kernel/src/prelude.rs");
+        let code = prelude.lines().filter(|line| !line.starts_with("//"));
+        let words: Vec<&str> = code
+            .flat_map(|line| line.split(|c: char| !c.is_alphanumeric()))
+            .filter(|word| !word.is_empty())
+            .collect();
+        assert!(words.contains(&"Resource"), "{words:?}");
+        for pair in words.windows(2) {
+            let renamed = pair[1] == "as";
+            if pair[0].starts_with(|c: char| c.is_ascii_uppercase()) && !renamed {
+                assert!(is_type_reserved(&snake(pair[0])), "{}", pair[0]);
+            }
+        }
+    }
+}
