@@ -141,7 +141,7 @@ async fn abuse_39_clients_that_hang_up_leave_nothing_half_done() {
     assert_eq!(half, 0);
 }
 
-/// Each is three requests. The ten thousand of the case are in `reuse`, without HTTP around them.
+/// Each is three requests. Ten times as many, without HTTP around them, are in `reuse`.
 const ROUNDS: u64 = 300;
 
 /// One connection for everybody: whatever became of a member's request, the stranger after it is a stranger.
