@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod client;
 pub mod database;
+pub mod documented;
 pub mod fragile;
 pub mod mail;
 pub mod pages;

@@ -98,7 +98,10 @@ impl From<audit::Entry> for AuditLog {
         ("performed_by" = Option<Uuid>, Query, description = "What this member did"),
         ("limit" = Option<i32>, Query, description = "Entries on a page (20)", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
-    responses((status = 200, description = "A page of the log", body = AuditLogList)))]
+    responses(
+        (status = 200, description = "A page of the log", body = AuditLogList),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 422, description = "A parameter is unknown or has a wrong value")))]
 async fn list(
     State(log): State<Log>,
     caller: Caller,

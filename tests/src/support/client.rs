@@ -1,5 +1,6 @@
 //! A client as a person would write one: a base address, perhaps a token, JSON in and out.
 
+use super::documented;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    is_documented: bool,
 }
 
 /// An answer read whole.
@@ -31,6 +33,15 @@ impl Client {
             http,
             base,
             token: None,
+            is_documented: false,
+        }
+    }
+
+    /// Whoever is asked serves the API, and every answer must be one that its document tells of.
+    pub fn of_the_api(base: String) -> Self {
+        Self {
+            is_documented: true,
+            ..Self::new(base)
         }
     }
 
@@ -116,7 +127,9 @@ impl Client {
         body: Vec<u8>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -129,6 +142,13 @@ impl Client {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("a body");
+        // Production serves no document of itself, and says so.
+        if self.is_documented
+            && !text.contains("/problems/no-such-route")
+            && let Some(untold) = documented::untold(&method, path, status.as_u16())
+        {
+            panic!("{untold}: {text}");
+        }
         Answer {
             status,
             headers,

@@ -68,7 +68,7 @@ impl Program {
         let log = collect(&mut child);
         let config = TokenConfig::new(ISSUER.into(), "culturepass".into(), key.into());
         let program = Self {
-            client: Client::new(format!("http://127.0.0.1:{port}")),
+            client: Client::of_the_api(format!("http://127.0.0.1:{port}")),
             admin: Client::new(format!("http://127.0.0.1:{admin_port}")),
             child,
             log,

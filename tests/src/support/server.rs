@@ -63,7 +63,7 @@ impl TestServer {
         Self {
             database,
             built,
-            client: Client::new(base),
+            client: Client::of_the_api(base),
             mailer,
             stop: Some(stop),
             serving: Some(serving),
