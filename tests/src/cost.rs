@@ -2,6 +2,7 @@
 
 mod plans;
 mod proxy;
+mod refused;
 mod sets;
 mod statements;
 mod trips;

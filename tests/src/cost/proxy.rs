@@ -55,6 +55,10 @@ impl Proxy {
     async fn accept(self, listener: TcpListener, target: String) {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(&target).await.expect("the database");
+            // Else small messages wait for the other side's acknowledgement, 40 ms each time.
+            for socket in [&client, &server] {
+                socket.set_nodelay(true).expect("a socket");
+            }
             let (from_client, mut to_client) = client.into_split();
             let (mut from_server, to_server) = server.into_split();
             tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });

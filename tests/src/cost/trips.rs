@@ -8,9 +8,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The ping with which the pool takes a connection back comes on top, after the answer.
-const PING: u32 = 1;
+pub const PING: u32 = 1;
 
-async fn server() -> (TestServer, Proxy) {
+pub async fn server() -> (TestServer, Proxy) {
     let mut proxy = None;
     let server = TestServer::start_with(Content::Demo, |parts| {
         parts.db.connections = 1;
@@ -31,7 +31,7 @@ async fn trips(proxy: &Proxy, what: &str, request: impl Future<Output = Answer>)
 }
 
 /// The ping follows the answer; after it nothing moves.
-async fn settled(proxy: &Proxy) -> u32 {
+pub async fn settled(proxy: &Proxy) -> u32 {
     let mut last = proxy.trips();
     loop {
         tokio::time::sleep(Duration::from_millis(15)).await;

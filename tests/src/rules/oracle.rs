@@ -72,41 +72,40 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    /// The same in the context of restoring.
+    pub fn visible_restoring(&self, resource: &Resource, row: &Row) -> bool {
+        self.archived.set(true);
+        let visible = self.visible(resource, row);
+        self.archived.set(false);
+        visible
+    }
+
     /// May the caller take this action on the row?
     pub fn may(&self, resource: &Resource, action: &str, row: &Row) -> bool {
         self.archived.set(matches!(action, "archive" | "restore"));
-        let allowed = self.allowed(resource, action, row);
+        let allowed = self.visible(resource, row) && self.fits(resource, action, row);
         self.archived.set(false);
         allowed
     }
 
-    fn allowed(&self, resource: &Resource, action: &str, row: &Row) -> bool {
+    /// The same, whether they see it or not.
+    pub fn fits(&self, resource: &Resource, action: &str, row: &Row) -> bool {
         let soft = resource.lifecycle == Life::SoftDelete;
         let is = |wanted: &str| !soft || status(row) == wanted;
         let rules = &resource.rules;
         match action {
-            "update" => {
-                is("active") && self.visible(resource, row) && decide(rules.update, row, self)
-            }
-            "archive" => {
-                is("active") && self.visible(resource, row) && decide(rules.delete, row, self)
-            }
-            "restore" => {
-                is("archived") && self.visible(resource, row) && decide(rules.restore, row, self)
-            }
-            "suspend" => {
-                is("active") && self.visible(resource, row) && decide(rules.suspend, row, self)
-            }
-            "unsuspend" => {
-                is("suspended") && self.visible(resource, row) && decide(rules.suspend, row, self)
-            }
+            "update" => is("active") && decide(rules.update, row, self),
+            "archive" => is("active") && decide(rules.delete, row, self),
+            "restore" => is("archived") && decide(rules.restore, row, self),
+            "suspend" => is("active") && decide(rules.suspend, row, self),
+            "unsuspend" => is("suspended") && decide(rules.suspend, row, self),
             verb => {
                 let transition = resource
                     .transitions
                     .iter()
                     .find(|t| t.name == verb)
                     .expect("a verb of the entity");
-                is("active") && self.visible(resource, row) && decide(transition.rule, row, self)
+                is("active") && decide(transition.rule, row, self)
             }
         }
     }

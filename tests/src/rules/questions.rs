@@ -1,0 +1,424 @@
+//! What both sides are asked: for an actor, an entity and an action, which rows. The rule as data answers once per
+//! world; the database answers as often as somebody has changed its policies.
+//!
+//! Triggers are off while the database answers: they hold actions to their effect and would refuse first what the
+//! policies have to refuse by themselves.
+
+use super::{
+    oracle::{Oracle, status, text},
+    world::{Row, World},
+};
+use crate::{
+    http::{bodies, operations},
+    support,
+};
+use codegen::model::{Entity, EntityId, Model};
+use kernel::{
+    Facts,
+    resource::Resource,
+    rule::decide::{World as _, decide},
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, types::Json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// How the database is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Which rows are seen: the SELECT policy.
+    Read,
+    /// Which rows can be locked for the action: USING of the UPDATE policy, among the rows seen.
+    Reach,
+    /// The same while all rows are seen, so that no other policy stands in for this one.
+    Blind,
+    /// For which of the rows that can be reached the action's own statement goes through: WITH CHECK as well.
+    Do,
+    /// Which rows like those of the world can be made: the INSERT policy.
+    Create,
+}
+
+pub struct Question {
+    pub me: Option<Uuid>,
+    pub entity: EntityId,
+    pub how: How,
+    /// As the context of the database calls it.
+    pub action: &'static str,
+    /// The rows asked about. New ones bear numbers.
+    pub asked: Vec<String>,
+    /// Those of them that the rule as data grants.
+    pub granted: BTreeSet<String>,
+    /// What is done, with `$1` for one of `rows`.
+    statement: String,
+    rows: Value,
+}
+
+/// Tries a statement for every row, each time undone. What constraints say comes after the policies. Prepared
+/// once, because planning takes longer than running; a change is tried for all rows together first.
+const PASSES: &str = "
+create function public.passes(p_how text, p_statement text, p_rows jsonb) returns setof text
+  language plpgsql as $$
+declare
+  v_row jsonb;
+  v_count bigint;
+  v_message text;
+  v_all text[];
+begin
+  if p_how = 'do' then
+    begin
+      execute 'with done as (' || replace(p_statement, 't.id = $1', 't.id = any ($1)') || ' returning t.id::text)
+          select array_agg(id) from done'
+        into v_all
+        using array(select (value->>'id')::uuid from jsonb_array_elements(p_rows)), null::bigint;
+      return query select unnest(v_all);
+      return;
+    exception
+      when integrity_constraint_violation or insufficient_privilege then null;
+    end;
+  end if;
+  if p_how = 'create' then
+    execute 'prepare attempt (jsonb) as ' || p_statement;
+  end if;
+  for v_row in select jsonb_array_elements(p_rows) loop
+    begin
+      if p_how = 'create' then
+        execute format('execute attempt (%L)', v_row);
+        v_count := 1;
+      else
+        execute p_statement using (v_row->>'id')::uuid, null::bigint;
+        get diagnostics v_count = row_count;
+      end if;
+      raise exception using errcode = 'ZZ001';
+    exception
+      when sqlstate 'ZZ001' then null;
+      when integrity_constraint_violation then v_count := 1;
+      when insufficient_privilege then
+        get stacked diagnostics v_message = message_text;
+        if v_message not like 'new row violates row-level security policy%' then
+          raise;
+        end if;
+        v_count := 0;
+    end;
+    if v_count > 0 then
+      return next v_row->>'id';
+    end if;
+  end loop;
+  if p_how = 'create' then
+    deallocate attempt;
+  end if;
+end
+$$";
+
+/// Makes the database of a world ready to be asked, until the end of the transaction.
+pub async fn prepare(conn: &mut PgConnection) {
+    sqlx::raw_sql(PASSES).execute(&mut *conn).await.unwrap();
+    sqlx::raw_sql("set local session_replication_role = replica")
+        .execute(conn)
+        .await
+        .unwrap();
+}
+
+/// Everything there is to ask for one actor, with the answers of the rules as data.
+pub async fn of(
+    conn: &mut PgConnection,
+    model: &Model,
+    world: &World,
+    me: Option<Uuid>,
+) -> Vec<Question> {
+    let resources = support::resources();
+    let now = sqlx::query_scalar("select now()")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    // Who restores holds the roles as well that were archived together with what they are for.
+    let restoring = facts(conn, model, me, "restore").await;
+    let restoring = Oracle::new(model, resources, world, me, restoring, now);
+    let oracle = facts(conn, model, me, "read").await;
+    let oracle = Oracle::new(model, resources, world, me, oracle, now);
+    let mut questions = Vec::new();
+    for (at, entity) in model.entities.iter().enumerate() {
+        let Some(resource) = resources.get(entity.name.as_str()) else {
+            continue;
+        };
+        let asker = Asker {
+            me,
+            at,
+            entity,
+            resource,
+            model,
+            world,
+            rows: &world.rows[at],
+        };
+        questions.push(asker.read("read", |row| oracle.visible(resource, row)));
+        if !entity.writable() {
+            continue;
+        }
+        questions.push(asker.read("restore", |row| restoring.visible_restoring(resource, row)));
+        for action in actions(resource) {
+            let oracle = if action == "restore" {
+                &restoring
+            } else {
+                &oracle
+            };
+            questions.extend(asker.act(oracle, action));
+        }
+        if resource.create.is_some() {
+            questions.push(asker.create(&oracle));
+        }
+    }
+    questions
+}
+
+fn actions(resource: &Resource) -> Vec<&'static str> {
+    let mut actions = vec!["update", "archive", "restore", "suspend", "unsuspend"];
+    actions.extend(resource.transitions.iter().map(|t| t.name));
+    actions
+}
+
+struct Asker<'a> {
+    me: Option<Uuid>,
+    at: EntityId,
+    entity: &'a Entity,
+    resource: &'static Resource,
+    model: &'a Model,
+    world: &'a World,
+    rows: &'a [Row],
+}
+
+impl Asker<'_> {
+    fn question(&self, how: How, action: &'static str, granted: BTreeSet<String>) -> Question {
+        let asked = self.rows.iter().map(id).collect();
+        Question {
+            me: self.me,
+            entity: self.at,
+            how,
+            action,
+            asked,
+            granted,
+            statement: String::new(),
+            rows: Value::Null,
+        }
+    }
+
+    /// In the context of reading, and of restoring.
+    fn read(&self, action: &'static str, is_seen: impl Fn(&Row) -> bool) -> Question {
+        let seen = self.rows.iter().filter(|row| is_seen(row));
+        let mut question = self.question(How::Read, action, seen.map(id).collect());
+        question.statement = format!("select t.id::text as id from app.{} t", self.entity.plural);
+        question
+    }
+
+    /// Reaching the rows, and doing it where there is a statement for it.
+    fn act(&self, oracle: &Oracle, action: &'static str) -> Vec<Question> {
+        let may = self
+            .rows
+            .iter()
+            .filter(|row| oracle.may(self.resource, action, row));
+        let granted: BTreeSet<String> = may.map(id).collect();
+        let mut reach = self.question(How::Reach, action, granted.clone());
+        reach.statement = format!(
+            "select t.id::text as id from app.{} t for update",
+            self.entity.plural
+        );
+        let fits = self
+            .rows
+            .iter()
+            .filter(|row| oracle.fits(self.resource, action, row));
+        let mut blind = self.question(How::Blind, action, fits.map(id).collect());
+        blind.statement.clone_from(&reach.statement);
+        let mut questions = vec![reach, blind];
+        if let Some(statement) = statement(self.resource, action) {
+            let mut deed = self.question(How::Do, action, granted);
+            // What cannot be reached cannot be done.
+            deed.asked = deed.granted.iter().cloned().collect();
+            deed.statement = statement;
+            deed.rows = deed.asked.iter().map(|id| json!({ "id": id })).collect();
+            questions.extend((!deed.asked.is_empty()).then_some(deed));
+        }
+        questions
+    }
+
+    fn create(&self, oracle: &Oracle) -> Question {
+        let mut granted = BTreeSet::new();
+        let mut rows: Vec<Row> = self
+            .rows
+            .iter()
+            .map(|row| bodies::made(self.entity, row, self.me))
+            .collect();
+        rows.extend(self.below_suspended(&rows));
+        for (at, row) in rows.iter_mut().enumerate() {
+            // Only to know it by: the statement sets no ids.
+            let id = Uuid::from_u128(at as u128).to_string();
+            if self.may_create(oracle, row) {
+                granted.insert(id.clone());
+            }
+            row.insert("id".into(), id.into());
+        }
+        let mut question = self.question(How::Create, "create", granted);
+        question.asked = rows.iter().map(id).collect();
+        let (table, columns) = (&self.entity.plural, columns(self.resource.sql.create));
+        question.statement = format!(
+            "insert into app.{table} ({columns}) select {columns} from jsonb_populate_record(null::app.{table}, $1)"
+        );
+        question.rows = rows.into_iter().map(Value::Object).collect();
+        question
+    }
+
+    /// One of the rows once more for every kind of object that they can refer to, referring to a suspended one.
+    fn below_suspended(&self, like: &[Row]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for relation in &self.entity.belongs {
+            for target in &relation.targets {
+                let mut others = self.world.rows[*target].iter();
+                let Some(suspended) = others.find(|other| status(other) == "suspended") else {
+                    continue;
+                };
+                let mut other = like[rows.len() % like.len()].clone();
+                other.insert(relation.id_column(), id(suspended).into());
+                if let Some(column) = relation.type_column() {
+                    let name = &self.model.entities[*target].name;
+                    other.insert(column, name.as_str().into());
+                }
+                rows.push(other);
+            }
+        }
+        rows
+    }
+
+    /// The rule, and every reference that a body may hold leads to something seen that is active.
+    fn may_create(&self, oracle: &Oracle, made: &Row) -> bool {
+        let keys = operations::body_keys("Create", self.resource.name);
+        let usable = self.entity.belongs.iter().all(|relation| {
+            let column = relation.id_column();
+            let (true, Some(id)) = (keys.contains(&column.as_str()), text(made, &column)) else {
+                return true;
+            };
+            let target = match relation.type_column() {
+                Some(column) => text(made, &column).expect("a type"),
+                None => &oracle.model.entities[relation.targets[0]].name,
+            };
+            let found = oracle.readable(target, id.parse().expect("an id"));
+            found.is_some_and(|row| status(row) == "active")
+        });
+        usable && decide(self.resource.rules.create, made, oracle)
+    }
+}
+
+fn id(row: &Row) -> String {
+    text(row, "id").expect("an id").to_owned()
+}
+
+/// What the server sends for the action; a change that changes nothing, for fields.
+fn statement(resource: &Resource, action: &str) -> Option<String> {
+    let sql = &resource.sql;
+    let text = match action {
+        "update" => {
+            let (_, set) = sql.update.split_once(" set ")?;
+            let column = set.split_whitespace().next().expect("a column");
+            let table = resource.plural;
+            return Some(format!(
+                "update app.{table} as t set {column} = t.{column} where t.id = $1 and $2::int8 is null"
+            ));
+        }
+        "archive" => sql.archive,
+        "restore" => sql.restore,
+        "suspend" => sql.suspend,
+        "unsuspend" => sql.unsuspend,
+        verb => {
+            let mut transitions = resource.transitions.iter();
+            transitions.find(|t| t.name == verb).expect("a verb").sql
+        }
+    };
+    let (text, _) = text.split_once(" returning ")?;
+    Some(text.to_owned())
+}
+
+/// Between the first parentheses of an INSERT.
+fn columns(insert: &str) -> &str {
+    let (_, rest) = insert.split_once('(').expect("columns");
+    rest.split_once(')').expect("columns").0
+}
+
+/// The database's answer. Everything in one message: there are thousands of questions.
+pub async fn ask(conn: &mut PgConnection, model: &Model, question: &Question) -> BTreeSet<String> {
+    let statement = match question.how {
+        How::Read | How::Reach | How::Blind => question.statement.clone(),
+        how => format!(
+            "select passes as id from public.passes({}, {}, {})",
+            if how == How::Create {
+                "'create'"
+            } else {
+                "'do'"
+            },
+            super::world::quote(&question.statement),
+            super::world::quote(&question.rows.to_string()),
+        ),
+    };
+    let me = question
+        .me
+        .map_or("null".to_owned(), |me| format!("'{me}'"));
+    let table = &model.entities[question.entity].plural;
+    let open = match question.how {
+        How::Blind => format!("alter policy {table}_select on app.{table} using (true);"),
+        _ => String::new(),
+    };
+    let text = format!(
+        "savepoint ask; {open} set local role {}_app;
+         select sec.enter({me}, null, '{}', gen_random_uuid()::text);
+         {statement}",
+        model.app, question.action
+    );
+    let rows = sqlx::raw_sql(AssertSqlSafe(text))
+        .fetch_all(&mut *conn)
+        .await;
+    sqlx::raw_sql("rollback to savepoint ask; reset role")
+        .execute(conn)
+        .await
+        .unwrap();
+    match rows {
+        Ok(rows) => rows
+            .iter()
+            .filter_map(|row| row.try_get("id").ok())
+            .collect(),
+        // No UPDATE privilege at all.
+        Err(error) if is_denied(&error) && matches!(question.how, How::Reach | How::Blind) => {
+            BTreeSet::new()
+        }
+        Err(error) => panic!("{} {table}: {error}", question.action),
+    }
+}
+
+fn is_denied(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|e| e.code()).as_deref() == Some("42501")
+}
+
+async fn facts(
+    conn: &mut PgConnection,
+    model: &Model,
+    me: Option<Uuid>,
+    action: &'static str,
+) -> Facts {
+    if me.is_none() {
+        return Facts::default();
+    }
+    let role = format!("savepoint facts; set local role {}_app", model.app);
+    sqlx::raw_sql(AssertSqlSafe(role))
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    sqlx::query("select sec.enter($1, null, $2, gen_random_uuid()::text)")
+        .bind(me)
+        .bind(action)
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let Json(facts) = sqlx::query_scalar("select sec.facts()")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    sqlx::raw_sql("rollback to savepoint facts; reset role")
+        .execute(conn)
+        .await
+        .unwrap();
+    facts
+}

@@ -1,0 +1,65 @@
+//! Leaves of policies that the comparison does not notice when they are switched off, each by name. Whoever makes
+//! one of them superfluous, or the worlds richer, is told by the test.
+
+/// Without them the policies decide the same, and why.
+pub const THE_SAME: [(&str, &str); 13] = [
+    (
+        "cities_select using : (status = 'suspended'::text) -> true",
+        "active cities are for everybody anyway",
+    ),
+    (
+        "communities_select using : (id IN ( SELECT sec.my_community_members() AS my_community_members)) -> false",
+        "moderators are known members as well",
+    ),
+    (
+        "community_members_update with check archive: (state <> 'banned'::text) -> true",
+        "the guard lets no archiving change the state",
+    ),
+    (
+        "quotes_update with check update: (state = 'draft'::text) -> true",
+        "the guard lets no change of fields change the state",
+    ),
+    (
+        "venues_insert with check : (id IN ( SELECT unnest(sec.scopes_org_admin()) AS unnest)) -> false",
+        "nobody holds a role of what is not made yet",
+    ),
+    (
+        "role_assignments_insert with check : sec.seen_city_city_admin(scope_id) -> true",
+        "beside it the scope is a city and the role is orgAdmin: `role_fits_scope` forbids that",
+    ),
+    (
+        "role_assignments_select using : sec.seen_city_city_admin(scope_id) -> true",
+        "the same",
+    ),
+    (
+        "role_assignments_update using archive: sec.seen_city_city_admin(scope_id) -> true",
+        "the same",
+    ),
+    (
+        "role_assignments_select using : (p1.id IN ( SELECT unnest(sec.scopes_city_admin()) AS unnest)) -> false",
+        "roles for a city are those of cityAdmin, which an earlier leaf shows to the same people",
+    ),
+    (
+        "role_assignments_select using : sec.seen_venue_city_admin(scope_id) -> true",
+        "beside it the caller is a platform administrator, who sees all of them",
+    ),
+    (
+        "venues_select using : ( SELECT sec.is_platform_admin() AS is_platform_admin) -> false",
+        "they see the owner in every status, and with it the venue",
+    ),
+    (
+        "venues_select using : (owner_id IN ( SELECT unnest(sec.scopes_org_admin()) AS unnest)) -> false",
+        "the same",
+    ),
+    (
+        "venues_select using : (city_id IN ( SELECT unnest(sec.scopes_city_admin()) AS unnest)) -> false",
+        "the same: the owner is of the same city",
+    ),
+];
+
+/// What gives them away is in none of the worlds: somebody waiting to join a community of which the one who asks is a
+/// moderator; a community that is suspended and asked for a service.
+pub const NOT_IN_THE_WORLDS: [&str; 2] = [
+    "community_members_select using : (p1.id IN ( SELECT sec.my_community_members() AS my_community_members)) -> false",
+    "service_requests_insert with check : (sec.seen_community(host_id) = 'active'::text) -> true",
+];
