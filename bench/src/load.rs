@@ -24,7 +24,24 @@ pub struct Load<'a> {
     pub postmaster: u32,
 }
 
+/// What goes before a measured run and counts for nothing.
+const WARM_UP_SECONDS: u32 = 2;
+
 impl Load<'_> {
+    pub fn warm_up(
+        &self,
+        operation: &str,
+        port: u16,
+        server_pid: u32,
+        token: Option<&str>,
+    ) -> Result<()> {
+        let load = Self {
+            seconds: WARM_UP_SECONDS,
+            ..*self
+        };
+        load.run(operation, port, server_pid, token).map(drop)
+    }
+
     /// Runs `operation` against `port`. Fails if any answer was not 2xx: a fast error is no result.
     pub fn run(
         &self,
