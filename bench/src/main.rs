@@ -44,10 +44,10 @@ struct Options {
     database_url: String,
     #[arg(long, default_value_t = 100_000)]
     rows: i32,
-    /// Each server answers each operation this many times, in turn; the median counts.
-    #[arg(long, default_value_t = 3)]
+    /// Each server answers each operation this many times, in turn; the median counts. An even number is fair to all.
+    #[arg(long, default_value_t = 4)]
     rounds: u32,
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 5)]
     seconds: u32,
     /// Connections of the load generator.
     #[arg(long, default_value_t = 32)]

@@ -1,4 +1,6 @@
 //! One round: every server answers every operation in turn, and pgbench runs every statement.
+//!
+//! Every other round goes the other way: who changes rows later finds indexes that others have let grow.
 
 use crate::{
     limit::{self, Limit},
@@ -52,7 +54,11 @@ impl Bench<'_> {
     pub async fn round(&self, number: u32) -> Result<Round> {
         let mut round = Round::default();
         for operation in OPERATIONS {
-            for name in servers::ALL {
+            let mut order = servers::ALL;
+            if number.is_multiple_of(2) {
+                order.reverse();
+            }
+            for name in order {
                 self.measure(&mut round, name, operation).await?;
                 let rate = round.rate(name, operation);
                 eprintln!("round {number} {operation:6} {name:20} {rate:8.0}/s");
@@ -155,7 +161,13 @@ pub fn medians(rounds: &[Round], server: &'static str, operation: &'static str) 
     )
 }
 
+/// The median.
 pub fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let half = values.len() / 2;
+    if values.len().is_multiple_of(2) {
+        f64::midpoint(values[half - 1], values[half])
+    } else {
+        values[half]
+    }
 }
