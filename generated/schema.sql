@@ -7365,6 +7365,41 @@ end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
+create function app.role_assignments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  for parent in
+    select distinct o.scope_id from removed o
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    )
+    order by 1
+  loop
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
+      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+alter function app.role_assignments_keep() owner to culturepass_counter;
+revoke execute on function app.role_assignments_keep() from public;
+
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -10175,6 +10210,11 @@ create trigger role_assignments_guard
   before update of status on app.role_assignments
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
+
+create trigger role_assignments_keep
+  after update on app.role_assignments
+  referencing old table as removed new table as added
+  for each statement execute function app.role_assignments_keep();
 
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments

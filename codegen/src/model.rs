@@ -93,6 +93,8 @@ pub struct Entity {
     pub exclude: Vec<Exclude>,
     pub index: Vec<Vec<String>>,
     pub checks: Vec<NamedExpr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<Keep>,
     pub transitions: Vec<Transition>,
     /// Reusable conditions in spec order; a condition only names earlier ones.
     pub conditions: Vec<NamedExpr>,
@@ -279,6 +281,16 @@ pub struct Exclude {
     pub columns: Vec<String>,
     pub from: String,
     pub to: String,
+}
+
+/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Keep {
+    pub name: String,
+    pub per: String,
+    pub filter: Option<Expr>,
+    /// What callers are told.
+    pub doc: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

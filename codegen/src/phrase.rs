@@ -4,6 +4,7 @@
 
 mod derived;
 mod field;
+mod keep;
 mod lexer;
 mod reader;
 mod relation;
@@ -16,6 +17,7 @@ use crate::model::{Literal, OnArchive, Op, Ty};
 
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
+pub use keep::keep;
 pub use reader::Parsed;
 pub use relation::{RELATION_MODIFIERS, has, relation};
 pub use role::role;
@@ -143,6 +145,14 @@ pub struct ExcludePhrase {
     pub columns: Vec<Word>,
     pub from: Word,
     pub to: Word,
+}
+
+/// `one per scope where role == orgAdmin, doc "Why."`
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeepPhrase {
+    pub per: Word,
+    pub filter: Option<Rule>,
+    pub doc: Option<At<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

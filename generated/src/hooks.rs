@@ -13,14 +13,6 @@ use std::sync::Arc;
 /// One method per `hooks:` word of the spec. Each runs inside of the transaction and may refuse.
 pub trait AppHooks: Send + Sync {
     fn event_before_publish<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
-
-    fn role_assignment_before_archive<'a>(
-        &'a self,
-        cx: &'a mut Cx,
-        id: Uuid,
-    ) -> BoxFuture<'a, Result<()>>;
-
-    fn user_before_archive<'a>(&'a self, cx: &'a mut Cx, id: Uuid) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Every entity with routes, in file-name order.
@@ -58,13 +50,13 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&referral::REFERRAL),
         plain(&revenue_share::REVENUE_SHARE),
         plain(&review::REVIEW),
-        hooked(&role_assignment::ROLE_ASSIGNMENT, RoleAssignmentHooks(app.clone())),
+        plain(&role_assignment::ROLE_ASSIGNMENT),
         plain(&service_request::SERVICE_REQUEST),
         plain(&subscription::SUBSCRIPTION),
         plain(&ticket::TICKET),
         plain(&ticket_type::TICKET_TYPE),
         plain(&transaction::TRANSACTION),
-        hooked(&user::USER, UserHooks(app.clone())),
+        plain(&user::USER),
         plain(&venue::VENUE),
         plain(&waitlist_entry::WAITLIST_ENTRY),
         plain(&wallet_account::WALLET_ACCOUNT),
@@ -146,34 +138,6 @@ impl Hooks for EventHooks {
     ) -> BoxFuture<'a, Result<()>> {
         match (action, id, input) {
             ("publish", Some(id), _) => self.0.event_before_publish(cx, id),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        }
-    }
-}
-
-struct RoleAssignmentHooks(Arc<dyn AppHooks>);
-
-impl Hooks for RoleAssignmentHooks {
-    #[rustfmt::skip]
-    fn before<'a>(
-        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
-    ) -> BoxFuture<'a, Result<()>> {
-        match (action, id, input) {
-            ("archive", Some(id), _) => self.0.role_assignment_before_archive(cx, id),
-            _ => Box::pin(std::future::ready(Ok(()))),
-        }
-    }
-}
-
-struct UserHooks(Arc<dyn AppHooks>);
-
-impl Hooks for UserHooks {
-    #[rustfmt::skip]
-    fn before<'a>(
-        &'a self, action: &'a str, cx: &'a mut Cx, id: Option<Uuid>, input: Option<&'a mut dyn Input>,
-    ) -> BoxFuture<'a, Result<()>> {
-        match (action, id, input) {
-            ("archive", Some(id), _) => self.0.user_before_archive(cx, id),
             _ => Box::pin(std::future::ready(Ok(()))),
         }
     }

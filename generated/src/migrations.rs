@@ -165,4 +165,12 @@ pub static MIGRATIONS: &[Migration] = &[
         down: include_str!("../../migrations/0020_index_audit_logs_performed_by_idx.down.sql"),
         checksum: "ca5372e085d34194db1d03f5d9443fde85de8c96cb9c89832e9c96fe98f643e3627b38dae4baa87684c69fcb4e1fb0fb",
     },
+    Migration {
+        version: 21,
+        description: "alter role assignment",
+        transaction: true,
+        up: include_str!("../../migrations/0021_alter_role_assignment.up.sql"),
+        down: include_str!("../../migrations/0021_alter_role_assignment.down.sql"),
+        checksum: "b06072e57af7fd75a7963d9cbc64c069bc4fccb0eb0bd9017ed7bafd56d05a32c23a1e4a96a1e9dfd01a4829c9e9a6ed",
+    },
 ];

@@ -58,7 +58,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip]
 pub static ROLE_ASSIGNMENT: Resource = Resource {
     name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
-    encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, private: &[], hooks: &["archive"],
+    encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -105,5 +105,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Constraint::reference("role_assignments_scope_community_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_community_id_fkey", "/scope_id"),
         Constraint::reference("role_assignments_scope_institution_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_institution_id_fkey", "/scope_id"),
         Constraint::reference("role_assignments_scope_venue_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_venue_id_fkey", "/scope_id"),
+        Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
     ],
 };

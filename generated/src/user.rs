@@ -86,7 +86,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
     name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
-    encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &["archive"],
+    encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
@@ -154,5 +154,6 @@ pub static USER: Resource = Resource {
         Constraint::conflict("users_email_key", "/email", "there is already a user with this email"),
         Constraint::invalid("users_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::reference("users_home_city_id_fkey", "/home_city_id"), Constraint::reference("users_live_home_city_id_fkey", "/home_city_id"),
+        Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
     ],
 };

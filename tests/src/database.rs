@@ -6,6 +6,7 @@ mod audit;
 mod context;
 mod counters;
 mod formats;
+mod keeps;
 mod lint;
 mod races;
 mod search;

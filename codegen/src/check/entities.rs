@@ -15,6 +15,7 @@ pub fn check(of: &Of) {
     has(of);
     column_lists(of);
     exclude(of);
+    keep(of);
     constraint_names(of);
     former_name(of);
 }
@@ -211,6 +212,24 @@ fn exclude(of: &Of) {
 /// PostgreSQL cuts longer names, and two that are cut may be one.
 const TOO_LONG: &str = "PostgreSQL's names have 63 letters at most; choose shorter names";
 
+/// Rows that never end need no keeping.
+fn keep(of: &Of) {
+    if of.entity.lifecycle == Lifecycle::SoftDelete {
+        return;
+    }
+    for keep in &of.entity.keeps {
+        of.refuse(
+            Part::Keep,
+            &keep.name,
+            format!(
+                "rows of `{}` are never archived, so none has to be kept",
+                of.entity.name
+            ),
+            "leave `keep` out, or make the entity `lifecycle: soft_delete`",
+        );
+    }
+}
+
 fn constraint_names(of: &Of) {
     let table = &of.entity.plural;
     let refuse = |part, name: &str, message: String| of.refuse(part, name, message, TOO_LONG);
@@ -233,6 +252,12 @@ fn constraint_names(of: &Of) {
         if too_long(name) {
             let message = format!("`{table}_{name}_check` is too long for a constraint");
             refuse(Part::Check, name, message);
+        }
+    }
+    for name in of.entity.keeps.iter().map(|keep| &keep.name) {
+        if too_long(name) {
+            let message = format!("`{table}_{name}_keep` is too long for a constraint");
+            refuse(Part::Keep, name, message);
         }
     }
     for (part, lists) in [

@@ -88,6 +88,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             exclude: Vec::new(),
             index: Vec::new(),
             checks: Vec::new(),
+            keeps: Vec::new(),
             transitions: Vec::new(),
             conditions: Vec::new(),
             access: Access {

@@ -22,6 +22,7 @@ pub struct Parts {
     exclude: Vec<Exclude>,
     index: Vec<Vec<String>>,
     checks: Vec<NamedExpr>,
+    keeps: Vec<Keep>,
     transitions: Vec<Transition>,
     conditions: Vec<NamedExpr>,
     access: Option<Access>,
@@ -55,6 +56,7 @@ impl Parts {
         entity.exclude = self.exclude;
         entity.index = self.index;
         entity.checks = self.checks;
+        entity.keeps = self.keeps;
         entity.transitions = self.transitions;
         entity.conditions = self.conditions;
         entity.creator = self.creator;
@@ -84,6 +86,7 @@ pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
             .map(|(_, phrase)| derived_rule(r, id, &phrase.kind))
             .collect(),
         checks: checks(r, id, lines, places),
+        keeps: keeps(r, id, lines, places),
         unique: column_lists(r, id, &spec.unique, Part::Unique, places),
         index: column_lists(r, id, &spec.index, Part::Index, places),
         exclude: excludes(r, id, lines, places),
@@ -131,6 +134,34 @@ fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec
         }));
     }
     checks
+}
+
+fn keeps(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Keep> {
+    let this = &r.model.entities[id];
+    let mut keeps = Vec::new();
+    for (name, phrase) in &lines.spec.keep {
+        places.put(id, Part::Keep, &name.it, name.span);
+        let filter = phrase.filter.as_ref();
+        let filter = filter.map(|rule| r.rule(id, rule, Kind::Stored));
+        if this.relation(&phrase.per.it).is_none() {
+            let relations = this.belongs.iter().map(|relation| relation.name.as_str());
+            r.errors.push(
+                Diagnostic::at(
+                    phrase.per.span,
+                    format!("`{}` has no relation `{}`", this.name, phrase.per.it),
+                )
+                .help(names::suggest(&phrase.per.it, relations, "relations")),
+            );
+        } else if let Some(filter) = filter.map_or(Some(None), |found| found.map(Some)) {
+            keeps.push(Keep {
+                name: name.it.clone(),
+                per: phrase.per.it.clone(),
+                filter,
+                doc: phrase.doc.as_ref().map(|doc| doc.it.clone()),
+            });
+        }
+    }
+    keeps
 }
 
 /// Of `unique` and `index`. The place of a list is from its first word to its last.

@@ -15,6 +15,7 @@ pub enum Part {
     Has,
     Derived,
     Check,
+    Keep,
     /// By its columns, joined with `,`.
     Unique,
     Index,

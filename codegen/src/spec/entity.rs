@@ -6,11 +6,11 @@ use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
-    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, RelationLine, Rule,
+    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase, RelationLine, Rule,
     TransitionPhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 22] = [
+pub const ENTITY_KEYS: [&str; 23] = [
     "entity",
     "plural",
     "was",
@@ -27,6 +27,7 @@ pub const ENTITY_KEYS: [&str; 22] = [
     "exclude",
     "index",
     "check",
+    "keep",
     "transitions",
     "access",
     "creator",
@@ -66,6 +67,7 @@ pub struct EntitySpec {
     pub unique: Vec<Vec<Word>>,
     pub exclude: Vec<At<ExcludePhrase>>,
     pub index: Vec<Vec<Word>>,
+    pub keep: Vec<(Word, KeepPhrase)>,
     pub transitions: Vec<(Word, TransitionPhrase)>,
     pub access: Option<AccessSpec>,
     pub creator: Option<Word>,
@@ -118,6 +120,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         unique: keys.word_lists("unique", "write `unique: [[city, slug]]`"),
         exclude: exclude(&keys),
         index: keys.word_lists("index", "write `index: [[city, starts_at]]`"),
+        keep: keys.phrases("keep", "name: one per relation", phrase::keep),
         transitions: keys.phrases(
             "transitions",
             "verb: draft -> published, by <rule>",

@@ -471,6 +471,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         exclude: vec![],
         index: vec![],
         checks: vec![],
+        keeps: Vec::new(),
         transitions: vec![],
         conditions: vec![],
         access: nothing(),

@@ -221,6 +221,8 @@ pub enum Answer {
     Invalid,
     /// 422, the one text for references that are missing, archived or unreadable
     Reference,
+    /// 409: the last row of its kind stays
+    Kept,
 }
 
 impl Filter {
@@ -291,6 +293,14 @@ impl Constraint {
             name,
             answer: Answer::Invalid,
             pointer,
+            detail,
+        }
+    }
+    pub const fn kept(name: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Kept,
+            pointer: "",
             detail,
         }
     }

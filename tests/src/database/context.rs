@@ -15,6 +15,15 @@ async fn entering_reads_the_roles_that_are_live() {
         "{known}"
     );
     drop(request);
+    // The last one would stay.
+    super::world::new(
+        &world.database.superuser,
+        &format!(
+            "role_assignments (user_id, role, scope_type, scope_id) values ('{}', 'orgAdmin', 'organization', '{}')",
+            world.ana, world.organization
+        ),
+    )
+    .await;
     world
         .admin(format!(
             "update app.role_assignments set status = 'archived' where user_id = '{}'",

@@ -79,7 +79,7 @@ async fn begin(world: &World) -> Transaction<'static, Postgres> {
 }
 
 /// `first` is done but not committed when `second` begins; it commits while `second` waits.
-async fn race(
+pub async fn race(
     world: &World,
     first: &str,
     second: &str,

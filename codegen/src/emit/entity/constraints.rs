@@ -3,7 +3,7 @@
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
-use crate::emit::schema::names;
+use crate::emit::schema::{keep_detail, names};
 use crate::model::{
     Change, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation, Transition, Ty,
 };
@@ -19,6 +19,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(checks(model, id));
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
+    lines.extend(keeps(model, id));
     lines
 }
 
@@ -218,4 +219,44 @@ pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<Stri
         .when
         .as_ref()
         .map(|when| words::explain(model, id, when).inline().replace('`', ""))
+}
+
+/// Those of its own rows, and of rows that archiving one of these takes along while what they are kept for stays.
+fn keeps(model: &Model, id: EntityId) -> Vec<String> {
+    let gone = archived_along(model, id);
+    let mut lines = Vec::new();
+    for (of, entity) in model.entities.iter().enumerate() {
+        let kept = entity.keeps.iter().filter(|keep| {
+            let mut others = entity.belongs.iter().filter(|r| r.name != keep.per);
+            of == id || others.any(|r| goes_along(r, &gone))
+        });
+        lines.extend(kept.map(|keep| {
+            format!(
+                "Constraint::kept({}, {})",
+                text(&names::keep(entity, &keep.name)),
+                text(&keep_detail(entity, keep))
+            )
+        }));
+    }
+    lines
+}
+
+/// The entity, and whatever a cascade of archiving leads to from it.
+fn archived_along(model: &Model, id: EntityId) -> Vec<EntityId> {
+    let mut found = vec![id];
+    loop {
+        let next = (0..model.entities.len()).find(|child| {
+            let mut belongs = model.entities[*child].belongs.iter();
+            !found.contains(child) && belongs.any(|relation| goes_along(relation, &found))
+        });
+        match next {
+            Some(child) => found.push(child),
+            None => return found,
+        }
+    }
+}
+
+fn goes_along(relation: &Relation, gone: &[EntityId]) -> bool {
+    relation.on_archive == OnArchive::Cascade
+        && relation.targets.iter().any(|target| gone.contains(target))
 }

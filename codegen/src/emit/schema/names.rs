@@ -115,6 +115,11 @@ pub fn guard(entity: &Entity, verb: &str, kind: &str) -> String {
     fit(format!("{}_{verb}_{kind}", entity.plural))
 }
 
+/// `role_assignments_an_administrator_keep`
+pub fn keep(entity: &Entity, name: &str) -> String {
+    fit(format!("{}_{name}_keep", entity.plural))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -209,6 +209,8 @@ fn of_constraint(constraint: &Constraint, action: Action) -> Error {
         (Answer::Reference, Action::Create | Action::Update) => (&problems::REFERENCE, "reference"),
         (Answer::Reference, _) => (&problems::CONFLICT, "reference"),
         (Answer::Invalid, _) => (&problems::INVALID, "invalid"),
+        // No field is to blame.
+        (Answer::Kept, _) => return Error::new(&problems::CONFLICT).detail(constraint.detail),
     };
     Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))
 }

@@ -83,5 +83,6 @@ pub static MEMBER: Resource = Resource {
         Constraint::conflict("members_organization_id_user_id_key", "/user_id", "there is already a member with this organization and user"),
         Constraint::reference("members_organization_id_fkey", "/organization_id"), Constraint::reference("members_live_organization_id_fkey", "/organization_id"),
         Constraint::conflict("members_accept_from", "/state", "only possible while state is pending"),
+        Constraint::kept("members_somebody_keep", "The last member of its organization stays while that is there."),
     ],
 };

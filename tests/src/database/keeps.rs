@@ -1,0 +1,148 @@
+//! `keep`: the last administrator of a profile stays, whoever tries and whatever way leads there.
+
+use super::{
+    races::race,
+    world::{World, new, world},
+};
+use uuid::Uuid;
+
+const LAST: &str = "23001 role_assignments_an_administrator_keep";
+
+async fn make_admin(world: &World, user: Uuid) -> Uuid {
+    let values = format!(
+        "role_assignments (user_id, role, scope_type, scope_id) values ('{user}', 'orgAdmin', 'organization', '{}')",
+        world.organization
+    );
+    new(&world.database.superuser, &values).await
+}
+
+/// The one that the world comes with.
+async fn first_role(world: &World) -> Uuid {
+    let sql = format!(
+        "select id from app.role_assignments where user_id = '{}'",
+        world.host
+    );
+    world.look(sql).await
+}
+
+async fn admins(world: &World) -> i64 {
+    let sql = format!(
+        "select count(*) from app.role_assignments where scope_id = '{}' and role = 'orgAdmin' and status = 'active'",
+        world.organization
+    );
+    world.look(sql).await
+}
+
+fn end(table: &str, id: Uuid, status: &str) -> String {
+    format!("update app.{table} set status = '{status}' where id = '{id}'")
+}
+
+#[tokio::test]
+async fn abuse_43_no_statement_takes_the_last_administrator() {
+    let world = world().await;
+    let role = first_role(&world).await;
+    let refused = Err(LAST.to_owned());
+    let archive = end("role_assignments", role, "archived");
+    // As a request, by everybody who may take roles away.
+    for user in [world.host, world.city_admin, world.platform] {
+        assert_eq!(world.act(user, "archive", &archive).await, refused);
+    }
+    let leave = end("users", world.host, "archived");
+    assert_eq!(world.act(world.host, "archive", leave).await, refused);
+    // Past all rules: as whoever owns everything.
+    let scope = format!("scope_type = 'venue', scope_id = '{}'", world.venue);
+    for sql in [
+        archive.clone(),
+        end("role_assignments", role, "suspended"),
+        end("users", world.host, "archived"),
+        format!("update app.role_assignments set {scope} where id = '{role}'"),
+        "update app.role_assignments set status = 'archived'".to_owned(),
+    ] {
+        assert_eq!(world.admin(&sql).await, refused, "{sql}");
+    }
+    assert_eq!(admins(&world).await, 1);
+
+    // Roles of other kinds have no last one.
+    let city = format!(
+        "update app.role_assignments set status = 'archived' where user_id = '{}'",
+        world.city_admin
+    );
+    assert_eq!(world.admin(city).await, Ok(1));
+    // With a second one the first may go, and then that one stays.
+    let second = make_admin(&world, world.ana).await;
+    assert_eq!(world.act(world.host, "archive", &archive).await, Ok(1));
+    let last = end("role_assignments", second, "archived");
+    assert_eq!(world.act(world.ana, "archive", &last).await, refused);
+    // Who is not there any more does not count as somebody else.
+    let back = end("role_assignments", role, "suspended");
+    assert_eq!(world.admin(back).await, Ok(1));
+    assert_eq!(world.admin(last).await, refused);
+
+    // The control: without the trigger it goes through.
+    let off = "alter table app.role_assignments disable trigger role_assignments_keep";
+    world.admin(off).await.expect("switched off");
+    let last = end("role_assignments", second, "archived");
+    assert_eq!(world.act(world.ana, "archive", last).await, Ok(1));
+    assert_eq!(admins(&world).await, 0);
+}
+
+#[tokio::test]
+async fn a_profile_takes_its_administrators_along_and_brings_them_back() {
+    let world = world().await;
+    let profile = |status| end("organizations", world.organization, status);
+    assert_eq!(world.admin(profile("archived")).await, Ok(1));
+    assert_eq!(admins(&world).await, 0);
+    let leave = end("users", world.ben, "archived");
+    assert_eq!(world.admin(leave).await, Ok(1));
+    assert_eq!(world.admin(profile("active")).await, Ok(1));
+    assert_eq!(admins(&world).await, 1);
+    let role = first_role(&world).await;
+    let archive = end("role_assignments", role, "archived");
+    assert_eq!(world.admin(archive).await, Err(LAST.to_owned()));
+    // A suspended profile will be looked after again.
+    assert_eq!(world.admin(profile("suspended")).await, Ok(1));
+    let archive = end("role_assignments", role, "archived");
+    assert_eq!(world.admin(archive).await, Err(LAST.to_owned()));
+}
+
+/// Two who remove each other, or leave: whoever comes second waits for the first, and stays.
+#[tokio::test]
+async fn abuse_75_the_last_two_administrators_do_not_go_at_once() {
+    let world = world().await;
+    let first = first_role(&world).await;
+    let second = make_admin(&world, world.ana).await;
+    let roles = [first, second].map(|role| end("role_assignments", role, "archived"));
+    let people = [world.host, world.ana].map(|user| end("users", user, "archived"));
+    for [one, other] in [
+        [&roles[0], &roles[1]],
+        [&roles[1], &people[0]],
+        [&people[0], &people[1]],
+    ] {
+        let (committed, waited) = race(&world, one, other).await;
+        assert_eq!((committed, waited), (Ok(()), Err(LAST.to_owned())));
+        assert_eq!(admins(&world).await, 1, "{one} / {other}");
+        // As it was: both are there.
+        for user in [world.host, world.ana] {
+            let back = end("users", user, "active");
+            world.admin(back).await.expect("back");
+        }
+        let back = format!(
+            "update app.role_assignments set status = 'active', archived_with = null where scope_id = '{}'",
+            world.organization
+        );
+        world.admin(back).await.expect("back");
+        assert_eq!(admins(&world).await, 2);
+    }
+}
+
+/// Archiving the profile has its row and waits for those below; nobody who has one of those waits for the profile.
+#[tokio::test]
+async fn abuse_75_a_profile_goes_while_an_administrator_goes() {
+    let world = world().await;
+    let second = make_admin(&world, world.ana).await;
+    let role = end("role_assignments", second, "archived");
+    let profile = end("organizations", world.organization, "archived");
+    let (committed, archived) = race(&world, &role, &profile).await;
+    assert_eq!((committed, archived), (Ok(()), Ok(1)));
+    assert_eq!(admins(&world).await, 0);
+}
