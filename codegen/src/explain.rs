@@ -22,6 +22,7 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     columns(&mut out, &schema, entity);
     routes(&mut out, model, entity);
     rules(&mut out, model, id, entity);
+    keeps(&mut out, model, id, entity);
     transitions(&mut out, model, id, entity);
     sql(&mut out, &schema, entity);
     Ok(out)
@@ -131,6 +132,23 @@ fn rules(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
 
 fn said(model: &Model, id: EntityId, rule: &Expr) -> String {
     words::explain(model, id, rule).rule.replace('`', "")
+}
+
+fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
+    if entity.keeps.is_empty() {
+        return;
+    }
+    line(out, format_args!("\nKeeps"));
+    for keep in &entity.keeps {
+        let filter = keep.filter.as_ref();
+        let filter = filter.map_or(String::new(), |filter| {
+            format!(" where {}", said(model, id, filter))
+        });
+        line(
+            out,
+            format_args!("  {}: one per {}{filter}", keep.name, keep.per),
+        );
+    }
 }
 
 fn transitions(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {

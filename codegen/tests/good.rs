@@ -1,4 +1,5 @@
-//! `good/<case>/spec` → `good/<case>/generated`, as text: the Rust of every entity and the table of rules.
+//! `good/<case>/spec` → `good/<case>/generated`, as text: the Rust of every entity and the table of rules;
+//! `good/<case>/explained.txt`: what `cargo gen explain` says of each.
 //! `UPDATE_EXPECT=1 cargo test -p codegen --test good` writes the expected files anew.
 //! The crate `tests/golden` compiles them.
 //!
@@ -52,6 +53,27 @@ fn generate(root: &Path) -> Tree {
 fn rust(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.files()
         .filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".txt"))
+}
+
+/// `cargo gen explain` of every entity of a case.
+#[test]
+fn explanations_are_as_expected() {
+    for case in cases() {
+        let model = codegen::load(&case).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let explained: Vec<String> = model
+            .entities
+            .iter()
+            .map(|entity| codegen::explain::explain(&model, &entity.name).expect("an entity"))
+            .collect();
+        let (path, text) = (case.join("explained.txt"), explained.join("\n"));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, expected, "{}", path.display());
+        let unknown = codegen::explain::explain(&model, "usr").expect_err("unknown");
+        assert!(unknown.contains("did you mean `user`?"), "{unknown}");
+    }
 }
 
 #[test]

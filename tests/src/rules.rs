@@ -1,5 +1,6 @@
 //! Access rules: both compiled forms compared, and every route tried by every role.
 
+mod answers;
 mod differential;
 mod mutants;
 pub mod oracle;

@@ -3,6 +3,7 @@
 //! decision that is always the same. That a broken rule is noticed, `mutants` shows.
 
 use super::{
+    answers,
     oracle::text,
     questions::{self, How, Question},
     world::{self, World},
@@ -111,7 +112,7 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64) -> (World, 
     let settings = "begin; set local plan_cache_mode = force_generic_plan; set local jit = off";
     sqlx::raw_sql(settings).execute(&mut *conn).await.unwrap();
     let world = world::make(conn, model, seed, SIZE).await;
-    questions::prepare(conn).await;
+    answers::prepare(conn).await;
     let mut all = Vec::new();
     for me in actors(model, &world) {
         all.extend(questions::of(conn, model, &world, me).await);
@@ -125,7 +126,7 @@ pub async fn disagreements(
     model: &Model,
     question: &Question,
 ) -> Vec<String> {
-    let database = questions::ask(conn, model, question).await;
+    let database = answers::ask(conn, model, question).await;
     let differ = question
         .asked
         .iter()

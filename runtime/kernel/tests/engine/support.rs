@@ -40,6 +40,32 @@ pub struct World {
     pub url: String,
     tokens: Arc<Tokens>,
     pub conflicts: Arc<AtomicU32>,
+    _scratch: Scratch,
+}
+
+/// The database of a test, gone with it.
+struct Scratch {
+    base: String,
+    name: String,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let (base, name) = (self.base.clone(), self.name.clone());
+        // The runtime of the test cannot be waited for from here.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect(&base).await.unwrap();
+                let text = sqlx::AssertSqlSafe(format!("drop database {name} with (force)"));
+                sqlx::raw_sql(text).execute(&mut admin).await.unwrap();
+            });
+        });
+        let _ = dropped.join();
+    }
 }
 
 pub struct Answer {
@@ -174,6 +200,7 @@ pub async fn world_with(configure: impl FnOnce(&mut DbConfig)) -> World {
         url: at("app"),
         tokens,
         conflicts,
+        _scratch: Scratch { base, name },
     }
 }
 

@@ -95,6 +95,5 @@ pub static ORGANIZATION: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::reference("organizations_city_id_fkey", "/city_id"), Constraint::reference("organizations_live_city_id_fkey", "/city_id"),
-        Constraint::kept("members_somebody_keep", "The last member of its organization stays while that is there."),
     ],
 };
