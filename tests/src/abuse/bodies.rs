@@ -61,7 +61,7 @@ fn types(field: &Value) -> Vec<&str> {
 /// A body that gives all fields a wrong value, and which fields these are.
 type Wrong = (&'static str, fn(&[&str]) -> Option<Value>);
 
-const WRONG: [Wrong; 7] = [
+const WRONG: [Wrong; 9] = [
     ("null", |types| {
         (!types.contains(&"null") && !types.is_empty()).then_some(Value::Null)
     }),
@@ -77,6 +77,12 @@ const WRONG: [Wrong; 7] = [
     }),
     ("a number as a text", |types| {
         (types.contains(&"integer") || types.contains(&"number")).then(|| json!("3"))
+    }),
+    ("yes or no as a text", |types| {
+        types.contains(&"boolean").then(|| json!("true"))
+    }),
+    ("yes or no as a number", |types| {
+        types.contains(&"boolean").then(|| json!(1))
     }),
     ("a text as a number", |types| {
         types.contains(&"string").then(|| json!(3))
