@@ -148,9 +148,13 @@ async fn abuse_43_the_last_administrator_stays() {
     for who in [&olga, &carlo] {
         let answer = who.client.delete(&path).await.expect(409);
         assert_eq!(answer.problem(), "conflict");
+        let detail = answer.json["detail"].as_str();
+        assert!(detail.is_some_and(|text| text.contains("its last administrator")));
     }
     // Leaving would take the role along.
-    olga.client.delete("/me").await.expect(409);
+    let answer = olga.client.delete("/me").await.expect(409);
+    let detail = answer.json["detail"].as_str();
+    assert!(detail.is_some_and(|text| text.contains("its last administrator")));
     olga.client
         .delete(&format!("/users/{}", olga.id))
         .await

@@ -478,3 +478,15 @@ async fn an_object_changes() {
     )];
     there_and_back(&[], &to, ROWS, &[]).await;
 }
+
+#[tokio::test]
+async fn what_is_kept_comes_and_changes() {
+    let one = "keep:\n  somebody: one per organization where state == active\naccess:\n";
+    let other = "keep:\n  anybody: one per organization, doc \"One stays.\"\n  user: one per user where state != active\naccess:\n";
+    there_and_back(&[], &[("member", "access:\n", one)], ROWS, &[]).await;
+    let (from, to) = (
+        [("member", "access:\n", one)],
+        [("member", "access:\n", other)],
+    );
+    there_and_back(&from, &to, ROWS, &[]).await;
+}

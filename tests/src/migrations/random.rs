@@ -8,7 +8,7 @@ use codegen::model::Model;
 use kernel::migrate::{down, up};
 
 /// Each says nothing about the place of another.
-const CHANGES: [Edit; 16] = [
+const CHANGES: [Edit; 17] = [
     (
         "event",
         "  capacity: int(1..1000000)?",
@@ -79,6 +79,11 @@ const CHANGES: [Edit; 16] = [
         "city",
         "  population: int(0..)?",
         "  people: int(0..)?, was population\n  place: point?, filter",
+    ),
+    (
+        "member",
+        "access:\n",
+        "keep:\n  somebody: one per organization where state == active\naccess:\n",
     ),
     ("app", "    instagram: url?", "    mastodon: url?"),
 ];
