@@ -5,8 +5,10 @@
 //! can hold the model of the last migration.
 
 mod expr;
+mod memo;
 
 pub use expr::{Expr, OfWhat, Op, Value};
+pub use memo::Memo;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`Model::entities`].
@@ -37,6 +39,9 @@ pub struct Model {
     /// of a column that changes its type.
     #[serde(default)]
     pub dropped: Vec<String>,
+    /// What was found out about its rules, by whoever asks.
+    #[serde(skip)]
+    pub memo: Memo,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -58,7 +58,7 @@ pub enum Expr {
     Flag(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfWhat {
     /// Index into the target's conditions.

@@ -4,7 +4,7 @@ use super::fields::object_fields;
 use super::places::{Part, Places};
 use super::{at, entity_id};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{Access, Entity, EntityId, Model, Module, Object, Role};
+use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Object, Role};
 use crate::names;
 use crate::phrase::Word;
 use crate::spec::{EntitySpec, Spec};
@@ -25,6 +25,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         tags: Vec::new(),
         entities: Vec::new(),
         dropped: app.dropped.iter().map(|word| word.it.clone()).collect(),
+        memo: Memo::default(),
     };
     entities(&mut model, spec, places, errors);
     model.identity = entity_id(&model, &app.identity, errors).unwrap_or(0);

@@ -3,7 +3,7 @@
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
-use crate::emit::schema::{keep_detail, names};
+use crate::emit::schema::{children, keep_detail, names};
 use crate::model::{
     Change, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation, Transition, Ty,
 };
@@ -225,7 +225,8 @@ pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<Stri
 fn keeps(model: &Model, id: EntityId) -> Vec<String> {
     let gone = archived_along(model, id);
     let mut lines = Vec::new();
-    for (of, entity) in model.entities.iter().enumerate() {
+    let keeping = (model.entities.iter().enumerate()).filter(|(_, e)| !e.keeps.is_empty());
+    for (of, entity) in keeping {
         let kept = entity.keeps.iter().filter(|keep| {
             let mut others = entity.belongs.iter().filter(|r| r.name != keep.per);
             of == id || others.any(|r| goes_along(r, &gone))
@@ -244,16 +245,17 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
 /// The entity, and whatever a cascade of archiving leads to from it.
 fn archived_along(model: &Model, id: EntityId) -> Vec<EntityId> {
     let mut found = vec![id];
-    loop {
-        let next = (0..model.entities.len()).find(|child| {
-            let mut belongs = model.entities[*child].belongs.iter();
-            !found.contains(child) && belongs.any(|relation| goes_along(relation, &found))
-        });
-        match next {
-            Some(child) => found.push(child),
-            None => return found,
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        next += 1;
+        for child in children(model, parent) {
+            let mut belongs = model.entities[child].belongs.iter();
+            if !found.contains(&child) && belongs.any(|relation| goes_along(relation, &[parent])) {
+                found.push(child);
+            }
         }
     }
+    found
 }
 
 fn goes_along(relation: &Relation, gone: &[EntityId]) -> bool {

@@ -31,6 +31,11 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
     })
 }
 
+/// Whoever asks: a caller who is not signed in sees the row, and `what` holds for it.
+pub(super) fn holds_for_anyone(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
+    atom(format!("{}({value})", name(model, "open", id, what)))
+}
+
 /// Asking about a row of this entity leads to further tables. As sub-queries in policies that would multiply:
 /// each has the policies of its table written into it, and the planner looks at them all. Nor can a policy look
 /// at a column that the request role may not read.
@@ -65,7 +70,8 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
         .iter()
         .flat_map(|(id, what)| {
             let set = mine::function(model, *id, what);
-            set.into_iter().chain([function(model, *id, what)])
+            let functions = [function(model, *id, what), open_function(model, *id, what)];
+            set.into_iter().chain(functions)
         })
         .collect();
     let mut called: BTreeSet<String> = objects.iter().flat_map(|o| calls(&o.create)).collect();
@@ -85,7 +91,7 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
 
 /// The functions of these kinds that a text calls.
 fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
-    let starts = ["sec.seen_", "sec.mine_"];
+    let starts = ["sec.seen_", "sec.mine_", "sec.open_"];
     let found = starts.into_iter().flat_map(|s| text.match_indices(s));
     found.map(|(at, _)| {
         let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
@@ -165,6 +171,35 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
         callers: vec![roles.app()],
         doc: &format!("{doc} PL/pgSQL, because it keeps its plan."),
         body: format!("begin\n  return {answer};\nend"),
+    };
+    on_table(&table, function.object(roles))
+}
+
+/// `sec.open_event_published(id)`
+fn open_function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
+    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Anonymous,
+    };
+    let granted = match what {
+        OfWhat::Read => Sql::True,
+        _ => optional(model, scope, rule(model, id, what)),
+    };
+    let condition = all([atom("t.id = p_id"), visible(model, scope), granted]).block(4);
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &name(model, "open", id, what),
+        arguments: "p_id uuid",
+        returns: "boolean",
+        attributes: "language plpgsql stable parallel safe",
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: "Anyone sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.",
+        body: format!(
+            "begin\n  return exists (\n    select from {table} t\n    where {condition}\n  );\nend"
+        ),
     };
     on_table(&table, function.object(roles))
 }
