@@ -7,6 +7,7 @@ mod app;
 mod cycles;
 mod entities;
 mod fields;
+mod guarded;
 mod open;
 mod relations;
 mod transitions;
@@ -32,6 +33,7 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         };
         entities::check(&of);
         fields::check(&of);
+        guarded::check(&of);
         relations::check(&of);
         transitions::check(&of);
         access::check(&of);

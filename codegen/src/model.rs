@@ -5,6 +5,7 @@
 //! can hold the model of the last migration.
 
 mod expr;
+mod guarded;
 mod memo;
 
 pub use expr::{Expr, OfWhat, Op, Value};
@@ -376,6 +377,16 @@ impl Model {
             .find(|e| e.name == entity.name)?
             .belongs
             .get(index)
+    }
+}
+
+impl Model {
+    /// There is a nested list of it below its parent, if that has routes. The list would tell what is behind
+    /// the `read` rule of the reference.
+    pub fn is_listed(&self, has: &Has) -> bool {
+        let child = &self.entities[has.child];
+        let via = child.relation(&has.via);
+        !child.internal && via.is_some_and(|via| via.read.is_none())
     }
 }
 

@@ -147,8 +147,23 @@ fn derived(of: &Of) {
 fn has(of: &Of) {
     let used = walk::used_has(of.entity);
     for (index, has) in of.entity.has.iter().enumerate() {
-        let routed = !of.entity.internal && !of.cx.model.entities[has.child].internal;
-        if !routed && !used.contains(&index) {
+        let model = of.cx.model;
+        let routed = !of.entity.internal && model.is_listed(has);
+        if routed || used.contains(&index) {
+            continue;
+        }
+        let child = &model.entities[has.child];
+        if child.relation(&has.via).is_some_and(|via| via.read.is_some()) {
+            of.refuse(
+                Part::Has,
+                &has.name,
+                format!(
+                    "nothing uses `{}`, and there is no list of it: it would tell what the `read` rule of `{}` in `{}` hides",
+                    has.name, has.via, child.name
+                ),
+                format!("remove it, or the `read` rule of `{}`", has.via),
+            );
+        } else {
             of.refuse(
                 Part::Has,
                 &has.name,

@@ -40,8 +40,7 @@ pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
 pub use counters::{Recount, recounts};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
-pub use may::allowed;
-pub use private::private_columns;
+pub use may::{allowed, possible_now};
 pub use projection::projected;
 pub use references::children;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
 use crate::emit::schema::{ARCHIVED_WITH, LIVE_ID};
-use crate::model::{Entity, Field, Model, Relation, Ty};
+use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
@@ -78,7 +78,7 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {
             hints.renames.tables.push((table(was), table(entity)));
         }
-        of_entity(&mut hints, entity, was, new);
+        of_entity(&mut hints, entity, was, old, new);
     }
     hints.renames.words = renamed_words(old, new);
     hints
@@ -96,7 +96,13 @@ pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a En
     old.entity(was).map(|(_, e)| e)
 }
 
-fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, new: &Model) {
+fn of_entity(
+    hints: &mut Hints,
+    entity: &Entity,
+    was: Option<&Entity>,
+    old: &Model,
+    new: &Model,
+) {
     let own = table(entity);
     for field in &entity.fields {
         if let Some(from) = &field.was {
@@ -114,7 +120,7 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, new: &Mod
                     .unwrap_or(&field.name),
             )
         });
-        if before.is_some_and(|f| looser(f, field)) {
+        if before.is_some_and(|f| looser((old, f), (new, field))) {
             hints.looser.insert((own.clone(), field.name.clone()));
         }
     }
@@ -202,7 +208,7 @@ fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, Strin
 }
 
 /// Every value that was good before is good now, and every value good now can be read by the version before.
-fn looser(old: &Field, new: &Field) -> bool {
+fn looser((old_model, old): (&Model, &Field), (new_model, new): (&Model, &Field)) -> bool {
     let low =
         |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n <= o));
     let high =
@@ -219,6 +225,23 @@ fn looser(old: &Field, new: &Field) -> bool {
             | (Ty::Money { min: a, max: b }, Ty::Money { min: c, max: d }) => {
                 low(a, c) && high(b, d)
             }
+            (Ty::Object { object: a }, Ty::Object { object: b }) => looser_object(
+                (old_model, &old_model.objects[*a]),
+                (new_model, &new_model.objects[*b]),
+            ),
             (a, b) => a == b,
         }
+}
+
+/// Keys only came, and none that must be there. A key that may be missing from now on is one that the version
+/// before can't read without.
+fn looser_object((old_model, old): (&Model, &Object), (new_model, new): (&Model, &Object)) -> bool {
+    let stays = |before: &Field| {
+        let after = new.fields.iter().find(|f| f.name == before.name);
+        after.is_some_and(|after| {
+            after.optional == before.optional && looser((old_model, before), (new_model, after))
+        })
+    };
+    let is_new = |field: &&Field| !old.fields.iter().any(|f| f.name == field.name);
+    old.fields.iter().all(stays) && new.fields.iter().filter(is_new).all(|f| f.optional)
 }

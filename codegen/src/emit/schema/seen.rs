@@ -4,7 +4,6 @@
 //! rows is a set: [`super::mine`].
 
 use super::{
-    may::reads_private,
     mine,
     names::{self, Roles},
     object::{Function, on_table},
@@ -61,7 +60,7 @@ pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
 }
 
 pub(super) fn reads_private_columns(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    rule(model, id, what).is_some_and(|rule| reads_private(&model.entities[id], rule))
+    rule(model, id, what).is_some_and(|rule| model.entities[id].reads_private(rule))
 }
 
 /// The functions that these objects call, and those that they call in turn.

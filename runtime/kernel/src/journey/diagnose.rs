@@ -129,7 +129,7 @@ fn wrong_state(action: Action, row: &Probe) -> Option<Error> {
     None
 }
 
-pub(super) fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
+fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
     metrics::POLICY_DIVERGENCE.add();
     tracing::error!(
         entity = resource.name,

@@ -5,13 +5,13 @@
 
 use super::{
     Action,
-    diagnose::{Trouble, diagnose, divergence},
+    diagnose::{Trouble, diagnose},
 };
 use crate::{
     caller::Caller,
     cx::Cx,
     engine::Endpoint,
-    error::{Error, Result},
+    error::{Error, Result, missing_privilege},
     etag::Precondition,
     problem::Item,
     problems,
@@ -45,6 +45,9 @@ pub(super) async fn commit(cx: Cx, attempt: &Attempt<'_>) -> Result<()> {
 /// `cx` is spent: after an error its transaction can only be given up.
 pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -> Error {
     drop(cx);
+    if let Some(missing) = missing_privilege(&error) {
+        return missing;
+    }
     if let Some(known) = by_constraint(attempt, &error) {
         return known;
     }
@@ -62,11 +65,6 @@ async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
         let pointer = format!("/{field}");
         let item = Item::body(pointer, "forbidden", "You may not set this field.");
         return Error::new(&problems::FORBIDDEN_FIELD).item(item);
-    }
-    let resource = attempt.endpoint.resource();
-    if message.starts_with("permission denied") {
-        // A missing grant is our mistake, never the caller's.
-        return divergence(resource, attempt.action, message);
     }
     match second_look(attempt).await {
         Ok(error) | Err(error) => error,
