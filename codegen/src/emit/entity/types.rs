@@ -58,7 +58,8 @@ pub fn choice<S: AsRef<str>>(name: &str, words: &[S]) -> String {
 /// The name of a word's variant.
 pub fn variant_name(word: &str) -> String {
     match pascal(word) {
-        name if name == "Self" => "Self_".into(),
+        // Rust's own, and the constants that every such enum has.
+        name if ["Self", "WORDS", "ALL"].contains(&name.as_str()) => format!("{name}_"),
         name => name,
     }
 }
