@@ -153,7 +153,10 @@ fn has(of: &Of) {
             continue;
         }
         let child = &model.entities[has.child];
-        if child.relation(&has.via).is_some_and(|via| via.read.is_some()) {
+        if child
+            .relation(&has.via)
+            .is_some_and(|via| via.read.is_some())
+        {
             of.refuse(
                 Part::Has,
                 &has.name,

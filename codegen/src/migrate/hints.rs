@@ -96,13 +96,7 @@ pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a En
     old.entity(was).map(|(_, e)| e)
 }
 
-fn of_entity(
-    hints: &mut Hints,
-    entity: &Entity,
-    was: Option<&Entity>,
-    old: &Model,
-    new: &Model,
-) {
+fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Model, new: &Model) {
     let own = table(entity);
     for field in &entity.fields {
         if let Some(from) = &field.was {

@@ -295,6 +295,12 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
 }
 
 fn unused(spec: &Spec, errors: &Collector) {
+    // A misspelt mixin is told where it stands, with the name that was meant: that one is not unused.
+    let known = |word: &Word| spec.app.mixins.iter().any(|(name, _)| name.it == word.it);
+    let mut named = spec.entities.iter().flat_map(|entity| &entity.mixins);
+    if named.any(|word| !known(word)) {
+        return;
+    }
     for (name, _) in &spec.app.mixins {
         if !spec
             .entities

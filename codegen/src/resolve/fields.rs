@@ -55,8 +55,31 @@ pub fn resolve(
         }
         fields.push(field(name, phrase, ty, errors));
     }
+    refuse_second_states(lines, errors);
     model.entities[id].fields = fields;
     model.entities[id].dropped = lines.dropped.clone();
+}
+
+/// Before transitions are looked up: they would be taken for those of the first.
+fn refuse_second_states(lines: &Lines, errors: &Collector) {
+    let states = |(_, phrase): &&(&Word, &FieldPhrase)| matches!(phrase.ty.it, TyPhrase::States(_));
+    let mut states = lines.fields.iter().filter(states);
+    let (Some((first, _)), Some((second, phrase))) = (states.next(), states.next()) else {
+        return;
+    };
+    let name = &second.it;
+    let default = if phrase.default.is_some() {
+        ""
+    } else {
+        " with a default"
+    };
+    errors.push(
+        Diagnostic::at(second.span, format!("`{name}` would be a second field of states"))
+            .also(first.span, "the first")
+            .help(format!(
+                "make `{name}` an `enum(…)`{default} and `system`; transitions change it with `set {name} = …`"
+            )),
+    );
 }
 
 /// Fields of an object: a type, maybe optional, nothing more.

@@ -124,12 +124,15 @@ fn roles(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
             continue;
         };
         let snake = names::snake(&word.it);
-        if let Some((first, _)) = roles.iter().find(|(r, _)| names::snake(&r.it) == snake) {
+        let alike = |(r, _): &&(Word, Vec<Word>)| {
+            names::snake(&r.it) == snake || names::pascal(&r.it) == names::pascal(&word.it)
+        };
+        if let Some((first, _)) = roles.iter().find(alike) {
             keys.errors.push(
                 Diagnostic::at(
                     word.span,
                     format!(
-                        "`{}` and `{}` are both `{snake}` in the database",
+                        "`{}` and `{}` are alike in generated code: `{snake}`",
                         word.it, first.it
                     ),
                 )
