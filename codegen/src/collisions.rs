@@ -60,6 +60,19 @@ impl<'a> Register<'a> {
             let by = Owner::Object(&object.name);
             self.put(SCHEMA, pascal(&object.name), by, &object.name);
         }
+        let shared = "Rust type in the file of objects";
+        for name in ["Status", "Role"] {
+            self.put(shared, name.to_owned(), Owner::Engine, "");
+        }
+        for object in &model.objects {
+            let enums = (object.fields.iter())
+                .filter(|field| matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }))
+                .map(|field| types::enum_name_of(&object.name, &field.name));
+            for (n, name) in [pascal(&object.name)].into_iter().chain(enums).enumerate() {
+                let text = format!("{} {n}", object.name);
+                self.put(shared, name, Owner::Object(&object.name), &text);
+            }
+        }
         for (id, entity) in model.entities.iter().enumerate() {
             self.rust(id, entity);
             self.document(id);

@@ -106,6 +106,8 @@ fn at_its_place(resolved: &Resolved, refusal: Refusal) -> Diagnostic {
             .find_map(|part| resolved.places.find(id, part, field));
         line.unwrap_or_else(|| resolved.places.of(id, Part::Entity, ""))
     });
+    let of_app = refusal.field.as_deref().filter(|_| entity.is_none());
+    let span = span.or_else(|| resolved.places.find_app(of_app?));
     Diagnostic {
         span,
         ..Diagnostic::without_place(refusal.message)

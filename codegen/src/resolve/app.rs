@@ -39,6 +39,9 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
     if let Some(sessions) = &app.sessions {
         places.put_app("sessions", sessions.span);
     }
+    for word in &app.dropped {
+        places.put_app(&format!("dropped.{}", word.it), word.span);
+    }
     for (name, scopes) in &app.roles {
         let scopes = scopes
             .iter()

@@ -86,6 +86,12 @@ fn refuse_second_states(lines: &Lines, errors: &Collector) {
 pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Field> {
     let mut fields = Vec::new();
     for (name, line) in lines {
+        if names::is_rust_unraw(&name.it) {
+            errors.push(
+                Diagnostic::at(name.span, format!("`{}` can't be a Rust field", name.it))
+                    .help(format!("choose another name, like `{}_value`", name.it)),
+            );
+        }
         let FieldLine::Field(phrase) = line else {
             errors.push(Diagnostic::at(name.span, "`drop` in an object").help("remove the line"));
             continue;
@@ -124,13 +130,16 @@ pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Fie
     fields
 }
 
-fn refuse_name(name: &Word, errors: &Collector) {
+/// Of a column: a field or a derived value.
+pub(super) fn refuse_name(name: &Word, errors: &Collector) {
     let clash = if names::is_sql_reserved(&name.it) {
         "would need quotes in SQL"
     } else if names::is_rust_unraw(&name.it) {
         "can't be a Rust field"
     } else if names::is_rule_word(&name.it) {
         "is a word of the rule language"
+    } else if names::is_generated_variable(&name.it) {
+        "reads like a parameter or variable of the generated functions"
     } else {
         return;
     };

@@ -79,6 +79,17 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
             .help("40 letters at most"),
         );
     }
+    if let Some(app) = &app
+        && app.it.starts_with("pg_")
+    {
+        errors.push(
+            Diagnostic::at(
+                app.span,
+                "PostgreSQL keeps names of roles that start with `pg_` for itself",
+            )
+            .help("choose another name: roles are called `<app>_app`, `<app>_job` …"),
+        );
+    }
     let identity = keys.word("identity", "write the name of an entity");
     let assignments = keys.word("assignments", "write the name of an entity");
     Some(AppSpec {
