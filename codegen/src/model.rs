@@ -98,7 +98,7 @@ pub struct Entity {
     pub unique: Vec<Vec<String>>,
     pub exclude: Vec<Exclude>,
     pub index: Vec<Vec<String>>,
-    pub checks: Vec<NamedExpr>,
+    pub checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<Keep>,
     pub transitions: Vec<Transition>,
@@ -296,6 +296,16 @@ pub struct Keep {
     pub per: String,
     pub filter: Option<Expr>,
     /// What callers are told.
+    pub doc: Option<String>,
+}
+
+/// An invariant of every row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub expr: Expr,
+    /// What callers are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
 }
 

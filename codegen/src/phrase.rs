@@ -2,6 +2,7 @@
 //!
 //! Every part keeps its place. Nothing is looked up here: names are only words.
 
+mod check;
 mod derived;
 mod field;
 mod keep;
@@ -15,6 +16,7 @@ mod transition;
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
+pub use check::{CHECK_MODIFIERS, check};
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;
@@ -104,6 +106,13 @@ pub enum RelationModifier {
     Was(Word),
     Doc(At<String>),
     Read(Rule),
+}
+
+/// An invariant of a row, and what callers are told when it would break.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckPhrase {
+    pub rule: Rule,
+    pub doc: Option<At<String>>,
 }
 
 /// `like* via event`

@@ -3,7 +3,7 @@
 //! A rule, a `when`, a `check`, `keep` and `unique` may look at them: that is asked past the privileges of the
 //! caller, who is told yes or no. What becomes a value of its own that others read may not.
 
-use super::{Of, walk};
+use super::Of;
 use crate::model::{Derived, DerivedKind, Entity, Expr, Ty};
 use crate::resolve::Part;
 
@@ -69,21 +69,16 @@ fn told_by<'a>(of: &'a Of, derived: &'a Derived) -> Option<(String, &'a str)> {
         .map(|via| via.name.clone())
         .or_else(|| field.filter(private).cloned())
         .or_else(|| private_column(child, filter.as_ref()?));
-    told.map(|column| (format!("`{column}` in `{}`", child.name), child.name.as_str()))
+    told.map(|column| {
+        (
+            format!("`{column}` in `{}`", child.name),
+            child.name.as_str(),
+        )
+    })
 }
 
 /// The first column of an expression that only some may read.
 fn private_column(entity: &Entity, expr: &Expr) -> Option<String> {
-    if !entity.reads_private(expr) {
-        return None;
-    }
-    let mut found = None;
-    walk::each(expr, &mut |part| {
-        if found.is_none() {
-            found = walk::columns(part)
-                .into_iter()
-                .find(|column| entity.is_private(column));
-        }
-    });
-    found
+    let named = expr.columns();
+    named.into_iter().find(|column| entity.is_private(column))
 }

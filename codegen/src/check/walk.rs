@@ -1,6 +1,6 @@
 //! All expressions of an entity, and all parts of an expression.
 
-use crate::model::{DerivedKind, Entity, Expr, Value};
+use crate::model::{DerivedKind, Entity, Expr};
 
 pub fn each(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
     visit(expr);
@@ -9,31 +9,6 @@ pub fn each(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
         Expr::Not(inner) => each(inner, visit),
         _ => {}
     }
-}
-
-/// Columns that one part of an expression compares.
-pub fn columns(part: &Expr) -> Vec<String> {
-    fn of(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Column(name) => found.push(name.clone()),
-            Value::Add(a, b) | Value::Sub(a, b) => {
-                of(a, found);
-                of(b, found);
-            }
-            Value::Literal(_) => {}
-        }
-    }
-    let mut found = Vec::new();
-    match part {
-        Expr::Compare { left, right, .. } => {
-            of(left, &mut found);
-            of(right, &mut found);
-        }
-        Expr::In { value, .. } | Expr::IsNull(value) => of(value, &mut found),
-        Expr::Flag(name) => found.push(name.clone()),
-        _ => {}
-    }
-    found
 }
 
 /// Access rules by action, without conditions.

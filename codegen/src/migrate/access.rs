@@ -118,7 +118,11 @@ fn fields(was: &Entity, entity: &Entity) -> Vec<(String, Expr, Expr)> {
             continue;
         };
         let name = &field.name;
-        found.push((format!("read of {name}"), open(&before.read), open(&field.read)));
+        found.push((
+            format!("read of {name}"),
+            open(&before.read),
+            open(&field.read),
+        ));
         found.push((format!("update of {name}"), written(before), written(field)));
     }
     for relation in &entity.belongs {
@@ -176,7 +180,10 @@ fn effect(before: Side, after: Side, depth: usize) -> Effect {
     let (mut wider, mut narrower) = (false, false);
     for world in 0..1_u32 << questions.asked.len() {
         let holds = |n: usize| world >> n & 1 == 1;
-        if implied.iter().any(|(one, other)| holds(*one) && !holds(*other)) {
+        if implied
+            .iter()
+            .any(|(one, other)| holds(*one) && !holds(*other))
+        {
             continue;
         }
         match (old.holds(&holds), new.holds(&holds)) {
@@ -306,7 +313,9 @@ fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
     let name = |side: Side, id: EntityId| side.model.entities[id].name.clone();
     let mut effects = Vec::new();
     for (id, what) in old {
-        let same = new.iter().find(|(other, _)| name(before, *id) == name(after, *other));
+        let same = new
+            .iter()
+            .find(|(other, _)| name(before, *id) == name(after, *other));
         let (Some((other, other_what)), true) = (same, old.len() == new.len()) else {
             return Effect::Other;
         };
@@ -328,12 +337,14 @@ fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
             effects.push(effect(one, two, depth));
         }
     }
-    effects.into_iter().fold(Effect::Same, |all, one| match (all, one) {
-        (Effect::Same, one) => one,
-        (all, Effect::Same) => all,
-        (all, one) if all == one => all,
-        _ => Effect::Other,
-    })
+    effects
+        .into_iter()
+        .fold(Effect::Same, |all, one| match (all, one) {
+            (Effect::Same, one) => one,
+            (all, Effect::Same) => all,
+            (all, one) if all == one => all,
+            _ => Effect::Other,
+        })
 }
 
 fn named<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {

@@ -149,7 +149,10 @@ impl<'a> Judge<'a> {
             return false;
         }
         let is_known = self.old.objects.iter().any(|o| key(o) == key(object));
-        !is_known || !kept.iter().all(|c| self.hints.looser(&change.new.name, &c.name))
+        !is_known
+            || !kept
+                .iter()
+                .all(|c| self.hints.looser(&change.new.name, &c.name))
     }
 
     /// The role may do less with the columns that stay.
@@ -184,7 +187,10 @@ impl<'a> Judge<'a> {
     /// With its table, which says enough.
     fn goes_along(&self, object: &Object) -> bool {
         let table = object.table.as_deref();
-        !self.changes.iter().any(|c| Some(c.old.name.as_str()) == table)
+        !self
+            .changes
+            .iter()
+            .any(|c| Some(c.old.name.as_str()) == table)
     }
 
     fn change(&self, table: &str) -> Option<&TableChange<'a>> {
@@ -239,12 +245,18 @@ fn wider_numeric(from: &str, to: &str) -> bool {
 /// Privilege and column of each grant to a role that programs connect as; of a whole table the column is empty.
 /// What the owners of functions may is replaced together with the functions.
 fn privileges(grant: &Object) -> Vec<(&str, &str)> {
-    if ["_authz", "_counter"].iter().any(|owner| grant.name.ends_with(owner)) {
+    if ["_authz", "_counter"]
+        .iter()
+        .any(|owner| grant.name.ends_with(owner))
+    {
         return Vec::new();
     }
     let mut found = Vec::new();
     for line in grant.create.lines() {
-        let Some((what, _)) = line.strip_prefix("grant ").and_then(|l| l.split_once(" on ")) else {
+        let Some((what, _)) = line
+            .strip_prefix("grant ")
+            .and_then(|l| l.split_once(" on "))
+        else {
             continue;
         };
         match what.split_once(" (") {

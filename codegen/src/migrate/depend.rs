@@ -33,7 +33,8 @@ pub fn dropped<'a>(
     let (mut gone, mut left): (Vec<&Object>, Vec<&Object>) = (old.objects.iter())
         .filter(|o| o.kind != Kind::Table)
         .partition(|o| {
-            let means_otherwise = holds_answers(o) && changed.iter().any(|f| mentions(&o.create, f));
+            let means_otherwise =
+                holds_answers(o) && changed.iter().any(|f| mentions(&o.create, f));
             !kept.contains_key(&key(o))
                 && (means_otherwise || must_go(o, after.get(&key(o)).copied()))
         });
@@ -64,7 +65,9 @@ fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec
         .partition(|o| after.get(&key(o)).is_some_and(|new| new.create != o.create));
     loop {
         let (more, others): (Vec<&Object>, Vec<&Object>) = rest.into_iter().partition(|o| {
-            found.iter().any(|f| mentions(&o.create, base_name(&f.name)))
+            found
+                .iter()
+                .any(|f| mentions(&o.create, base_name(&f.name)))
         });
         if more.is_empty() {
             return found.into_iter().map(|o| base_name(&o.name)).collect();

@@ -19,6 +19,8 @@ pub struct Hints {
     pub dropped_columns: BTreeSet<(String, String)>,
     /// Columns that a reference is made of.
     pub relations: BTreeSet<(String, String)>,
+    /// Words of `dropped` that an earlier migration has used.
+    pub spent: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
 }
@@ -70,8 +72,12 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     hints.dropped_tables = old
         .entities
         .iter()
-        .filter(|e| new.dropped.contains(&e.name))
+        .filter(|e| states(old, new, &e.name))
         .map(table)
+        .collect();
+    hints.spent = (new.dropped.iter())
+        .filter(|word| !states(old, new, word))
+        .cloned()
         .collect();
     for entity in &new.entities {
         let was = former(entity, old, new);
@@ -96,13 +102,7 @@ pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a En
     old.entity(was).map(|(_, e)| e)
 }
 
-fn of_entity(
-    hints: &mut Hints,
-    entity: &Entity,
-    was: Option<&Entity>,
-    old: &Model,
-    new: &Model,
-) {
+fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Model, new: &Model) {
     let own = table(entity);
     for field in &entity.fields {
         if let Some(from) = &field.was {
@@ -125,6 +125,9 @@ fn of_entity(
         }
     }
     for relation in &entity.belongs {
+        if let Some(was) = was {
+            fill_type(hints, &own, relation, was, old);
+        }
         for column in [Some(relation.id_column()), relation.type_column()]
             .into_iter()
             .flatten()
@@ -146,11 +149,34 @@ fn of_entity(
     let retyped = new
         .dropped
         .iter()
+        .filter(|word| states(old, new, word))
         .filter_map(|d| d.strip_prefix(&format!("{}.", entity.name)))
         .map(str::to_owned);
     hints
         .dropped_columns
         .extend(stated.chain(retyped).map(|name| (own.clone(), name)));
+}
+
+/// A loss is stated once: what `dropped` said at the last migration is done, and says nothing about another loss.
+pub fn states(old: &Model, new: &Model, word: &str) -> bool {
+    let has = |model: &Model| model.dropped.iter().any(|dropped| dropped == word);
+    has(new) && !has(old)
+}
+
+/// A relation to one entity that may lead to others from now on: all rows there are lead to the first.
+fn fill_type(hints: &mut Hints, own: &str, relation: &Relation, was: &Entity, old: &Model) {
+    let before = relation.was.as_deref().and_then(|name| was.relation(name));
+    let Some(before) = before.or_else(|| was.relation(&relation.name)) else {
+        return;
+    };
+    if let (Some(column), false) = (relation.type_column(), before.polymorphic) {
+        let target = &old.entities[before.targets[0]].name;
+        let value = format!(
+            "case when {} is not null then '{target}' end",
+            relation.id_column()
+        );
+        hints.renames.fills.push((own.to_owned(), column, value));
+    }
 }
 
 fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(String, String)> {

@@ -23,7 +23,9 @@ impl Entity {
     }
 
     pub fn is_private(&self, column: &str) -> bool {
-        self.private_columns().iter().any(|(name, _)| name == column)
+        self.private_columns()
+            .iter()
+            .any(|(name, _)| name == column)
     }
 
     /// A rule or condition of this entity names such a column.

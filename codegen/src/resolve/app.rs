@@ -39,6 +39,9 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
     if let Some(sessions) = &app.sessions {
         places.put_app("sessions", sessions.span);
     }
+    for word in &app.dropped {
+        places.put_app(&format!("dropped.{}", word.it), word.span);
+    }
     for (name, scopes) in &app.roles {
         let scopes = scopes
             .iter()
@@ -295,6 +298,12 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
 }
 
 fn unused(spec: &Spec, errors: &Collector) {
+    // A misspelt mixin is told where it stands, with the name that was meant: that one is not unused.
+    let known = |word: &Word| spec.app.mixins.iter().any(|(name, _)| name.it == word.it);
+    let mut named = spec.entities.iter().flat_map(|entity| &entity.mixins);
+    if named.any(|word| !known(word)) {
+        return;
+    }
     for (name, _) in &spec.app.mixins {
         if !spec
             .entities

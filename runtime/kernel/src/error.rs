@@ -187,12 +187,17 @@ pub(crate) fn missing_privilege(error: &sqlx::Error) -> Option<Error> {
         .try_downcast_ref::<PgDatabaseError>()
         .and_then(|error| error.routine())
         .unwrap_or_default();
-    if !routine.starts_with("aclcheck_error") && !database.message().starts_with("permission denied") {
+    if !routine.starts_with("aclcheck_error")
+        && !database.message().starts_with("permission denied")
+    {
         return None;
     }
     metrics::MISSING_PRIVILEGE.add();
     tracing::error!(cause = database.message(), "missing privilege");
-    Some(Error::internal(format!("missing privilege: {}", database.message())))
+    Some(Error::internal(format!(
+        "missing privilege: {}",
+        database.message()
+    )))
 }
 
 impl fmt::Display for Error {

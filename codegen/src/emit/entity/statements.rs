@@ -283,16 +283,16 @@ impl<'a> Statements<'a> {
             Lifecycle::AppendOnly => "1::int8 as version",
             _ => "t.version",
         };
-        let state = self
-            .entity
-            .states_field()
-            .map_or("null::text as state".to_owned(), |f| match &f.read {
-                None => format!("t.{} as state", f.name),
-                Some(_) => format!(
-                    "(select p.{} from app.{}_private(t.id) p) as state",
-                    f.name, self.entity.name
-                ),
-            });
+        let state =
+            self.entity
+                .states_field()
+                .map_or("null::text as state".to_owned(), |f| match &f.read {
+                    None => format!("t.{} as state", f.name),
+                    Some(_) => format!(
+                        "(select p.{} from app.{}_private(t.id) p) as state",
+                        f.name, self.entity.name
+                    ),
+                });
         let cases = cases.join(&format!(",\n{INDENT}  "));
         text(&format!(
             "select {version}, {status}, {state}, array_remove(array[\n{INDENT}  {cases}\n{INDENT}], null) as may from {} where t.id = $1",

@@ -28,6 +28,17 @@ pub fn enums(model: &Model, entity: &Entity) -> String {
     out
 }
 
+/// Names of the enums of a file.
+pub fn enum_names(entity: &Entity) -> Vec<String> {
+    let fields = (entity.fields.iter())
+        .filter(|field| matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }))
+        .map(|field| enum_name(entity, &field.name));
+    let relations = (entity.belongs.iter())
+        .filter(|relation| relation.polymorphic)
+        .map(|relation| type_name(entity, relation));
+    fields.chain(relations).collect()
+}
+
 /// `EventCategory`
 pub fn enum_name(entity: &Entity, column: &str) -> String {
     enum_name_of(&entity.name, column)

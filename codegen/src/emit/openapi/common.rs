@@ -7,6 +7,16 @@ use crate::model::Model;
 use serde_json::{Map, Value, json};
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
+    let mut schemas = own_schemas();
+    for (index, object) in model.objects.iter().enumerate() {
+        let schema = closed_object(model, index);
+        schemas.insert(crate::names::pascal(&object.name), schema);
+    }
+    schemas
+}
+
+/// Those of the engine.
+pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
     schemas.insert(
@@ -39,10 +49,6 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
         }),
     );
     schemas.insert("Point".to_owned(), point());
-    for (index, object) in model.objects.iter().enumerate() {
-        let schema = closed_object(model, index);
-        schemas.insert(crate::names::pascal(&object.name), schema);
-    }
     schemas
 }
 

@@ -26,7 +26,12 @@ pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &s
 
 /// As [`allowed`], whether a transition can be made now, whoever asks: where it starts, and its `when`. `None`
 /// where the statement can say it by itself.
-pub fn possible_now(model: &Model, id: EntityId, transition: &Transition, alias: &str) -> Option<String> {
+pub fn possible_now(
+    model: &Model,
+    id: EntityId,
+    transition: &Transition,
+    alias: &str,
+) -> Option<String> {
     let entity = &model.entities[id];
     now_reads_private(entity, transition).then(|| {
         format!(
@@ -51,7 +56,10 @@ fn now_reads_private(entity: &Entity, transition: &Transition) -> bool {
 fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
     let starts = match &transition.change {
         Change::State { field, from, .. } => atom(one_of(&scope.column(field), from)),
-        Change::Set { value: Literal::Now, .. } => Sql::True,
+        Change::Set {
+            value: Literal::Now,
+            ..
+        } => Sql::True,
         Change::Set { field, value } => atom(format!(
             "{} is distinct from {}",
             scope.column(field),

@@ -3,7 +3,7 @@
 use super::{
     names::{self, Roles},
     object::{quote, trigger, trigger_function},
-    uniques::unique_sets,
+    uniques::{may_refer_to_nothing, unique_sets},
 };
 use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
 use crate::objects::Object;
@@ -55,7 +55,15 @@ fn free(entity: &Entity, slug: &str, table: &str) -> String {
         .iter()
         .filter(|set| set.iter().any(|c| c == slug))
         .map(|set| {
-            let equal: Vec<String> = set.iter().map(|c| format!("t.{c} = new.{c}")).collect();
+            // The index of a list takes two references to nothing for equal.
+            let same = |column: &String| match may_refer_to_nothing(entity, column) && set.len() > 1
+            {
+                true => format!(
+                    "(t.{column} = new.{column} or (t.{column} is null and new.{column} is null))"
+                ),
+                false => format!("t.{column} = new.{column}"),
+            };
+            let equal: Vec<String> = set.iter().map(same).collect();
             format!(
                 "exists (select 1 from {table} t where {live}{})",
                 equal.join(" and ")

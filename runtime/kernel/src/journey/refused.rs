@@ -196,7 +196,7 @@ fn by_constraint(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Error> {
     }
     match known {
         Some(known) => Some(of_constraint(known, attempt.action)),
-        None => unknown(attempt.action, database),
+        None => unknown(resource, attempt.action, database),
     }
 }
 
@@ -238,13 +238,21 @@ fn guard(
 }
 
 /// Constraints of other tables (a cascade, a row that refers to this one) and those without a text.
-fn unknown(action: Action, database: &dyn DatabaseError) -> Option<Error> {
+fn unknown(resource: &Resource, action: Action, database: &dyn DatabaseError) -> Option<Error> {
     let changes_fields = matches!(action, Action::Create | Action::Update);
     let kind = match database.code().as_deref() {
         Some("23503") if changes_fields => &problems::REFERENCE,
         Some("23503") => &problems::CONFLICT,
         Some("23505" | "23P01") if changes_fields => &problems::INVALID,
         Some("23505" | "23P01") => &problems::CONFLICT,
+        // Of a row above, which counts the rows below it.
+        Some("23514")
+            if database
+                .table()
+                .is_some_and(|table| table != resource.plural) =>
+        {
+            &problems::CONFLICT
+        }
         Some("23514") if !changes_fields => &problems::STATE,
         _ => return None,
     };
