@@ -254,3 +254,42 @@ async fn abuse_56_a_database_in_ruins_stays_inside() {
         }
     }
 }
+
+/// A statement of ours that lacks a grant is our mistake: never "you may not", whoever asks and for whatever.
+#[tokio::test]
+async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
+    let server = TestServer::demo().await;
+    let person = &server::seed::demo::PEOPLE[0];
+    let paula = server.sign_in(person.id).await.client;
+    let own = format!("/users/{}", person.id);
+    let etag = paula.get(&own).await.expect(200).etag();
+    let before = kernel::http::metrics::MISSING_PRIVILEGE.get();
+    run(
+        &server,
+        "revoke update on app.users from culturepass_app".to_owned(),
+    )
+    .await;
+    let answer = paula.patch(&own, &etag, serde_json::json!({"bio": "x"})).await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    run(
+        &server,
+        "revoke all on all tables in schema app from culturepass_app".to_owned(),
+    )
+    .await;
+    for resource in resources().values() {
+        let path = format!("/{}", resource.path);
+        for client in [&paula, &server.client] {
+            for answer in [
+                client.get(&path).await,
+                client.get(&format!("{path}/{}", Uuid::now_v7())).await,
+            ] {
+                // What is for nobody who is signed out is answered before the database is asked.
+                let signed_out = answer.status == 401;
+                assert!(answer.status == 500 || signed_out, "{path}: {}", answer.text);
+                tells_nothing(resource.plural, &answer);
+            }
+        }
+    }
+    let alarms = kernel::http::metrics::MISSING_PRIVILEGE.get() - before;
+    assert!(alarms as usize > resources().len(), "{alarms}");
+}
