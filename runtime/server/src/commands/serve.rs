@@ -27,6 +27,9 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     checks::database(&parts.db).await?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
     let built = build(parts)?;
+    if production {
+        checks::no_demonstration(&built.db).await?;
+    }
     let health = Health::new(built.db.clone(), Some(checks::ready(built.db.clone())));
 
     let stop = stop_signal()?;
