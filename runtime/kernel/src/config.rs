@@ -52,7 +52,7 @@ pub struct HttpConfig {
     pub body_limit: usize,
     pub body_timeout: Duration,
     pub handler_timeout: Duration,
-    /// A client that has not taken a part of its answer after this time is not waited for any longer.
+    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
     pub write_timeout: Duration,
     /// After the signal to stop: not ready any more, but still accepting.
     pub drain_delay: Duration,

@@ -106,7 +106,7 @@ pub struct Http {
     /// A request is answered within this time, not counting that for its body.
     #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
     pub handler_timeout_seconds: u64,
-    /// A client that has not taken a part of its answer after this time is not waited for any longer.
+    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
     #[arg(long, env = "WRITE_TIMEOUT_SECONDS", default_value_t = 60)]
     pub write_timeout_seconds: u64,
     /// Open connections.

@@ -13,10 +13,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Ends with an error when what is to be written is not taken within `patience`.
+/// What a client has to take within `patience`, in bytes.
+const PORTION: u32 = 256 * 1024;
+
+/// Ends with an error when a client takes less than [`PORTION`] within `patience`.
 ///
-/// The time runs from the first write that has to wait until everything is written, so a client that takes a
-/// byte now and then is not waited for either.
+/// The time runs from the first write that has to wait until everything is written, and what is taken meanwhile
+/// adds its part of it: a client that takes a byte now and then is not waited for, one that takes a large answer is.
 pub struct Patient<S> {
     stream: S,
     patience: Duration,
@@ -29,6 +32,14 @@ impl<S> Patient<S> {
             stream,
             patience,
             deadline: None,
+        }
+    }
+
+    fn taken(&mut self, bytes: usize) {
+        if let Some(deadline) = &mut self.deadline {
+            let more = self.patience.mul_f64(bytes as f64 / f64::from(PORTION));
+            let later = deadline.deadline() + more;
+            deadline.as_mut().reset(later);
         }
     }
 
@@ -65,7 +76,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Pending => self.wait(cx),
-            written => written,
+            Poll::Ready(Ok(bytes)) => {
+                self.taken(bytes);
+                Poll::Ready(Ok(bytes))
+            }
+            failed => failed,
         }
     }
 
@@ -76,7 +91,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write_vectored(cx, slices) {
             Poll::Pending => self.wait(cx),
-            written => written,
+            Poll::Ready(Ok(bytes)) => {
+                self.taken(bytes);
+                Poll::Ready(Ok(bytes))
+            }
+            failed => failed,
         }
     }
 
