@@ -529,6 +529,8 @@ drop trigger service_requests_stamp on app.service_requests;
 
 drop trigger role_assignments_audit on app.role_assignments;
 
+drop trigger role_assignments_keep on app.role_assignments;
+
 drop trigger role_assignments_guard on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
@@ -857,8 +859,6 @@ drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
 
-drop function sec.seen_order(uuid);
-
 drop function sec.seen_lead_provider(uuid);
 
 drop function sec.seen_lead_organizer(uuid);
@@ -911,6 +911,22 @@ drop function sec.seen_business_admin(uuid);
 
 drop function sec.seen_business(uuid);
 
+drop function sec.mine_venue_city_admin();
+
+drop function sec.mine_venue_admin();
+
+drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_lead_provider();
+
+drop function sec.mine_lead_organizer();
+
+drop function sec.mine_event_admin();
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -962,6 +978,8 @@ drop function app.service_requests_restore_children();
 drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
+
+drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
 
