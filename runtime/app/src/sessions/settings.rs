@@ -94,7 +94,8 @@ pub struct SessionsConfig {
 
 impl SessionsConfig {
     pub fn new(settings: &Settings, parts: &Parts) -> Result<Self, ConfigError> {
-        let cheap = settings.hash_memory_kib < HASH_MEMORY_KIB || settings.hash_passes < HASH_PASSES;
+        let cheap =
+            settings.hash_memory_kib < HASH_MEMORY_KIB || settings.hash_passes < HASH_PASSES;
         if parts.production && cheap {
             return Err(ConfigError {
                 setting: "HASH_MEMORY_KIB, HASH_PASSES",

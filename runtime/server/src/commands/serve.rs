@@ -24,9 +24,10 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let parts = parts(common, &arguments.app, Some(&arguments.http))?;
     let production = common.environment == Environment::Production;
     checks::settings(production, arguments, &parts)?;
-    checks::database(&parts.db).await?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
-    let built = build(parts)?;
+    // What is wrong with the settings of a module is told first.
+    let (database, built) = (parts.db.clone(), build(parts)?);
+    checks::database(&database).await?;
     let health = Health::new(built.db.clone(), Some(checks::ready(built.db.clone())));
 
     let stop = stop_signal()?;
@@ -70,8 +71,8 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
-    checks::database(&parts.db).await?;
-    let built = build(parts)?;
+    let (database, built) = (parts.db.clone(), build(parts)?);
+    checks::database(&database).await?;
     tracing::info!("working");
     start_worker(&built.app, stop_signal()?).await?;
     built.db.close().await;
