@@ -58,7 +58,9 @@ impl<'a> Register<'a> {
         }
         for object in &model.objects {
             let by = Owner::Object(&object.name);
-            self.put(SCHEMA, pascal(&object.name), by, &object.name);
+            let name = pascal(&object.name);
+            self.put(SCHEMA, format!("Patch{name}"), by, &object.name);
+            self.put(SCHEMA, name, by, &object.name);
         }
         let shared = "Rust type in the file of objects";
         for name in ["Status", "Role"] {

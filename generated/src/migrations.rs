@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "f5a8455b24a4819571af3f2f9cd66852c3d194f511f8161f9f43be508cfe05a313008d6e85cd3283ca947057e6a4d518",
+        checksum: "e3f1b3a94b9d118894c4ae4b50477c3d4c8076ecff628802ec186503b69a518b389a28d2522602fc2cfe7a855904d503",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "7fbb82fba8c70f5b8806cd32ca8172eb17abf28ab4fc0f990d0d66c757e72c9788c4d7d0dfc107c52a10c3170b7206b3",
+        checksum: "79c8aab7af5362aea3da5da9a43bd913d0377ca0db0333b656e829957a337b8d773271d24fca9abe2697ebd9237cfd1a",
     },
 ];
