@@ -70,7 +70,9 @@ fn nothing_to_drop(models: &Models) -> Vec<Refusal> {
                     columns.chain([r.name.clone()]).collect::<Vec<_>>()
                 });
                 let soft = was.lifecycle == Lifecycle::SoftDelete;
+                let renamed = now.and_then(|now| now.field(column)?.was.as_deref());
                 was.field(column).is_some()
+                    || renamed.is_some_and(|name| was.field(name).is_some())
                     || was.derived.iter().any(|d| d.name == column)
                     || (soft && column == "status")
                     || relations.into_iter().any(|name| name == column)
@@ -181,7 +183,7 @@ impl Place<'_> {
                     "`{entity}` is not archived any more, and rows that are archived or suspended would be there again"
                 ),
                 help: format!(
-                    "restore or delete those rows, and write in spec/app.yaml: `dropped: [{entity}.status]`; \
+                    "restore or delete those rows, and write `status: drop` under `fields:` of `{entity}`; \
                      the migration fails while one is left"
                 ),
             };

@@ -269,7 +269,9 @@ async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
         "revoke update on app.users from culturepass_app".to_owned(),
     )
     .await;
-    let answer = paula.patch(&own, &etag, serde_json::json!({"bio": "x"})).await;
+    let answer = paula
+        .patch(&own, &etag, serde_json::json!({"bio": "x"}))
+        .await;
     assert_eq!(answer.status, 500, "{}", answer.text);
     run(
         &server,
@@ -285,7 +287,11 @@ async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
             ] {
                 // What is for nobody who is signed out is answered before the database is asked.
                 let signed_out = answer.status == 401;
-                assert!(answer.status == 500 || signed_out, "{path}: {}", answer.text);
+                assert!(
+                    answer.status == 500 || signed_out,
+                    "{path}: {}",
+                    answer.text
+                );
                 tells_nothing(resource.plural, &answer);
             }
         }
