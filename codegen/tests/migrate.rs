@@ -434,6 +434,7 @@ fn an_entity_with_a_new_name_keeps_its_rows_and_what_refers_to_them() {
             "entity: guild\nwas: organization\n",
         ),
         ("app", "of organization", "of guild"),
+        ("app", "[event, organization]", "[event, guild]"),
         ("event", "one of organization", "one of guild"),
         (
             "member",

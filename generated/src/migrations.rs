@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e3f1b3a94b9d118894c4ae4b50477c3d4c8076ecff628802ec186503b69a518b389a28d2522602fc2cfe7a855904d503",
+        checksum: "20368e412491e2a154c1610ac696da72c7bc5b91d7f7787787a838f273fb5f99071c4be5c2cbd8355cca265dbeb5516e",
     },
 ];

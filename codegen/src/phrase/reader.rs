@@ -280,6 +280,7 @@ fn found(token: &Token) -> String {
         Token::Word(text) | Token::Number(text) => format!("`{text}`"),
         Token::Quoted(text) => format!("\"{text}\""),
         Token::Sign(sign) => format!("`{sign}`"),
+        Token::Unknown('\'') => "`'`".to_owned(),
         Token::Unknown(c) => format!("`{}`", c.escape_debug()),
     }
 }

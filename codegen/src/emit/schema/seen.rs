@@ -112,12 +112,18 @@ fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
 pub(super) fn name(model: &Model, kind: &str, id: EntityId, what: &OfWhat) -> String {
     let entity = &model.entities[id];
     let what = match what {
-        OfWhat::Read => String::new(),
-        OfWhat::Condition(index) => format!("_{}", entity.conditions[*index].name),
-        OfWhat::Update => "_update".into(),
-        OfWhat::Delete => "_delete".into(),
+        OfWhat::Read => return names::fit(format!("sec.{kind}_{}", entity.name)),
+        OfWhat::Condition(index) => &entity.conditions[*index].name,
+        OfWhat::Update => "update",
+        OfWhat::Delete => "delete",
     };
-    names::fit(format!("sec.{kind}_{}{what}", entity.name))
+    // `member` of a community beside the entity `community_member`.
+    let joined = format!("{}_{what}", entity.name);
+    let between = match model.entity(&joined) {
+        Some(_) => "__",
+        None => "_",
+    };
+    names::fit(format!("sec.{kind}_{}{between}{what}", entity.name))
 }
 
 /// Beyond being seen.
