@@ -7376,13 +7376,15 @@ begin
   end if;
   for parent in
     select distinct o.scope_id from removed o
-    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin'
+      and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
       select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
     )
     order by 1
   loop
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
       and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
         or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
         or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
@@ -7394,6 +7396,17 @@ begin
         constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
     end if;
   end loop;
+  if exists (
+    select from removed o
+    where o.status = 'active' and o.role = 'platformAdmin' and not exists (select from added n where n.id = o.id and n.status = 'active' and n.role = 'platformAdmin')
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
+    if not exists (select from app.role_assignments c where c.status = 'active' and c.role = 'platformAdmin'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
+    end if;
+  end if;
   return null;
 end
 $$;
@@ -7805,6 +7818,24 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
+create function app.users_keep_holders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last one who holds a role that somebody must hold keeps the account.
+begin
+  if exists (select from app.role_assignments o where o.user_id = new.id and o.status = 'active' and o.role = 'platformAdmin') then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
+    if not exists (select from app.role_assignments c where c.status = 'active' and c.role = 'platformAdmin'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.users_keep_holders() owner to culturepass_counter;
+revoke execute on function app.users_keep_holders() from public;
+
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -8106,6 +8137,37 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.role_assignments t
+    where t.user_id = p_person and (p_scope is null or t.scope_id = p_scope)
+      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (
+        (select sec.is_platform_admin())
+        or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
+        or (
+          t.role = 'orgAdmin'
+          and (
+            t.scope_id in (select unnest(sec.scopes_org_admin()))
+            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          )
+        )
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -9247,7 +9309,12 @@ begin
         and (
           t.id = (select sec.uid())
           or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          or (
+            (
+              (select sec.is_platform_admin()) or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+            )
+            and sec.outranks(t.id, null)
+          )
         )
       )
       or (
@@ -9273,7 +9340,10 @@ begin
     and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or t.status = 'suspended'
+      or (
+        t.status = 'suspended'
+        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()) or sec.outranks(t.id, null))
+      )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -10347,6 +10417,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
 
+create trigger users_keep_holders
+  after update of status on app.users
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.users_keep_holders();
+
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
@@ -10820,7 +10895,14 @@ create policy community_members_select on app.community_members for select to cu
         )
       )
     )
-    or (community_members.status = 'suspended' and sec.seen_community_staff(community_members.community_id))
+    or (
+      community_members.status = 'suspended'
+      and sec.seen_community_staff(community_members.community_id)
+      and (
+        community_members.user_id = (select sec.uid())
+        or sec.outranks(community_members.user_id, community_members.community_id)
+      )
+    )
     or (
       community_members.status = 'archived'
       and (select sec.show_archived())
@@ -10848,11 +10930,19 @@ create policy community_members_insert on app.community_members for insert to cu
 create policy community_members_update on app.community_members for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then community_members.status = 'active' and sec.seen_community_staff(community_members.community_id)
+      when 'update' then community_members.status = 'active'
+        and sec.seen_community_staff(community_members.community_id)
+        and (
+          community_members.user_id = (select sec.uid())
+          or sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'archive' then community_members.status = 'active'
         and (
           (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-          or sec.seen_community_staff(community_members.community_id)
+          or (
+            sec.seen_community_staff(community_members.community_id)
+            and sec.outranks(community_members.user_id, community_members.community_id)
+          )
         )
       when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.status = 'active'
@@ -10866,7 +10956,7 @@ create policy community_members_update on app.community_members for update to cu
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and sec.outranks(community_members.user_id, community_members.community_id)
       when 'unban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
@@ -10876,8 +10966,15 @@ create policy community_members_update on app.community_members for update to cu
   with check (
     case (select sec.action())
       when 'update' then sec.seen_community_staff(community_members.community_id)
+        and (
+          community_members.user_id = (select sec.uid())
+          or sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'archive' then (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or sec.seen_community_staff(community_members.community_id)
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'restore' then sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.user_id = (select sec.uid())
         and (
@@ -10887,7 +10984,7 @@ create policy community_members_update on app.community_members for update to cu
       when 'approve' then community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and sec.outranks(community_members.user_id, community_members.community_id)
       when 'unban' then sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
       else false
@@ -13122,7 +13219,12 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.id = (select sec.uid())
         or (select sec.is_platform_admin())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
+        or (
+          (
+            (select sec.is_platform_admin()) or users.home_city_id in (select unnest(sec.scopes_city_admin()))
+          )
+          and sec.outranks(users.id, null)
+        )
       )
     )
     or (
@@ -13142,10 +13244,12 @@ create policy users_update on app.users for update to culturepass_app
         and (
           users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
         )
+        and sec.outranks(users.id, null)
       when 'unsuspend' then users.status = 'suspended'
         and (
           users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
         )
+        and sec.outranks(users.id, null)
       else false
     end
   )
@@ -13154,8 +13258,14 @@ create policy users_update on app.users for update to culturepass_app
       when 'update' then users.id = (select sec.uid()) or (select sec.is_platform_admin())
       when 'archive' then users.id = (select sec.uid()) or (select sec.is_platform_admin())
       when 'restore' then (select sec.is_platform_admin())
-      when 'suspend' then users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+      when 'suspend' then (
+          users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        )
+        and sec.outranks(users.id, null)
+      when 'unsuspend' then (
+          users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        )
+        and sec.outranks(users.id, null)
       else false
     end
   );

@@ -469,6 +469,8 @@ drop trigger venues_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
+drop trigger users_keep_holders on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
@@ -528,6 +530,8 @@ drop trigger service_requests_live on app.service_requests;
 drop trigger service_requests_stamp on app.service_requests;
 
 drop trigger role_assignments_audit on app.role_assignments;
+
+drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
 
@@ -857,8 +861,6 @@ drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
 
-drop function sec.seen_order(uuid);
-
 drop function sec.seen_lead_provider(uuid);
 
 drop function sec.seen_lead_organizer(uuid);
@@ -911,6 +913,24 @@ drop function sec.seen_business_admin(uuid);
 
 drop function sec.seen_business(uuid);
 
+drop function sec.mine_venue_city_admin();
+
+drop function sec.mine_venue_admin();
+
+drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_lead_provider();
+
+drop function sec.mine_lead_organizer();
+
+drop function sec.mine_event_admin();
+
+drop function sec.outranks(uuid,uuid);
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -932,6 +952,8 @@ drop function app.venues_archive_children();
 drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
+
+drop function app.users_keep_holders();
 
 drop function app.users_restore_children();
 
@@ -962,6 +984,8 @@ drop function app.service_requests_restore_children();
 drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
+
+drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
 

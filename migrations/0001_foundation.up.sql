@@ -2835,6 +2835,9 @@ create index attendances_event_id_idx
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
 
+create index businesses_city_id_name_id_idx
+  on app.businesses (city_id, name, id);
+
 create index businesses_name_id_idx
   on app.businesses (name, id);
 
@@ -2943,6 +2946,9 @@ create index commission_rules_live_scope_event_id_idx
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
 
+create index communities_city_id_name_id_idx
+  on app.communities (city_id, name, id);
+
 create index communities_name_id_idx
   on app.communities (name, id);
 
@@ -3036,8 +3042,8 @@ create index email_tokens_user_id_idx
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
 
-create index events_city_id_starts_at_idx
-  on app.events (city_id, starts_at);
+create index events_city_id_starts_at_id_idx
+  on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
   on app.events (title, id);
@@ -3150,8 +3156,8 @@ create index follows_entity_institution_id_idx
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
 
-create index fraud_flags_state_score_idx
-  on app.fraud_flags (state, score);
+create index fraud_flags_state_score_id_idx
+  on app.fraud_flags (state, score, id);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -3219,6 +3225,9 @@ create index grant_announcements_search_text_idx
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
+create index institutions_city_id_name_id_idx
+  on app.institutions (city_id, name, id);
+
 create index institutions_name_id_idx
   on app.institutions (name, id);
 
@@ -3270,8 +3279,8 @@ create index likes_event_id_idx
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
 
-create index media_entity_type_entity_id_position_idx
-  on app.media (entity_type, entity_id, position);
+create index media_entity_type_entity_id_position_id_idx
+  on app.media (entity_type, entity_id, position, id);
 
 create index media_position_id_idx
   on app.media (position, id);
@@ -3386,6 +3395,9 @@ create index order_items_ticket_type_id_idx
 
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
+
+create index organizations_city_id_name_id_idx
+  on app.organizations (city_id, name, id);
 
 create index organizations_name_id_idx
   on app.organizations (name, id);
@@ -3747,6 +3759,9 @@ create index users_search_text_idx
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
+create index venues_city_id_name_id_idx
+  on app.venues (city_id, name, id);
+
 create index venues_name_id_idx
   on app.venues (name, id);
 
@@ -3875,6 +3890,9 @@ create index audit_logs_tx_idx
 
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
+
+create index audit_logs_performed_by_idx
+  on audit.audit_logs (performed_by, id);
 
 alter table app.attendances add constraint attendances_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -4559,12 +4577,13 @@ begin
     end if;
   end if;
   select
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'orgAdmin' and a.scope_id is not null), '{}') as org_admin,
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'cityAdmin' and a.scope_id is not null), '{}') as city_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
     coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
   into v_held
   from app.role_assignments a
-  where a.user_id = p_user and a.status = 'active';
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4574,8 +4593,8 @@ begin
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
     pg_catalog.set_config('app.job', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin::text, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin::text, true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
 end
 $$;
@@ -7329,6 +7348,54 @@ end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
+create function app.role_assignments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  for parent in
+    select distinct o.scope_id from removed o
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin'
+      and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    )
+    order by 1
+  loop
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
+      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
+    end if;
+  end loop;
+  if exists (
+    select from removed o
+    where o.status = 'active' and o.role = 'platformAdmin' and not exists (select from added n where n.id = o.id and n.status = 'active' and n.role = 'platformAdmin')
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
+    if not exists (select from app.role_assignments c where c.status = 'active' and c.role = 'platformAdmin'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.role_assignments_keep() owner to culturepass_counter;
+revoke execute on function app.role_assignments_keep() from public;
+
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7734,6 +7801,24 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
+create function app.users_keep_holders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last one who holds a role that somebody must hold keeps the account.
+begin
+  if exists (select from app.role_assignments o where o.user_id = new.id and o.status = 'active' and o.role = 'platformAdmin') then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
+    if not exists (select from app.role_assignments c where c.status = 'active' and c.role = 'platformAdmin'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.users_keep_holders() owner to culturepass_counter;
+revoke execute on function app.users_keep_holders() from public;
+
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -8010,6 +8095,255 @@ alter function audit.verify() owner to culturepass_audit;
 revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
+create function audit.has_seal(p_hash text) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is a published seal still there?
+  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+$$;
+alter function audit.has_seal(text) owner to culturepass_audit;
+revoke execute on function audit.has_seal(text) from public;
+grant execute on function audit.has_seal(text) to culturepass_job;
+
+create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
+  language plpgsql stable security definer set search_path = '' as $$
+-- Newest first. A statement of its own for what was asked, so that each finds its index.
+begin
+  return query execute 'select l.* from audit.audit_logs l where true'
+    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+    || case when p_before is not null then ' and l.id < $4' else '' end
+    || ' order by l.id desc limit $5'
+  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+end
+$$;
+alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
+revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
+grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.role_assignments t
+    where t.user_id = p_person and (p_scope is null or t.scope_id = p_scope)
+      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (
+        (select sec.is_platform_admin())
+        or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
+        or (
+          t.role = 'orgAdmin'
+          and (
+            t.scope_id in (select unnest(sec.scopes_org_admin()))
+            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          )
+        )
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
+
+create function sec.mine_event_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_event_admin() from public;
+grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_lead_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_lead_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_organizer() from public;
+grant execute on function sec.mine_lead_organizer() to culturepass_app;
+
+create function sec.mine_lead_provider() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and t.service_request_id in (select sec.mine_service_request_organizer()))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.service_request_id in (select sec.mine_service_request_organizer())
+      )
+    );
+end
+$$;
+alter function sec.mine_lead_provider() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_provider() from public;
+grant execute on function sec.mine_lead_provider() to culturepass_app;
+
+create function sec.mine_service_request_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_service_request_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_service_request_organizer() from public;
+grant execute on function sec.mine_service_request_organizer() to culturepass_app;
+
+create function sec.mine_venue_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_admin() from public;
+grant execute on function sec.mine_venue_admin() to culturepass_app;
+
+create function sec.mine_venue_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_city_admin() from public;
+grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
 create function sec.seen_business(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -8022,26 +8356,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8061,32 +8395,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8104,32 +8415,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8151,32 +8439,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8196,7 +8461,7 @@ begin
       t.status = 'active'
       or (
         t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
       )
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
@@ -8217,10 +8482,7 @@ begin
     and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
   );
@@ -8242,29 +8504,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8284,35 +8546,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8334,29 +8570,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8376,35 +8612,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8426,29 +8636,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8472,29 +8682,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8519,33 +8729,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8570,33 +8762,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8637,7 +8811,8 @@ begin
       (
         t.status = 'active'
         and (
-          (
+          (select sec.is_platform_admin())
+          or (
             t.state <> 'draft'
             and t.visibility = 'public'
             and (
@@ -8656,24 +8831,23 @@ begin
           or t.id in (select sec.my_event_tickets())
           or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8693,48 +8867,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8752,48 +8887,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8815,48 +8911,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8877,15 +8934,15 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8905,18 +8962,11 @@ begin
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8936,19 +8986,8 @@ begin
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8971,18 +9010,11 @@ begin
     )
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -9030,19 +9062,9 @@ begin
     where t.id = p_id
     and sec.seen_service_request_organizer(t.service_request_id)
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9060,13 +9082,7 @@ begin
     where t.id = p_id
     and t.business_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      t.status = 'active'
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
       or (
         t.status = 'archived'
@@ -9081,23 +9097,6 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
-create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.orders t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
-    )
-  );
-end
-$$;
-alter function sec.seen_order(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_order(uuid) from public;
-grant execute on function sec.seen_order(uuid) to culturepass_app;
-
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -9110,26 +9109,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9149,32 +9148,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9192,32 +9168,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9239,32 +9192,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9283,7 +9213,7 @@ begin
     and (
       (
         t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
       )
       or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
       or (
@@ -9308,16 +9238,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9360,8 +9283,8 @@ begin
         and (
           t.is_public
           or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
           or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
@@ -9369,7 +9292,12 @@ begin
         and (
           t.id = (select sec.uid())
           or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          or (
+            (
+              (select sec.is_platform_admin()) or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+            )
+            and sec.outranks(t.id, null)
+          )
         )
       )
       or (
@@ -9394,22 +9322,10 @@ begin
     where t.id = p_id
     and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
       or (
         t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
+        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()) or sec.outranks(t.id, null))
       )
       or (
         t.status = 'archived'
@@ -9433,28 +9349,9 @@ begin
     where t.id = p_id
     and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9474,33 +9371,33 @@ begin
       (
         t.status = 'active'
         and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          (select sec.is_platform_admin())
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
           or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
           or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
           or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
           or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9522,38 +9419,9 @@ begin
       t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9571,38 +9439,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9625,38 +9464,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -10450,6 +10260,11 @@ create trigger role_assignments_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
+create trigger role_assignments_keep
+  after update on app.role_assignments
+  referencing old table as removed new table as added
+  for each statement execute function app.role_assignments_keep();
+
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
   for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
@@ -10581,6 +10396,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
 
+create trigger users_keep_holders
+  after update of status on app.users
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.users_keep_holders();
+
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
@@ -10656,7 +10476,7 @@ create trigger wallet_transactions_audit
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
     attendances.user_id = (select sec.uid())
-    or sec.seen_event_admin(attendances.event_id)
+    or attendances.event_id in (select sec.mine_event_admin())
     or (
       exists (select 1 from app.users p1 where p1.id = attendances.user_id)
       and sec.seen_event(attendances.event_id) is not null
@@ -10679,27 +10499,27 @@ create policy businesses_select on app.businesses for select to culturepass_app
       businesses.status = 'active'
       and (
         businesses.state = 'approved'
-        or businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or businesses.id = (select sec.created())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
+        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       businesses.status = 'suspended'
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       businesses.status = 'archived'
       and (select sec.show_archived())
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -10800,7 +10620,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
   using (
-    sec.seen_event_admin(check_ins.event_id) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or check_ins.event_id in (select sec.mine_event_admin())
   );
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
@@ -10818,7 +10638,7 @@ create policy cities_select on app.cities for select to culturepass_app
     cities.status = 'active'
     or (
       cities.status = 'suspended'
-      and (cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or cities.id in (select unnest(sec.scopes_city_admin())))
     )
     or (cities.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
   );
@@ -10928,30 +10748,30 @@ create policy communities_select on app.communities for select to culturepass_ap
       communities.status = 'active'
       and (
         communities.visibility = 'public'
+        or (select sec.is_platform_admin())
+        or communities.id = (select sec.created())
         or communities.id in (select sec.my_community_members_3())
         or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-        or communities.id = (select sec.created())
       )
     )
     or (
       communities.status = 'suspended'
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       communities.status = 'archived'
       and (select sec.show_archived())
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11052,7 +10872,14 @@ create policy community_members_select on app.community_members for select to cu
         )
       )
     )
-    or (community_members.status = 'suspended' and sec.seen_community_staff(community_members.community_id))
+    or (
+      community_members.status = 'suspended'
+      and sec.seen_community_staff(community_members.community_id)
+      and (
+        community_members.user_id = (select sec.uid())
+        or sec.outranks(community_members.user_id, community_members.community_id)
+      )
+    )
     or (
       community_members.status = 'archived'
       and (select sec.show_archived())
@@ -11080,11 +10907,19 @@ create policy community_members_insert on app.community_members for insert to cu
 create policy community_members_update on app.community_members for update to culturepass_app
   using (
     case (select sec.action())
-      when 'update' then community_members.status = 'active' and sec.seen_community_staff(community_members.community_id)
+      when 'update' then community_members.status = 'active'
+        and sec.seen_community_staff(community_members.community_id)
+        and (
+          community_members.user_id = (select sec.uid())
+          or sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'archive' then community_members.status = 'active'
         and (
           (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-          or sec.seen_community_staff(community_members.community_id)
+          or (
+            sec.seen_community_staff(community_members.community_id)
+            and sec.outranks(community_members.user_id, community_members.community_id)
+          )
         )
       when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.status = 'active'
@@ -11098,7 +10933,7 @@ create policy community_members_update on app.community_members for update to cu
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and sec.outranks(community_members.user_id, community_members.community_id)
       when 'unban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
@@ -11108,8 +10943,15 @@ create policy community_members_update on app.community_members for update to cu
   with check (
     case (select sec.action())
       when 'update' then sec.seen_community_staff(community_members.community_id)
+        and (
+          community_members.user_id = (select sec.uid())
+          or sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'archive' then (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or sec.seen_community_staff(community_members.community_id)
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'restore' then sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.user_id = (select sec.uid())
         and (
@@ -11119,7 +10961,7 @@ create policy community_members_update on app.community_members for update to cu
       when 'approve' then community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and sec.outranks(community_members.user_id, community_members.community_id)
       when 'unban' then sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = (select sec.uid())) is not true
       else false
@@ -11271,7 +11113,8 @@ create policy events_select on app.events for select to culturepass_app
     (
       events.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           events.state <> 'draft'
           and events.visibility = 'public'
           and (
@@ -11305,24 +11148,23 @@ create policy events_select on app.events for select to culturepass_app
         or events.id in (select sec.my_event_tickets())
         or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'suspended'
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'archived'
       and (select sec.show_archived())
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11470,11 +11312,11 @@ create policy follows_select on app.follows for select to culturepass_app
               follows.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id)
             )
-            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
             or (
               follows.entity_type = 'institution'
               and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id)
             )
+            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
           )
         )
       )
@@ -11621,16 +11463,16 @@ create policy institutions_select on app.institutions for select to culturepass_
     or (
       institutions.status = 'suspended'
       and (
-        institutions.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or institutions.id in (select unnest(sec.scopes_org_admin()))
         or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       institutions.status = 'archived'
       and (select sec.show_archived())
       and (
-        institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        (select sec.is_platform_admin()) or institutions.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
   );
@@ -11816,11 +11658,11 @@ create policy media_select on app.media for select to culturepass_app
           media.entity_type = 'business'
           and exists (select 1 from app.businesses p1 where p1.id = media.entity_id)
         )
-        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (
           media.entity_type = 'institution'
           and exists (select 1 from app.institutions p1 where p1.id = media.entity_id)
         )
+        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (media.entity_type = 'event' and sec.seen_event(media.entity_id) is not null)
       )
     )
@@ -12099,8 +11941,8 @@ create policy notification_preferences_job_update on app.notification_preference
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
-    or sec.seen_event_admin(orders.event_id)
     or (select sec.is_platform_admin())
+    or orders.event_id in (select sec.mine_event_admin())
   );
 
 create policy orders_job_select on app.orders for select to culturepass_job
@@ -12123,7 +11965,7 @@ create policy orders_job_update on app.orders for update to culturepass_job
 
 create policy order_items_select on app.order_items for select to culturepass_app
   using (
-    sec.seen_order(order_items.order_id) is not null
+    (select true from app.orders p1 where p1.id = order_items.order_id)
   );
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
@@ -12142,27 +11984,27 @@ create policy organizations_select on app.organizations for select to culturepas
       organizations.status = 'active'
       and (
         organizations.state = 'approved'
-        or organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or organizations.id = (select sec.created())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
+        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       organizations.status = 'suspended'
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       organizations.status = 'archived'
       and (select sec.show_archived())
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -12327,7 +12169,7 @@ create policy plans_job_select on app.plans for select to culturepass_job
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
   using (
-    (promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id))
+    (promo_codes.status = 'active' and promo_codes.event_id in (select sec.mine_event_admin()))
     or (promo_codes.status = 'suspended' and sec.seen_event_admin(promo_codes.event_id))
     or (
       promo_codes.status = 'archived'
@@ -12369,18 +12211,8 @@ create policy promotions_select on app.promotions for select to culturepass_app
     (
       promotions.status = 'active'
       and (
-        (
-          promotions.state = 'active'
-          and (
-            (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
-            or (
-              promotions.target_type = 'business'
-              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
-            )
-            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
-          )
-        )
-        or (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+        (select sec.is_platform_admin())
+        or (promotions.target_type = 'event' and promotions.target_id in (select sec.mine_event_admin()))
         or (
           promotions.target_type = 'business'
           and exists (
@@ -12388,19 +12220,29 @@ create policy promotions_select on app.promotions for select to culturepass_app
             where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
           )
         )
-        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
+        or (promotions.target_type = 'venue' and promotions.target_id in (select sec.mine_venue_admin()))
         or promotions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
+        or (
+          promotions.state = 'active'
+          and (
+            (
+              promotions.target_type = 'business'
+              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
+            )
+            or (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
+            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
+          )
+        )
       )
     )
     or (
       promotions.status = 'suspended'
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
     or (
       promotions.status = 'archived'
       and (select sec.show_archived())
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
   );
 
@@ -12503,8 +12345,8 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        sec.seen_lead_provider(quotes.lead_id)
-        or (quotes.state <> 'draft' and sec.seen_lead_organizer(quotes.lead_id))
+        quotes.lead_id in (select sec.mine_lead_provider())
+        or (quotes.state <> 'draft' and quotes.lead_id in (select sec.mine_lead_organizer()))
       )
     )
     or (quotes.status = 'suspended' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft')
@@ -12613,7 +12455,7 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
   using (
-    revenue_shares.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or revenue_shares.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
@@ -12651,11 +12493,11 @@ create policy reviews_select on app.reviews for select to culturepass_app
               reviews.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id)
             )
-            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
             or (
               reviews.entity_type = 'community'
               and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id)
             )
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
           )
         )
       )
@@ -12805,7 +12647,13 @@ create policy role_assignments_select on app.role_assignments for select to cult
               and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
           )
         )
-        or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
+        or (
+          role_assignments.scope_type = 'venue'
+          and (
+            role_assignments.scope_id in (select sec.mine_venue_city_admin())
+            or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(role_assignments.scope_id))
+          )
+        )
       )
     )
     or (
@@ -13062,8 +12910,8 @@ create policy service_requests_select on app.service_requests for select to cult
     (
       service_requests.status = 'active'
       and (
-        service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-        or (select sec.is_platform_admin())
+        (select sec.is_platform_admin())
+        or service_requests.host_id in (select unnest(sec.scopes_org_admin()))
       )
     )
     or (
@@ -13176,7 +13024,7 @@ create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
-    subscriptions.business_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
   );
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
@@ -13224,8 +13072,8 @@ create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
     or tickets.buyer_id = (select sec.uid())
-    or sec.seen_event_admin(tickets.event_id)
     or (select sec.is_platform_admin())
+    or tickets.event_id in (select sec.mine_event_admin())
   );
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
@@ -13310,8 +13158,8 @@ create policy ticket_types_job_update on app.ticket_types for update to culturep
 create policy transactions_select on app.transactions for select to culturepass_app
   using (
     transactions.user_id = (select sec.uid())
-    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
     or (select sec.is_platform_admin())
+    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
@@ -13339,8 +13187,8 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.is_public
         or users.id = (select sec.uid())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
+        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
@@ -13348,7 +13196,12 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.id = (select sec.uid())
         or (select sec.is_platform_admin())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
+        or (
+          (
+            (select sec.is_platform_admin()) or users.home_city_id in (select unnest(sec.scopes_city_admin()))
+          )
+          and sec.outranks(users.id, null)
+        )
       )
     )
     or (
@@ -13368,10 +13221,12 @@ create policy users_update on app.users for update to culturepass_app
         and (
           users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
         )
+        and sec.outranks(users.id, null)
       when 'unsuspend' then users.status = 'suspended'
         and (
           users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
         )
+        and sec.outranks(users.id, null)
       else false
     end
   )
@@ -13380,8 +13235,14 @@ create policy users_update on app.users for update to culturepass_app
       when 'update' then users.id = (select sec.uid()) or (select sec.is_platform_admin())
       when 'archive' then users.id = (select sec.uid()) or (select sec.is_platform_admin())
       when 'restore' then (select sec.is_platform_admin())
-      when 'suspend' then users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+      when 'suspend' then (
+          users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        )
+        and sec.outranks(users.id, null)
+      when 'unsuspend' then (
+          users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        )
+        and sec.outranks(users.id, null)
       else false
     end
   );
@@ -13409,7 +13270,8 @@ create policy venues_select on app.venues for select to culturepass_app
     (
       venues.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           venues.owner_type = 'organization'
           and exists (select 1 from app.organizations p1 where p1.id = venues.owner_id)
         )
@@ -13428,26 +13290,25 @@ create policy venues_select on app.venues for select to culturepass_app
         or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'suspended'
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'archived'
       and (select sec.show_archived())
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -13535,7 +13396,10 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
   using (
     (
       waitlist_entries.status = 'active'
-      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
+      and (
+        waitlist_entries.user_id = (select sec.uid())
+        or waitlist_entries.event_id in (select sec.mine_event_admin())
+      )
     )
     or (
       waitlist_entries.status = 'archived'
@@ -13591,9 +13455,9 @@ create policy waitlist_entries_job_update on app.waitlist_entries for update to 
 create policy wallet_accounts_select on app.wallet_accounts for select to culturepass_app
   using (
     wallet_accounts.user_id = (select sec.uid())
+    or (select sec.is_platform_admin())
     or wallet_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
     or wallet_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
-    or (select sec.is_platform_admin())
   );
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job

@@ -283,11 +283,13 @@ pub struct Exclude {
     pub to: String,
 }
 
-/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays.
+/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
+/// without `per` the last one of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keep {
     pub name: String,
-    pub per: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
     pub filter: Option<Expr>,
     /// What callers are told.
     pub doc: Option<String>,

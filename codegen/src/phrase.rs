@@ -147,10 +147,11 @@ pub struct ExcludePhrase {
     pub to: Word,
 }
 
-/// `one per scope where role == orgAdmin, doc "Why."`
+/// `one per scope where role == orgAdmin, doc "Why."`; `one everywhere where …`
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepPhrase {
-    pub per: Word,
+    /// `None`: `everywhere`
+    pub per: Option<Word>,
     pub filter: Option<Rule>,
     pub doc: Option<At<String>>,
 }
@@ -201,6 +202,11 @@ pub enum Form {
         has: Word,
         me: Option<Word>,
         filter: Option<Box<Rule>>,
+    },
+    /// `who` may be `this`
+    MeOutranks {
+        who: Word,
+        of: Option<Word>,
     },
     Compare {
         left: Operand,

@@ -106,5 +106,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Constraint::reference("role_assignments_scope_institution_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_institution_id_fkey", "/scope_id"),
         Constraint::reference("role_assignments_scope_venue_id_fkey", "/scope_id"), Constraint::reference("role_assignments_live_scope_venue_id_fkey", "/scope_id"),
         Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

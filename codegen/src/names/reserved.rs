@@ -198,6 +198,7 @@ const TYPES: &[&str] = &[
     "naive_date",
     "op",
     "option",
+    "outranked",
     "patch",
     "point",
     "related",

@@ -991,6 +991,32 @@ end
 $$;
 alter function app.appointments_guard() owner to library_owner;
 
+create function app.appointments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  if exists (
+    select from removed o
+    where o.status = 'active' and o.role = 'admin' and not exists (select from added n where n.id = o.id and n.status = 'active' and n.role = 'admin')
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where c.status = 'active' and c.role = 'admin'
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.appointments_keep() owner to library_counter;
+revoke execute on function app.appointments_keep() from public;
+
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1562,6 +1588,24 @@ $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
 
+create function app.members_keep_holders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last one who holds a role that somebody must hold keeps the account.
+begin
+  if exists (select from app.appointments o where o.member_id = new.id and o.status = 'active' and o.role = 'admin') then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where c.status = 'active' and c.role = 'admin'
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.members_keep_holders() owner to library_counter;
+revoke execute on function app.members_keep_holders() from public;
+
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -1862,6 +1906,24 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_aud
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
 
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.appointments t
+    where t.member_id = p_person
+      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (
+        (select sec.is_admin())
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to library_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to library_app;
+
 create function sec.seen_author(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -1952,12 +2014,22 @@ begin
       )
       or (
         t.status = 'suspended'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+        and (
+          t.id = (select sec.uid())
+          or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(t.id, null))
+        )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and (
+          (
+            ((select sec.is_librarian()) or (select sec.is_admin()))
+            and sec.outranks(t.id, null)
+            and t.open_loans = 0
+          )
+          or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(t.id, null))
+        )
       )
     )
   );
@@ -2012,6 +2084,11 @@ create trigger appointments_guard
   before update of status on app.appointments
   for each row when (current_user = 'library_app')
   execute function app.appointments_guard();
+
+create trigger appointments_keep
+  after update on app.appointments
+  referencing old table as removed new table as added
+  for each statement execute function app.appointments_keep();
 
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
@@ -2161,6 +2238,11 @@ create trigger "0_restore_children"
   after update of status on app.members
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
+
+create trigger members_keep_holders
+  after update of status on app.members
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.members_keep_holders();
 
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
@@ -2408,12 +2490,22 @@ create policy members_select on app.members for select to library_app
     )
     or (
       members.status = 'suspended'
-      and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        members.id = (select sec.uid())
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
     or (
       members.status = 'archived'
       and (select sec.show_archived())
-      and ((select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        (
+          ((select sec.is_librarian()) or (select sec.is_admin()))
+          and sec.outranks(members.id, null)
+          and members.open_loans = 0
+        )
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
   );
 
@@ -2426,23 +2518,36 @@ create policy members_update on app.members for update to library_app
   using (
     case (select sec.action())
       when 'update' then members.status = 'active'
-        and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+        and (
+          members.id = (select sec.uid())
+          or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+        )
       when 'archive' then members.status = 'active'
         and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and sec.outranks(members.id, null)
         and members.open_loans = 0
-      when 'restore' then members.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'suspend' then members.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'unsuspend' then members.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin()))
+      when 'restore' then members.status = 'archived'
+        and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and sec.outranks(members.id, null)
+      when 'suspend' then members.status = 'active'
+        and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and sec.outranks(members.id, null)
+      when 'unsuspend' then members.status = 'suspended'
+        and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and sec.outranks(members.id, null)
       else false
     end
   )
   with check (
     case (select sec.action())
-      when 'update' then members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then ((select sec.is_librarian()) or (select sec.is_admin())) and members.open_loans = 0
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'suspend' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'unsuspend' then (select sec.is_librarian()) or (select sec.is_admin())
+      when 'update' then members.id = (select sec.uid())
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      when 'archive' then ((select sec.is_librarian()) or (select sec.is_admin()))
+        and sec.outranks(members.id, null)
+        and members.open_loans = 0
+      when 'restore' then ((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null)
+      when 'suspend' then ((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null)
+      when 'unsuspend' then ((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null)
       else false
     end
   );

@@ -69,6 +69,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger "0_restore_children" on app.members;
 
 drop trigger "0_archive_children" on app.members;
@@ -135,6 +137,8 @@ drop trigger authors_stamp on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
+drop trigger appointments_keep on app.appointments;
+
 drop trigger appointments_guard on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
@@ -155,6 +159,12 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function sec.outranks(uuid,uuid);
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -174,6 +184,8 @@ drop function app.reservations_count_insert();
 drop function app.reservations_guard();
 
 drop function app.penalties_count_insert();
+
+drop function app.members_keep_holders();
 
 drop function app.members_restore_children();
 
@@ -212,6 +224,8 @@ drop function app.books_guard();
 drop function app.book_private(uuid);
 
 drop function app.authors_guard();
+
+drop function app.appointments_keep();
 
 drop function app.appointments_guard();
 

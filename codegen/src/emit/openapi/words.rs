@@ -137,7 +137,9 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
             });
             if reachable { May::Depends } else { May::No }
         }
-        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } if caller == Caller::Anonymous => {
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } | Expr::MeOutranks { .. }
+            if caller == Caller::Anonymous =>
+        {
             May::No
         }
         Expr::MeHolds { role } if caller == Caller::Role(*role) => May::Yes,
@@ -214,6 +216,16 @@ impl Teller<'_> {
             }
             Expr::MeIn { has, me, filter } => {
                 self.tell_me_in(&entity.has[*has], me, filter.as_deref())
+            }
+            Expr::MeOutranks { relation, of } => {
+                let who = match relation {
+                    Some(relation) => format!("the `{}`", entity.belongs[*relation].name),
+                    None => format!("this {}", spaced(&entity.name)),
+                };
+                let of = of.map_or(String::new(), |of| {
+                    format!(" of the `{}`", entity.belongs[of].name)
+                });
+                format!("the caller is not {who} and could give every role{of} that {who} holds")
             }
             Expr::Compare { left, op, right } => format!(
                 "{} {} {}",

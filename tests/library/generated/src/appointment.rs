@@ -78,5 +78,6 @@ pub static APPOINTMENT: Resource = Resource {
     constraints: &[
         Constraint::conflict("appointments_member_id_role_key", "/role", "there is already an appointment with this member and role"),
         Constraint::reference("appointments_member_id_fkey", "/member_id"), Constraint::reference("appointments_live_member_id_fkey", "/member_id"),
+        Constraint::kept("appointments_an_admin_keep", "The library would have no administrator any more."),
     ],
 };
