@@ -593,6 +593,7 @@ create table app.community_members (
   role text default 'member' not null,
   state text default 'pending' not null,
   archived_with uuid,
+  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -603,7 +604,7 @@ create table app.community_members (
 );
 comment on table app.community_members is 'Someone''s place in a community. Whoever makes the row asks (for themselves) or invites (for another).';
 comment on column app.community_members.added_by_id is 'The member, who asked, or the one who invited.';
-comment on column app.community_members.state is 'pending until the other side agrees.';
+comment on column app.community_members.state is 'pending until the other side agrees; unbanned until the member joins again.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
@@ -1339,7 +1340,9 @@ create table app.role_assignments (
   scope_id uuid,
   granted_by_id uuid default sec.uid(),
   role text not null,
+  state text default 'offered' not null,
   archived_with uuid,
+  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1359,9 +1362,10 @@ create table app.role_assignments (
   live_granted_by_id uuid generated always as (case when status <> 'archived' then granted_by_id end) stored,
   constraint role_assignments_pkey primary key (id)
 );
-comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. Nobody grants above what they hold.';
+comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. It is offered, and holds once the member has accepted. Nobody grants above what they hold.';
 comment on column app.role_assignments.scope_id is 'What the role is held for; none for platformAdmin.';
 comment on column app.role_assignments.granted_by_id is 'Who gave the role; none where founding a profile gave it.';
+comment on column app.role_assignments.state is 'An offer gives nothing until the member accepts it; founding a profile accepts its role.';
 alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
@@ -1968,7 +1972,7 @@ alter table app.community_members add constraint community_members_role_choice
   check (role in ('member', 'moderator'));
 
 alter table app.community_members add constraint community_members_state_choice
-  check (state in ('pending', 'active', 'banned'));
+  check (state in ('pending', 'active', 'banned', 'unbanned'));
 
 alter table app.countries add constraint countries_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2510,6 +2514,9 @@ alter table app.role_assignments add constraint role_assignments_scope_type_pair
 
 alter table app.role_assignments add constraint role_assignments_role_choice
   check (role in ('orgAdmin', 'cityAdmin', 'platformAdmin'));
+
+alter table app.role_assignments add constraint role_assignments_state_choice
+  check (state in ('offered', 'accepted', 'declined'));
 
 alter table app.role_assignments add constraint role_assignments_role_fits_scope_check
   check ((role = 'platformAdmin' and scope_id is null)
@@ -4600,7 +4607,7 @@ begin
   into v_held
   from app.role_assignments a
   where a.user_id = p_user
-    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id)) and a.state = 'accepted';
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4732,26 +4739,15 @@ revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
 create function app.businesses_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'business-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'business') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.businesses_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.businesses_slug_from_name() from public;
+alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -4770,8 +4766,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id)
-  values (sec.uid(), 'orgAdmin', 'business', new.id);
+  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+  values (sec.uid(), 'orgAdmin', 'business', new.id, 'accepted');
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -4920,26 +4916,15 @@ alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
 create function app.cities_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'city-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'city') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.cities_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.cities_slug_from_name() from public;
+alter function app.cities_slug_from_name() owner to culturepass_owner;
 
 create function app.cities_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5070,26 +5055,15 @@ revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
 
 create function app.communities_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'community-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'community') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.communities_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.communities_slug_from_name() from public;
+alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5108,8 +5082,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id)
-  values (sec.uid(), 'orgAdmin', 'community', new.id);
+  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+  values (sec.uid(), 'orgAdmin', 'community', new.id, 'accepted');
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -5251,7 +5225,7 @@ begin
   return (
     select array_remove(array[
       case when t.user_id = (select sec.uid())
-        and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id) then 'join' end,
+        and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id or t.state = 'unbanned') then 'join' end,
       case when t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id) then 'approve' end
     ], null)
     from app.community_members t where t.id = p_id
@@ -5261,6 +5235,16 @@ $$;
 alter function app.community_member_may(uuid) owner to culturepass_authz;
 revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
+
+create function app.community_members_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5299,7 +5283,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'join' then
-      if old.state not in ('pending') then
+      if old.state not in ('pending', 'unbanned') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'community_members_join_from';
       end if;
       if new.state <> 'active' then
@@ -5326,7 +5310,7 @@ begin
       if old.state not in ('banned') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'community_members_unban_from';
       end if;
-      if new.state <> 'active' then
+      if new.state <> 'unbanned' then
         raise exception 'not this state' using errcode = '42501';
       end if;
     else
@@ -5569,26 +5553,15 @@ revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
 create function app.events_slug_from_title() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.title);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'event-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.title), ''), 'event') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.events_slug_from_title() owner to culturepass_counter;
-revoke execute on function app.events_slug_from_title() from public;
+alter function app.events_slug_from_title() owner to culturepass_owner;
 
 create function app.events_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6065,26 +6038,15 @@ $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
 
 create function app.institutions_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'institution-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'institution') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.institutions_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.institutions_slug_from_name() from public;
+alter function app.institutions_slug_from_name() owner to culturepass_owner;
 
 create function app.institutions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6656,26 +6618,15 @@ revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
 create function app.organizations_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'organization-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'organization') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.organizations_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.organizations_slug_from_name() from public;
+alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6694,8 +6645,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id)
-  values (sec.uid(), 'orgAdmin', 'organization', new.id);
+  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+  values (sec.uid(), 'orgAdmin', 'organization', new.id, 'accepted');
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -7331,6 +7282,16 @@ $$;
 alter function app.reviews_count_update() owner to culturepass_counter;
 revoke execute on function app.reviews_count_update() from public;
 
+create function app.role_assignments_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.role_assignments_ended() owner to culturepass_owner;
+
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7338,6 +7299,9 @@ declare
   v_action constant text := coalesce(sec.action(), '');
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('accept', 'decline') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -7356,6 +7320,20 @@ begin
     when 'unsuspend' then
       if old.status <> 'suspended' or new.status <> 'active' then
         raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'accept' then
+      if old.state not in ('offered', 'declined') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'role_assignments_accept_from';
+      end if;
+      if new.state <> 'accepted' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+    when 'decline' then
+      if old.state not in ('offered') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'role_assignments_decline_from';
+      end if;
+      if new.state <> 'declined' then
+        raise exception 'not this state' using errcode = '42501';
       end if;
     else
       raise exception 'no such action: %', v_action using errcode = '42501';
@@ -7376,14 +7354,14 @@ begin
   end if;
   for parent in
     select distinct o.scope_id from removed o
-    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin'
+    where o.scope_id is not null and (o.status = 'active' and o.role = 'orgAdmin') and o.state = 'accepted'
       and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
-      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and (n.status = 'active' and n.role = 'orgAdmin') and n.state = 'accepted'
     )
     order by 1
   loop
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin'
+    if not exists (select from app.role_assignments c where c.scope_id = parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
       and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
       and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
         or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
@@ -7398,10 +7376,10 @@ begin
   end loop;
   if exists (
     select from removed o
-    where o.status = 'active' and o.role = 'platformAdmin' and not exists (select from added n where n.id = o.id and n.status = 'active' and n.role = 'platformAdmin')
+    where (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted' and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'platformAdmin') and n.state = 'accepted')
   ) then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
-    if not exists (select from app.role_assignments c where c.status = 'active' and c.role = 'platformAdmin'
+    if not exists (select from app.role_assignments c where (c.status = 'active' and c.role = 'platformAdmin') and c.state = 'accepted'
       and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
         constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
@@ -7822,9 +7800,9 @@ create function app.users_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last one who holds a role that somebody must hold keeps the account.
 begin
-  if exists (select from app.role_assignments o where o.user_id = new.id and o.status = 'active' and o.role = 'platformAdmin') then
+  if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
-    if not exists (select from app.role_assignments c where c.status = 'active' and c.role = 'platformAdmin'
+    if not exists (select from app.role_assignments c where (c.status = 'active' and c.role = 'platformAdmin') and c.state = 'accepted'
       and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
         constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
@@ -7837,26 +7815,15 @@ alter function app.users_keep_holders() owner to culturepass_counter;
 revoke execute on function app.users_keep_holders() from public;
 
 create function app.venues_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'venue-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'venue') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.venues_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.venues_slug_from_name() from public;
+alter function app.venues_slug_from_name() owner to culturepass_owner;
 
 create function app.venues_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -8145,7 +8112,7 @@ begin
   return coalesce(p_person <> sec.uid(), false) and not exists (
     select from app.role_assignments t
     where t.user_id = p_person and (p_scope is null or t.scope_id = p_scope)
-      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (t.status <> 'archived' or t.archived_with = p_person) and t.state = 'accepted'
       and (
         (select sec.is_platform_admin())
         or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
@@ -9807,6 +9774,11 @@ create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function sec.stamp();
 
+create trigger community_members_ended
+  before update of status on app.community_members
+  for each row when (new.status is distinct from old.status)
+  execute function app.community_members_ended();
+
 create trigger community_members_guard
   before update of status, role, state on app.community_members
   for each row when (current_user = 'culturepass_app')
@@ -9829,7 +9801,7 @@ create trigger community_members_count_update
 
 create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
-  for each row execute function audit.record('community_member', '{added_by_id}', '{id,archived_with,version,created_at,updated_at,live_community_id,live_user_id,live_added_by_id}');
+  for each row execute function audit.record('community_member', '{added_by_id}', '{id,archived_with,ended_by_user,version,created_at,updated_at,live_community_id,live_user_id,live_added_by_id}');
 
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
@@ -10273,11 +10245,16 @@ create trigger reviews_audit
   for each row execute function audit.record('review', '{}', '{id,archived_with,version,created_at,updated_at,live_reviewer_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_community_id,live_entity_community_id}');
 
 create trigger role_assignments_stamp
-  before update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
+  before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function sec.stamp();
 
-create trigger role_assignments_guard
+create trigger role_assignments_ended
   before update of status on app.role_assignments
+  for each row when (new.status is distinct from old.status)
+  execute function app.role_assignments_ended();
+
+create trigger role_assignments_guard
+  before update of status, state on app.role_assignments
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
@@ -10287,8 +10264,8 @@ create trigger role_assignments_keep
   for each statement execute function app.role_assignments_keep();
 
 create trigger role_assignments_audit
-  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
-  for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
+  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
+  for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,ended_by_user,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
 
 create trigger service_requests_stamp
   before update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
@@ -10908,7 +10885,16 @@ create policy community_members_select on app.community_members for select to cu
       and (select sec.show_archived())
       and (
         (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or sec.seen_community_staff(community_members.community_id)
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and sec.outranks(community_members.user_id, community_members.community_id)
+        )
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and (
+            (community_members.ended_by_user) is not true or community_members.user_id = (select sec.uid())
+          )
+        )
       )
     )
   );
@@ -10944,12 +10930,15 @@ create policy community_members_update on app.community_members for update to cu
             and sec.outranks(community_members.user_id, community_members.community_id)
           )
         )
-      when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
+      when 'restore' then community_members.status = 'archived'
+        and sec.seen_community_staff(community_members.community_id)
+        and ((community_members.ended_by_user) is not true or community_members.user_id = (select sec.uid()))
       when 'join' then community_members.status = 'active'
         and community_members.user_id = (select sec.uid())
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
+          or community_members.state = 'unbanned'
         )
       when 'approve' then community_members.status = 'active'
         and community_members.added_by_id = community_members.user_id
@@ -10976,10 +10965,12 @@ create policy community_members_update on app.community_members for update to cu
           and sec.outranks(community_members.user_id, community_members.community_id)
         )
       when 'restore' then sec.seen_community_staff(community_members.community_id)
+        and ((community_members.ended_by_user) is not true or community_members.user_id = (select sec.uid()))
       when 'join' then community_members.user_id = (select sec.uid())
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
+          or community_members.state = 'unbanned'
         )
       when 'approve' then community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
@@ -12851,6 +12842,9 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
+        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = (select sec.uid()))
+      when 'accept' then role_assignments.status = 'active' and role_assignments.user_id = (select sec.uid())
+      when 'decline' then role_assignments.status = 'active' and role_assignments.user_id = (select sec.uid())
       else false
     end
   )
@@ -12888,37 +12882,44 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
-      when 'restore' then (select sec.is_platform_admin())
-        or (
-          role_assignments.role = 'cityAdmin'
-          and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
-        )
-        or (
-          role_assignments.role = 'orgAdmin'
-          and (
-            role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
-            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
-            or (
-              role_assignments.scope_type = 'organization'
-              and sec.seen_organization_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'business'
-              and sec.seen_business_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'community'
-              and sec.seen_community_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'institution'
-              and sec.seen_institution_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
+      when 'restore' then (
+          (select sec.is_platform_admin())
+          or (
+            role_assignments.role = 'cityAdmin'
+            and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+          )
+          or (
+            role_assignments.role = 'orgAdmin'
+            and (
+              role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+              or (
+                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'organization'
+                and sec.seen_organization_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'business'
+                and sec.seen_business_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'community'
+                and sec.seen_community_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'institution'
+                and sec.seen_institution_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
+              )
             )
           )
         )
+        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = (select sec.uid()))
+      when 'accept' then role_assignments.user_id = (select sec.uid())
+      when 'decline' then role_assignments.user_id = (select sec.uid())
       else false
     end
   );
@@ -13620,7 +13621,7 @@ grant select on app.communities to culturepass_authz;
 grant select on app.communities to culturepass_counter;
 grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, member_count, created_by_id) on app.communities to culturepass_counter;
 
-grant select (id, status, community_id, user_id, role, state, version, created_at, updated_at) on app.community_members to culturepass_app;
+grant select (id, status, community_id, user_id, role, state, ended_by_user, version, created_at, updated_at) on app.community_members to culturepass_app;
 grant insert (community_id, user_id, role) on app.community_members to culturepass_app;
 grant update (status, role, state) on app.community_members to culturepass_app;
 
@@ -13629,7 +13630,7 @@ grant select on app.community_members to culturepass_job;
 grant select on app.community_members to culturepass_authz;
 
 grant select on app.community_members to culturepass_counter;
-grant update (status, archived_with, added_by_id) on app.community_members to culturepass_counter;
+grant update (status, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
 grant select (id, status, code, name, currency, default_locale, version, created_at, updated_at) on app.countries to culturepass_app;
 grant insert (code, name, currency, default_locale) on app.countries to culturepass_app;
@@ -13938,9 +13939,9 @@ grant select on app.reviews to culturepass_authz;
 grant select on app.reviews to culturepass_counter;
 grant update (status, archived_with) on app.reviews to culturepass_counter;
 
-grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, version, created_at, updated_at) on app.role_assignments to culturepass_app;
+grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, ended_by_user, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
-grant update (status) on app.role_assignments to culturepass_app;
+grant update (status, state) on app.role_assignments to culturepass_app;
 
 grant select on app.role_assignments to culturepass_job;
 
@@ -13948,7 +13949,7 @@ grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;
 
 grant select on app.role_assignments to culturepass_counter;
-grant update (status, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
+grant update (status, archived_with, ended_by_user, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, lead_count, version, created_at, updated_at) on app.service_requests to culturepass_app;
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;

@@ -535,6 +535,8 @@ drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
 
+drop trigger role_assignments_ended on app.role_assignments;
+
 drop trigger role_assignments_stamp on app.role_assignments;
 
 drop trigger reviews_audit on app.reviews;
@@ -748,6 +750,8 @@ drop trigger community_members_count_insert on app.community_members;
 drop trigger community_members_guard_insert on app.community_members;
 
 drop trigger community_members_guard on app.community_members;
+
+drop trigger community_members_ended on app.community_members;
 
 drop trigger community_members_stamp on app.community_members;
 
@@ -989,6 +993,8 @@ drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
 
+drop function app.role_assignments_ended();
+
 drop function app.reviews_count_update();
 
 drop function app.reviews_count_insert();
@@ -1090,6 +1096,8 @@ drop function app.community_members_count_insert();
 drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
+
+drop function app.community_members_ended();
 
 drop function app.community_member_may(uuid);
 

@@ -2,6 +2,7 @@
 //!
 //! Every part keeps its place. Nothing is looked up here: names are only words.
 
+mod assignments;
 mod derived;
 mod field;
 mod keep;
@@ -15,6 +16,7 @@ mod transition;
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
+pub use assignments::assignments;
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;
@@ -145,6 +147,13 @@ pub struct ExcludePhrase {
     pub columns: Vec<Word>,
     pub from: Word,
     pub to: Word,
+}
+
+/// `role_assignment where state == accepted`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssignmentsPhrase {
+    pub entity: Word,
+    pub counted: Option<Rule>,
 }
 
 /// `one per scope where role == orgAdmin, doc "Why."`; `one everywhere where …`

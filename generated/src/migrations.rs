@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "10f2b9863ff0d35c86cbde2c200b1610479171b32f5d91ec581aed8d2207cd66e6d531664f461f6eb92ee8d43093dd10",
+        checksum: "a783a291e03b94fc7adca853a070b627ca7023ea312592c8851526ee203991bb33247cb2a7ba3bb82b9526c7a2215330",
     },
 ];

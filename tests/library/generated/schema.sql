@@ -364,6 +364,7 @@ create table app.appointments (
   appointed_by_id uuid default sec.uid(),
   role text not null,
   archived_with uuid,
+  ended_by_member boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -957,6 +958,16 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
+create function app.appointments_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.appointments_ended() owner to library_owner;
+
 create function app.appointments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1002,10 +1013,10 @@ begin
   end if;
   if exists (
     select from removed o
-    where o.status = 'active' and o.role = 'admin' and not exists (select from added n where n.id = o.id and n.status = 'active' and n.role = 'admin')
+    where (o.status = 'active' and o.role = 'admin') and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'admin'))
   ) then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
-    if not exists (select from app.appointments c where c.status = 'active' and c.role = 'admin'
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
       and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
         constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
@@ -1592,9 +1603,9 @@ create function app.members_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last one who holds a role that somebody must hold keeps the account.
 begin
-  if exists (select from app.appointments o where o.member_id = new.id and o.status = 'active' and o.role = 'admin') then
+  if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
-    if not exists (select from app.appointments c where c.status = 'active' and c.role = 'admin'
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
       and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
         constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
@@ -2080,6 +2091,11 @@ create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
 
+create trigger appointments_ended
+  before update of status on app.appointments
+  for each row when (new.status is distinct from old.status)
+  execute function app.appointments_ended();
+
 create trigger appointments_guard
   before update of status on app.appointments
   for each row when (current_user = 'library_app')
@@ -2092,7 +2108,7 @@ create trigger appointments_keep
 
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
-  for each row execute function audit.record('appointment', '{}', '{id,archived_with,version,created_at,updated_at,live_member_id,live_appointed_by_id}');
+  for each row execute function audit.record('appointment', '{}', '{id,archived_with,ended_by_member,version,created_at,updated_at,live_member_id,live_appointed_by_id}');
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2302,7 +2318,9 @@ create policy appointments_update on app.appointments for update to library_app
   using (
     case (select sec.action())
       when 'archive' then appointments.status = 'active' and (select sec.is_admin())
-      when 'restore' then appointments.status = 'archived' and (select sec.is_admin())
+      when 'restore' then appointments.status = 'archived'
+        and (select sec.is_admin())
+        and ((appointments.ended_by_member) is not true or appointments.member_id = (select sec.uid()))
       else false
     end
   )
@@ -2310,6 +2328,7 @@ create policy appointments_update on app.appointments for update to library_app
     case (select sec.action())
       when 'archive' then (select sec.is_admin())
       when 'restore' then (select sec.is_admin())
+        and ((appointments.ended_by_member) is not true or appointments.member_id = (select sec.uid()))
       else false
     end
   );
@@ -2616,14 +2635,14 @@ create policy reservations_update on app.reservations for update to library_app
 
 -- Privileges
 
-grant select (id, status, member_id, appointed_by_id, role, version, created_at, updated_at) on app.appointments to library_app;
+grant select (id, status, member_id, appointed_by_id, role, ended_by_member, version, created_at, updated_at) on app.appointments to library_app;
 grant insert (member_id, role) on app.appointments to library_app;
 grant update (status) on app.appointments to library_app;
 
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
 
 grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;

@@ -141,6 +141,8 @@ drop trigger appointments_keep on app.appointments;
 
 drop trigger appointments_guard on app.appointments;
 
+drop trigger appointments_ended on app.appointments;
+
 drop trigger appointments_stamp on app.appointments;
 
 drop view app.categories_public;
@@ -228,6 +230,8 @@ drop function app.authors_guard();
 drop function app.appointments_keep();
 
 drop function app.appointments_guard();
+
+drop function app.appointments_ended();
 
 drop function sec.enter(uuid,uuid,text,text);
 

@@ -175,6 +175,7 @@ impl decide::World for Oracle<'_> {
                     .as_deref()
                     .is_none_or(|scope| text(row, "scope_id") == Some(scope))
                 && (status(row) != "archived" || text(row, "archived_with") == Some(&person))
+                && (self.model.counted.as_ref()).is_none_or(|rule| holds(rule, row) == Some(true))
         };
         self.world.rows[self.model.assignments]
             .iter()

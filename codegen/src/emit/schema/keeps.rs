@@ -5,7 +5,7 @@
 //! their account is let go by `one per …`, for nobody is held to a post; `one everywhere` holds the account too.
 
 use super::{
-    context::person,
+    context::{counted, person},
     names::{self, Roles},
     object::{quote, trigger, trigger_function},
     predicate::{all, atom},
@@ -200,7 +200,15 @@ fn counts(model: &Model, id: EntityId, keep: &Keep, alias: &'static str) -> Stri
     };
     let filter = keep.filter.as_ref().map(|f| predicate(model, scope, f));
     let active = atom(format!("{alias}.status = 'active'"));
-    all(std::iter::once(active).chain(filter)).line()
+    let counted = if id == model.assignments {
+        counted(model, alias)
+    } else {
+        String::new()
+    };
+    format!(
+        "{}{counted}",
+        all(std::iter::once(active).chain(filter)).closed()
+    )
 }
 
 /// Of roles: and their holder's account has this status.

@@ -5,7 +5,7 @@
 
 use super::{
     columns::{ARCHIVED_WITH, goes_along},
-    context::person,
+    context::{counted, person},
     names::{self, Roles},
     object::Function,
     rules::{Context, Scope, optional},
@@ -36,10 +36,11 @@ pub fn function(model: &Model) -> Option<Object> {
     };
     let body = format!(
         "begin\n  return coalesce(p_person <> sec.uid(), false) and not exists (\n    \
-         select from {} t\n    where t.{} = p_person{of_scope}{}\n      and (\n        {}\n      ) is not true\n  );\nend",
+         select from {} t\n    where t.{} = p_person{of_scope}{}{}\n      and (\n        {}\n      ) is not true\n  );\nend",
         names::table(assignments),
         person(model, assignments).id_column(),
         held(model),
+        counted(model, "t"),
         given.block(8),
     );
     let function = Function {

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e00facc679f141a38834e43e0e47d82cf9d8ddb075a89595fe50750e1fb9ff4e81359649bdc0731eed0ca04288bf7bcd",
+        checksum: "8722b43111b74a710c5bb9670625ceae29feb51d16f73f000f491ffa53692789492ff26e7bea08cb5ae27fc98dbdbae6",
     },
 ];
