@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "f5a8455b24a4819571af3f2f9cd66852c3d194f511f8161f9f43be508cfe05a313008d6e85cd3283ca947057e6a4d518",
+        checksum: "e67e36520adddbb89636bec6612bbb5db2f1c100d626f83e03c99e9ab2ae1bed3b6dd076a8bd88b1e854ecdfc800cbde",
     },
 ];

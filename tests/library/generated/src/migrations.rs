@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "7fbb82fba8c70f5b8806cd32ca8172eb17abf28ab4fc0f990d0d66c757e72c9788c4d7d0dfc107c52a10c3170b7206b3",
+        checksum: "35db098ccb842f78f928f685827bc45ffc74ad83b33ae3f76aa2cdccea50034eff7f13d238d0355a9ca12c38abdd52c3",
     },
 ];
