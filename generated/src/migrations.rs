@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e67e36520adddbb89636bec6612bbb5db2f1c100d626f83e03c99e9ab2ae1bed3b6dd076a8bd88b1e854ecdfc800cbde",
+        checksum: "e8052d6cd56e6991bd13f47d4b193230d76406e7c76b97fcd15439c4c6fd12f8fc8c8d331c86fb22f317173a6950e246",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "35db098ccb842f78f928f685827bc45ffc74ad83b33ae3f76aa2cdccea50034eff7f13d238d0355a9ca12c38abdd52c3",
+        checksum: "9609891b81e85f418a3c653906e3accfd68b1856a057bc30cd9daebad2eb17c6203648934ea174c769b959f50d9f00b2",
     },
 ];
