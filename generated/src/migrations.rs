@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a783a291e03b94fc7adca853a070b627ca7023ea312592c8851526ee203991bb33247cb2a7ba3bb82b9526c7a2215330",
+        checksum: "00e7a72876bec6c71e5011df773a9ad2206f0246b099a46479c31bd24f008a2fbc498591454cd43b13c67b88c75142ef",
     },
 ];

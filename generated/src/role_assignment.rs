@@ -85,8 +85,8 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         values
           ($1, $2, $3, $4)
         returning ", columns!()),
-        archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id or me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id)))) then 'delete' end,
           case when (me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))))) and ((t.ended_by_user) is not true or t.user_id = me.id) then 'restore' end,
@@ -111,9 +111,9 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["offered", "declined"], when: None, reason: false,
-            sql: "update app.role_assignments as t set state = 'accepted' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.role_assignments as t set state = 'accepted' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "decline", rule: &CAN_DECLINE, from: &["offered"], when: None, reason: false,
-            sql: "update app.role_assignments as t set state = 'declined' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.role_assignments as t set state = 'declined' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("role_assignments_user_id_role_scope_type_scope_id_key", "/scope_id", "there is already a role assignment with this user and role and scope type and scope"),

@@ -171,13 +171,13 @@ drop function audit.verify();
 
 drop function audit.seal();
 
-drop function audit.block_hash(bytea,xid8,xid8);
+drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
@@ -185,7 +185,11 @@ drop function app.reservations_count_insert();
 
 drop function app.reservations_guard();
 
+drop function audit.record_penalties();
+
 drop function app.penalties_count_insert();
+
+drop function audit.record_members();
 
 drop function app.members_keep_holders();
 
@@ -194,6 +198,8 @@ drop function app.members_restore_children();
 drop function app.members_archive_children();
 
 drop function app.members_guard();
+
+drop function audit.record_loans();
 
 drop function app.loans_count_update();
 
@@ -205,13 +211,19 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_categories();
+
 drop function app.categories_guard();
+
+drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
 drop function app.book_authors_guard();
+
+drop function audit.record_books();
 
 drop function app.books_count_update();
 
@@ -225,7 +237,11 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function audit.record_authors();
+
 drop function app.authors_guard();
+
+drop function audit.record_appointments();
 
 drop function app.appointments_keep();
 
@@ -354,6 +370,10 @@ drop function sec.is_url(text);
 drop function sec.is_email(text);
 
 drop function sec.is_plain(text);
+
+drop function sec.patched(jsonb,jsonb);
+
+drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
 

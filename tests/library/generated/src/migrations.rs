@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "8722b43111b74a710c5bb9670625ceae29feb51d16f73f000f491ffa53692789492ff26e7bea08cb5ae27fc98dbdbae6",
+        checksum: "b8b1d75d3c97f34e37a16d565ea7e2eaa794134fc25c2e9f2052d5559a0c7c7fa5210da591048ec2892a2cc039874ab4",
     },
 ];

@@ -64,8 +64,8 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         values
           ($1, $2)
         returning ", columns!()),
-        archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id or me.is_admin then 'delete' end,
           case when me.is_admin and ((t.ended_by_user) is not true or t.user_id = me.id) then 'restore' end,
@@ -82,7 +82,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "take", rule: &CAN_TAKE, from: &["offered"], when: None, reason: false,
-            sql: "update app.role_assignments as t set state = 'held' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.role_assignments as t set state = 'held' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("role_assignments_user_id_role_key", "/role", "there is already a role assignment with this user and role"),
