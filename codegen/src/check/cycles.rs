@@ -14,11 +14,10 @@ struct Edge {
 }
 
 pub fn check(cx: &Cx) {
-    let reads: Vec<Vec<Edge>> = (0..cx.model.entities.len())
-        .map(|id| edges(cx, id, true))
-        .collect();
+    let grant = grant(cx);
+    let reads: Vec<Vec<Edge>> = (0..=grant).map(|id| edges(cx, id, true)).collect();
     let mut told_of: Vec<Vec<EntityId>> = Vec::new();
-    for id in 0..cx.model.entities.len() {
+    for id in 0..=grant {
         for edge in edges(cx, id, false) {
             let Some(chain) = path(&reads, edge.to, id) else {
                 continue;
@@ -30,15 +29,30 @@ pub fn check(cx: &Cx) {
                 continue;
             }
             told_of.push(set);
-            let whole: Vec<EntityId> = [id].into_iter().chain(chain).collect();
-            let place = cx.places.find(id, Part::Access, edge.action);
-            let place = place.unwrap_or_else(|| cx.places.of(id, Part::Key, "access"));
-            cx.refuse(place, told(cx, &whole), MEND);
+            let whole: Vec<EntityId> = [id].into_iter().chain(chain.iter().copied()).collect();
+            let help = if chain.contains(&grant) {
+                "`me outranks` asks who may give a role: that rule is made of `me holds`, not of rules about people"
+            } else {
+                MEND
+            };
+            let entity = if id == grant {
+                cx.model.assignments
+            } else {
+                id
+            };
+            let place = cx.places.find(entity, Part::Access, edge.action);
+            let place = place.unwrap_or_else(|| cx.places.of(entity, Part::Key, "access"));
+            cx.refuse(place, told(cx, &whole), help);
         }
     }
     if told_of.is_empty() {
         (0..cx.model.entities.len()).for_each(|id| rules_of_fields(cx, id));
     }
+}
+
+/// Stands for the rule of who may give a role, which `me outranks` asks past the policies of its table.
+fn grant(cx: &Cx) -> EntityId {
+    cx.model.entities.len()
 }
 
 /// The way from one entity to another through read rules.
@@ -65,9 +79,15 @@ fn path(reads: &[Vec<Edge>], from: EntityId, to: EntityId) -> Option<Vec<EntityI
 /// Entities that the policies of this one look at. The policy for reading also asks who may update, suspend,
 /// delete and restore, because those see suspended and archived rows.
 fn edges(cx: &Cx, id: EntityId, only_reading: bool) -> Vec<Edge> {
-    let entity = &cx.model.entities[id];
-    let soft = entity.lifecycle == Lifecycle::SoftDelete;
     let (mut edges, mut seen) = (Vec::new(), Seen::new());
+    let Some(entity) = cx.model.entities.get(id) else {
+        let id = cx.model.assignments;
+        if let Some(rule) = &cx.model.entities[id].access.create {
+            collect(cx, id, rule, "create", &mut edges, &mut seen);
+        }
+        return edges;
+    };
+    let soft = entity.lifecycle == Lifecycle::SoftDelete;
     for (action, rule) in walk::grants(entity) {
         let in_reading = action == "read" || (soft && action != "create");
         if in_reading || !only_reading {
@@ -98,6 +118,12 @@ fn collect(
         Expr::Condition(index) if seen.insert((id, OfWhat::Condition(*index))) => {
             let condition = &entity.conditions[*index].expr;
             collect(cx, id, condition, action, edges, seen);
+        }
+        Expr::MeOutranks { .. } => {
+            let to = grant(cx);
+            if !edges.iter().any(|e| e.to == to) {
+                edges.push(Edge { to, action });
+            }
         }
         Expr::Of { what, .. } => {
             for (to, what) in what {
@@ -180,8 +206,14 @@ fn circle(
 const MEND: &str = "say one of them without `of`: with `me is`, `me holds` or `me in`, which look at no other row's rules";
 
 fn told(cx: &Cx, circle: &[EntityId]) -> String {
-    let words = circle.iter().map(|e| &cx.model.entities[*e].name);
-    let words: Vec<String> = words.map(|w| format!("`{w}`")).collect();
+    let name = |id: &EntityId| match cx.model.entities.get(*id) {
+        Some(entity) => format!("`{}`", entity.name),
+        None => format!(
+            "`create` of `{}`",
+            cx.model.entities[cx.model.assignments].name
+        ),
+    };
+    let words: Vec<String> = circle.iter().map(name).collect();
     format!(
         "rules that look at each other in a circle: {}",
         words.join(" → ")

@@ -18,7 +18,8 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr) -> Possible {
         | Expr::MeIsThis
         | Expr::MeHolds { .. }
         | Expr::MeHoldsOf { .. }
-        | Expr::MeIn { .. } => (false, true),
+        | Expr::MeIn { .. }
+        | Expr::MeOutranks { .. } => (false, true),
         Expr::All(parts) => parts
             .iter()
             .map(inner)

@@ -20,6 +20,7 @@ mod may;
 mod mine;
 pub mod names;
 mod object;
+mod outranks;
 mod parents;
 mod policies;
 mod predicate;
@@ -77,6 +78,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     objects
 }
@@ -95,7 +97,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(archive::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
-    objects.extend(audit::trigger_of(model, id));
+    objects.extend(audit::of_entity(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

@@ -302,6 +302,7 @@ fn names_caller(rule: &Expr) -> bool {
             | Expr::MeHolds { .. }
             | Expr::MeHoldsOf { .. }
             | Expr::MeIn { .. }
+            | Expr::MeOutranks { .. }
     )
 }
 

@@ -152,6 +152,7 @@ fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
         Expr::Anyone
         | Expr::SignedIn
         | Expr::Not(_)
+        | Expr::MeOutranks { .. }
         | Expr::Compare { .. }
         | Expr::In { .. }
         | Expr::IsNull(_)

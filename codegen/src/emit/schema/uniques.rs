@@ -98,7 +98,7 @@ fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
 }
 
 /// A column of an optional reference.
-pub fn may_refer_to_nothing(entity: &Entity, column: &str) -> bool {
+fn may_refer_to_nothing(entity: &Entity, column: &str) -> bool {
     (entity.belongs.iter().filter(|r| r.optional))
         .any(|r| r.id_column() == column || r.type_column().as_deref() == Some(column))
 }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "79c8aab7af5362aea3da5da9a43bd913d0377ca0db0333b656e829957a337b8d773271d24fca9abe2697ebd9237cfd1a",
+        checksum: "b8b1d75d3c97f34e37a16d565ea7e2eaa794134fc25c2e9f2052d5559a0c7c7fa5210da591048ec2892a2cc039874ab4",
     },
 ];
