@@ -469,6 +469,8 @@ drop trigger venues_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
+drop trigger "0_end_children" on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
@@ -513,6 +515,8 @@ drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
 
+drop trigger "0_end_children" on app.sessions;
+
 drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
@@ -528,6 +532,8 @@ drop trigger service_requests_live on app.service_requests;
 drop trigger service_requests_stamp on app.service_requests;
 
 drop trigger role_assignments_audit on app.role_assignments;
+
+drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
 
@@ -715,6 +721,8 @@ drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
 
+drop trigger devices_move_push_token on app.devices;
+
 drop trigger devices_guard on app.devices;
 
 drop trigger devices_stamp on app.devices;
@@ -857,8 +865,6 @@ drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
 
-drop function sec.seen_order(uuid);
-
 drop function sec.seen_lead_provider(uuid);
 
 drop function sec.seen_lead_organizer(uuid);
@@ -911,6 +917,22 @@ drop function sec.seen_business_admin(uuid);
 
 drop function sec.seen_business(uuid);
 
+drop function sec.mine_venue_city_admin();
+
+drop function sec.mine_venue_admin();
+
+drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_lead_provider();
+
+drop function sec.mine_lead_organizer();
+
+drop function sec.mine_event_admin();
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -932,6 +954,8 @@ drop function app.venues_archive_children();
 drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
+
+drop function app.users_end_children();
 
 drop function app.users_restore_children();
 
@@ -957,11 +981,15 @@ drop function app.ticket_private(uuid);
 
 drop function app.subscription_private(uuid);
 
+drop function app.sessions_end_children();
+
 drop function app.service_requests_restore_children();
 
 drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
+
+drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
 
@@ -1050,6 +1078,8 @@ drop function app.events_guard();
 drop function app.events_slug_from_title();
 
 drop function app.event_private(uuid);
+
+drop function app.devices_move_push_token();
 
 drop function app.devices_guard();
 
@@ -1206,6 +1236,8 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1487,7 +1519,11 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
+alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
+
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
+
+alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -1728,6 +1764,10 @@ drop function sec.is_https(text);
 drop function sec.is_url(text);
 
 drop function sec.is_email(text);
+
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
 

@@ -108,6 +108,22 @@ create function sec.is_plain(p_text text) returns boolean
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
 
+create function sec.is_seen(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+  select p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+$$;
+alter function sec.is_seen(text) owner to culturepass_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+  select p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)')
+$$;
+alter function sec.is_line(text) owner to culturepass_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language sql immutable parallel safe as $$
   select char_length(p_text) <= 254
@@ -182,7 +198,8 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
   language sql immutable parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
   select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end) from unnest(p_list) t), true)
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
 
@@ -218,14 +235,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
   select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_plain((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_plain((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_plain((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
   end
 $$;
 alter function sec.is_opening_hours(jsonb) owner to culturepass_owner;
@@ -235,8 +252,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
   select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
   end
 $$;
 alter function sec.is_quiet_hours(jsonb) owner to culturepass_owner;
@@ -622,14 +639,16 @@ alter table app.countries force row level security;
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  password_hash text not null,
+  password_hash text,
   changed_at timestamptz default now() not null,
+  valid_from timestamptz default now() not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'The password a member signs in with, as an argon2id hash.';
+comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
+comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -638,6 +657,7 @@ create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
+  session_id uuid default sec.session(),
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
@@ -648,7 +668,7 @@ create table app.devices (
   live_user_id uuid generated always as (case when status <> 'archived' then user_id end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on.';
+comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
 comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
@@ -657,9 +677,11 @@ alter table app.devices force row level security;
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  session_id uuid,
   purpose text not null,
   token_hash text not null,
   email citext not null,
+  issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
   version bigint default 1 not null,
@@ -668,6 +690,9 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
+comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
+comment on column app.email_tokens.email is 'Where it was sent to.';
+comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -731,13 +756,17 @@ create table app.external_identities (
   user_id uuid not null,
   issuer text not null,
   subject text not null,
+  email citext,
   last_used_at timestamptz default now() not null,
+  unlinked_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
+comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
+comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -1397,18 +1426,23 @@ alter table app.service_requests force row level security;
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  external_identity_id uuid,
   authenticated_at timestamptz default now() not null,
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revoked_because text,
   ip_address text,
   user_agent text,
+  issuer_session text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
 comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
+comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
+comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
+comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -1419,7 +1453,6 @@ create table app.sign_ups (
   email citext not null,
   handle text not null,
   display_name text not null,
-  password_hash text not null,
   locale text,
   timezone text,
   expires_at timestamptz not null,
@@ -1428,7 +1461,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. The member exists from then on, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -1801,7 +1834,7 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
@@ -1825,7 +1858,7 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.businesses add constraint businesses_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -1840,13 +1873,13 @@ alter table app.check_ins add constraint check_ins_result_choice
   check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_plain(nonce));
+  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_plain(device));
+  check (char_length(device) between 1 and 120 and sec.is_line(device));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_plain(gate));
+  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1855,7 +1888,7 @@ alter table app.cities add constraint cities_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -1930,7 +1963,7 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
@@ -1969,7 +2002,7 @@ alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -1981,7 +2014,7 @@ alter table app.countries add constraint countries_live_id_key
   unique (live_id);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
 
 alter table app.devices add constraint devices_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1990,16 +2023,19 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token));
+  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
+
+alter table app.email_tokens add constraint email_tokens_issued_for_length
+  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2011,7 +2047,7 @@ alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_plain(title));
+  check (char_length(title) between 1 and 140 and sec.is_line(title));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
@@ -2050,10 +2086,13 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_plain(issuer));
+  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_plain(subject));
+  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
+
+alter table app.external_identities add constraint external_identities_email_format
+  check (sec.is_email(email::text));
 
 alter table app.follows add constraint follows_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2068,7 +2107,7 @@ alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_plain(rule));
+  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -2080,7 +2119,7 @@ alter table app.grant_announcements add constraint grant_announcements_status_ch
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
@@ -2116,7 +2155,7 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
@@ -2146,7 +2185,7 @@ alter table app.leads add constraint leads_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.leads add constraint leads_details_length
   check (char_length(details) between 0 and 10000 and sec.is_plain(details));
@@ -2188,7 +2227,7 @@ alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_plain(storage_key));
+  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2200,19 +2239,19 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_plain(content_hash));
+  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_plain(title));
+  check (char_length(title) between 1 and 200 and sec.is_line(title));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message));
+  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
 
 alter table app.notifications add constraint notifications_type_choice
   check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_plain(dedupe_key));
+  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel in ('push', 'email', 'in_app'));
@@ -2224,10 +2263,10 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_plain(provider_id));
+  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error));
+  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2272,7 +2311,7 @@ alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by in ('buyer', 'organizer'));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2311,7 +2350,7 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
@@ -2320,7 +2359,7 @@ alter table app.organizations add constraint organizations_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_plain(legal_name));
+  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2329,7 +2368,7 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.organizations add constraint organizations_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -2344,13 +2383,13 @@ alter table app.payment_methods add constraint payment_methods_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_plain(stripe_payment_method_id));
+  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_plain(brand));
+  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_plain(last4));
+  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2362,7 +2401,7 @@ alter table app.plans add constraint plans_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.plans add constraint plans_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2380,13 +2419,13 @@ alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_plain(stripe_price_id));
+  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_plain(code));
+  check (char_length(code) between 3 and 40 and sec.is_line(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2465,7 +2504,7 @@ alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -2515,7 +2554,7 @@ alter table app.service_requests add constraint service_requests_host_type_choic
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.service_requests add constraint service_requests_category_choice
   check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
@@ -2539,28 +2578,28 @@ alter table app.service_requests add constraint service_requests_live_id_key
   unique (live_id);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'token_reused'));
+  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_plain(ip_address));
+  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_plain(user_agent));
+  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
+
+alter table app.sessions add constraint sessions_issuer_session_length
+  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
-
-alter table app.sign_ups add constraint sign_ups_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2569,13 +2608,13 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_plain(stripe_subscription_id));
+  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_plain(key_hash));
+  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
@@ -2584,7 +2623,7 @@ alter table app.tickets add constraint tickets_state_choice
   check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code));
+  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2599,7 +2638,7 @@ alter table app.ticket_types add constraint ticket_types_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.ticket_types add constraint ticket_types_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2647,19 +2686,19 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_plain(stripe_payment_intent_id));
+  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
 
 alter table app.transactions add constraint transactions_status_choice
   check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_plain(failure_code));
+  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_plain(stripe_idempotency_key));
+  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -2671,10 +2710,10 @@ alter table app.users add constraint users_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.users add constraint users_bio_length
   check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
@@ -2701,7 +2740,7 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_plain(stripe_customer_id));
+  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
 
 alter table app.users add constraint users_live_id_key
   unique (live_id);
@@ -2725,7 +2764,7 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
@@ -2734,7 +2773,7 @@ alter table app.venues add constraint venues_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 300 and sec.is_plain(address));
+  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -2794,7 +2833,7 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state in ('pending', 'posted', 'voided', 'expired'));
@@ -2803,10 +2842,10 @@ alter table app.wallet_journals add constraint wallet_journals_kind_choice
   check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -2818,7 +2857,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_type_choi
   check (type in ('credit', 'debit'));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
@@ -2834,6 +2873,9 @@ create index attendances_event_id_idx
 
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
+
+create index businesses_city_id_name_id_idx
+  on app.businesses (city_id, name, id);
 
 create index businesses_name_id_idx
   on app.businesses (name, id);
@@ -2943,6 +2985,9 @@ create index commission_rules_live_scope_event_id_idx
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
 
+create index communities_city_id_name_id_idx
+  on app.communities (city_id, name, id);
+
 create index communities_name_id_idx
   on app.communities (name, id);
 
@@ -3021,6 +3066,9 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
+create index devices_session_id_idx
+  on app.devices (session_id, id) where session_id is not null;
+
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3033,11 +3081,14 @@ create index email_tokens_expires_at_idx
 create index email_tokens_user_id_idx
   on app.email_tokens (user_id, id);
 
+create index email_tokens_session_id_idx
+  on app.email_tokens (session_id, id) where session_id is not null;
+
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
 
-create index events_city_id_starts_at_idx
-  on app.events (city_id, starts_at);
+create index events_city_id_starts_at_id_idx
+  on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
   on app.events (title, id);
@@ -3150,8 +3201,8 @@ create index follows_entity_institution_id_idx
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
 
-create index fraud_flags_state_score_idx
-  on app.fraud_flags (state, score);
+create index fraud_flags_state_score_id_idx
+  on app.fraud_flags (state, score, id);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -3219,6 +3270,9 @@ create index grant_announcements_search_text_idx
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
+create index institutions_city_id_name_id_idx
+  on app.institutions (city_id, name, id);
+
 create index institutions_name_id_idx
   on app.institutions (name, id);
 
@@ -3270,8 +3324,8 @@ create index likes_event_id_idx
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
 
-create index media_entity_type_entity_id_position_idx
-  on app.media (entity_type, entity_id, position);
+create index media_entity_type_entity_id_position_id_idx
+  on app.media (entity_type, entity_id, position, id);
 
 create index media_position_id_idx
   on app.media (position, id);
@@ -3386,6 +3440,9 @@ create index order_items_ticket_type_id_idx
 
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
+
+create index organizations_city_id_name_id_idx
+  on app.organizations (city_id, name, id);
 
 create index organizations_name_id_idx
   on app.organizations (name, id);
@@ -3639,6 +3696,9 @@ create index sessions_expires_at_idx
 create index sessions_user_id_idx
   on app.sessions (user_id, id);
 
+create index sessions_external_identity_id_idx
+  on app.sessions (external_identity_id, id) where external_identity_id is not null;
+
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -3746,6 +3806,9 @@ create index users_search_text_idx
 
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
+
+create index venues_city_id_name_id_idx
+  on app.venues (city_id, name, id);
 
 create index venues_name_id_idx
   on app.venues (name, id);
@@ -3876,6 +3939,9 @@ create index audit_logs_tx_idx
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
 
+create index audit_logs_performed_by_idx
+  on audit.audit_logs (performed_by, id);
+
 alter table app.attendances add constraint attendances_user_id_fkey
   foreign key (user_id) references app.users (id);
 
@@ -3984,8 +4050,14 @@ alter table app.devices add constraint devices_user_id_fkey
 alter table app.devices add constraint devices_live_user_id_fkey
   foreign key (live_user_id) references app.users (live_id);
 
+alter table app.devices add constraint devices_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
+
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.email_tokens add constraint email_tokens_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
 
 alter table app.events add constraint events_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4407,6 +4479,9 @@ alter table app.service_requests add constraint service_requests_live_event_id_f
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
 
+alter table app.sessions add constraint sessions_external_identity_id_fkey
+  foreign key (external_identity_id) references app.external_identities (id);
+
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
 
@@ -4559,12 +4634,13 @@ begin
     end if;
   end if;
   select
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'orgAdmin' and a.scope_id is not null), '{}') as org_admin,
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'cityAdmin' and a.scope_id is not null), '{}') as city_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
     coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
   into v_held
   from app.role_assignments a
-  where a.user_id = p_user and a.status = 'active';
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4574,8 +4650,8 @@ begin
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
     pg_catalog.set_config('app.job', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin::text, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin::text, true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
 end
 $$;
@@ -5510,6 +5586,19 @@ begin
 end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
+
+create function app.devices_move_push_token() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The newest row gets the value; the one that had it is archived.
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
+  update app.devices set status = 'archived'
+    where push_token = new.push_token and id <> new.id and status <> 'archived';
+  return new;
+end
+$$;
+alter function app.devices_move_push_token() owner to culturepass_counter;
+revoke execute on function app.devices_move_push_token() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -7329,6 +7418,41 @@ end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
+create function app.role_assignments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  for parent in
+    select distinct o.scope_id from removed o
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    )
+    order by 1
+  loop
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
+      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+alter function app.role_assignments_keep() owner to culturepass_counter;
+revoke execute on function app.role_assignments_keep() from public;
+
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7415,6 +7539,17 @@ end
 $$;
 alter function app.service_requests_restore_children() owner to culturepass_counter;
 revoke execute on function app.service_requests_restore_children() from public;
+
+create function app.sessions_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
+  return null;
+end
+$$;
+alter function app.sessions_end_children() owner to culturepass_counter;
+revoke execute on function app.sessions_end_children() from public;
 
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -7734,6 +7869,19 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
+create function app.users_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.credentials set valid_from = now() where user_id = new.id;
+  update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
+  update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
+  return null;
+end
+$$;
+alter function app.users_end_children() owner to culturepass_counter;
+revoke execute on function app.users_end_children() from public;
+
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -8010,6 +8158,224 @@ alter function audit.verify() owner to culturepass_audit;
 revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
+create function audit.has_seal(p_hash text) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is a published seal still there?
+  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+$$;
+alter function audit.has_seal(text) owner to culturepass_audit;
+revoke execute on function audit.has_seal(text) from public;
+grant execute on function audit.has_seal(text) to culturepass_job;
+
+create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
+  language plpgsql stable security definer set search_path = '' as $$
+-- Newest first. A statement of its own for what was asked, so that each finds its index.
+begin
+  return query execute 'select l.* from audit.audit_logs l where true'
+    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+    || case when p_before is not null then ' and l.id < $4' else '' end
+    || ' order by l.id desc limit $5'
+  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+end
+$$;
+alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
+revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
+grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function sec.mine_event_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_event_admin() from public;
+grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_lead_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_lead_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_organizer() from public;
+grant execute on function sec.mine_lead_organizer() to culturepass_app;
+
+create function sec.mine_lead_provider() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and t.service_request_id in (select sec.mine_service_request_organizer()))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.service_request_id in (select sec.mine_service_request_organizer())
+      )
+    );
+end
+$$;
+alter function sec.mine_lead_provider() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_provider() from public;
+grant execute on function sec.mine_lead_provider() to culturepass_app;
+
+create function sec.mine_service_request_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_service_request_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_service_request_organizer() from public;
+grant execute on function sec.mine_service_request_organizer() to culturepass_app;
+
+create function sec.mine_venue_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_admin() from public;
+grant execute on function sec.mine_venue_admin() to culturepass_app;
+
+create function sec.mine_venue_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_city_admin() from public;
+grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
 create function sec.seen_business(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -8022,26 +8388,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8061,32 +8427,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8104,32 +8447,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8151,32 +8471,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8196,7 +8493,7 @@ begin
       t.status = 'active'
       or (
         t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
       )
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
@@ -8217,10 +8514,7 @@ begin
     and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
   );
@@ -8242,29 +8536,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8284,35 +8578,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8334,29 +8602,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8376,35 +8644,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8426,29 +8668,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8472,29 +8714,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8519,33 +8761,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8570,33 +8794,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8637,7 +8843,8 @@ begin
       (
         t.status = 'active'
         and (
-          (
+          (select sec.is_platform_admin())
+          or (
             t.state <> 'draft'
             and t.visibility = 'public'
             and (
@@ -8656,24 +8863,23 @@ begin
           or t.id in (select sec.my_event_tickets())
           or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8693,48 +8899,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8752,48 +8919,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8815,48 +8943,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8877,15 +8966,15 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8905,18 +8994,11 @@ begin
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8936,19 +9018,8 @@ begin
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8971,18 +9042,11 @@ begin
     )
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -9030,19 +9094,9 @@ begin
     where t.id = p_id
     and sec.seen_service_request_organizer(t.service_request_id)
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9060,13 +9114,7 @@ begin
     where t.id = p_id
     and t.business_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      t.status = 'active'
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
       or (
         t.status = 'archived'
@@ -9081,23 +9129,6 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
-create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.orders t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
-    )
-  );
-end
-$$;
-alter function sec.seen_order(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_order(uuid) from public;
-grant execute on function sec.seen_order(uuid) to culturepass_app;
-
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -9110,26 +9141,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9149,32 +9180,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9192,32 +9200,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9239,32 +9224,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9283,7 +9245,7 @@ begin
     and (
       (
         t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
       )
       or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
       or (
@@ -9308,16 +9270,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9360,8 +9315,8 @@ begin
         and (
           t.is_public
           or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
           or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
@@ -9394,23 +9349,8 @@ begin
     where t.id = p_id
     and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -9433,28 +9373,9 @@ begin
     where t.id = p_id
     and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9474,33 +9395,33 @@ begin
       (
         t.status = 'active'
         and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          (select sec.is_platform_admin())
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
           or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
           or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
           or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
           or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9522,38 +9443,9 @@ begin
       t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9571,38 +9463,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9625,38 +9488,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -10028,15 +9862,15 @@ create trigger countries_audit
   for each row execute function audit.record('country', '{}', '{id,version,created_at,updated_at,live_id}');
 
 create trigger credentials_stamp
-  before update of user_id, password_hash, changed_at on app.credentials
+  before update of user_id, password_hash, changed_at, valid_from on app.credentials
   for each row execute function sec.stamp();
 
 create trigger credentials_audit
-  after insert or update of user_id, password_hash, changed_at or delete on app.credentials
+  after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record('credential', '{password_hash}', '{id,version,created_at,updated_at}');
 
 create trigger devices_stamp
-  before update of status, user_id, platform, push_token, last_seen_at on app.devices
+  before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
 
 create trigger devices_guard
@@ -10044,17 +9878,22 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
+create trigger devices_move_push_token
+  before insert or update of push_token on app.devices
+  for each row when (new.push_token is not null and new.status <> 'archived')
+  execute function app.devices_move_push_token();
+
 create trigger devices_audit
-  after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
+  after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record('device', '{push_token}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
 
 create trigger email_tokens_stamp
-  before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
+  before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
 
 create trigger email_tokens_audit
-  after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
-  for each row execute function audit.record('email_token', '{token_hash,email}', '{id,version,created_at,updated_at}');
+  after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
+  for each row execute function audit.record('email_token', '{token_hash,email,issued_for}', '{id,version,created_at,updated_at}');
 
 create trigger events_slug
   before insert on app.events
@@ -10088,12 +9927,12 @@ create trigger events_audit
   for each row execute function audit.record('event', '{online_url}', '{id,like_count,ticket_count,attendance_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_venue_id}');
 
 create trigger external_identities_stamp
-  before update of user_id, issuer, subject, last_used_at on app.external_identities
+  before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
   for each row execute function sec.stamp();
 
 create trigger external_identities_audit
-  after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
-  for each row execute function audit.record('external_identity', '{subject}', '{id,version,created_at,updated_at}');
+  after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
+  for each row execute function audit.record('external_identity', '{subject,email}', '{id,version,created_at,updated_at}');
 
 create trigger follows_stamp
   before update of status, follower_id, entity_type, entity_id on app.follows
@@ -10450,6 +10289,11 @@ create trigger role_assignments_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
+create trigger role_assignments_keep
+  after update on app.role_assignments
+  referencing old table as removed new table as added
+  for each statement execute function app.role_assignments_keep();
+
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
   for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
@@ -10482,15 +10326,20 @@ create trigger service_requests_audit
   for each row execute function audit.record('service_request', '{}', '{id,lead_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_event_id}');
 
 create trigger sessions_stamp
-  before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
+  before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
   for each row execute function sec.stamp();
 
+create trigger "0_end_children"
+  after update on app.sessions
+  for each row when (new.revoked_at is not null and old.revoked_at is null)
+  execute function app.sessions_end_children();
+
 create trigger sessions_audit
-  after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
-  for each row execute function audit.record('session', '{ip_address,user_agent}', '{id,version,created_at,updated_at}');
+  after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
+  for each row execute function audit.record('session', '{ip_address,user_agent,issuer_session}', '{id,version,created_at,updated_at}');
 
 create trigger sign_ups_stamp
-  before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
+  before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
   for each row execute function sec.stamp();
 
 create trigger subscriptions_stamp
@@ -10581,6 +10430,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
 
+create trigger "0_end_children"
+  after update on app.users
+  for each row when (new.status <> 'active' and old.status = 'active')
+  execute function app.users_end_children();
+
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
@@ -10656,7 +10510,7 @@ create trigger wallet_transactions_audit
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
     attendances.user_id = (select sec.uid())
-    or sec.seen_event_admin(attendances.event_id)
+    or attendances.event_id in (select sec.mine_event_admin())
     or (
       exists (select 1 from app.users p1 where p1.id = attendances.user_id)
       and sec.seen_event(attendances.event_id) is not null
@@ -10679,27 +10533,27 @@ create policy businesses_select on app.businesses for select to culturepass_app
       businesses.status = 'active'
       and (
         businesses.state = 'approved'
-        or businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or businesses.id = (select sec.created())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
+        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       businesses.status = 'suspended'
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       businesses.status = 'archived'
       and (select sec.show_archived())
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -10800,7 +10654,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
   using (
-    sec.seen_event_admin(check_ins.event_id) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or check_ins.event_id in (select sec.mine_event_admin())
   );
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
@@ -10818,7 +10672,7 @@ create policy cities_select on app.cities for select to culturepass_app
     cities.status = 'active'
     or (
       cities.status = 'suspended'
-      and (cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or cities.id in (select unnest(sec.scopes_city_admin())))
     )
     or (cities.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
   );
@@ -10928,30 +10782,30 @@ create policy communities_select on app.communities for select to culturepass_ap
       communities.status = 'active'
       and (
         communities.visibility = 'public'
+        or (select sec.is_platform_admin())
+        or communities.id = (select sec.created())
         or communities.id in (select sec.my_community_members_3())
         or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-        or communities.id = (select sec.created())
       )
     )
     or (
       communities.status = 'suspended'
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       communities.status = 'archived'
       and (select sec.show_archived())
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11204,7 +11058,9 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null and devices.user_id = (select sec.uid())
+    (select sec.uid()) is not null
+    and devices.user_id = (select sec.uid())
+    and devices.session_id is not distinct from (select sec.session())
   );
 
 create policy devices_update on app.devices for update to culturepass_app
@@ -11212,7 +11068,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case (select sec.action())
       when 'update' then devices.status = 'active' and devices.user_id = (select sec.uid())
       when 'archive' then devices.status = 'active' and devices.user_id = (select sec.uid())
-      when 'restore' then devices.status = 'archived' and devices.user_id = (select sec.uid())
       else false
     end
   )
@@ -11220,7 +11075,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case (select sec.action())
       when 'update' then devices.user_id = (select sec.uid())
       when 'archive' then devices.user_id = (select sec.uid())
-      when 'restore' then devices.user_id = (select sec.uid())
       else false
     end
   );
@@ -11271,7 +11125,8 @@ create policy events_select on app.events for select to culturepass_app
     (
       events.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           events.state <> 'draft'
           and events.visibility = 'public'
           and (
@@ -11305,24 +11160,23 @@ create policy events_select on app.events for select to culturepass_app
         or events.id in (select sec.my_event_tickets())
         or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'suspended'
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'archived'
       and (select sec.show_archived())
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11470,11 +11324,11 @@ create policy follows_select on app.follows for select to culturepass_app
               follows.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id)
             )
-            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
             or (
               follows.entity_type = 'institution'
               and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id)
             )
+            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
           )
         )
       )
@@ -11621,16 +11475,16 @@ create policy institutions_select on app.institutions for select to culturepass_
     or (
       institutions.status = 'suspended'
       and (
-        institutions.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or institutions.id in (select unnest(sec.scopes_org_admin()))
         or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       institutions.status = 'archived'
       and (select sec.show_archived())
       and (
-        institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        (select sec.is_platform_admin()) or institutions.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
   );
@@ -11816,11 +11670,11 @@ create policy media_select on app.media for select to culturepass_app
           media.entity_type = 'business'
           and exists (select 1 from app.businesses p1 where p1.id = media.entity_id)
         )
-        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (
           media.entity_type = 'institution'
           and exists (select 1 from app.institutions p1 where p1.id = media.entity_id)
         )
+        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (media.entity_type = 'event' and sec.seen_event(media.entity_id) is not null)
       )
     )
@@ -12099,8 +11953,8 @@ create policy notification_preferences_job_update on app.notification_preference
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
-    or sec.seen_event_admin(orders.event_id)
     or (select sec.is_platform_admin())
+    or orders.event_id in (select sec.mine_event_admin())
   );
 
 create policy orders_job_select on app.orders for select to culturepass_job
@@ -12123,7 +11977,7 @@ create policy orders_job_update on app.orders for update to culturepass_job
 
 create policy order_items_select on app.order_items for select to culturepass_app
   using (
-    sec.seen_order(order_items.order_id) is not null
+    (select true from app.orders p1 where p1.id = order_items.order_id)
   );
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
@@ -12142,27 +11996,27 @@ create policy organizations_select on app.organizations for select to culturepas
       organizations.status = 'active'
       and (
         organizations.state = 'approved'
-        or organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or organizations.id = (select sec.created())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
+        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       organizations.status = 'suspended'
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       organizations.status = 'archived'
       and (select sec.show_archived())
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -12327,7 +12181,7 @@ create policy plans_job_select on app.plans for select to culturepass_job
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
   using (
-    (promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id))
+    (promo_codes.status = 'active' and promo_codes.event_id in (select sec.mine_event_admin()))
     or (promo_codes.status = 'suspended' and sec.seen_event_admin(promo_codes.event_id))
     or (
       promo_codes.status = 'archived'
@@ -12369,18 +12223,8 @@ create policy promotions_select on app.promotions for select to culturepass_app
     (
       promotions.status = 'active'
       and (
-        (
-          promotions.state = 'active'
-          and (
-            (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
-            or (
-              promotions.target_type = 'business'
-              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
-            )
-            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
-          )
-        )
-        or (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+        (select sec.is_platform_admin())
+        or (promotions.target_type = 'event' and promotions.target_id in (select sec.mine_event_admin()))
         or (
           promotions.target_type = 'business'
           and exists (
@@ -12388,19 +12232,29 @@ create policy promotions_select on app.promotions for select to culturepass_app
             where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
           )
         )
-        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
+        or (promotions.target_type = 'venue' and promotions.target_id in (select sec.mine_venue_admin()))
         or promotions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
+        or (
+          promotions.state = 'active'
+          and (
+            (
+              promotions.target_type = 'business'
+              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
+            )
+            or (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
+            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
+          )
+        )
       )
     )
     or (
       promotions.status = 'suspended'
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
     or (
       promotions.status = 'archived'
       and (select sec.show_archived())
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
   );
 
@@ -12503,8 +12357,8 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        sec.seen_lead_provider(quotes.lead_id)
-        or (quotes.state <> 'draft' and sec.seen_lead_organizer(quotes.lead_id))
+        quotes.lead_id in (select sec.mine_lead_provider())
+        or (quotes.state <> 'draft' and quotes.lead_id in (select sec.mine_lead_organizer()))
       )
     )
     or (quotes.status = 'suspended' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft')
@@ -12613,7 +12467,7 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
   using (
-    revenue_shares.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or revenue_shares.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
@@ -12651,11 +12505,11 @@ create policy reviews_select on app.reviews for select to culturepass_app
               reviews.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id)
             )
-            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
             or (
               reviews.entity_type = 'community'
               and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id)
             )
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
           )
         )
       )
@@ -12805,7 +12659,13 @@ create policy role_assignments_select on app.role_assignments for select to cult
               and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
           )
         )
-        or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
+        or (
+          role_assignments.scope_type = 'venue'
+          and (
+            role_assignments.scope_id in (select sec.mine_venue_city_admin())
+            or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(role_assignments.scope_id))
+          )
+        )
       )
     )
     or (
@@ -13062,8 +12922,8 @@ create policy service_requests_select on app.service_requests for select to cult
     (
       service_requests.status = 'active'
       and (
-        service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-        or (select sec.is_platform_admin())
+        (select sec.is_platform_admin())
+        or service_requests.host_id in (select unnest(sec.scopes_org_admin()))
       )
     )
     or (
@@ -13176,7 +13036,7 @@ create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
-    subscriptions.business_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
   );
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
@@ -13224,8 +13084,8 @@ create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
     or tickets.buyer_id = (select sec.uid())
-    or sec.seen_event_admin(tickets.event_id)
     or (select sec.is_platform_admin())
+    or tickets.event_id in (select sec.mine_event_admin())
   );
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
@@ -13310,8 +13170,8 @@ create policy ticket_types_job_update on app.ticket_types for update to culturep
 create policy transactions_select on app.transactions for select to culturepass_app
   using (
     transactions.user_id = (select sec.uid())
-    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
     or (select sec.is_platform_admin())
+    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
@@ -13339,8 +13199,8 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.is_public
         or users.id = (select sec.uid())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
+        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
@@ -13409,7 +13269,8 @@ create policy venues_select on app.venues for select to culturepass_app
     (
       venues.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           venues.owner_type = 'organization'
           and exists (select 1 from app.organizations p1 where p1.id = venues.owner_id)
         )
@@ -13428,26 +13289,25 @@ create policy venues_select on app.venues for select to culturepass_app
         or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'suspended'
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'archived'
       and (select sec.show_archived())
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -13535,7 +13395,10 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
   using (
     (
       waitlist_entries.status = 'active'
-      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
+      and (
+        waitlist_entries.user_id = (select sec.uid())
+        or waitlist_entries.event_id in (select sec.mine_event_admin())
+      )
     )
     or (
       waitlist_entries.status = 'archived'
@@ -13591,9 +13454,9 @@ create policy waitlist_entries_job_update on app.waitlist_entries for update to 
 create policy wallet_accounts_select on app.wallet_accounts for select to culturepass_app
   using (
     wallet_accounts.user_id = (select sec.uid())
+    or (select sec.is_platform_admin())
     or wallet_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
     or wallet_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
-    or (select sec.is_platform_admin())
   );
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job
@@ -13754,35 +13617,37 @@ grant select on app.countries to culturepass_counter;
 grant update (status) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
-grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
-grant update (user_id, password_hash, changed_at) on app.credentials to culturepass_job;
+grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
+grant update (user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
 grant delete on app.credentials to culturepass_job;
 
 grant select on app.credentials to culturepass_authz;
 
 grant select on app.credentials to culturepass_counter;
+grant update (valid_from) on app.credentials to culturepass_counter;
 
-grant select (id, status, user_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
+grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant insert (id, status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
-grant update (status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with) on app.devices to culturepass_counter;
+grant update (status, archived_with, session_id) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
-grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
-grant update (user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant update (user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
 grant delete on app.email_tokens to culturepass_job;
 
 grant select on app.email_tokens to culturepass_authz;
 
 grant select on app.email_tokens to culturepass_counter;
+grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
@@ -13798,8 +13663,8 @@ grant select on app.events to culturepass_counter;
 grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
-grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
-grant update (user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
+grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
+grant update (user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
 grant delete on app.external_identities to culturepass_job;
 
 grant select on app.external_identities to culturepass_authz;
@@ -14071,17 +13936,18 @@ grant select on app.service_requests to culturepass_counter;
 grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
-grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
-grant update (user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
+grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
+grant update (user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
 grant delete on app.sessions to culturepass_job;
 
 grant select on app.sessions to culturepass_authz;
 
 grant select on app.sessions to culturepass_counter;
+grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
 grant select on app.sign_ups to culturepass_job;
-grant insert (id, token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
-grant update (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant delete on app.sign_ups to culturepass_job;
 
 grant select on app.sign_ups to culturepass_authz;

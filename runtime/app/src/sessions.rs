@@ -5,8 +5,12 @@
 
 mod bodies;
 mod email;
+mod endings;
 mod external;
+mod handles;
+mod identities;
 mod issue;
+mod links;
 mod list;
 mod password;
 mod purge;
@@ -49,12 +53,20 @@ pub struct SessionsConfig {
     pub recent: Duration,
     pub sign_up_lifetime: Duration,
     pub reset_lifetime: Duration,
-    /// Failures to sign in, per account and address.
+    /// Failures to sign in, per account and network.
     pub failures_per_address: i32,
-    /// Failures to sign in, per account from anywhere.
+    /// Failures to sign in from one network, whatever the account.
+    pub failures_per_network: i32,
+    /// Failures to sign in, per account from networks that the member never signed in from.
     pub failures_per_account: i32,
-    /// Mails to one address in an hour.
+    /// Accounts that one password is tried on from one network.
+    pub accounts_per_password: i32,
+    /// Accounts that one password is tried on from networks that their members never signed in from.
+    pub accounts_per_password_anywhere: i32,
+    /// Mails of one kind to one address in an hour, asked for from one network.
     pub mails_per_hour: i32,
+    /// The same, from networks that the member never signed in from.
+    pub mails_per_hour_anywhere: i32,
     /// For how long failures are counted.
     pub failure_window: Duration,
     /// Memory of one password hash.
@@ -81,8 +93,12 @@ impl SessionsConfig {
             sign_up_lifetime: Duration::from_secs(DAY),
             reset_lifetime: Duration::from_secs(HOUR),
             failures_per_address: 10,
+            failures_per_network: 100,
             failures_per_account: 100,
+            accounts_per_password: 10,
+            accounts_per_password_anywhere: 100,
             mails_per_hour: 5,
+            mails_per_hour_anywhere: 30,
             failure_window: Duration::from_secs(15 * 60),
             hash_memory_kib: 19 * 1024,
             hash_passes: 2,

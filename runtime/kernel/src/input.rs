@@ -7,6 +7,7 @@ mod check;
 mod choice;
 mod format;
 mod json;
+mod line;
 mod scalar;
 
 pub use bind::{bind, bind_patch};
@@ -15,6 +16,7 @@ pub use check::Check;
 pub use choice::{Choice, choice};
 pub use format::Format;
 pub use json::{DEPTH_MAX, Node};
+pub use line::{LINE_MAX, is_line, is_seen, line_of};
 pub use scalar::{FromJson, Place};
 
 use sqlx::postgres::PgArguments;

@@ -155,6 +155,13 @@ pub struct Tokens {
     /// What its tokens must be for.
     #[arg(long, env = "OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
+    /// Clients of the issuer whose tokens are accepted, where tokens say to whom they were issued (`azp`), separated by
+    /// commas. Default: only the audience itself.
+    #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
+    pub oidc_clients: Vec<String>,
+    /// The longest life of its tokens that is accepted, from `iat` to `exp`.
+    #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60)]
+    pub oidc_max_lifetime_seconds: u64,
     /// Where its keys are. Default: the issuer with `/.well-known/jwks.json`.
     #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
     pub oidc_jwks_url: Option<Url>,
@@ -175,15 +182,27 @@ pub struct Sessions {
     /// A session ends when it was not used for this time.
     #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14)]
     pub session_idle_days: u64,
-    /// Failures to sign in within a quarter of an hour, per account and address.
+    /// Failures to sign in within a quarter of an hour, per account and network: an IPv4 address, a /64 of IPv6.
     #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10)]
     pub sign_in_failures_per_address: i32,
-    /// The same per account from anywhere.
+    /// The same per network, whatever the account.
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_NETWORK", default_value_t = 100)]
+    pub sign_in_failures_per_network: i32,
+    /// The same per account, from networks that the member never signed in from.
     #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100)]
     pub sign_in_failures_per_account: i32,
-    /// Mails about sessions to one address within an hour.
+    /// Accounts that one wrong password may be tried on within a quarter of an hour from one network.
+    #[arg(long, env = "ACCOUNTS_PER_PASSWORD", default_value_t = 10)]
+    pub accounts_per_password: i32,
+    /// The same from all networks that the members never signed in from.
+    #[arg(long, env = "ACCOUNTS_PER_PASSWORD_ANYWHERE", default_value_t = 100)]
+    pub accounts_per_password_anywhere: i32,
+    /// Mails to one address within an hour, of each kind (sign-up, new password, new address), asked for from one network.
     #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5)]
     pub mails_per_hour: i32,
+    /// The same, from all networks that the member never signed in from.
+    #[arg(long, env = "MAILS_PER_HOUR_ANYWHERE", default_value_t = 30)]
+    pub mails_per_hour_anywhere: i32,
     /// Memory of one argon2id hash. Less than 19456 is refused in production.
     #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = 19 * 1024)]
     pub hash_memory_kib: u32,

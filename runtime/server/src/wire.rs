@@ -146,12 +146,12 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
     let Some(audience) = settings.oidc_audience.clone() else {
         bail!("OIDC_ISSUER needs OIDC_AUDIENCE")
     };
-    Ok(Some(IssuerConfig {
-        issuer: issuer.clone(),
-        audience,
-        jwks,
-        refresh: Duration::from_secs(3600),
-    }))
+    let mut config = IssuerConfig::new(issuer.clone(), audience, jwks);
+    if !settings.oidc_clients.is_empty() {
+        config.authorized_parties = settings.oidc_clients.clone();
+    }
+    config.max_lifetime = Duration::from_secs(settings.oidc_max_lifetime_seconds);
+    Ok(Some(config))
 }
 
 fn sessions_config(
@@ -179,7 +179,11 @@ fn sessions_config(
     config.idle_lifetime = Duration::from_secs(settings.session_idle_days * DAY);
     config.failures_per_address = settings.sign_in_failures_per_address;
     config.failures_per_account = settings.sign_in_failures_per_account;
+    config.failures_per_network = settings.sign_in_failures_per_network;
+    config.accounts_per_password = settings.accounts_per_password;
+    config.accounts_per_password_anywhere = settings.accounts_per_password_anywhere;
     config.mails_per_hour = settings.mails_per_hour;
+    config.mails_per_hour_anywhere = settings.mails_per_hour_anywhere;
     config.hash_memory_kib = settings.hash_memory_kib;
     config.hash_passes = settings.hash_passes;
     config.hashes_at_once = settings.hashes_at_once;

@@ -155,6 +155,10 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -334,6 +338,10 @@ drop function sec.is_https(text);
 drop function sec.is_url(text);
 
 drop function sec.is_email(text);
+
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
 
