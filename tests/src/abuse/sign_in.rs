@@ -76,7 +76,7 @@ async fn abuse_18_members_and_strangers_get_the_same_answers() {
 #[tokio::test]
 async fn abuse_18_the_hash_is_computed_for_everybody() {
     let server = TestServer::start_with(Content::Reference, |parts| {
-        parts.sessions.hashes_at_once = 0;
+        parts.modules.sessions.hashes_at_once = 0;
     })
     .await;
     server.member("ana").await;
@@ -105,7 +105,7 @@ async fn abuse_18_the_hash_is_computed_for_everybody() {
 async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
     let server = TestServer::start_with(Content::Reference, |parts| {
         parts.http.trusted_proxies = vec!["127.0.0.1".to_owned()];
-        parts.sessions.failures_per_account = 25;
+        parts.modules.sessions.sign_in_failures_per_account = 25;
     })
     .await;
     people::sign_up(&server, "ana").await;
@@ -265,17 +265,17 @@ async fn abuse_18_an_ipv6_network_is_one_guesser() {
         .expect(429);
 }
 
-async fn behind_proxy(change: impl FnOnce(&mut app::sessions::SessionsConfig)) -> TestServer {
+async fn behind_proxy(change: impl FnOnce(&mut app::sessions::Settings)) -> TestServer {
     TestServer::start_with(Content::Reference, |parts| {
         parts.http.trusted_proxies = vec!["127.0.0.1".to_owned()];
-        change(&mut parts.sessions);
+        change(&mut parts.modules.sessions);
     })
     .await
 }
 
 #[tokio::test]
 async fn abuse_18_strangers_who_guess_do_not_lock_the_owner_out() {
-    let server = behind_proxy(|sessions| sessions.failures_per_account = 20).await;
+    let server = behind_proxy(|sessions| sessions.sign_in_failures_per_account = 20).await;
     people::sign_up(&server, "ana").await;
     let at_home = from(&server.client, "198.51.100.7", "ana", PASSWORD)
         .await
@@ -414,8 +414,8 @@ async fn abuse_18_who_signs_in_is_no_guesser() {
     let server = behind_proxy(|sessions| {
         sessions.accounts_per_password = 2;
         sessions.accounts_per_password_anywhere = 2;
-        sessions.failures_per_network = 2;
-        sessions.failures_per_account = 2;
+        sessions.sign_in_failures_per_network = 2;
+        sessions.sign_in_failures_per_account = 2;
     })
     .await;
     for handle in ["ana", "ben", "carla", "dora"] {
