@@ -22,6 +22,7 @@ mod mine;
 mod moves;
 pub mod names;
 mod object;
+mod outranks;
 mod parents;
 mod policies;
 mod predicate;
@@ -66,6 +67,7 @@ pub fn schema(model: &Model) -> Schema {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));

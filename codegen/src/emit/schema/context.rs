@@ -6,6 +6,7 @@ use super::{
     columns,
     names::{self, Roles, snake},
     object::{Function, quote},
+    rules::{Context, compile},
     template,
 };
 use crate::model::{Entity, Lifecycle, Model, OnArchive, Relation, Role, Ty};
@@ -226,9 +227,17 @@ fn live(model: &Model, assignments: &Entity) -> &'static str {
     }
 }
 
+/// An assignment counts: ` and a.state = 'accepted'`, or nothing where all do.
+pub fn counted(model: &Model, alias: &str) -> String {
+    model.counted.as_ref().map_or(String::new(), |counted| {
+        let counted = compile(model, model.assignments, counted, alias, Context::Definer);
+        format!(" and {counted}")
+    })
+}
+
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
-    let live = live(model, assignments);
+    let live = format!("{}{}", live(model, assignments), counted(model, "a"));
     let columns: Vec<String> = (model.roles.iter())
         .map(|role| {
             let (name, value) = (snake(&role.name), quote(&role_value(model, role)));

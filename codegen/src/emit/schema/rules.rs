@@ -174,6 +174,13 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
             let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
             known(format!("{} in (select sec.{set}())", scope.column("id")))
         }
+        Expr::MeOutranks { relation, of } => {
+            let who = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
+            let of = of.map_or("null".to_owned(), |r| {
+                scope.column(&entity.belongs[r].id_column())
+            });
+            known(format!("sec.outranks({}, {of})", scope.column(&who)))
+        }
         Expr::Compare { left, op, right } => compare(model, scope, left, *op, right),
         Expr::In { value: v, list } => {
             let texts: Vec<String> = list.iter().map(literal).collect();
