@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b8b1d75d3c97f34e37a16d565ea7e2eaa794134fc25c2e9f2052d5559a0c7c7fa5210da591048ec2892a2cc039874ab4",
+        checksum: "23aa18f36e88d4bf13d74c593ce20cdd8767c9b3679d0ed633b8a78d59d1cd16cf63cdc5bbb8ea0389785370693c0926",
     },
 ];
