@@ -2,8 +2,8 @@
 //!
 //! Every part keeps its place. Nothing is looked up here: names are only words.
 
-mod check;
 mod assignments;
+mod check;
 mod derived;
 mod field;
 mod keep;
@@ -17,8 +17,8 @@ mod transition;
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
-pub use check::{CHECK_MODIFIERS, check};
 pub use assignments::assignments;
+pub use check::{CHECK_MODIFIERS, check};
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;

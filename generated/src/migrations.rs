@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "20368e412491e2a154c1610ac696da72c7bc5b91d7f7787787a838f273fb5f99071c4be5c2cbd8355cca265dbeb5516e",
+        checksum: "168b5f1625df1f808c405e7d0e1f34f0d81f1ad195ada3ab796259a5d4b40151745155f319f74dc289b9e92b41e2bddc",
     },
 ];

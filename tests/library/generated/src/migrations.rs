@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "23aa18f36e88d4bf13d74c593ce20cdd8767c9b3679d0ed633b8a78d59d1cd16cf63cdc5bbb8ea0389785370693c0926",
+        checksum: "8f5a88e1bdffa861b3be7182e7c4c501b9c0b8c5830311e38835aa575695727989927569e50cd4a290f2885b76f5309d",
     },
 ];
