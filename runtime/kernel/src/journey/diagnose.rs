@@ -126,7 +126,7 @@ fn wrong_state(action: Action, row: &Probe) -> Option<Error> {
     None
 }
 
-fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
+pub(super) fn divergence(resource: &Resource, action: Action, cause: &str) -> Error {
     metrics::POLICY_DIVERGENCE.add();
     tracing::error!(
         entity = resource.name,
