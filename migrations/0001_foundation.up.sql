@@ -49,6 +49,7 @@ begin
     alter role culturepass_app set statement_timeout = '5s';
     alter role culturepass_app set lock_timeout = '2s';
     alter role culturepass_app set idle_in_transaction_session_timeout = '10s';
+    alter role culturepass_app set client_min_messages = 'warning';
     alter role culturepass_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -62,6 +63,7 @@ begin
     create role culturepass_job login noinherit;
     alter role culturepass_job set lock_timeout = '10s';
     alter role culturepass_job set idle_in_transaction_session_timeout = '60s';
+    alter role culturepass_job set client_min_messages = 'warning';
     alter role culturepass_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -81,11 +83,16 @@ create schema audit;
 alter schema audit owner to culturepass_audit;
 grant usage on schema audit to culturepass_job;
 
+create schema search;
+alter schema search owner to culturepass_authz;
+
 create extension if not exists citext with schema public;
 
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -196,6 +203,38 @@ create function sec.slugify(p_text text) returns text
     '[^a-z0-9]+', '-', 'g'), 80), '-')
 $$;
 alter function sec.slugify(text) owner to culturepass_owner;
+
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to culturepass_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on.
+declare
+  v_query tsquery := pg_catalog.websearch_to_tsquery('pg_catalog.simple', sec.folded(p_text));
+begin
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to culturepass_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
   language sql immutable parallel safe as $$
@@ -2835,6 +2874,9 @@ create index attendances_event_id_idx
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
 
+create index businesses_city_id_name_id_idx
+  on app.businesses (city_id, name, id);
+
 create index businesses_name_id_idx
   on app.businesses (name, id);
 
@@ -2849,12 +2891,6 @@ create index businesses_city_id_idx
 
 create index businesses_live_city_id_idx
   on app.businesses (live_city_id) where live_city_id is not null;
-
-create index businesses_search_idx
-  on app.businesses using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index businesses_search_text_idx
-  on app.businesses using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
@@ -2885,12 +2921,6 @@ create index cities_country_id_idx
 
 create index cities_live_country_id_idx
   on app.cities (live_country_id) where live_country_id is not null;
-
-create index cities_search_idx
-  on app.cities using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index cities_search_text_idx
-  on app.cities using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
@@ -2943,6 +2973,9 @@ create index commission_rules_live_scope_event_id_idx
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
 
+create index communities_city_id_name_id_idx
+  on app.communities (city_id, name, id);
+
 create index communities_name_id_idx
   on app.communities (name, id);
 
@@ -2966,12 +2999,6 @@ create index communities_created_by_id_idx
 
 create index communities_live_created_by_id_idx
   on app.communities (live_created_by_id) where live_created_by_id is not null;
-
-create index communities_search_idx
-  on app.communities using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index communities_search_text_idx
-  on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
@@ -2999,12 +3026,6 @@ create unique index countries_code_key
 
 create index countries_name_id_idx
   on app.countries (name, id);
-
-create index countries_search_idx
-  on app.countries using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index countries_search_text_idx
-  on app.countries using gin ((name) gin_trgm_ops) where status = 'active';
 
 create unique index credentials_user_id_key
   on app.credentials (user_id);
@@ -3036,8 +3057,8 @@ create index email_tokens_user_id_idx
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
 
-create index events_city_id_starts_at_idx
-  on app.events (city_id, starts_at);
+create index events_city_id_starts_at_id_idx
+  on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
   on app.events (title, id);
@@ -3089,12 +3110,6 @@ create index events_venue_id_idx
 
 create index events_live_venue_id_idx
   on app.events (live_venue_id) where live_venue_id is not null;
-
-create index events_search_idx
-  on app.events using gin ((to_tsvector('simple'::regconfig, title || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index events_search_text_idx
-  on app.events using gin ((title || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
@@ -3150,8 +3165,8 @@ create index follows_entity_institution_id_idx
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
 
-create index fraud_flags_state_score_idx
-  on app.fraud_flags (state, score);
+create index fraud_flags_state_score_id_idx
+  on app.fraud_flags (state, score, id);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -3210,14 +3225,11 @@ create index grant_announcements_institution_id_idx
 create index grant_announcements_live_institution_id_idx
   on app.grant_announcements (live_institution_id) where live_institution_id is not null;
 
-create index grant_announcements_search_idx
-  on app.grant_announcements using gin ((to_tsvector('simple'::regconfig, title || ' ' || description))) where status = 'active';
-
-create index grant_announcements_search_text_idx
-  on app.grant_announcements using gin ((title || ' ' || description) gin_trgm_ops) where status = 'active';
-
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
+
+create index institutions_city_id_name_id_idx
+  on app.institutions (city_id, name, id);
 
 create index institutions_name_id_idx
   on app.institutions (name, id);
@@ -3230,12 +3242,6 @@ create index institutions_city_id_idx
 
 create index institutions_live_city_id_idx
   on app.institutions (live_city_id) where live_city_id is not null;
-
-create index institutions_search_idx
-  on app.institutions using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index institutions_search_text_idx
-  on app.institutions using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
@@ -3270,8 +3276,8 @@ create index likes_event_id_idx
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
 
-create index media_entity_type_entity_id_position_idx
-  on app.media (entity_type, entity_id, position);
+create index media_entity_type_entity_id_position_id_idx
+  on app.media (entity_type, entity_id, position, id);
 
 create index media_position_id_idx
   on app.media (position, id);
@@ -3387,6 +3393,9 @@ create index order_items_ticket_type_id_idx
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
 
+create index organizations_city_id_name_id_idx
+  on app.organizations (city_id, name, id);
+
 create index organizations_name_id_idx
   on app.organizations (name, id);
 
@@ -3401,12 +3410,6 @@ create index organizations_city_id_idx
 
 create index organizations_live_city_id_idx
   on app.organizations (live_city_id) where live_city_id is not null;
-
-create index organizations_search_idx
-  on app.organizations using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index organizations_search_text_idx
-  on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3738,14 +3741,11 @@ create index users_home_city_id_idx
 create index users_live_home_city_id_idx
   on app.users (live_home_city_id) where live_home_city_id is not null;
 
-create index users_search_idx
-  on app.users using gin ((to_tsvector('simple'::regconfig, handle || ' ' || display_name))) where status = 'active';
-
-create index users_search_text_idx
-  on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
-
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
+
+create index venues_city_id_name_id_idx
+  on app.venues (city_id, name, id);
 
 create index venues_name_id_idx
   on app.venues (name, id);
@@ -3785,12 +3785,6 @@ create index venues_owner_community_id_idx
 
 create index venues_live_owner_community_id_idx
   on app.venues (live_owner_community_id) where live_owner_community_id is not null;
-
-create index venues_search_idx
-  on app.venues using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '') || ' ' || address))) where status = 'active';
-
-create index venues_search_text_idx
-  on app.venues using gin ((name || ' ' || coalesce(description, '') || ' ' || address) gin_trgm_ops) where status = 'active';
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
@@ -3875,6 +3869,9 @@ create index audit_logs_tx_idx
 
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
+
+create index audit_logs_performed_by_idx
+  on audit.audit_logs (performed_by, id);
 
 alter table app.attendances add constraint attendances_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -4559,12 +4556,13 @@ begin
     end if;
   end if;
   select
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'orgAdmin' and a.scope_id is not null), '{}') as org_admin,
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'cityAdmin' and a.scope_id is not null), '{}') as city_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
     coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
   into v_held
   from app.role_assignments a
-  where a.user_id = p_user and a.status = 'active';
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4574,8 +4572,8 @@ begin
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
     pg_catalog.set_config('app.job', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin::text, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin::text, true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
 end
 $$;
@@ -4672,6 +4670,99 @@ end
 $$;
 alter function app.attendances_count_insert() owner to culturepass_counter;
 revoke execute on function app.attendances_count_insert() from public;
+
+create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.businesses d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.businesses d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.businesses_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.businesses_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.businesses where id = new.id;
+    return null;
+  end if;
+  insert into search.businesses as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.businesses_document() owner to culturepass_authz;
+revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -4883,6 +4974,99 @@ $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
+create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.cities d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.cities d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.cities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.cities where id = new.id;
+    return null;
+  end if;
+  insert into search.cities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.cities_document() owner to culturepass_authz;
+revoke execute on function app.cities_document() from public;
+
 create function app.cities_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -5011,6 +5195,99 @@ begin
 end
 $$;
 alter function app.commission_rules_guard() owner to culturepass_owner;
+
+create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.communities d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.communities d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.communities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.communities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.communities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.visibility = 'public') is not true then
+    delete from search.communities where id = new.id;
+    return null;
+  end if;
+  insert into search.communities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.communities_document() owner to culturepass_authz;
+revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5409,6 +5686,99 @@ $$;
 alter function app.community_members_count_update() owner to culturepass_counter;
 revoke execute on function app.community_members_count_update() from public;
 
+create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.countries d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.countries d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.countries_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.countries_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.countries_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.countries where id = new.id;
+    return null;
+  end if;
+  insert into search.countries as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.countries_document() owner to culturepass_authz;
+revoke execute on function app.countries_document() from public;
+
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5510,6 +5880,99 @@ begin
 end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
+
+create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.events d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.events d where d.document @@ v_words offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.events d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.events_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.events_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.events_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') is not true then
+    delete from search.events where id = new.id;
+    return null;
+  end if;
+  insert into search.events as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.events_document() owner to culturepass_authz;
+revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5989,6 +6452,99 @@ $$;
 alter function app.follows_count_update() owner to culturepass_counter;
 revoke execute on function app.follows_count_update() from public;
 
+create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.grant_announcements d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.grant_announcements d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.grant_announcements_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.grant_announcements where id = new.id;
+    return null;
+  end if;
+  insert into search.grant_announcements as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.grant_announcements_document() owner to culturepass_authz;
+revoke execute on function app.grant_announcements_document() from public;
+
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6027,6 +6583,99 @@ begin
 end
 $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
+
+create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.institutions d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.institutions d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.institutions_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.institutions_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.institutions_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.institutions where id = new.id;
+    return null;
+  end if;
+  insert into search.institutions as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.institutions_document() owner to culturepass_authz;
+revoke execute on function app.institutions_document() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6595,6 +7244,99 @@ end
 $$;
 alter function app.orders_count_update() owner to culturepass_counter;
 revoke execute on function app.orders_count_update() from public;
+
+create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.organizations d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.organizations d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.organizations_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.organizations_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.organizations_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.organizations where id = new.id;
+    return null;
+  end if;
+  insert into search.organizations as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.organizations_document() owner to culturepass_authz;
+revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -7329,6 +8071,41 @@ end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
+create function app.role_assignments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  for parent in
+    select distinct o.scope_id from removed o
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    )
+    order by 1
+  loop
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
+      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+alter function app.role_assignments_keep() owner to culturepass_counter;
+revoke execute on function app.role_assignments_keep() from public;
+
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7595,6 +8372,99 @@ alter function app.transaction_private(uuid) owner to culturepass_authz;
 revoke execute on function app.transaction_private(uuid) from public;
 grant execute on function app.transaction_private(uuid) to culturepass_app;
 
+create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.users d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.users d where d.document @@ v_words offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.users d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.users_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.users_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.is_public) is not true then
+    delete from search.users where id = new.id;
+    return null;
+  end if;
+  insert into search.users as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+    sec.folded(' ' || new.handle || ' ' || new.display_name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.users_document() owner to culturepass_authz;
+revoke execute on function app.users_document() from public;
+
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -7733,6 +8603,99 @@ end
 $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
+
+create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+begin
+  if numnode(v_words) > 0 then
+    v_words := v_words && v_within;
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
+    if p_wanted <= 200 then
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit 256) w
+        where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+    end if;
+    v_found := array(
+      select w.id
+      from (select d.id from search.venues d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select d.id
+        from search.venues d
+        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
+        order by d.id desc offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.venues_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.venues where id = new.id;
+    return null;
+  end if;
+  insert into search.venues as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+    sec.folded(' ' || new.name || ' ' || new.address)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.venues_document() owner to culturepass_authz;
+revoke execute on function app.venues_document() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8010,6 +8973,224 @@ alter function audit.verify() owner to culturepass_audit;
 revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
+create function audit.has_seal(p_hash text) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is a published seal still there?
+  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+$$;
+alter function audit.has_seal(text) owner to culturepass_audit;
+revoke execute on function audit.has_seal(text) from public;
+grant execute on function audit.has_seal(text) to culturepass_job;
+
+create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
+  language plpgsql stable security definer set search_path = '' as $$
+-- Newest first. A statement of its own for what was asked, so that each finds its index.
+begin
+  return query execute 'select l.* from audit.audit_logs l where true'
+    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+    || case when p_before is not null then ' and l.id < $4' else '' end
+    || ' order by l.id desc limit $5'
+  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+end
+$$;
+alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
+revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
+grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function sec.mine_event_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_event_admin() from public;
+grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_lead_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_lead_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_organizer() from public;
+grant execute on function sec.mine_lead_organizer() to culturepass_app;
+
+create function sec.mine_lead_provider() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and t.service_request_id in (select sec.mine_service_request_organizer()))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.service_request_id in (select sec.mine_service_request_organizer())
+      )
+    );
+end
+$$;
+alter function sec.mine_lead_provider() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_provider() from public;
+grant execute on function sec.mine_lead_provider() to culturepass_app;
+
+create function sec.mine_service_request_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_service_request_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_service_request_organizer() from public;
+grant execute on function sec.mine_service_request_organizer() to culturepass_app;
+
+create function sec.mine_venue_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_admin() from public;
+grant execute on function sec.mine_venue_admin() to culturepass_app;
+
+create function sec.mine_venue_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_city_admin() from public;
+grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
 create function sec.seen_business(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -8022,26 +9203,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8061,32 +9242,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8104,32 +9262,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8151,32 +9286,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8196,7 +9308,7 @@ begin
       t.status = 'active'
       or (
         t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
       )
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
@@ -8217,10 +9329,7 @@ begin
     and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
   );
@@ -8242,29 +9351,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8284,35 +9393,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8334,29 +9417,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8376,35 +9459,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8426,29 +9483,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8472,29 +9529,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8519,33 +9576,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8570,33 +9609,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8637,7 +9658,8 @@ begin
       (
         t.status = 'active'
         and (
-          (
+          (select sec.is_platform_admin())
+          or (
             t.state <> 'draft'
             and t.visibility = 'public'
             and (
@@ -8656,24 +9678,23 @@ begin
           or t.id in (select sec.my_event_tickets())
           or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8693,48 +9714,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8752,48 +9734,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8815,48 +9758,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8877,15 +9781,15 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8905,18 +9809,11 @@ begin
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8936,19 +9833,8 @@ begin
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8971,18 +9857,11 @@ begin
     )
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -9030,19 +9909,9 @@ begin
     where t.id = p_id
     and sec.seen_service_request_organizer(t.service_request_id)
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9060,13 +9929,7 @@ begin
     where t.id = p_id
     and t.business_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      t.status = 'active'
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
       or (
         t.status = 'archived'
@@ -9081,23 +9944,6 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
-create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.orders t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
-    )
-  );
-end
-$$;
-alter function sec.seen_order(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_order(uuid) from public;
-grant execute on function sec.seen_order(uuid) to culturepass_app;
-
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -9110,26 +9956,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9149,32 +9995,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9192,32 +10015,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9239,32 +10039,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9283,7 +10060,7 @@ begin
     and (
       (
         t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
       )
       or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
       or (
@@ -9308,16 +10085,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9360,8 +10130,8 @@ begin
         and (
           t.is_public
           or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
           or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
@@ -9394,23 +10164,8 @@ begin
     where t.id = p_id
     and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -9433,28 +10188,9 @@ begin
     where t.id = p_id
     and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9474,33 +10210,33 @@ begin
       (
         t.status = 'active'
         and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          (select sec.is_platform_admin())
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
           or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
           or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
           or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
           or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9522,38 +10258,9 @@ begin
       t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9571,38 +10278,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9625,38 +10303,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9668,8 +10317,6 @@ grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
@@ -9677,11 +10324,25 @@ comment on view app.businesses_public is 'What everybody may search.';
 alter view app.businesses_public owner to culturepass_authz;
 grant select on app.businesses_public to culturepass_app;
 
+create table search.businesses (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint businesses_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.businesses is 'What can be searched of rows that may be public.';
+alter table search.businesses alter column document set storage external;
+alter table search.businesses owner to culturepass_authz;
+insert into search.businesses (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.businesses t
+  where t.status = 'active' and t.state = 'approved';
+create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
+create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.cities_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text,
     t.location
   from app.cities t
   where t.status = 'active';
@@ -9689,33 +10350,75 @@ comment on view app.cities_public is 'What everybody may search.';
 alter view app.cities_public owner to culturepass_authz;
 grant select on app.cities_public to culturepass_app;
 
+create table search.cities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint cities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.cities is 'What can be searched of rows that may be public.';
+alter table search.cities alter column document set storage external;
+alter table search.cities owner to culturepass_authz;
+insert into search.cities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  from app.cities t
+  where t.status = 'active';
+create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
+create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.communities_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
 comment on view app.communities_public is 'What everybody may search.';
 alter view app.communities_public owner to culturepass_authz;
 grant select on app.communities_public to culturepass_app;
 
+create table search.communities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint communities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.communities is 'What can be searched of rows that may be public.';
+alter table search.communities alter column document set storage external;
+alter table search.communities owner to culturepass_authz;
+insert into search.communities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.communities t
+  where t.status = 'active' and t.visibility = 'public';
+create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
+create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.countries_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.countries t
   where t.status = 'active';
 comment on view app.countries_public is 'What everybody may search.';
 alter view app.countries_public owner to culturepass_authz;
 grant select on app.countries_public to culturepass_app;
 
+create table search.countries (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint countries_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.countries is 'What can be searched of rows that may be public.';
+alter table search.countries alter column document set storage external;
+alter table search.countries owner to culturepass_authz;
+insert into search.countries (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.countries t
+  where t.status = 'active';
+create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
+create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.events_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || coalesce(t.description, '')) as search,
-    t.title || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.events t
   where t.status = 'active'
@@ -9752,11 +10455,25 @@ comment on view app.events_public is 'What everybody may search.';
 alter view app.events_public owner to culturepass_authz;
 grant select on app.events_public to culturepass_app;
 
+create table search.events (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint events_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.events is 'What can be searched of rows that may be public.';
+alter table search.events alter column document set storage external;
+alter table search.events owner to culturepass_authz;
+insert into search.events (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  from app.events t
+  where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
+create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
+create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.grant_announcements_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || t.description) as search,
-    t.title || ' ' || t.description as search_text
+    t.id
   from app.grant_announcements t
   where t.status = 'active'
     and exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.status = 'active');
@@ -9764,11 +10481,25 @@ comment on view app.grant_announcements_public is 'What everybody may search.';
 alter view app.grant_announcements_public owner to culturepass_authz;
 grant select on app.grant_announcements_public to culturepass_app;
 
+create table search.grant_announcements (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint grant_announcements_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.grant_announcements is 'What can be searched of rows that may be public.';
+alter table search.grant_announcements alter column document set storage external;
+alter table search.grant_announcements owner to culturepass_authz;
+insert into search.grant_announcements (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  from app.grant_announcements t
+  where t.status = 'active';
+create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
+create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.institutions_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.institutions t
   where t.status = 'active';
@@ -9776,33 +10507,75 @@ comment on view app.institutions_public is 'What everybody may search.';
 alter view app.institutions_public owner to culturepass_authz;
 grant select on app.institutions_public to culturepass_app;
 
+create table search.institutions (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint institutions_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.institutions is 'What can be searched of rows that may be public.';
+alter table search.institutions alter column document set storage external;
+alter table search.institutions owner to culturepass_authz;
+insert into search.institutions (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.institutions t
+  where t.status = 'active';
+create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
+create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.organizations_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
 comment on view app.organizations_public is 'What everybody may search.';
 alter view app.organizations_public owner to culturepass_authz;
 grant select on app.organizations_public to culturepass_app;
 
+create table search.organizations (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint organizations_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.organizations is 'What can be searched of rows that may be public.';
+alter table search.organizations alter column document set storage external;
+alter table search.organizations owner to culturepass_authz;
+insert into search.organizations (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.organizations t
+  where t.status = 'active' and t.state = 'approved';
+create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
+create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.users_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.handle || ' ' || t.display_name) as search,
-    t.handle || ' ' || t.display_name as search_text
+    t.id
   from app.users t
   where t.status = 'active' and t.is_public;
 comment on view app.users_public is 'What everybody may search.';
 alter view app.users_public owner to culturepass_authz;
 grant select on app.users_public to culturepass_app;
 
+create table search.users (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint users_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.users is 'What can be searched of rows that may be public.';
+alter table search.users alter column document set storage external;
+alter table search.users owner to culturepass_authz;
+insert into search.users (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  from app.users t
+  where t.status = 'active' and t.is_public;
+create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
+create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.venues_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) as search,
-    t.name || ' ' || coalesce(t.description, '') || ' ' || t.address as search_text,
     t.location
   from app.venues t
   where t.status = 'active'
@@ -9837,6 +10610,22 @@ comment on view app.venues_public is 'What everybody may search.';
 alter view app.venues_public owner to culturepass_authz;
 grant select on app.venues_public to culturepass_app;
 
+create table search.venues (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint venues_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.venues is 'What can be searched of rows that may be public.';
+alter table search.venues alter column document set storage external;
+alter table search.venues owner to culturepass_authz;
+insert into search.venues (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name || ' ' || t.address)
+  from app.venues t
+  where t.status = 'active';
+create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
+create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create trigger attendances_count_insert
   after insert on app.attendances
   referencing new table as added
@@ -9845,6 +10634,14 @@ create trigger attendances_count_insert
 create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record('attendance', '{}', '{id,created_at}');
+
+create trigger businesses_document_insert
+  after insert on app.businesses
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.businesses_document();
+
+create trigger businesses_document_update
+  after update of name, description, city_id, status, state on app.businesses
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
 
 create trigger businesses_slug
   before insert on app.businesses
@@ -9889,6 +10686,14 @@ create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record('check_in', '{}', '{id,created_at}');
 
+create trigger cities_document_insert
+  after insert on app.cities
+  for each row when (new.status = 'active') execute function app.cities_document();
+
+create trigger cities_document_update
+  after update of name, country_id, status on app.cities
+  for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
+
 create trigger cities_slug
   before insert on app.cities
   for each row when (new.slug is null) execute function app.cities_slug_from_name();
@@ -9932,6 +10737,14 @@ create trigger commission_rules_guard
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record('commission_rule', '{}', '{id,archived_with,version,created_at,updated_at,scope_country_id,live_scope_country_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_community_id,live_scope_community_id,scope_business_id,live_scope_business_id,scope_institution_id,live_scope_institution_id,scope_event_id,live_scope_event_id}');
+
+create trigger communities_document_insert
+  after insert on app.communities
+  for each row when (new.status = 'active' and new.visibility = 'public') execute function app.communities_document();
+
+create trigger communities_document_update
+  after update of name, description, city_id, status, visibility on app.communities
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
 
 create trigger communities_slug
   before insert on app.communities
@@ -10000,6 +10813,14 @@ create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record('community_member', '{added_by_id}', '{id,archived_with,version,created_at,updated_at,live_community_id,live_user_id,live_added_by_id}');
 
+create trigger countries_document_insert
+  after insert on app.countries
+  for each row when (new.status = 'active') execute function app.countries_document();
+
+create trigger countries_document_update
+  after update of name, status on app.countries
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.countries_document();
+
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
   for each row execute function sec.stamp();
@@ -10055,6 +10876,14 @@ create trigger email_tokens_stamp
 create trigger email_tokens_audit
   after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record('email_token', '{token_hash,email}', '{id,version,created_at,updated_at}');
+
+create trigger events_document_insert
+  after insert on app.events
+  for each row when (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') execute function app.events_document();
+
+create trigger events_document_update
+  after update of title, description, city_id, host_id, status, visibility, state on app.events
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
 
 create trigger events_slug
   before insert on app.events
@@ -10126,6 +10955,14 @@ create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
   for each row execute function audit.record('fraud_flag', '{}', '{id,version,created_at,updated_at,entity_user_id,entity_community_id,entity_organization_id,entity_business_id,entity_venue_id,entity_institution_id,entity_event_id,entity_review_id,entity_order_id,entity_transaction_id,entity_promotion_id,entity_referral_id}');
 
+create trigger grant_announcements_document_insert
+  after insert on app.grant_announcements
+  for each row when (new.status = 'active') execute function app.grant_announcements_document();
+
+create trigger grant_announcements_document_update
+  after update of title, description, institution_id, status on app.grant_announcements
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
+
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function sec.stamp();
@@ -10138,6 +10975,14 @@ create trigger grant_announcements_guard
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function audit.record('grant_announcement', '{}', '{id,archived_with,version,created_at,updated_at,live_institution_id}');
+
+create trigger institutions_document_insert
+  after insert on app.institutions
+  for each row when (new.status = 'active') execute function app.institutions_document();
+
+create trigger institutions_document_update
+  after update of name, description, city_id, status on app.institutions
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
 
 create trigger institutions_slug
   before insert on app.institutions
@@ -10293,6 +11138,14 @@ create trigger orders_audit
 create trigger order_items_audit
   after insert on app.order_items
   for each row execute function audit.record('order_item', '{}', '{id,created_at}');
+
+create trigger organizations_document_insert
+  after insert on app.organizations
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.organizations_document();
+
+create trigger organizations_document_update
+  after update of name, description, city_id, status, state on app.organizations
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
 
 create trigger organizations_slug
   before insert on app.organizations
@@ -10450,6 +11303,11 @@ create trigger role_assignments_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
+create trigger role_assignments_keep
+  after update on app.role_assignments
+  referencing old table as removed new table as added
+  for each statement execute function app.role_assignments_keep();
+
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
   for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
@@ -10558,6 +11416,14 @@ create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record('transaction', '{stripe_payment_intent_id,stripe_idempotency_key}', '{id,version,created_at,updated_at}');
 
+create trigger users_document_insert
+  after insert on app.users
+  for each row when (new.status = 'active' and new.is_public) execute function app.users_document();
+
+create trigger users_document_update
+  after update of handle, display_name, status, is_public on app.users
+  for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
+
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function sec.stamp();
@@ -10584,6 +11450,14 @@ create trigger "0_restore_children"
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
+
+create trigger venues_document_insert
+  after insert on app.venues
+  for each row when (new.status = 'active') execute function app.venues_document();
+
+create trigger venues_document_update
+  after update of name, description, address, city_id, owner_id, status on app.venues
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
 
 create trigger venues_slug
   before insert on app.venues
@@ -10656,7 +11530,7 @@ create trigger wallet_transactions_audit
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
     attendances.user_id = (select sec.uid())
-    or sec.seen_event_admin(attendances.event_id)
+    or attendances.event_id in (select sec.mine_event_admin())
     or (
       exists (select 1 from app.users p1 where p1.id = attendances.user_id)
       and sec.seen_event(attendances.event_id) is not null
@@ -10679,27 +11553,27 @@ create policy businesses_select on app.businesses for select to culturepass_app
       businesses.status = 'active'
       and (
         businesses.state = 'approved'
-        or businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or businesses.id = (select sec.created())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
+        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       businesses.status = 'suspended'
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       businesses.status = 'archived'
       and (select sec.show_archived())
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -10800,7 +11674,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
   using (
-    sec.seen_event_admin(check_ins.event_id) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or check_ins.event_id in (select sec.mine_event_admin())
   );
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
@@ -10818,7 +11692,7 @@ create policy cities_select on app.cities for select to culturepass_app
     cities.status = 'active'
     or (
       cities.status = 'suspended'
-      and (cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or cities.id in (select unnest(sec.scopes_city_admin())))
     )
     or (cities.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
   );
@@ -10928,30 +11802,30 @@ create policy communities_select on app.communities for select to culturepass_ap
       communities.status = 'active'
       and (
         communities.visibility = 'public'
+        or (select sec.is_platform_admin())
+        or communities.id = (select sec.created())
         or communities.id in (select sec.my_community_members_3())
         or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-        or communities.id = (select sec.created())
       )
     )
     or (
       communities.status = 'suspended'
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       communities.status = 'archived'
       and (select sec.show_archived())
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11271,7 +12145,8 @@ create policy events_select on app.events for select to culturepass_app
     (
       events.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           events.state <> 'draft'
           and events.visibility = 'public'
           and (
@@ -11305,24 +12180,23 @@ create policy events_select on app.events for select to culturepass_app
         or events.id in (select sec.my_event_tickets())
         or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'suspended'
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'archived'
       and (select sec.show_archived())
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11470,11 +12344,11 @@ create policy follows_select on app.follows for select to culturepass_app
               follows.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id)
             )
-            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
             or (
               follows.entity_type = 'institution'
               and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id)
             )
+            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
           )
         )
       )
@@ -11621,16 +12495,16 @@ create policy institutions_select on app.institutions for select to culturepass_
     or (
       institutions.status = 'suspended'
       and (
-        institutions.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or institutions.id in (select unnest(sec.scopes_org_admin()))
         or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       institutions.status = 'archived'
       and (select sec.show_archived())
       and (
-        institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        (select sec.is_platform_admin()) or institutions.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
   );
@@ -11816,11 +12690,11 @@ create policy media_select on app.media for select to culturepass_app
           media.entity_type = 'business'
           and exists (select 1 from app.businesses p1 where p1.id = media.entity_id)
         )
-        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (
           media.entity_type = 'institution'
           and exists (select 1 from app.institutions p1 where p1.id = media.entity_id)
         )
+        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (media.entity_type = 'event' and sec.seen_event(media.entity_id) is not null)
       )
     )
@@ -12099,8 +12973,8 @@ create policy notification_preferences_job_update on app.notification_preference
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
-    or sec.seen_event_admin(orders.event_id)
     or (select sec.is_platform_admin())
+    or orders.event_id in (select sec.mine_event_admin())
   );
 
 create policy orders_job_select on app.orders for select to culturepass_job
@@ -12123,7 +12997,7 @@ create policy orders_job_update on app.orders for update to culturepass_job
 
 create policy order_items_select on app.order_items for select to culturepass_app
   using (
-    sec.seen_order(order_items.order_id) is not null
+    (select true from app.orders p1 where p1.id = order_items.order_id)
   );
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
@@ -12142,27 +13016,27 @@ create policy organizations_select on app.organizations for select to culturepas
       organizations.status = 'active'
       and (
         organizations.state = 'approved'
-        or organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or organizations.id = (select sec.created())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
+        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       organizations.status = 'suspended'
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       organizations.status = 'archived'
       and (select sec.show_archived())
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -12327,7 +13201,7 @@ create policy plans_job_select on app.plans for select to culturepass_job
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
   using (
-    (promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id))
+    (promo_codes.status = 'active' and promo_codes.event_id in (select sec.mine_event_admin()))
     or (promo_codes.status = 'suspended' and sec.seen_event_admin(promo_codes.event_id))
     or (
       promo_codes.status = 'archived'
@@ -12369,18 +13243,8 @@ create policy promotions_select on app.promotions for select to culturepass_app
     (
       promotions.status = 'active'
       and (
-        (
-          promotions.state = 'active'
-          and (
-            (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
-            or (
-              promotions.target_type = 'business'
-              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
-            )
-            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
-          )
-        )
-        or (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+        (select sec.is_platform_admin())
+        or (promotions.target_type = 'event' and promotions.target_id in (select sec.mine_event_admin()))
         or (
           promotions.target_type = 'business'
           and exists (
@@ -12388,19 +13252,29 @@ create policy promotions_select on app.promotions for select to culturepass_app
             where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
           )
         )
-        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
+        or (promotions.target_type = 'venue' and promotions.target_id in (select sec.mine_venue_admin()))
         or promotions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
+        or (
+          promotions.state = 'active'
+          and (
+            (
+              promotions.target_type = 'business'
+              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
+            )
+            or (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
+            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
+          )
+        )
       )
     )
     or (
       promotions.status = 'suspended'
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
     or (
       promotions.status = 'archived'
       and (select sec.show_archived())
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
   );
 
@@ -12503,8 +13377,8 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        sec.seen_lead_provider(quotes.lead_id)
-        or (quotes.state <> 'draft' and sec.seen_lead_organizer(quotes.lead_id))
+        quotes.lead_id in (select sec.mine_lead_provider())
+        or (quotes.state <> 'draft' and quotes.lead_id in (select sec.mine_lead_organizer()))
       )
     )
     or (quotes.status = 'suspended' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft')
@@ -12613,7 +13487,7 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
   using (
-    revenue_shares.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or revenue_shares.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
@@ -12651,11 +13525,11 @@ create policy reviews_select on app.reviews for select to culturepass_app
               reviews.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id)
             )
-            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
             or (
               reviews.entity_type = 'community'
               and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id)
             )
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
           )
         )
       )
@@ -12805,7 +13679,13 @@ create policy role_assignments_select on app.role_assignments for select to cult
               and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
           )
         )
-        or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
+        or (
+          role_assignments.scope_type = 'venue'
+          and (
+            role_assignments.scope_id in (select sec.mine_venue_city_admin())
+            or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(role_assignments.scope_id))
+          )
+        )
       )
     )
     or (
@@ -13062,8 +13942,8 @@ create policy service_requests_select on app.service_requests for select to cult
     (
       service_requests.status = 'active'
       and (
-        service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-        or (select sec.is_platform_admin())
+        (select sec.is_platform_admin())
+        or service_requests.host_id in (select unnest(sec.scopes_org_admin()))
       )
     )
     or (
@@ -13176,7 +14056,7 @@ create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
-    subscriptions.business_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
   );
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
@@ -13224,8 +14104,8 @@ create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
     or tickets.buyer_id = (select sec.uid())
-    or sec.seen_event_admin(tickets.event_id)
     or (select sec.is_platform_admin())
+    or tickets.event_id in (select sec.mine_event_admin())
   );
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
@@ -13310,8 +14190,8 @@ create policy ticket_types_job_update on app.ticket_types for update to culturep
 create policy transactions_select on app.transactions for select to culturepass_app
   using (
     transactions.user_id = (select sec.uid())
-    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
     or (select sec.is_platform_admin())
+    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
@@ -13339,8 +14219,8 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.is_public
         or users.id = (select sec.uid())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
+        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
@@ -13409,7 +14289,8 @@ create policy venues_select on app.venues for select to culturepass_app
     (
       venues.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           venues.owner_type = 'organization'
           and exists (select 1 from app.organizations p1 where p1.id = venues.owner_id)
         )
@@ -13428,26 +14309,25 @@ create policy venues_select on app.venues for select to culturepass_app
         or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'suspended'
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'archived'
       and (select sec.show_archived())
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -13535,7 +14415,10 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
   using (
     (
       waitlist_entries.status = 'active'
-      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
+      and (
+        waitlist_entries.user_id = (select sec.uid())
+        or waitlist_entries.event_id in (select sec.mine_event_admin())
+      )
     )
     or (
       waitlist_entries.status = 'archived'
@@ -13591,9 +14474,9 @@ create policy waitlist_entries_job_update on app.waitlist_entries for update to 
 create policy wallet_accounts_select on app.wallet_accounts for select to culturepass_app
   using (
     wallet_accounts.user_id = (select sec.uid())
+    or (select sec.is_platform_admin())
     or wallet_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
     or wallet_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
-    or (select sec.is_platform_admin())
   );
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job

@@ -99,6 +99,10 @@ drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
 
+drop trigger categories_document_update on app.categories;
+
+drop trigger categories_document_insert on app.categories;
+
 drop trigger book_authors_audit on app.book_authors;
 
 drop trigger book_authors_count_update on app.book_authors;
@@ -125,6 +129,10 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_document_update on app.books;
+
+drop trigger books_document_insert on app.books;
+
 drop trigger authors_audit on app.authors;
 
 drop trigger authors_guard on app.authors;
@@ -133,15 +141,25 @@ drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
 
+drop trigger authors_document_update on app.authors;
+
+drop trigger authors_document_insert on app.authors;
+
 drop trigger appointments_audit on app.appointments;
 
 drop trigger appointments_guard on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
+drop table search.categories;
+
 drop view app.categories_public;
 
+drop table search.books;
+
 drop view app.books_public;
+
+drop table search.authors;
 
 drop view app.authors_public;
 
@@ -154,6 +172,10 @@ drop function sec.seen_category(uuid);
 drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
 
 drop function audit.verify();
 
@@ -193,6 +215,10 @@ drop function app.loan_private(uuid);
 
 drop function app.categories_guard();
 
+drop function app.categories_document();
+
+drop function app.categories_search(text,boolean,text[],uuid,int);
+
 drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
@@ -211,7 +237,15 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function app.books_document();
+
+drop function app.books_search(text,boolean,text[],uuid,int);
+
 drop function app.authors_guard();
+
+drop function app.authors_document();
+
+drop function app.authors_search(text,boolean,text[],uuid,int);
 
 drop function app.appointments_guard();
 
@@ -313,6 +347,12 @@ drop function sec.uid();
 
 drop function sec.is_postal_address(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -338,6 +378,8 @@ drop function sec.is_email(text);
 drop function sec.is_plain(text);
 
 drop function sec.uuid_v7();
+
+drop schema search;
 
 drop schema audit;
 

@@ -109,7 +109,7 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
             ("get_anonymous", resource.sql.get_anonymous.to_owned(), 1),
             (
                 "list",
-                format!("{} order by t.id desc limit 21", resource.sql.list),
+                resource.list_text(" order by t.id desc limit 21"),
                 0,
             ),
         ] {
@@ -136,7 +136,7 @@ async fn no_plan_asks_for_the_caller_once_per_row() {
     )
     .await;
     let like = resources()["like"];
-    let plan = explain(&mut conn, like.sql.list, 0).await;
+    let plan = explain(&mut conn, &like.list_text(""), 0).await;
     let mut found = Vec::new();
     per_row(&plan, false, &mut found);
     assert!(!found.is_empty(), "{plan:#}");
