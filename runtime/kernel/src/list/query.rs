@@ -141,6 +141,14 @@ impl Query {
         reader.finish(query)
     }
 
+    /// Whether it is kept apart from what always takes little.
+    pub fn searches(&self) -> bool {
+        let plain = |condition: &Condition| {
+            matches!(condition, Condition::Compare { .. } | Condition::In { .. })
+        };
+        self.count || !self.conditions.iter().all(plain)
+    }
+
     /// The query string of one object: only `expand`.
     pub fn read_expand(resource: &'static Resource, text: &str) -> Result<Vec<&'static Expand>> {
         let mut reader = Reader::new(resource, text);
