@@ -222,10 +222,15 @@ alter function sec.folded(text) owner to culturepass_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may go on.
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
 declare
-  v_query tsquery := pg_catalog.websearch_to_tsquery('pg_catalog.simple', sec.folded(p_text));
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
 begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
   if p_half and right(v_query::text, 1) = '''' then
     return (v_query::text || ':*')::tsquery;
   end if;
@@ -4694,7 +4699,7 @@ create function app.businesses_search(p_text text, p_half boolean, p_within text
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -4702,14 +4707,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
         limit v_enough
       );
@@ -4717,10 +4728,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.businesses d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.businesses_public p where p.id = w.id)
       limit v_enough
     );
@@ -4746,10 +4765,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.businesses d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.businesses d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.businesses_public p where p.id = w.id)
       limit p_wanted
@@ -4997,7 +5022,7 @@ create function app.cities_search(p_text text, p_half boolean, p_within text[], 
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5005,14 +5030,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
         limit v_enough
       );
@@ -5020,10 +5051,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.cities d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.cities_public p where p.id = w.id)
       limit v_enough
     );
@@ -5049,10 +5088,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.cities d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.cities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.cities_public p where p.id = w.id)
       limit p_wanted
@@ -5219,7 +5264,7 @@ create function app.communities_search(p_text text, p_half boolean, p_within tex
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5227,14 +5272,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
         limit v_enough
       );
@@ -5242,10 +5293,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.communities d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.communities_public p where p.id = w.id)
       limit v_enough
     );
@@ -5271,10 +5330,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.communities d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.communities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.communities_public p where p.id = w.id)
       limit p_wanted
@@ -5709,7 +5774,7 @@ create function app.countries_search(p_text text, p_half boolean, p_within text[
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5717,14 +5782,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
         limit v_enough
       );
@@ -5732,10 +5803,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.countries d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.countries_public p where p.id = w.id)
       limit v_enough
     );
@@ -5761,10 +5840,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.countries d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.countries d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.countries_public p where p.id = w.id)
       limit p_wanted
@@ -5904,7 +5989,7 @@ create function app.events_search(p_text text, p_half boolean, p_within text[], 
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5912,14 +5997,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
         limit v_enough
       );
@@ -5927,10 +6018,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.events d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.events d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.events_public p where p.id = w.id)
       limit v_enough
     );
@@ -5956,10 +6055,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.events d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.events d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.events_public p where p.id = w.id)
       limit p_wanted
@@ -6475,7 +6580,7 @@ create function app.grant_announcements_search(p_text text, p_half boolean, p_wi
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -6483,14 +6588,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
         limit v_enough
       );
@@ -6498,10 +6609,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.grant_announcements d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.grant_announcements_public p where p.id = w.id)
       limit v_enough
     );
@@ -6527,10 +6646,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.grant_announcements d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.grant_announcements d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.grant_announcements_public p where p.id = w.id)
       limit p_wanted
@@ -6607,7 +6732,7 @@ create function app.institutions_search(p_text text, p_half boolean, p_within te
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -6615,14 +6740,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
         limit v_enough
       );
@@ -6630,10 +6761,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.institutions d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.institutions_public p where p.id = w.id)
       limit v_enough
     );
@@ -6659,10 +6798,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.institutions d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.institutions d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.institutions_public p where p.id = w.id)
       limit p_wanted
@@ -7268,7 +7413,7 @@ create function app.organizations_search(p_text text, p_half boolean, p_within t
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -7276,14 +7421,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
         limit v_enough
       );
@@ -7291,10 +7442,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.organizations d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.organizations_public p where p.id = w.id)
       limit v_enough
     );
@@ -7320,10 +7479,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.organizations d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.organizations d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.organizations_public p where p.id = w.id)
       limit p_wanted
@@ -8395,7 +8560,7 @@ create function app.users_search(p_text text, p_half boolean, p_within text[], p
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -8403,14 +8568,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
         limit v_enough
       );
@@ -8418,10 +8589,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.users d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.users d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.users_public p where p.id = w.id)
       limit v_enough
     );
@@ -8447,10 +8626,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.users d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.users d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.users_public p where p.id = w.id)
       limit p_wanted
@@ -8627,7 +8812,7 @@ create function app.venues_search(p_text text, p_half boolean, p_within text[], 
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -8635,14 +8820,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
         limit v_enough
       );
@@ -8650,10 +8841,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.venues d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.venues_public p where p.id = w.id)
       limit v_enough
     );
@@ -8679,10 +8878,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.venues d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.venues d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.venues_public p where p.id = w.id)
       limit p_wanted

@@ -215,10 +215,15 @@ alter function sec.folded(text) owner to culturepass_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may go on.
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
 declare
-  v_query tsquery := pg_catalog.websearch_to_tsquery('pg_catalog.simple', sec.folded(p_text));
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
 begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
   if p_half and right(v_query::text, 1) = '''' then
     return (v_query::text || ':*')::tsquery;
   end if;
@@ -4677,7 +4682,7 @@ create function app.businesses_search(p_text text, p_half boolean, p_within text
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -4685,14 +4690,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
         limit v_enough
       );
@@ -4700,10 +4711,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.businesses d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.businesses_public p where p.id = w.id)
       limit v_enough
     );
@@ -4729,10 +4748,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.businesses d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.businesses d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.businesses_public p where p.id = w.id)
       limit p_wanted
@@ -4980,7 +5005,7 @@ create function app.cities_search(p_text text, p_half boolean, p_within text[], 
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -4988,14 +5013,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
         limit v_enough
       );
@@ -5003,10 +5034,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.cities d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.cities_public p where p.id = w.id)
       limit v_enough
     );
@@ -5032,10 +5071,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.cities d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.cities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.cities_public p where p.id = w.id)
       limit p_wanted
@@ -5202,7 +5247,7 @@ create function app.communities_search(p_text text, p_half boolean, p_within tex
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5210,14 +5255,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
         limit v_enough
       );
@@ -5225,10 +5276,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.communities d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.communities_public p where p.id = w.id)
       limit v_enough
     );
@@ -5254,10 +5313,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.communities d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.communities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.communities_public p where p.id = w.id)
       limit p_wanted
@@ -5692,7 +5757,7 @@ create function app.countries_search(p_text text, p_half boolean, p_within text[
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5700,14 +5765,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
         limit v_enough
       );
@@ -5715,10 +5786,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.countries d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.countries_public p where p.id = w.id)
       limit v_enough
     );
@@ -5744,10 +5823,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.countries d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.countries d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.countries_public p where p.id = w.id)
       limit p_wanted
@@ -5887,7 +5972,7 @@ create function app.events_search(p_text text, p_half boolean, p_within text[], 
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -5895,14 +5980,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
         limit v_enough
       );
@@ -5910,10 +6001,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.events d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.events d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.events_public p where p.id = w.id)
       limit v_enough
     );
@@ -5939,10 +6038,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.events d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.events d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.events_public p where p.id = w.id)
       limit p_wanted
@@ -6458,7 +6563,7 @@ create function app.grant_announcements_search(p_text text, p_half boolean, p_wi
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -6466,14 +6571,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
         limit v_enough
       );
@@ -6481,10 +6592,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.grant_announcements d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.grant_announcements_public p where p.id = w.id)
       limit v_enough
     );
@@ -6510,10 +6629,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.grant_announcements d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.grant_announcements d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.grant_announcements_public p where p.id = w.id)
       limit p_wanted
@@ -6590,7 +6715,7 @@ create function app.institutions_search(p_text text, p_half boolean, p_within te
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -6598,14 +6723,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
         limit v_enough
       );
@@ -6613,10 +6744,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.institutions d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.institutions_public p where p.id = w.id)
       limit v_enough
     );
@@ -6642,10 +6781,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.institutions d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.institutions d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.institutions_public p where p.id = w.id)
       limit p_wanted
@@ -7251,7 +7396,7 @@ create function app.organizations_search(p_text text, p_half boolean, p_within t
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -7259,14 +7404,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
         limit v_enough
       );
@@ -7274,10 +7425,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.organizations d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.organizations_public p where p.id = w.id)
       limit v_enough
     );
@@ -7303,10 +7462,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.organizations d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.organizations d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.organizations_public p where p.id = w.id)
       limit p_wanted
@@ -8378,7 +8543,7 @@ create function app.users_search(p_text text, p_half boolean, p_within text[], p
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -8386,14 +8551,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
         limit v_enough
       );
@@ -8401,10 +8572,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.users d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.users d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.users_public p where p.id = w.id)
       limit v_enough
     );
@@ -8430,10 +8609,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.users d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.users d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.users_public p where p.id = w.id)
       limit p_wanted
@@ -8610,7 +8795,7 @@ create function app.venues_search(p_text text, p_half boolean, p_within text[], 
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -8618,14 +8803,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
         limit v_enough
       );
@@ -8633,10 +8824,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.venues d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.venues_public p where p.id = w.id)
       limit v_enough
     );
@@ -8662,10 +8861,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.venues d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.venues d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.venues_public p where p.id = w.id)
       limit p_wanted

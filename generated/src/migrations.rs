@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "0d07c38104339a32b62b8a2135e7f96959f583a047a8be9ead48f3b0efecaf58ec9fff30b4db22f6df5273432ab24b02",
+        checksum: "c2ac4d84f02332d8c04c89421009a87cbef00ce5114acd56b14183ac1bce0e146a52be5e50d139a9a3ac22ef7fabe843",
     },
 ];

@@ -11,6 +11,7 @@ mod gone;
 mod grants;
 mod hidden;
 mod issuer;
+mod lanes;
 mod libraries;
 mod limits;
 mod lists;

@@ -222,10 +222,15 @@ alter function sec.folded(text) owner to library_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may go on.
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
 declare
-  v_query tsquery := pg_catalog.websearch_to_tsquery('pg_catalog.simple', sec.folded(p_text));
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
 begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
   if p_half and right(v_query::text, 1) = '''' then
     return (v_query::text || ':*')::tsquery;
   end if;
@@ -1018,7 +1023,7 @@ create function app.authors_search(p_text text, p_half boolean, p_within text[],
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -1026,14 +1031,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
         limit v_enough
       );
@@ -1041,10 +1052,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.authors d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.authors_public p where p.id = w.id)
       limit v_enough
     );
@@ -1070,10 +1089,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.authors d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.authors d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.authors_public p where p.id = w.id)
       limit p_wanted
@@ -1150,7 +1175,7 @@ create function app.books_search(p_text text, p_half boolean, p_within text[], p
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -1158,14 +1183,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
         limit v_enough
       );
@@ -1173,10 +1204,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.books d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.books d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.books_public p where p.id = w.id)
       limit v_enough
     );
@@ -1202,10 +1241,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.books d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.books d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.books_public p where p.id = w.id)
       limit p_wanted
@@ -1495,7 +1540,7 @@ create function app.categories_search(p_text text, p_half boolean, p_within text
 -- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -1503,14 +1548,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
         limit v_enough
       );
@@ -1518,10 +1569,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from search.categories d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from app.categories_public p where p.id = w.id)
       limit v_enough
     );
@@ -1547,10 +1606,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from search.categories d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from search.categories d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from app.categories_public p where p.id = w.id)
       limit p_wanted

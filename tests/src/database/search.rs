@@ -170,8 +170,9 @@ async fn documents_are_what_the_rows_say() {
         let filling = filling(entity);
         let (count, differ): (i64, i64) = {
             let sql = format!(
-                "select (select count(*) from search.{plural}), (select count(*) from (
-                   (({filling}) except table search.{plural}) union all (table search.{plural} except ({filling}))) d)"
+                "with written as (select d.* from search.{plural} d where id in (select id from app.{plural}))
+                 select (select count(*) from written), (select count(*) from (
+                   (({filling}) except table written) union all (table written except ({filling}))) d)"
             );
             let row = &rows(&mut conn, sql).await[0];
             (row.get(0), row.get(1))

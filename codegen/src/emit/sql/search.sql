@@ -9,10 +9,15 @@ alter function sec.folded(text) owner to <app>_owner;
 
 create function sec.searched_words(p_text text, p_half boolean) returns tsquery
   language plpgsql immutable parallel safe as $$
--- What somebody typed, as a query; `p_half`: the last word may go on.
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
 declare
-  v_query tsquery := pg_catalog.websearch_to_tsquery('pg_catalog.simple', sec.folded(p_text));
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
 begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
   if p_half and right(v_query::text, 1) = '''' then
     return (v_query::text || ':*')::tsquery;
   end if;

@@ -1,6 +1,6 @@
 declare
   v_words tsquery := sec.searched_words(p_text, p_half);
-  v_within tsquery := coalesce((select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery, '');
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
   v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
@@ -8,14 +8,20 @@ declare
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
   v_total int;
+  v_rows int;
 begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
   if numnode(v_words) > 0 then
-    v_words := v_words && v_within;
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it.
-    if p_wanted <= 200 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
       v_found := array(
         select w.id
-        from (select d.id, d.document from <documents> d where d.id < v_before order by d.id desc limit 256) w
+        from (select d.id, d.document from <documents> d where d.id < v_before order by d.id desc limit v_rows) w
         where w.document @@ v_words and (select true from <public> p where p.id = w.id)
         limit v_enough
       );
@@ -23,10 +29,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-    end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
     v_found := array(
       select w.id
-      from (select d.id from <documents> d where d.document @@ v_words and d.id < v_before order by d.id desc offset 0) w
+      from (
+        select m.id
+        from (select d.id from <documents> d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
       where (select true from <public> p where p.id = w.id)
       limit v_enough
     );
@@ -52,10 +66,16 @@ begin
     from (
       select w.id
       from (
-        select d.id
-        from <documents> d
-        where d.names like v_part and d.id < v_before and (numnode(v_within) = 0 or d.document @@ v_within)
-        order by d.id desc offset 0
+        select m.id
+        from (
+          select d.id
+          from <documents> d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
       ) w
       where (select true from <public> p where p.id = w.id)
       limit p_wanted

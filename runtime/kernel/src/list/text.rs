@@ -9,7 +9,11 @@ use super::{
     query::{Condition, Direction, Order, Query},
     value::Value,
 };
-use crate::{cx::Question, resource::Resource, value::Point};
+use crate::{
+    cx::Question,
+    resource::{Lifecycle, Resource},
+    value::Point,
+};
 use found::Wanted;
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
@@ -55,6 +59,7 @@ pub fn page(
     after: Option<&After>,
 ) -> Result<Statement, BoxDynError> {
     let mut builder = Builder::new(resource.sql.list);
+    builder.live(resource, query);
     builder.parent(parent)?;
     let wanted = Wanted::page(resource, query, parent, after);
     builder.conditions(&query.conditions, &wanted)?;
@@ -80,6 +85,7 @@ pub fn count(
     let mut builder = Builder::new("select count(*) from (select from app.");
     builder.push(resource.plural);
     builder.push(" as t");
+    builder.live(resource, query);
     builder.parent(parent)?;
     let wanted = Wanted::count(resource, query, parent);
     builder.conditions(&query.conditions, &wanted)?;
@@ -154,6 +160,14 @@ impl Builder {
             self.push("::text::numeric");
         }
         Ok(())
+    }
+
+    /// No list shows what is archived. Said here as well, the indexes over what is unique among the others can be used.
+    fn live(&mut self, resource: &Resource, query: &Query) {
+        if resource.lifecycle == Lifecycle::SoftDelete && !query.conditions.is_empty() {
+            self.and();
+            self.push("t.status <> 'archived'");
+        }
     }
 
     fn parent(&mut self, parent: Parent) -> Result<(), BoxDynError> {

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b86be1f8b6c5fe7976a8ea0b485df7d8a29221f5eba8ed75d31cdb97171fce7fa910e4554ea73421912b2a223fdfed50",
+        checksum: "cfac4b51689f24b9d87f3ecbb0bcfcc9cbdd47c84668e803c0b39a0f107dac1f866b58025c68e9c3ce753861de70bd1b",
     },
 ];

@@ -161,30 +161,32 @@ impl Builder {
     pub(super) fn near(&mut self, near: &Near, wanted: &Wanted) -> Result<(), BoxDynError> {
         let around = (self.add(near.lng)?, self.add(near.lat)?);
         self.around = Some(around);
-        self.public(near.view);
-        self.push("public.st_dwithin(p.");
+        // The inner order is that of the index, and the outer one only sorts what is at one place: it ends early.
+        self.push("t.id in (select o.id from (select p.id, p.");
+        self.push(near.column);
+        self.distance();
+        self.push(" as distance from ");
+        self.push(near.view);
+        self.push(" as p where public.st_dwithin(p.");
         self.push(near.column);
         self.push(", ");
         self.point(around);
         self.push(", ");
         self.bind(f64::from(near.radius_m))?;
-        self.push(")");
+        self.push(") order by p.");
+        self.push(near.column);
+        self.distance();
+        self.push(" offset 0) as o");
         if let Some(After::Place(place, id)) = &wanted.after {
             let place = (self.add(place.lng)?, self.add(place.lat)?);
-            self.push(" and (p.");
-            self.push(near.column);
-            self.distance();
-            self.push(", p.id) > (");
+            self.push(" where (o.distance, o.id) > (");
             self.point(place);
             self.distance();
             self.push(", ");
             self.bind(*id)?;
             self.push(")");
         }
-        self.push(" order by p.");
-        self.push(near.column);
-        self.distance();
-        self.push(", p.id");
+        self.push(" order by o.distance, o.id");
         self.found(wanted.rows);
         Ok(())
     }
