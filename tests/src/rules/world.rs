@@ -3,11 +3,12 @@
 //!
 //! Written as a superuser, so that constraints hold and rules do not.
 
-use codegen::model::{Entity, EntityId, Field, Lifecycle, Literal, Model, Relation, Ty};
+use codegen::model::{Entity, EntityId, Expr, Field, Lifecycle, Literal, Model, Relation, Ty};
 use fastrand::Rng;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use std::collections::HashMap;
+use uuid::Uuid;
 
 pub type Row = Map<String, Value>;
 
@@ -54,8 +55,65 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
     for entity in 0..model.entities.len() {
         filler.shake(conn, entity).await;
         filler.end_one(conn, entity).await;
+        some_ended_by_themselves(conn, &model.entities[entity]).await;
     }
     read(conn, model).await
+}
+
+/// Of the archived rows about people, every other one was archived by them.
+async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
+    let table = &entity.plural;
+    for relation in entity.belongs.iter().filter(|r| r.consents) {
+        let text = format!(
+            "update app.{table} set {} = true where id in (
+               select id from (select id, row_number() over (order by id) as n from app.{table} where status = 'archived') x
+               where n % 2 = 0)",
+            relation.ended_column()
+        );
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut *conn)
+            .await
+            .expect("ended");
+    }
+}
+
+/// Rows for the tables that have none, by and about these people: so suites over all entities find something of an
+/// entity that nobody has written demonstration data for.
+pub async fn fill_empty(conn: &mut PgConnection, model: &Model, people: &[Uuid]) {
+    let there = read(conn, model).await;
+    let mut filler = Filler {
+        model,
+        rng: Rng::with_seed(1),
+        ids: there.rows.iter().map(|rows| references(rows)).collect(),
+        serial: 0,
+        hours: 0,
+        is_rough: false,
+    };
+    filler.ids[model.identity].retain(|(id, _)| people.iter().any(|one| one.to_string() == *id));
+    sqlx::raw_sql("begin")
+        .execute(&mut *conn)
+        .await
+        .expect("begin");
+    for id in order(model) {
+        if there.rows[id].is_empty() && !model.entities[id].internal {
+            filler.fill(conn, id, 12).await;
+        }
+    }
+    sqlx::raw_sql("commit").execute(conn).await.expect("commit");
+}
+
+/// What new rows that refer to these have to agree with.
+fn references(rows: &[Row]) -> Vec<(String, HashMap<String, String>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let live = rows
+        .iter()
+        .filter(|row| row.get("status").is_none_or(|status| status == "active"));
+    live.filter_map(|row| {
+        let columns = row.iter().filter(|(name, _)| name.ends_with("_id"));
+        let quoted = columns.filter_map(|(name, value)| Some((name.clone(), quote(&text(value)?))));
+        Some((text(row.get("id")?)?, quoted.collect()))
+    })
+    .collect()
 }
 
 pub async fn read(conn: &mut PgConnection, model: &Model) -> World {
@@ -216,11 +274,31 @@ impl Filler<'_> {
             if field.optional && self.rng.u8(0..3) == 0 {
                 continue;
             }
-            if let Some(value) = self.value(field) {
+            if let Some(value) = self.accepted(entity, field) {
+                columns.push((field.name.clone(), value));
+            } else if let Some(value) = self.value(field) {
                 columns.push((field.name.clone(), value));
             }
         }
         Some(columns)
+    }
+
+    /// Most roles are held: an offer decides nothing.
+    fn accepted(&mut self, entity: &Entity, field: &Field) -> Option<String> {
+        let is_assignment = std::ptr::eq(
+            entity,
+            &raw const self.model.entities[self.model.assignments],
+        );
+        match &self.model.counted {
+            Some(Expr::Compare {
+                left: codegen::model::Value::Column(name),
+                right: codegen::model::Value::Literal(Literal::Text(value)),
+                ..
+            }) if is_assignment && *name == field.name && self.rng.u8(0..6) > 0 => {
+                Some(quote(value))
+            }
+            _ => None,
+        }
     }
 
     /// A row to refer to that has the same values in the relations named by `same`.
