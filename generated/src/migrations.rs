@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c2ac4d84f02332d8c04c89421009a87cbef00ce5114acd56b14183ac1bce0e146a52be5e50d139a9a3ac22ef7fabe843",
+        checksum: "5157e7d4554f4b95a9b9fe35a4cfb41afd0ecabbbc40c33f42ee39f02e02b728284afc5222d159af3f85f0dbeb745ed1",
     },
 ];

@@ -69,6 +69,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger "0_restore_children" on app.members;
 
 drop trigger "0_archive_children" on app.members;
@@ -147,7 +149,11 @@ drop trigger authors_document_insert on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
+drop trigger appointments_keep on app.appointments;
+
 drop trigger appointments_guard on app.appointments;
+
+drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
@@ -173,6 +179,8 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function sec.outranks(uuid,uuid);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -181,13 +189,13 @@ drop function audit.verify();
 
 drop function audit.seal();
 
-drop function audit.block_hash(bytea,xid8,xid8);
+drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
@@ -195,13 +203,21 @@ drop function app.reservations_count_insert();
 
 drop function app.reservations_guard();
 
+drop function audit.record_penalties();
+
 drop function app.penalties_count_insert();
+
+drop function audit.record_members();
+
+drop function app.members_keep_holders();
 
 drop function app.members_restore_children();
 
 drop function app.members_archive_children();
 
 drop function app.members_guard();
+
+drop function audit.record_loans();
 
 drop function app.loans_count_update();
 
@@ -213,17 +229,23 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_categories();
+
 drop function app.categories_guard();
 
 drop function app.categories_document();
 
 drop function app.categories_search(text,boolean,text[],uuid,int);
 
+drop function audit.record_book_authors();
+
 drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
 drop function app.book_authors_guard();
+
+drop function audit.record_books();
 
 drop function app.books_count_update();
 
@@ -241,13 +263,21 @@ drop function app.books_document();
 
 drop function app.books_search(text,boolean,text[],uuid,int);
 
+drop function audit.record_authors();
+
 drop function app.authors_guard();
 
 drop function app.authors_document();
 
 drop function app.authors_search(text,boolean,text[],uuid,int);
 
+drop function audit.record_appointments();
+
+drop function app.appointments_keep();
+
 drop function app.appointments_guard();
+
+drop function app.appointments_ended();
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -375,7 +405,15 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
+
 drop function sec.is_plain(text);
+
+drop function sec.patched(jsonb,jsonb);
+
+drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "cfac4b51689f24b9d87f3ecbb0bcfcc9cbdd47c84668e803c0b39a0f107dac1f866b58025c68e9c3ce753861de70bd1b",
+        checksum: "5279111c827d5a03abc0620f13051ca0184f25548faf1a34e1d0d90e2f2a12fea9c4b5353e3cf3d8bef48cdabf38faa1",
     },
 ];
