@@ -242,19 +242,20 @@ const SCHEMA: &str = "schema of the API document";
 /// Where PostgreSQL looks an object's name up, and under which name.
 fn spaces(object: &Object) -> Vec<(&'static str, String)> {
     const RELATION: &str = "table, view or index";
-    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
     let own = object.name.clone();
     match object.kind {
-        Kind::Table => vec![
-            (RELATION, bare(&own)),
-            (RELATION, format!("{}_pkey", bare(&own))),
-        ],
-        Kind::View | Kind::Index => vec![(RELATION, bare(&own))],
+        Kind::Table => vec![(RELATION, own.clone()), (RELATION, format!("{own}_pkey"))],
+        Kind::View | Kind::Index => vec![(RELATION, own)],
         Kind::Constraint => {
             let has_index = ["\n  unique ", "\n  exclude "]
                 .iter()
                 .any(|start| object.create.contains(start));
-            let index = has_index.then(|| (RELATION, bare(&own)));
+            // `app.events.events_slug_key` is the index `app.events_slug_key`.
+            let parts: Vec<&str> = own.split('.').collect();
+            let index = match parts.as_slice() {
+                [schema, _, name] if has_index => Some((RELATION, format!("{schema}.{name}"))),
+                _ => None,
+            };
             [("constraint", own)].into_iter().chain(index).collect()
         }
         Kind::ForeignKey => vec![("constraint", own)],

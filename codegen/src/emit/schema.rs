@@ -12,6 +12,7 @@ mod columns;
 mod context;
 mod counters;
 mod creators;
+mod documents;
 mod endings;
 mod grants;
 mod guards;
@@ -41,10 +42,10 @@ mod visible;
 
 pub use columns::{ARCHIVED_WITH, LIVE_ID, columns, sql_type};
 pub use counters::{Recount, recounts};
+pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::{allowed, possible_now};
-pub use projection::projected;
 pub use references::children;
 
 use crate::model::{EntityId, Model};
@@ -71,6 +72,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         &model.app,
         Kind::Function,
     ));
+    objects.extend(documents::shared(model));
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));
@@ -91,6 +93,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(uniques::objects(model, id));
     objects.extend(references::objects(model, id));
     objects.extend(projection::objects(model, id));
+    objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
     objects.extend(slugs::objects(model, id));
