@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "168b5f1625df1f808c405e7d0e1f34f0d81f1ad195ada3ab796259a5d4b40151745155f319f74dc289b9e92b41e2bddc",
+        checksum: "489e25a8e0b36d2dacbcc07b09e8544abf46008874983cc19592e78fde61ef5ea84e919adeb9f86dee5c7e83e59a9997",
     },
 ];

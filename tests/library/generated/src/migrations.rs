@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "8f5a88e1bdffa861b3be7182e7c4c501b9c0b8c5830311e38835aa575695727989927569e50cd4a290f2885b76f5309d",
+        checksum: "d96614b4355a54f2532514f35fd55073ae955ff42304818dabd365db52ce485afdd38a80daa9b7ca7c4f32a303e9f046",
     },
 ];

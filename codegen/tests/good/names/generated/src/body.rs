@@ -164,7 +164,13 @@ pub static BODY: Resource = Resource {
         ], null) as allowed_actions
         from app.bodies as t left join lateral app.body_private(t.id) p on true, (select sec.is_admin() as is_admin, coalesce(current_setting('app.role_owner', true), '') as owner offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.bodies as t left join lateral app.body_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.bodies as t left join lateral app.body_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.body, t.bytes, t.mode, t.input, t.arguments, t.value, t.value_0, t.row, t.out, t.name,
+          t.decode, t.given, t.bind, t.read, t.type, t.fn, t.async, t.locked, t.slug, t.user_id, t.owner_type,
+          t.owner_id, t.same_id, t.sum, t.avg_0, t.big, t.version, t.created_at, t.updated_at
+          from app.bodies as t"),
+        list_end: ") as t left join lateral app.body_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.bodies as t left join lateral app.body_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.bodies as t
           (body, bytes, mode, input, arguments, value, value_0, row, out, name, decode, given, bind, read, type, fn,
@@ -193,12 +199,13 @@ pub static BODY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.bodies_public", Kind::Search),
+        Filter::new("q", "app.bodies_search", Kind::Search),
         Filter::new("bytes", "t.bytes", Kind::Int),
         Filter::new("mode", "t.mode", Kind::Enum(BodyMode::WORDS)),
         Filter::new("same_id", "t.same_id", Kind::Uuid),
         Filter::new("is_big", "coalesce(t.big > 3, false)", Kind::Bool),
     ],
+    within: &["t.user_id"], public_to_all: true,
     sorts: &[
         Sort::new("body", "t.body", Kind::Text),
         Sort::new("big", "t.big", Kind::Bigint),

@@ -106,6 +106,7 @@ pub static PART: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("body", "body_id", &["body"]),

@@ -150,6 +150,7 @@ pub static ROW: Resource = Resource {
     filters: &[
         Filter::new("parent_id", "t.parent_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("parent", "parent_id", &["row"]),
