@@ -293,10 +293,10 @@ async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
     let mut failed = 0;
     for (client, path, usual) in asked {
         let answer = client.get(&path).await;
-        match usual {
+        match usual.as_u16() {
             200 | 404 => assert_eq!(answer.status, 500, "{path}: {}", answer.text),
             // Refused before a table is asked.
-            usual => assert_eq!(answer.status, usual, "{path}: {}", answer.text),
+            _ => assert_eq!(answer.status, usual, "{path}: {}", answer.text),
         }
         failed += usize::from(answer.status == 500);
         tells_nothing(&path, &answer);
