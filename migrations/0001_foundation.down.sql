@@ -529,6 +529,8 @@ drop trigger service_requests_stamp on app.service_requests;
 
 drop trigger role_assignments_audit on app.role_assignments;
 
+drop trigger role_assignments_keep on app.role_assignments;
+
 drop trigger role_assignments_guard on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
@@ -857,8 +859,6 @@ drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
 
-drop function sec.seen_order(uuid);
-
 drop function sec.seen_lead_provider(uuid);
 
 drop function sec.seen_lead_organizer(uuid);
@@ -911,6 +911,58 @@ drop function sec.seen_business_admin(uuid);
 
 drop function sec.seen_business(uuid);
 
+drop function sec.mine_venue_city_admin();
+
+drop function sec.mine_venue_admin();
+
+drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_lead_provider();
+
+drop function sec.mine_lead_organizer();
+
+drop function sec.mine_event_admin();
+
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -918,6 +970,8 @@ drop function audit.seal();
 drop function audit.block_hash(bytea,xid8,xid8);
 
 drop function audit.row_hash(audit.audit_logs);
+
+drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.record();
 
@@ -962,6 +1016,8 @@ drop function app.service_requests_restore_children();
 drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
+
+drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
 
@@ -1118,6 +1174,8 @@ drop function sec.my_community_members_3();
 drop function sec.my_community_members_2();
 
 drop function sec.my_community_members();
+
+drop function sec.is_active(uuid);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -1561,6 +1619,10 @@ alter table app.attendances drop constraint attendances_event_id_fkey;
 
 alter table app.attendances drop constraint attendances_user_id_fkey;
 
+drop table jobs.periodic;
+
+drop table jobs.queue;
+
 drop table audit.seals;
 
 drop table audit.audit_logs;
@@ -1732,6 +1794,8 @@ drop function sec.is_email(text);
 drop function sec.is_plain(text);
 
 drop function sec.uuid_v7();
+
+drop schema jobs;
 
 drop schema audit;
 

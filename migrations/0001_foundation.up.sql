@@ -44,6 +44,16 @@ $$;
 
 do $$
 begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'culturepass_queue') then
+    create role culturepass_queue nologin;
+  end if;
+exception when duplicate_object or unique_violation then
+  null;
+end
+$$;
+
+do $$
+begin
   if not exists (select from pg_catalog.pg_roles where rolname = 'culturepass_app') then
     create role culturepass_app login noinherit;
     alter role culturepass_app set statement_timeout = '5s';
@@ -75,11 +85,15 @@ grant usage on schema app to culturepass_app, culturepass_job, culturepass_authz
 
 create schema sec;
 alter schema sec owner to culturepass_authz;
-grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit;
+grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit, culturepass_queue;
 
 create schema audit;
 alter schema audit owner to culturepass_audit;
-grant usage on schema audit to culturepass_job;
+grant usage on schema audit to culturepass_job, culturepass_queue;
+
+create schema jobs;
+alter schema jobs owner to culturepass_queue;
+grant usage on schema jobs to culturepass_app, culturepass_job;
 
 create extension if not exists citext with schema public;
 
@@ -1785,6 +1799,38 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to culturepass_audit;
 
+create table jobs.queue (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  name text not null,
+  payload jsonb not null,
+  unique_key text,
+  order_key text,
+  on_behalf_of uuid,
+  request_id text,
+  priority integer default 0 not null,
+  run_at timestamptz default now() not null,
+  state text default 'queued' not null,
+  attempts integer default 0 not null,
+  max_attempts integer not null,
+  locked_by uuid,
+  locked_until timestamptz,
+  last_error text,
+  created_at timestamptz default now() not null,
+  ended_at timestamptz,
+  constraint queue_pkey primary key (id)
+);
+comment on table jobs.queue is 'Jobs that wait, run or are dead; one that is done is gone.';
+alter table jobs.queue owner to culturepass_queue;
+
+create table jobs.periodic (
+  name text not null,
+  last_tick timestamptz not null,
+  constraint periodic_pkey primary key (name)
+);
+comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
+alter table jobs.periodic owner to culturepass_queue;
+
 alter table app.businesses add constraint businesses_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
@@ -2823,6 +2869,24 @@ alter table app.wallet_transactions add constraint wallet_transactions_reference
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
 
+alter table jobs.queue add constraint queue_name_check
+  check (name ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$');
+
+alter table jobs.queue add constraint queue_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 65536);
+
+alter table jobs.queue add constraint queue_state_check
+  check (state in ('queued', 'running', 'dead'));
+
+alter table jobs.queue add constraint queue_locked_check
+  check ((state = 'running') = (locked_by is not null and locked_until is not null));
+
+alter table jobs.queue add constraint queue_attempts_check
+  check (attempts >= 0 and max_attempts between 1 and 100);
+
+alter table jobs.queue add constraint queue_keys_check
+  check (length(unique_key) between 1 and 200 and length(order_key) between 1 and 200);
+
 create unique index attendances_user_id_event_id_key
   on app.attendances (user_id, event_id);
 
@@ -2834,6 +2898,9 @@ create index attendances_event_id_idx
 
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
+
+create index businesses_city_id_name_id_idx
+  on app.businesses (city_id, name, id);
 
 create index businesses_name_id_idx
   on app.businesses (name, id);
@@ -2943,6 +3010,9 @@ create index commission_rules_live_scope_event_id_idx
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
 
+create index communities_city_id_name_id_idx
+  on app.communities (city_id, name, id);
+
 create index communities_name_id_idx
   on app.communities (name, id);
 
@@ -3036,8 +3106,8 @@ create index email_tokens_user_id_idx
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
 
-create index events_city_id_starts_at_idx
-  on app.events (city_id, starts_at);
+create index events_city_id_starts_at_id_idx
+  on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
   on app.events (title, id);
@@ -3150,8 +3220,8 @@ create index follows_entity_institution_id_idx
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
 
-create index fraud_flags_state_score_idx
-  on app.fraud_flags (state, score);
+create index fraud_flags_state_score_id_idx
+  on app.fraud_flags (state, score, id);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -3219,6 +3289,9 @@ create index grant_announcements_search_text_idx
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
+create index institutions_city_id_name_id_idx
+  on app.institutions (city_id, name, id);
+
 create index institutions_name_id_idx
   on app.institutions (name, id);
 
@@ -3270,8 +3343,8 @@ create index likes_event_id_idx
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
 
-create index media_entity_type_entity_id_position_idx
-  on app.media (entity_type, entity_id, position);
+create index media_entity_type_entity_id_position_id_idx
+  on app.media (entity_type, entity_id, position, id);
 
 create index media_position_id_idx
   on app.media (position, id);
@@ -3386,6 +3459,9 @@ create index order_items_ticket_type_id_idx
 
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
+
+create index organizations_city_id_name_id_idx
+  on app.organizations (city_id, name, id);
 
 create index organizations_name_id_idx
   on app.organizations (name, id);
@@ -3747,6 +3823,9 @@ create index users_search_text_idx
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
+create index venues_city_id_name_id_idx
+  on app.venues (city_id, name, id);
+
 create index venues_name_id_idx
   on app.venues (name, id);
 
@@ -3875,6 +3954,24 @@ create index audit_logs_tx_idx
 
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
+
+create index audit_logs_performed_by_idx
+  on audit.audit_logs (performed_by, id);
+
+create index queue_due_idx
+  on jobs.queue (priority, run_at, place) where state = 'queued';
+
+create unique index queue_unique_key
+  on jobs.queue (name, unique_key) where state = 'queued' and unique_key is not null;
+
+create index queue_order_idx
+  on jobs.queue (order_key, place) where order_key is not null and state <> 'dead';
+
+create index queue_locked_idx
+  on jobs.queue (locked_until) where state = 'running';
+
+create index queue_dead_idx
+  on jobs.queue (place) where state = 'dead';
 
 alter table app.attendances add constraint attendances_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -4559,12 +4656,13 @@ begin
     end if;
   end if;
   select
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'orgAdmin' and a.scope_id is not null), '{}') as org_admin,
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'cityAdmin' and a.scope_id is not null), '{}') as city_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
     coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
   into v_held
   from app.role_assignments a
-  where a.user_id = p_user and a.status = 'active';
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4574,14 +4672,23 @@ begin
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
     pg_catalog.set_config('app.job', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin::text, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin::text, true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
 end
 $$;
 alter function sec.enter(uuid,uuid,text,text) owner to culturepass_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to culturepass_app;
+
+create function sec.is_active(p_user uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is the account good, now? Asked before a job works on somebody's behalf.
+  select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
+$$;
+alter function sec.is_active(uuid) owner to culturepass_authz;
+revoke execute on function sec.is_active(uuid) from public;
+grant execute on function sec.is_active(uuid) to culturepass_job;
 
 create function sec.my_community_members() returns setof uuid
   language sql stable parallel safe security definer set search_path = '' as $$
@@ -7329,6 +7436,41 @@ end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
 
+create function app.role_assignments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  for parent in
+    select distinct o.scope_id from removed o
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    )
+    order by 1
+  loop
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
+      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+alter function app.role_assignments_keep() owner to culturepass_counter;
+revoke execute on function app.role_assignments_keep() from public;
+
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7925,6 +8067,20 @@ $$;
 alter function audit.record() owner to culturepass_audit;
 revoke execute on function audit.record() from public;
 
+create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
+  language sql security definer set search_path = '' as $$
+-- What was done to something that is no row of a table: an administrator's orders to the queue.
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id, p_action,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  )
+$$;
+alter function audit.note(text,uuid,text,jsonb) owner to culturepass_audit;
+revoke execute on function audit.note(text,uuid,text,jsonb) from public;
+grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
+
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Every column, each with its length, so that nothing can move from one to the next.
@@ -8010,6 +8166,561 @@ alter function audit.verify() owner to culturepass_audit;
 revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
+create function audit.has_seal(p_hash text) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is a published seal still there?
+  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+$$;
+alter function audit.has_seal(text) owner to culturepass_audit;
+revoke execute on function audit.has_seal(text) from public;
+grant execute on function audit.has_seal(text) to culturepass_job;
+
+create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
+  language plpgsql stable security definer set search_path = '' as $$
+-- Newest first. A statement of its own for what was asked, so that each finds its index.
+begin
+  return query execute 'select l.* from audit.audit_logs l where true'
+    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+    || case when p_before is not null then ' and l.id < $4' else '' end
+    || ' order by l.id desc limit $5'
+  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+end
+$$;
+alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
+revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
+grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql set search_path = '' as $$
+-- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+declare
+  v_id uuid;
+begin
+  if coalesce(p_on_key, 'keep') not in ('keep', 'replace') then
+    raise exception 'p_on_key is keep or replace' using errcode = '22023';
+  end if;
+  insert into jobs.queue as q
+    (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
+  values (
+    p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 20)
+  )
+  on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
+    set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
+      request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      attempts = 0, last_error = null
+    where p_on_key = 'replace'
+  returning q.id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to culturepass_queue;
+revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+
+create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each puts in its own jobs only.
+begin
+  if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
+    raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
+      using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, p_unique_key, p_on_key, p_order_key, p_on_behalf_of, p_priority, p_max_attempts);
+end
+$$;
+alter function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to culturepass_queue;
+revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to culturepass_job;
+
+create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+begin
+  if sec.uid() is null or not p_name = any (array[]::text[]) then
+    raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, sec.uid() || ' ' || p_unique_key, p_on_key, null, sec.uid(), 0, null);
+end
+$$;
+alter function jobs.request(text,jsonb,timestamptz,text,text) owner to culturepass_queue;
+revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from public;
+grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to culturepass_app;
+
+create function jobs.cancel(p_name text, p_unique_key text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+declare
+  v_key text := p_unique_key;
+begin
+  if sec.job() is null then
+    v_key := sec.uid() || ' ' || p_unique_key;
+  elsif not starts_with(p_name, sec.job() || '.') then
+    raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
+  end if;
+  delete from jobs.queue q where q.name = p_name and q.unique_key = v_key and q.state = 'queued';
+  return found;
+end
+$$;
+alter function jobs.cancel(text,text) owner to culturepass_queue;
+revoke execute on function jobs.cancel(text,text) from public;
+grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass_job;
+
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+  language plpgsql security definer set search_path = '' as $$
+-- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
+-- another attempt; one that is dead lets the others go on.
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select q.id
+      from jobs.queue q
+      where q.state = 'queued' and q.run_at <= now() and q.name = any (p_names)
+        and (q.order_key is null or not exists (
+          select 1 from jobs.queue e where e.order_key = q.order_key and e.place < q.place and e.state <> 'dead'
+        ))
+      order by q.priority, q.run_at, q.place
+      limit p_limit
+      for update of q skip locked
+    )
+    update jobs.queue q
+    set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
+    from due
+    where q.id = due.id
+    returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
+end
+$$;
+alter function jobs.claim(uuid,text[],integer,interval) owner to culturepass_queue;
+revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
+grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepass_job;
+
+create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
+  language sql security definer set search_path = '' as $$
+-- Prolongs leases; answers those that the worker still has.
+  update jobs.queue q set locked_until = now() + p_lease
+  where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+  returning q.id
+$$;
+alter function jobs.heartbeat(uuid,uuid[],interval) owner to culturepass_queue;
+revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
+grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_job;
+
+create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+begin
+  delete from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
+  return found;
+end
+$$;
+alter function jobs.complete(uuid,uuid,integer) owner to culturepass_queue;
+revoke execute on function jobs.complete(uuid,uuid,integer) from public;
+grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
+
+create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
+  language plpgsql set search_path = '' as $$
+-- After a failed attempt: to wait for the next, or to be kept as dead.
+begin
+  if p_dead then
+    update jobs.queue q
+    set state = 'dead', ended_at = now(), last_error = p_error, locked_by = null, locked_until = null
+    where q.id = p_id;
+    return 'dead';
+  end if;
+  update jobs.queue q
+  set state = 'queued', run_at = now() + p_delay, last_error = p_error, locked_by = null, locked_until = null
+  where q.id = p_id;
+  return 'queued';
+exception when unique_violation then
+  -- One with the same key was put in meanwhile: it stands for both.
+  delete from jobs.queue q where q.id = p_id;
+  return 'superseded';
+end
+$$;
+alter function jobs.put_back(uuid,text,interval,boolean) owner to culturepass_queue;
+revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
+
+create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+declare
+  v_max integer;
+begin
+  select q.max_attempts into v_max from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt
+  for update;
+  if not found then
+    return null;
+  end if;
+  return jobs.put_back(p_id, left(p_error, 2000), p_delay, p_final or p_attempt >= v_max);
+end
+$$;
+alter function jobs.fail(uuid,uuid,integer,text,interval,boolean) owner to culturepass_queue;
+revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) from public;
+grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to culturepass_job;
+
+create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- A worker that stops gives back what it did not finish; that was no attempt.
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select q.id from jobs.queue q
+    where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+    for update
+  loop
+    update jobs.queue q set attempts = greatest(q.attempts - 1, 0) where q.id = v_id;
+    perform jobs.put_back(v_id, 'The worker was stopped.', '0', false);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.release(uuid,uuid[]) owner to culturepass_queue;
+revoke execute on function jobs.release(uuid,uuid[]) from public;
+grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
+
+create function jobs.rescue() returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
+-- runs out of attempts like one that fails.
+declare
+  v_job record;
+  v_count integer := 0;
+begin
+  for v_job in
+    select q.id, q.attempts, q.max_attempts from jobs.queue q
+    where q.state = 'running' and q.locked_until < now()
+    for update skip locked
+  loop
+    perform jobs.put_back(v_job.id, 'The worker went away without finishing.', '0', v_job.attempts >= v_job.max_attempts);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.rescue() owner to culturepass_queue;
+revoke execute on function jobs.rescue() from public;
+grant execute on function jobs.rescue() to culturepass_job;
+
+create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
+  language plpgsql security definer set search_path = '' as $$
+-- Up to when periodic jobs have been enqueued; one that is new begins now.
+#variable_conflict use_column
+begin
+  insert into jobs.periodic (name, last_tick)
+  select u.name, now() from unnest(p_names) u(name)
+  on conflict (name) do nothing;
+  return query select p.name, p.last_tick, now() from jobs.periodic p where p.name = any (p_names);
+end
+$$;
+alter function jobs.ticks(text[]) owner to culturepass_queue;
+revoke execute on function jobs.ticks(text[]) from public;
+grant execute on function jobs.ticks(text[]) to culturepass_job;
+
+create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
+-- waits stands for those after it.
+begin
+  update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
+  if not found then
+    return false;
+  end if;
+  perform jobs.put(p_name, jsonb_build_object('tick', r.run), null,
+    case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
+  from unnest(p_runs) with ordinality r(run, number)
+  order by r.number;
+  return true;
+end
+$$;
+alter function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) owner to culturepass_queue;
+revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) from public;
+grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to culturepass_job;
+
+create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
+  language sql stable security definer set search_path = '' as $$
+-- For monitoring; the oldest of those that are due.
+  select
+    (select count(*) from jobs.queue q where q.state = 'queued'),
+    (select count(*) from jobs.queue q where q.state = 'running'),
+    (select count(*) from jobs.queue q where q.state = 'dead'),
+    coalesce((
+      select extract(epoch from now() - min(q.run_at)) from jobs.queue q where q.state = 'queued' and q.run_at <= now()
+    ), 0)::double precision
+$$;
+alter function jobs.figures() owner to culturepass_queue;
+revoke execute on function jobs.figures() from public;
+grant execute on function jobs.figures() to culturepass_job;
+
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+  language sql stable security definer set search_path = '' as $$
+-- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+  select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
+  from jobs.queue q
+  where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
+  order by q.place desc
+  limit p_limit
+$$;
+alter function jobs.dead(text,bigint,integer) owner to culturepass_queue;
+revoke execute on function jobs.dead(text,bigint,integer) from public;
+grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
+
+create function jobs.revive(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+declare
+  v_name text;
+begin
+  update jobs.queue q
+  set state = 'queued', attempts = 0, run_at = now(), ended_at = null
+  where q.id = p_id and q.state = 'dead'
+  returning q.name into v_name;
+  if not found then
+    return null;
+  end if;
+  perform audit.note('job', p_id, 'retry', jsonb_build_object('state', jsonb_build_array('dead', 'queued'), 'name', jsonb_build_array(v_name, v_name)));
+  return 'queued';
+exception when unique_violation then
+  return 'waiting';
+end
+$$;
+alter function jobs.revive(uuid) owner to culturepass_queue;
+revoke execute on function jobs.revive(uuid) from public;
+grant execute on function jobs.revive(uuid) to culturepass_job;
+
+create function jobs.discard(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is given up.
+declare
+  v_name text;
+begin
+  delete from jobs.queue q where q.id = p_id and q.state = 'dead' returning q.name into v_name;
+  if not found then
+    return false;
+  end if;
+  perform audit.note('job', p_id, 'discard', jsonb_build_object('state', jsonb_build_array('dead', null), 'name', jsonb_build_array(v_name, null)));
+  return true;
+end
+$$;
+alter function jobs.discard(uuid) owner to culturepass_queue;
+revoke execute on function jobs.discard(uuid) from public;
+grant execute on function jobs.discard(uuid) to culturepass_job;
+
+create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Dead jobs that nobody asked for any more.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q where q.id in (
+    select d.id from jobs.queue d where d.state = 'dead' and d.ended_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function jobs.purge(timestamptz,integer) from public;
+grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
+
+create function sec.mine_event_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_event_admin() from public;
+grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_lead_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_lead_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_organizer() from public;
+grant execute on function sec.mine_lead_organizer() to culturepass_app;
+
+create function sec.mine_lead_provider() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and t.service_request_id in (select sec.mine_service_request_organizer()))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.service_request_id in (select sec.mine_service_request_organizer())
+      )
+    );
+end
+$$;
+alter function sec.mine_lead_provider() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_provider() from public;
+grant execute on function sec.mine_lead_provider() to culturepass_app;
+
+create function sec.mine_service_request_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_service_request_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_service_request_organizer() from public;
+grant execute on function sec.mine_service_request_organizer() to culturepass_app;
+
+create function sec.mine_venue_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_admin() from public;
+grant execute on function sec.mine_venue_admin() to culturepass_app;
+
+create function sec.mine_venue_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_city_admin() from public;
+grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
 create function sec.seen_business(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -8022,26 +8733,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8061,32 +8772,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8104,32 +8792,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8151,32 +8816,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8196,7 +8838,7 @@ begin
       t.status = 'active'
       or (
         t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
       )
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
@@ -8217,10 +8859,7 @@ begin
     and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
   );
@@ -8242,29 +8881,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8284,35 +8923,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8334,29 +8947,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8376,35 +8989,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8426,29 +9013,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8472,29 +9059,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8519,33 +9106,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8570,33 +9139,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8637,7 +9188,8 @@ begin
       (
         t.status = 'active'
         and (
-          (
+          (select sec.is_platform_admin())
+          or (
             t.state <> 'draft'
             and t.visibility = 'public'
             and (
@@ -8656,24 +9208,23 @@ begin
           or t.id in (select sec.my_event_tickets())
           or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8693,48 +9244,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8752,48 +9264,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8815,48 +9288,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8877,15 +9311,15 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8905,18 +9339,11 @@ begin
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8936,19 +9363,8 @@ begin
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8971,18 +9387,11 @@ begin
     )
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -9030,19 +9439,9 @@ begin
     where t.id = p_id
     and sec.seen_service_request_organizer(t.service_request_id)
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9060,13 +9459,7 @@ begin
     where t.id = p_id
     and t.business_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      t.status = 'active'
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
       or (
         t.status = 'archived'
@@ -9081,23 +9474,6 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
-create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.orders t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
-    )
-  );
-end
-$$;
-alter function sec.seen_order(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_order(uuid) from public;
-grant execute on function sec.seen_order(uuid) to culturepass_app;
-
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -9110,26 +9486,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9149,32 +9525,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9192,32 +9545,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9239,32 +9569,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9283,7 +9590,7 @@ begin
     and (
       (
         t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
       )
       or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
       or (
@@ -9308,16 +9615,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9360,8 +9660,8 @@ begin
         and (
           t.is_public
           or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
           or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
@@ -9394,23 +9694,8 @@ begin
     where t.id = p_id
     and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -9433,28 +9718,9 @@ begin
     where t.id = p_id
     and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9474,33 +9740,33 @@ begin
       (
         t.status = 'active'
         and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          (select sec.is_platform_admin())
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
           or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
           or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
           or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
           or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9522,38 +9788,9 @@ begin
       t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9571,38 +9808,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9625,38 +9833,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -10450,6 +10629,11 @@ create trigger role_assignments_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
+create trigger role_assignments_keep
+  after update on app.role_assignments
+  referencing old table as removed new table as added
+  for each statement execute function app.role_assignments_keep();
+
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
   for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
@@ -10656,7 +10840,7 @@ create trigger wallet_transactions_audit
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
     attendances.user_id = (select sec.uid())
-    or sec.seen_event_admin(attendances.event_id)
+    or attendances.event_id in (select sec.mine_event_admin())
     or (
       exists (select 1 from app.users p1 where p1.id = attendances.user_id)
       and sec.seen_event(attendances.event_id) is not null
@@ -10679,27 +10863,27 @@ create policy businesses_select on app.businesses for select to culturepass_app
       businesses.status = 'active'
       and (
         businesses.state = 'approved'
-        or businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or businesses.id = (select sec.created())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
+        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       businesses.status = 'suspended'
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       businesses.status = 'archived'
       and (select sec.show_archived())
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -10800,7 +10984,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
   using (
-    sec.seen_event_admin(check_ins.event_id) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or check_ins.event_id in (select sec.mine_event_admin())
   );
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
@@ -10818,7 +11002,7 @@ create policy cities_select on app.cities for select to culturepass_app
     cities.status = 'active'
     or (
       cities.status = 'suspended'
-      and (cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or cities.id in (select unnest(sec.scopes_city_admin())))
     )
     or (cities.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
   );
@@ -10928,30 +11112,30 @@ create policy communities_select on app.communities for select to culturepass_ap
       communities.status = 'active'
       and (
         communities.visibility = 'public'
+        or (select sec.is_platform_admin())
+        or communities.id = (select sec.created())
         or communities.id in (select sec.my_community_members_3())
         or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-        or communities.id = (select sec.created())
       )
     )
     or (
       communities.status = 'suspended'
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       communities.status = 'archived'
       and (select sec.show_archived())
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11271,7 +11455,8 @@ create policy events_select on app.events for select to culturepass_app
     (
       events.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           events.state <> 'draft'
           and events.visibility = 'public'
           and (
@@ -11305,24 +11490,23 @@ create policy events_select on app.events for select to culturepass_app
         or events.id in (select sec.my_event_tickets())
         or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'suspended'
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'archived'
       and (select sec.show_archived())
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11470,11 +11654,11 @@ create policy follows_select on app.follows for select to culturepass_app
               follows.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id)
             )
-            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
             or (
               follows.entity_type = 'institution'
               and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id)
             )
+            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
           )
         )
       )
@@ -11621,16 +11805,16 @@ create policy institutions_select on app.institutions for select to culturepass_
     or (
       institutions.status = 'suspended'
       and (
-        institutions.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or institutions.id in (select unnest(sec.scopes_org_admin()))
         or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       institutions.status = 'archived'
       and (select sec.show_archived())
       and (
-        institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        (select sec.is_platform_admin()) or institutions.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
   );
@@ -11816,11 +12000,11 @@ create policy media_select on app.media for select to culturepass_app
           media.entity_type = 'business'
           and exists (select 1 from app.businesses p1 where p1.id = media.entity_id)
         )
-        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (
           media.entity_type = 'institution'
           and exists (select 1 from app.institutions p1 where p1.id = media.entity_id)
         )
+        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (media.entity_type = 'event' and sec.seen_event(media.entity_id) is not null)
       )
     )
@@ -12099,8 +12283,8 @@ create policy notification_preferences_job_update on app.notification_preference
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
-    or sec.seen_event_admin(orders.event_id)
     or (select sec.is_platform_admin())
+    or orders.event_id in (select sec.mine_event_admin())
   );
 
 create policy orders_job_select on app.orders for select to culturepass_job
@@ -12123,7 +12307,7 @@ create policy orders_job_update on app.orders for update to culturepass_job
 
 create policy order_items_select on app.order_items for select to culturepass_app
   using (
-    sec.seen_order(order_items.order_id) is not null
+    (select true from app.orders p1 where p1.id = order_items.order_id)
   );
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
@@ -12142,27 +12326,27 @@ create policy organizations_select on app.organizations for select to culturepas
       organizations.status = 'active'
       and (
         organizations.state = 'approved'
-        or organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or organizations.id = (select sec.created())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
+        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       organizations.status = 'suspended'
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       organizations.status = 'archived'
       and (select sec.show_archived())
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -12327,7 +12511,7 @@ create policy plans_job_select on app.plans for select to culturepass_job
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
   using (
-    (promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id))
+    (promo_codes.status = 'active' and promo_codes.event_id in (select sec.mine_event_admin()))
     or (promo_codes.status = 'suspended' and sec.seen_event_admin(promo_codes.event_id))
     or (
       promo_codes.status = 'archived'
@@ -12369,18 +12553,8 @@ create policy promotions_select on app.promotions for select to culturepass_app
     (
       promotions.status = 'active'
       and (
-        (
-          promotions.state = 'active'
-          and (
-            (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
-            or (
-              promotions.target_type = 'business'
-              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
-            )
-            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
-          )
-        )
-        or (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+        (select sec.is_platform_admin())
+        or (promotions.target_type = 'event' and promotions.target_id in (select sec.mine_event_admin()))
         or (
           promotions.target_type = 'business'
           and exists (
@@ -12388,19 +12562,29 @@ create policy promotions_select on app.promotions for select to culturepass_app
             where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
           )
         )
-        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
+        or (promotions.target_type = 'venue' and promotions.target_id in (select sec.mine_venue_admin()))
         or promotions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
+        or (
+          promotions.state = 'active'
+          and (
+            (
+              promotions.target_type = 'business'
+              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
+            )
+            or (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
+            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
+          )
+        )
       )
     )
     or (
       promotions.status = 'suspended'
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
     or (
       promotions.status = 'archived'
       and (select sec.show_archived())
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
   );
 
@@ -12503,8 +12687,8 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        sec.seen_lead_provider(quotes.lead_id)
-        or (quotes.state <> 'draft' and sec.seen_lead_organizer(quotes.lead_id))
+        quotes.lead_id in (select sec.mine_lead_provider())
+        or (quotes.state <> 'draft' and quotes.lead_id in (select sec.mine_lead_organizer()))
       )
     )
     or (quotes.status = 'suspended' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft')
@@ -12613,7 +12797,7 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
   using (
-    revenue_shares.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or revenue_shares.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
@@ -12651,11 +12835,11 @@ create policy reviews_select on app.reviews for select to culturepass_app
               reviews.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id)
             )
-            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
             or (
               reviews.entity_type = 'community'
               and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id)
             )
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
           )
         )
       )
@@ -12805,7 +12989,13 @@ create policy role_assignments_select on app.role_assignments for select to cult
               and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
           )
         )
-        or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
+        or (
+          role_assignments.scope_type = 'venue'
+          and (
+            role_assignments.scope_id in (select sec.mine_venue_city_admin())
+            or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(role_assignments.scope_id))
+          )
+        )
       )
     )
     or (
@@ -13062,8 +13252,8 @@ create policy service_requests_select on app.service_requests for select to cult
     (
       service_requests.status = 'active'
       and (
-        service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-        or (select sec.is_platform_admin())
+        (select sec.is_platform_admin())
+        or service_requests.host_id in (select unnest(sec.scopes_org_admin()))
       )
     )
     or (
@@ -13176,7 +13366,7 @@ create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
-    subscriptions.business_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
   );
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
@@ -13224,8 +13414,8 @@ create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
     or tickets.buyer_id = (select sec.uid())
-    or sec.seen_event_admin(tickets.event_id)
     or (select sec.is_platform_admin())
+    or tickets.event_id in (select sec.mine_event_admin())
   );
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
@@ -13310,8 +13500,8 @@ create policy ticket_types_job_update on app.ticket_types for update to culturep
 create policy transactions_select on app.transactions for select to culturepass_app
   using (
     transactions.user_id = (select sec.uid())
-    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
     or (select sec.is_platform_admin())
+    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
@@ -13339,8 +13529,8 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.is_public
         or users.id = (select sec.uid())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
+        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
@@ -13409,7 +13599,8 @@ create policy venues_select on app.venues for select to culturepass_app
     (
       venues.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           venues.owner_type = 'organization'
           and exists (select 1 from app.organizations p1 where p1.id = venues.owner_id)
         )
@@ -13428,26 +13619,25 @@ create policy venues_select on app.venues for select to culturepass_app
         or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'suspended'
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'archived'
       and (select sec.show_archived())
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -13535,7 +13725,10 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
   using (
     (
       waitlist_entries.status = 'active'
-      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
+      and (
+        waitlist_entries.user_id = (select sec.uid())
+        or waitlist_entries.event_id in (select sec.mine_event_admin())
+      )
     )
     or (
       waitlist_entries.status = 'archived'
@@ -13591,9 +13784,9 @@ create policy waitlist_entries_job_update on app.waitlist_entries for update to 
 create policy wallet_accounts_select on app.wallet_accounts for select to culturepass_app
   using (
     wallet_accounts.user_id = (select sec.uid())
+    or (select sec.is_platform_admin())
     or wallet_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
     or wallet_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
-    or (select sec.is_platform_admin())
   );
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job

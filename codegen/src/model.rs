@@ -60,6 +60,9 @@ pub struct Module {
     /// Entities of others that its jobs may read / write.
     pub reads: Vec<EntityId>,
     pub writes: Vec<EntityId>,
+    /// Its jobs that a request may ask for, on behalf of the caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requested: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ mod policies;
 mod predicate;
 mod private;
 mod projection;
+mod queue;
 mod references;
 mod roles;
 pub mod rules;
@@ -64,6 +65,7 @@ pub fn schema(model: &Model) -> Schema {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(queue::objects(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));

@@ -219,6 +219,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             doc: module.doc.clone(),
             reads: list(model, &module.reads, index),
             writes: list(model, &module.writes, index),
+            requested: module.requested.iter().map(|w| w.it.clone()).collect(),
         };
         let owned = model.entities.iter().any(|e| e.module == Some(index));
         if !owned && module.reads.is_empty() && module.writes.is_empty() {

@@ -155,6 +155,46 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -162,6 +202,8 @@ drop function audit.seal();
 drop function audit.block_hash(bytea,xid8,xid8);
 
 drop function audit.row_hash(audit.audit_logs);
+
+drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.record();
 
@@ -215,6 +257,8 @@ drop function app.authors_guard();
 
 drop function app.appointments_guard();
 
+drop function sec.is_active(uuid);
+
 drop function sec.enter(uuid,uuid,text,text);
 
 alter table app.reservations drop constraint reservations_live_member_id_fkey;
@@ -256,6 +300,10 @@ alter table app.appointments drop constraint appointments_appointed_by_id_fkey;
 alter table app.appointments drop constraint appointments_live_member_id_fkey;
 
 alter table app.appointments drop constraint appointments_member_id_fkey;
+
+drop table jobs.periodic;
+
+drop table jobs.queue;
 
 drop table audit.seals;
 
@@ -338,6 +386,8 @@ drop function sec.is_email(text);
 drop function sec.is_plain(text);
 
 drop function sec.uuid_v7();
+
+drop schema jobs;
 
 drop schema audit;
 

@@ -1,0 +1,173 @@
+//! Jobs: work that is done after a transaction, because of it, at least once.
+//!
+//! The queue is tables and functions of the database (`jobs.queue`), so a job is enqueued in the transaction that
+//! wants it: rolled back, there is none. A worker leases jobs, runs them, tries again what failed, and keeps as dead
+//! what failed too often. Nothing is notified and nothing listens: the worker asks, so it works behind any pooler.
+//!
+//! Knows names and payloads of jobs, not what they do.
+
+mod backoff;
+mod dead;
+mod new;
+mod run;
+mod schedule;
+mod store;
+mod worker;
+
+pub use dead::{Dead, Revived, dead, discard, revive};
+pub use new::{NewJob, cancel};
+pub use run::{Failure, Run};
+pub use schedule::{CatchUp, Periodic, Schedule};
+pub use store::{Figures, figures, purge};
+pub use worker::{WorkerConfig, run};
+
+use futures_util::future::BoxFuture;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+
+/// What a handler says at the end of an attempt.
+pub type Outcome = Result<(), Failure>;
+
+/// A kind of job, as a module declares it.
+#[derive(Clone)]
+pub struct Job {
+    name: &'static str,
+    attempts: u32,
+    timeout: Duration,
+    shown: &'static [&'static str],
+    handler: Arc<dyn Fn(Arc<Run>) -> BoxFuture<'static, Outcome> + Send + Sync>,
+}
+
+impl Job {
+    /// `name` is `<module>.<job>`. The handler may be run again after it has run to its end: the process may die
+    /// before that is written down. Only what it does in [`Run::commit`] is done once.
+    pub fn new<F>(
+        name: &'static str,
+        handler: impl Fn(Arc<Run>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        Self {
+            name,
+            attempts: 20,
+            timeout: Duration::from_secs(60),
+            shown: &[],
+            handler: Arc::new(move |run| Box::pin(handler(run))),
+        }
+    }
+
+    /// Attempts until it is dead (20, which take about three days; at most 100).
+    pub fn attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// An attempt that takes longer has failed (one minute).
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Members of the payload that administrators may see of a dead job. Of the others only that they are there.
+    pub fn shown(self, shown: &'static [&'static str]) -> Self {
+        Self { shown, ..self }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The module is what its transactions run as.
+    fn module(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(module, _)| module)
+    }
+}
+
+/// Everything that a worker does.
+#[derive(Clone, Default)]
+pub struct Work {
+    pub jobs: Vec<Job>,
+    pub periodic: Vec<Periodic>,
+}
+
+impl Work {
+    /// What is wrong with the declarations: a mistake of the program, found when it starts.
+    pub fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for job in &self.jobs {
+            let module = job.module();
+            let good = |c: char| c.is_ascii_lowercase() || c == '_';
+            if module.is_empty() || !module.chars().all(good) {
+                return Err(format!("`{}` is not called `<module>.<job>`", job.name));
+            }
+            if !(1..=100).contains(&job.attempts) {
+                return Err(format!("`{}` has between 1 and 100 attempts", job.name));
+            }
+            if !names.insert(job.name) {
+                return Err(format!("there are two jobs `{}`", job.name));
+            }
+        }
+        let mut ticking = BTreeSet::new();
+        for periodic in &self.periodic {
+            periodic.check()?;
+            if !names.contains(periodic.job) {
+                return Err(format!(
+                    "there is no job `{}` to run now and then",
+                    periodic.job
+                ));
+            }
+            if !ticking.insert(periodic.job) {
+                return Err(format!("`{}` has two schedules", periodic.job));
+            }
+        }
+        Ok(())
+    }
+
+    fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+/// Somebody in this process has enqueued something: whoever works here need not wait for the next look.
+static WOKEN: Notify = Notify::const_new();
+
+pub(crate) fn wake() {
+    WOKEN.notify_one();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(name: &'static str) -> Job {
+        Job::new(name, |_| async { Ok(()) })
+    }
+
+    #[test]
+    fn declarations_are_checked() {
+        let every = |job| Periodic {
+            job,
+            schedule: Schedule::Every(Duration::from_secs(1)),
+            catch_up: CatchUp::None,
+        };
+        let check = |jobs: Vec<Job>, periodic: Vec<Periodic>| Work { jobs, periodic }.check();
+        assert_eq!(
+            check(vec![job("a.b"), job("a.c")], vec![every("a.b")]),
+            Ok(())
+        );
+        for (jobs, periodic, said) in [
+            (vec![job("b")], vec![], "not called"),
+            (vec![job("A.b")], vec![], "not called"),
+            (vec![job("a.b"), job("a.b")], vec![], "two jobs"),
+            (vec![job("a.b").attempts(0)], vec![], "between 1 and 100"),
+            (vec![job("a.b")], vec![every("a.c")], "no job"),
+            (
+                vec![job("a.b")],
+                vec![every("a.b"), every("a.b")],
+                "two schedules",
+            ),
+        ] {
+            let error = check(jobs, periodic).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}
