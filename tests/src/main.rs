@@ -8,6 +8,7 @@ mod database;
 mod emitted;
 mod house;
 mod http;
+mod jobs;
 mod library;
 mod lists;
 mod migrations;

@@ -20,6 +20,7 @@ mod may;
 mod mine;
 pub mod names;
 mod object;
+mod outbox;
 mod parents;
 mod policies;
 mod predicate;
@@ -66,6 +67,7 @@ pub fn schema(model: &Model) -> Schema {
     }
     objects.extend(audit::objects(model));
     objects.extend(queue::objects(model));
+    objects.extend(outbox::shared(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));
@@ -88,6 +90,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
     objects.extend(audit::trigger_of(model, id));
+    objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

@@ -101,6 +101,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             },
             creator: None,
             hooks: Vec::new(),
+            emits: Vec::new(),
             page: entity.page.as_ref().map_or(20, |p| p.it),
             audit: entity.audit_off.is_none(),
             dropped: Vec::new(),
