@@ -1840,6 +1840,31 @@ create table jobs.periodic (
 comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
 alter table jobs.periodic owner to culturepass_queue;
 
+create table jobs.events (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  event text not null,
+  entity_type text not null,
+  entity_id uuid not null,
+  payload jsonb default '{}' not null,
+  caused_by uuid,
+  request_id text,
+  created_at timestamptz default now() not null,
+  relayed_at timestamptz,
+  constraint events_pkey primary key (id)
+);
+comment on table jobs.events is 'What happened, until it has been told to every consumer, and a week longer.';
+alter table jobs.events owner to culturepass_queue;
+
+create table jobs.subscriptions (
+  event text not null,
+  job text not null,
+  seen_at timestamptz default now() not null,
+  constraint subscriptions_pkey primary key (event, job)
+);
+comment on table jobs.subscriptions is 'Which job consumes which event.';
+alter table jobs.subscriptions owner to culturepass_queue;
+
 -- Checks, keys, exclusions
 
 alter table app.businesses add constraint businesses_status_choice
@@ -2897,6 +2922,9 @@ alter table jobs.queue add constraint queue_attempts_check
 
 alter table jobs.queue add constraint queue_keys_check
   check (length(unique_key) between 1 and 200 and length(order_key) between 1 and 200);
+
+alter table jobs.events add constraint events_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768);
 
 -- Indexes
 
@@ -3985,6 +4013,12 @@ create index queue_locked_idx
 
 create index queue_dead_idx
   on jobs.queue (place) where state = 'dead';
+
+create index events_waiting_idx
+  on jobs.events (place) where relayed_at is null;
+
+create index events_relayed_idx
+  on jobs.events (relayed_at) where relayed_at is not null;
 
 -- References
 
@@ -8222,7 +8256,7 @@ begin
     (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
   values (
     p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
-    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 20)
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 100)
   )
   on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
     set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
@@ -8545,6 +8579,106 @@ $$;
 alter function jobs.purge(timestamptz,integer) owner to culturepass_queue;
 revoke execute on function jobs.purge(timestamptz,integer) from public;
 grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
+
+create function jobs.emit() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
+-- locked by what fires this, so events of one object are in the order of their transactions.
+begin
+  insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
+  values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
+  return null;
+end
+$$;
+alter function jobs.emit() owner to culturepass_queue;
+revoke execute on function jobs.emit() from public;
+
+create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
+-- events are in the order in which they became true.
+declare
+  v_id uuid;
+begin
+  if not coalesce(starts_with(p_event, sec.job() || '.'), false) then
+    raise exception 'the module % may not tell of %', coalesce(sec.job(), '(none)'), p_event using errcode = '42501';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('jobs.events ' || p_entity_id, 0));
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (p_event, p_entity_type, p_entity_id, coalesce(p_payload, '{}'), sec.uid(), sec.request())
+  returning id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.tell(text,text,uuid,jsonb) owner to culturepass_queue;
+revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
+grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
+
+create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
+  language sql security definer set search_path = '' as $$
+-- Which jobs consume which events, said again and again by the workers that know them.
+  insert into jobs.subscriptions (event, job)
+  select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
+  on conflict (event, job) do update set seen_at = now()
+$$;
+alter function jobs.subscribe(text[],text[]) owner to culturepass_queue;
+revoke execute on function jobs.subscribe(text[],text[]) from public;
+grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
+
+create function jobs.relay(p_limit integer) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
+-- are gone. One at a time: others have nothing to wait for.
+declare
+  v_count integer;
+begin
+  if not exists (select 1 from jobs.events e where e.relayed_at is null) then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
+    return 0;
+  end if;
+  -- Those that wait already have their place before those that follow.
+  with batch as (
+    select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
+  ),
+  enqueued as (
+    insert into jobs.queue (name, payload, order_key, request_id, max_attempts)
+    select s.job,
+      jsonb_build_object(
+        'event_id', b.id, 'event', b.event, 'entity_type', b.entity_type, 'entity_id', b.entity_id,
+        'caused_by', b.caused_by, 'created_at', b.created_at, 'payload', b.payload
+      ),
+      s.job || ' ' || b.entity_id, b.request_id, 100
+    from batch b
+    join jobs.subscriptions s on s.event = b.event and s.seen_at > now() - interval '7 days'
+    order by b.place, s.job
+  )
+  update jobs.events e set relayed_at = now() from batch b where e.id = b.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.relay(integer) owner to culturepass_queue;
+revoke execute on function jobs.relay(integer) from public;
+grant execute on function jobs.relay(integer) to culturepass_job;
+
+create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Events that were turned into jobs before this.
+declare
+  v_count bigint;
+begin
+  delete from jobs.events e where e.id in (
+    select d.id from jobs.events d where d.relayed_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge_events(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function jobs.purge_events(timestamptz,integer) from public;
+grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_job;
 
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -10287,6 +10421,24 @@ create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
   for each row execute function audit.record('event', '{online_url}', '{id,like_count,ticket_count,attendance_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_venue_id}');
 
+create trigger events_emit_publish
+  after update of state on app.events
+  for each row
+  when (old.state in ('draft') and new.state = 'published')
+  execute function jobs.emit('event', 'publish');
+
+create trigger events_emit_cancel
+  after update of state on app.events
+  for each row
+  when (old.state in ('draft', 'published') and new.state = 'cancelled')
+  execute function jobs.emit('event', 'cancel');
+
+create trigger events_emit_archive
+  after update of status on app.events
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('event', 'archive');
+
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, last_used_at on app.external_identities
   for each row execute function sec.stamp();
@@ -10789,6 +10941,12 @@ create trigger "0_restore_children"
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
+
+create trigger users_emit_archive
+  after update of status on app.users
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('user', 'archive');
 
 create trigger venues_slug
   before insert on app.venues

@@ -467,6 +467,8 @@ drop trigger venues_stamp on app.venues;
 
 drop trigger venues_slug on app.venues;
 
+drop trigger users_emit_archive on app.users;
+
 drop trigger users_audit on app.users;
 
 drop trigger "0_restore_children" on app.users;
@@ -697,6 +699,12 @@ drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
 
+drop trigger events_emit_archive on app.events;
+
+drop trigger events_emit_cancel on app.events;
+
+drop trigger events_emit_publish on app.events;
+
 drop trigger events_audit on app.events;
 
 drop trigger "0_restore_children" on app.events;
@@ -922,6 +930,16 @@ drop function sec.mine_lead_provider();
 drop function sec.mine_lead_organizer();
 
 drop function sec.mine_event_admin();
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
 
 drop function jobs.purge(timestamptz,integer);
 
@@ -1618,6 +1636,10 @@ alter table app.businesses drop constraint businesses_city_id_fkey;
 alter table app.attendances drop constraint attendances_event_id_fkey;
 
 alter table app.attendances drop constraint attendances_user_id_fkey;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
 
 drop table jobs.periodic;
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "774e00dfa14def07b369223c03ec731882b3c8e44f7b17e1ed83f099159e0841c176b9aaacc4ea49ab499643913847c1",
+        checksum: "fddbe0d8df5473fd444478584cc7431b9b0650ecfc24827ec2b7104965df06ab1cf528c3dd65ddd13d480a30f8ea5340",
     },
 ];

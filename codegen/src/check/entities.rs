@@ -92,7 +92,10 @@ fn emits(of: &Of) {
             of.refuse(
                 Part::Emit,
                 action,
-                format!("`{action}` would never be told: `{}` {needs}", of.entity.name),
+                format!(
+                    "`{action}` would never be told: `{}` {needs}",
+                    of.entity.name
+                ),
                 "leave it out, or choose another `lifecycle`",
             );
         }

@@ -115,7 +115,14 @@ pub fn hooks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
 }
 
 /// What a row can go through, besides the verbs of its transitions.
-const EMITTED: [&str; 6] = ["create", "update", "archive", "restore", "suspend", "unsuspend"];
+const EMITTED: [&str; 6] = [
+    "create",
+    "update",
+    "archive",
+    "restore",
+    "suspend",
+    "unsuspend",
+];
 
 pub fn emits(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<String> {
     let transitions = lines.spec.transitions.iter();

@@ -8,6 +8,7 @@
 
 mod backoff;
 mod dead;
+mod events;
 mod new;
 mod run;
 mod schedule;
@@ -15,10 +16,11 @@ mod store;
 mod worker;
 
 pub use dead::{Dead, Revived, dead, discard, revive};
+pub use events::{Consumer, Event, tell};
 pub use new::{NewJob, cancel};
 pub use run::{Failure, Run};
 pub use schedule::{CatchUp, Periodic, Schedule};
-pub use store::{Figures, figures, purge};
+pub use store::{Figures, figures, purge, purge_events};
 pub use worker::{WorkerConfig, run};
 
 use futures_util::future::BoxFuture;
@@ -87,6 +89,7 @@ impl Job {
 pub struct Work {
     pub jobs: Vec<Job>,
     pub periodic: Vec<Periodic>,
+    pub consumers: Vec<Consumer>,
 }
 
 impl Work {
@@ -119,6 +122,14 @@ impl Work {
                 return Err(format!("`{}` has two schedules", periodic.job));
             }
         }
+        for consumer in &self.consumers {
+            if !names.contains(consumer.job) {
+                return Err(format!(
+                    "there is no job `{}` to consume events",
+                    consumer.job
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -149,7 +160,15 @@ mod tests {
             schedule: Schedule::Every(Duration::from_secs(1)),
             catch_up: CatchUp::None,
         };
-        let check = |jobs: Vec<Job>, periodic: Vec<Periodic>| Work { jobs, periodic }.check();
+        let check = |jobs: Vec<Job>, periodic: Vec<Periodic>| {
+            let consumers = Vec::new();
+            Work {
+                jobs,
+                periodic,
+                consumers,
+            }
+            .check()
+        };
         assert_eq!(
             check(vec![job("a.b"), job("a.c")], vec![every("a.b")]),
             Ok(())

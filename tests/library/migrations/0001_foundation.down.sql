@@ -17,6 +17,8 @@ drop policy members_insert on app.members;
 
 drop policy members_select on app.members;
 
+drop policy loans_job_select on app.loans;
+
 drop policy loans_update on app.loans;
 
 drop policy loans_insert on app.loans;
@@ -78,6 +80,12 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger loans_emit_take_back on app.loans;
+
+drop trigger loans_emit_update on app.loans;
+
+drop trigger loans_emit_create on app.loans;
 
 drop trigger loans_audit on app.loans;
 
@@ -154,6 +162,16 @@ drop function sec.seen_category(uuid);
 drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
 
 drop function jobs.purge(timestamptz,integer);
 
@@ -300,6 +318,10 @@ alter table app.appointments drop constraint appointments_appointed_by_id_fkey;
 alter table app.appointments drop constraint appointments_live_member_id_fkey;
 
 alter table app.appointments drop constraint appointments_member_id_fkey;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
 
 drop table jobs.periodic;
 

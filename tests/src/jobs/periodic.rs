@@ -57,9 +57,16 @@ async fn each_tick_is_enqueued_once_by_four_workers() {
     assert_eq!(done.len(), count, "one job per tick: {done:?}");
     let seconds: Vec<i64> = done
         .iter()
-        .map(|tick| tick.parse::<chrono::DateTime<chrono::Utc>>().expect("a time").timestamp())
+        .map(|tick| {
+            tick.parse::<chrono::DateTime<chrono::Utc>>()
+                .expect("a time")
+                .timestamp()
+        })
         .collect();
-    assert!(seconds.windows(2).all(|pair| pair[1] == pair[0] + 1), "none is missing: {seconds:?}");
+    assert!(
+        seconds.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "none is missing: {seconds:?}"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +85,11 @@ async fn after_six_hours_without_a_worker_as_many_runs_as_declared() {
         let on_time = catch_up == CatchUp::None && minute < 2.0;
         let worker = world.start_with(hourly("tests.tick", catch_up), quick());
         let text = "select last_tick = date_trunc('hour', now()) from jobs.periodic";
-        while !sqlx::query_scalar::<_, bool>(text).fetch_one(&mut world.look).await.unwrap() {
+        while !sqlx::query_scalar::<_, bool>(text)
+            .fetch_one(&mut world.look)
+            .await
+            .unwrap()
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         world.until("true", 0).await;
@@ -94,7 +105,12 @@ async fn the_first_worker_ever_has_missed_nothing() {
     let mut world = world().await;
     let worker = world.start_with(hourly("tests.tick", CatchUp::All), quick());
     let text = "select count(*) from jobs.periodic";
-    while sqlx::query_scalar::<_, i64>(text).fetch_one(&mut world.look).await.unwrap() == 0 {
+    while sqlx::query_scalar::<_, i64>(text)
+        .fetch_one(&mut world.look)
+        .await
+        .unwrap()
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     worker.stop().await;
@@ -110,9 +126,15 @@ async fn ticks_do_not_pile_up() {
     for (each, waiting) in [(false, 1), (true, 3)] {
         world.sql("delete from jobs.queue").await;
         world.sql("delete from jobs.periodic").await;
-        world.sql("insert into jobs.periodic values ('tests.tick', now())").await;
+        world
+            .sql("insert into jobs.periodic values ('tests.tick', now())")
+            .await;
         for _ in 0..3 {
-            let ticked: bool = sqlx::query_scalar(text).bind(each).fetch_one(&mut world.look).await.unwrap();
+            let ticked: bool = sqlx::query_scalar(text)
+                .bind(each)
+                .fetch_one(&mut world.look)
+                .await
+                .unwrap();
             assert!(ticked);
         }
         assert_eq!(world.jobs().await.len(), waiting);

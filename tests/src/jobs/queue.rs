@@ -19,7 +19,11 @@ async fn a_job_comes_and_goes_with_its_transaction() {
     drop(cx);
     let mut cx = world.module().await;
     job("kept").put(&mut cx).await.expect("enqueued");
-    assert_eq!(world.jobs().await, [], "nobody sees it before the transaction ends");
+    assert_eq!(
+        world.jobs().await,
+        [],
+        "nobody sees it before the transaction ends"
+    );
     cx.commit().await.expect("committed");
     let worker = world.start(vec![says("tests.say")]);
     assert_eq!(world.until_done(1).await, ["kept"]);
@@ -53,17 +57,26 @@ async fn a_waiting_job_is_replaced_or_cancelled_by_its_key() {
     let mut world = world().await;
     let later = Utc::now() + TimeDelta::days(2);
     let first = world.put(job("first").replacing("reminder")).await;
-    let moved = world.put(job("moved").replacing("reminder").at(later)).await;
+    let moved = world
+        .put(job("moved").replacing("reminder").at(later))
+        .await;
     assert_eq!(first, moved, "it is the same job");
     let text = "select payload ->> 'what', run_at > now() + interval '47 hours' from jobs.queue";
-    let row: (String, bool) = sqlx::query_as(text).fetch_one(&mut world.look).await.unwrap();
+    let row: (String, bool) = sqlx::query_as(text)
+        .fetch_one(&mut world.look)
+        .await
+        .unwrap();
     assert_eq!(row, ("moved".to_owned(), true));
 
     let mut cx = world.module().await;
     assert!(!cancel(&mut cx, "tests.say", "another").await.unwrap());
     assert!(cancel(&mut cx, "tests.say", "reminder").await.unwrap());
     drop(cx);
-    assert_eq!(world.jobs().await.len(), 1, "cancelling is undone with its transaction");
+    assert_eq!(
+        world.jobs().await.len(),
+        1,
+        "cancelling is undone with its transaction"
+    );
     let mut cx = world.module().await;
     assert!(cancel(&mut cx, "tests.say", "reminder").await.unwrap());
     cx.commit().await.unwrap();
@@ -126,7 +139,9 @@ async fn sql_enqueues_too() {
         .execute(&mut request)
         .await
         .unwrap();
-    let worker = world.start(vec![says("tests.say").timeout(std::time::Duration::from_secs(30))]);
+    let worker = world.start(vec![
+        says("tests.say").timeout(std::time::Duration::from_secs(30)),
+    ]);
     assert_eq!(world.until_done(2).await.len(), 2);
     worker.stop().await;
     let mut done = world.done().await;

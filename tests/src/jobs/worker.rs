@@ -10,21 +10,31 @@ use std::time::Duration;
 
 /// So that no test waits for a delay.
 async fn hurry(world: &mut World) {
-    world.sql("update jobs.queue set run_at = now() where state = 'queued'").await;
+    world
+        .sql("update jobs.queue set run_at = now() where state = 'queued'")
+        .await;
 }
 
 #[tokio::test]
 async fn what_fails_is_tried_again_later_and_later_and_is_dead_in_the_end() {
     let mut world = world().await;
     let worker = world.start(vec![
-        Job::new("tests.fail", |_| async { Err(Error::internal("no luck").into()) }).attempts(3),
+        Job::new("tests.fail", |_| async {
+            Err(Error::internal("no luck").into())
+        })
+        .attempts(3),
     ]);
     world.enqueue("tests.fail", json!({})).await;
     let mut waits = Vec::new();
     for attempt in 1..=2 {
-        world.until(&format!("state = 'queued' and attempts = {attempt}"), 1).await;
+        world
+            .until(&format!("state = 'queued' and attempts = {attempt}"), 1)
+            .await;
         let text = "select extract(epoch from run_at - now())::float8 from jobs.queue";
-        let wait: f64 = sqlx::query_scalar(text).fetch_one(&mut world.look).await.unwrap();
+        let wait: f64 = sqlx::query_scalar(text)
+            .fetch_one(&mut world.look)
+            .await
+            .unwrap();
         waits.push(wait);
         hurry(&mut world).await;
     }
@@ -55,8 +65,16 @@ async fn a_panic_and_too_long_a_time_are_failed_attempts_and_the_worker_lives() 
     world.until("state = 'dead'", 2).await;
     world.enqueue("tests.say", what("alive")).await;
     assert_eq!(world.until_done(1).await, ["alive"]);
-    let errors: Vec<String> = world.jobs().await.into_iter().filter_map(|job| job.3).collect();
-    assert!(errors[0].contains("panicked: ") && errors[0].contains("boom"), "{errors:?}");
+    let errors: Vec<String> = world
+        .jobs()
+        .await
+        .into_iter()
+        .filter_map(|job| job.3)
+        .collect();
+    assert!(
+        errors[0].contains("panicked: ") && errors[0].contains("boom"),
+        "{errors:?}"
+    );
     assert!(errors[1].contains("took longer"), "{errors:?}");
     worker.stop().await;
 }
@@ -65,8 +83,12 @@ async fn a_panic_and_too_long_a_time_are_failed_attempts_and_the_worker_lives() 
 async fn what_can_not_be_read_or_can_not_succeed_is_dead_at_once() {
     let mut world = world().await;
     let worker = world.start(vec![
-        Job::new("tests.read", |run| async move { run.payload::<Vec<u8>>().map(drop) }),
-        Job::new("tests.never", |_| async { Err(Failure::last(Error::not_found())) }),
+        Job::new("tests.read", |run| async move {
+            run.payload::<Vec<u8>>().map(drop)
+        }),
+        Job::new("tests.never", |_| async {
+            Err(Failure::last(Error::not_found()))
+        }),
     ]);
     world.enqueue("tests.read", json!({"a": 1})).await;
     world.enqueue("tests.never", json!({})).await;
@@ -92,7 +114,11 @@ async fn a_backlog_is_worked_off_without_waiting_for_the_next_look() {
     };
     let worker = world.start_with(work, config);
     let done = world.until_done(60).await;
-    assert_eq!(done, (0..60).map(|n| n.to_string()).collect::<Vec<_>>(), "oldest first");
+    assert_eq!(
+        done,
+        (0..60).map(|n| n.to_string()).collect::<Vec<_>>(),
+        "oldest first"
+    );
     // What this process enqueues is seen at once too.
     world.enqueue("tests.say", what("new")).await;
     world.until_done(61).await;
@@ -104,16 +130,37 @@ async fn a_worker_takes_only_what_it_knows_and_what_is_due() {
     let mut world = world().await;
     world.enqueue("tests.unknown", json!({})).await;
     let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
-    world.put(NewJob::new("tests.say", what("later")).unwrap().at(later)).await;
-    world.put(NewJob::new("tests.say", what("second")).unwrap()).await;
-    world.put(NewJob::new("tests.say", what("first")).unwrap().priority(-1)).await;
+    world
+        .put(NewJob::new("tests.say", what("later")).unwrap().at(later))
+        .await;
+    world
+        .put(NewJob::new("tests.say", what("second")).unwrap())
+        .await;
+    world
+        .put(
+            NewJob::new("tests.say", what("first"))
+                .unwrap()
+                .priority(-1),
+        )
+        .await;
     let mut config = quick();
     config.at_once = 1;
     let jobs = vec![says("tests.say")];
-    let worker = world.start_with(Work { jobs, ..Work::default() }, config);
+    let worker = world.start_with(
+        Work {
+            jobs,
+            ..Work::default()
+        },
+        config,
+    );
     assert_eq!(world.until_done(2).await, ["first", "second"]);
     worker.stop().await;
-    let left: Vec<String> = world.jobs().await.into_iter().map(|job| job.0 + " " + &job.1).collect();
+    let left: Vec<String> = world
+        .jobs()
+        .await
+        .into_iter()
+        .map(|job| job.0 + " " + &job.1)
+        .collect();
     assert_eq!(left, ["tests.unknown queued", "tests.say queued"]);
 }
 
@@ -155,7 +202,10 @@ async fn a_job_has_the_context_of_its_module_and_member() {
     let job = NewJob::new("tests.context", json!({})).unwrap();
     job.on_behalf_of(ana).put(&mut cx).await.unwrap();
     cx.commit().await.unwrap();
-    assert_eq!(world.until_done(1).await, [format!("tests {ana} {request}")]);
+    assert_eq!(
+        world.until_done(1).await,
+        [format!("tests {ana} {request}")]
+    );
     worker.stop().await;
 }
 
@@ -182,9 +232,19 @@ async fn stopping_waits_for_what_runs_and_gives_back_what_takes_too_long() {
         grace: Duration::from_millis(50),
         ..quick()
     };
-    let worker = world.start_with(Work { jobs: jobs(), ..Work::default() }, config);
+    let worker = world.start_with(
+        Work {
+            jobs: jobs(),
+            ..Work::default()
+        },
+        config,
+    );
     world.until("state = 'running'", 1).await;
     worker.stop().await;
     let jobs = world.jobs().await;
-    assert_eq!((jobs[0].1.as_str(), jobs[0].2), ("queued", 0), "given back, and it was no attempt");
+    assert_eq!(
+        (jobs[0].1.as_str(), jobs[0].2),
+        ("queued", 0),
+        "given back, and it was no attempt"
+    );
 }

@@ -21,12 +21,19 @@ async fn four_workers_do_each_job_once() {
     for n in 0..100 {
         world.enqueue("tests.say", what(n)).await;
     }
-    let workers: Vec<_> = (0..4).map(|_| world.start(vec![says("tests.say")])).collect();
+    let workers: Vec<_> = (0..4)
+        .map(|_| world.start(vec![says("tests.say")]))
+        .collect();
     world.until("true", 0).await;
     for worker in workers {
         worker.stop().await;
     }
-    let mut done: Vec<u32> = world.done().await.iter().map(|n| n.parse().unwrap()).collect();
+    let mut done: Vec<u32> = world
+        .done()
+        .await
+        .iter()
+        .map(|n| n.parse().unwrap())
+        .collect();
     done.sort();
     assert_eq!(done, (0..100).collect::<Vec<_>>());
 }
@@ -69,7 +76,9 @@ async fn a_job_that_kills_its_workers_is_dead_after_its_attempts() {
     };
     for attempt in 1..=2 {
         let worker = world.start(vec![poison()]);
-        world.until(&format!("state = 'running' and attempts = {attempt}"), 1).await;
+        world
+            .until(&format!("state = 'running' and attempts = {attempt}"), 1)
+            .await;
         worker.kill().await;
         lose(&mut world).await;
     }
@@ -98,7 +107,13 @@ async fn whoever_lost_the_job_can_not_finish_it() {
         lease: Duration::from_secs(3600),
         ..quick()
     };
-    let first = world.start_with(Work { jobs: vec![slow], ..Work::default() }, config);
+    let first = world.start_with(
+        Work {
+            jobs: vec![slow],
+            ..Work::default()
+        },
+        config,
+    );
     world.until("state = 'running'", 1).await;
     lose(&mut world).await;
     let second = world.start(vec![says("tests.say")]);
@@ -119,7 +134,13 @@ async fn a_worker_that_lost_a_job_stops_it() {
         ..quick()
     };
     let hangs = Job::new("tests.say", |_| std::future::pending());
-    let worker = world.start_with(Work { jobs: vec![hangs], ..Work::default() }, config);
+    let worker = world.start_with(
+        Work {
+            jobs: vec![hangs],
+            ..Work::default()
+        },
+        config,
+    );
     world.until("state = 'running'", 1).await;
     // Longer than the lease: it was prolonged.
     tokio::time::sleep(Duration::from_millis(700)).await;
@@ -128,7 +149,9 @@ async fn a_worker_that_lost_a_job_stops_it() {
     // With the hanging job still there, this would take the whole grace.
     world.enqueue("tests.other", json!({})).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    tokio::time::timeout(Duration::from_secs(15), worker.stop()).await.expect("it let the job go");
+    tokio::time::timeout(Duration::from_secs(15), worker.stop())
+        .await
+        .expect("it let the job go");
 }
 
 /// Of one order key the next is not begun before the one before has ended, also while that waits for another attempt.
@@ -149,7 +172,9 @@ async fn jobs_of_one_order_key_keep_their_order_whoever_fails() {
     };
     let workers: Vec<_> = (0..3).map(|_| world.start(vec![flaky()])).collect();
     while !world.jobs().await.is_empty() {
-        world.sql("update jobs.queue set run_at = now() where state = 'queued' and run_at > now()").await;
+        world
+            .sql("update jobs.queue set run_at = now() where state = 'queued' and run_at > now()")
+            .await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for worker in workers {
@@ -171,7 +196,10 @@ async fn a_dead_job_lets_those_after_it_go_on() {
         let job = NewJob::new(name, what("after")).unwrap();
         world.put(job.in_order("object")).await;
     }
-    let fails = Job::new("tests.fail", |_| async { Err(Error::internal("no").into()) }).attempts(1);
+    let fails = Job::new("tests.fail", |_| async {
+        Err(Error::internal("no").into())
+    })
+    .attempts(1);
     let worker = world.start(vec![fails, says("tests.say")]);
     assert_eq!(world.until_done(1).await, ["after"]);
     worker.stop().await;
@@ -196,7 +224,13 @@ async fn workers_that_come_and_go_lose_nothing() {
             poll: Duration::from_millis(5),
             ..WorkerConfig::default()
         };
-        let worker = world.start_with(Work { jobs: vec![slow()], ..Work::default() }, config);
+        let worker = world.start_with(
+            Work {
+                jobs: vec![slow()],
+                ..Work::default()
+            },
+            config,
+        );
         tokio::time::sleep(Duration::from_millis(round % 7)).await;
         worker.stop().await;
         world.until("state = 'running'", 0).await;
@@ -204,7 +238,12 @@ async fn workers_that_come_and_go_lose_nothing() {
     let worker = world.start(vec![slow()]);
     world.until("true", 0).await;
     worker.stop().await;
-    let mut done: Vec<u32> = world.done().await.iter().map(|n| n.parse().unwrap()).collect();
+    let mut done: Vec<u32> = world
+        .done()
+        .await
+        .iter()
+        .map(|n| n.parse().unwrap())
+        .collect();
     done.sort();
     assert_eq!(done, (0..150).collect::<Vec<_>>());
 }

@@ -42,12 +42,17 @@ pub async fn world() -> World {
 impl World {
     /// A transaction of the module that all jobs here belong to.
     pub async fn module(&self) -> Cx {
-        self.db.job("tests", None, Uuid::now_v7()).await.expect("a transaction")
+        self.db
+            .job("tests", None, Uuid::now_v7())
+            .await
+            .expect("a transaction")
     }
 
     /// Enqueued and committed.
     pub async fn enqueue(&self, name: &'static str, payload: Value) -> Uuid {
-        self.put(NewJob::new(name, payload).expect("an object")).await.expect("a new job")
+        self.put(NewJob::new(name, payload).expect("an object"))
+            .await
+            .expect("a new job")
     }
 
     pub async fn put(&self, job: NewJob) -> Option<Uuid> {
@@ -60,7 +65,10 @@ impl World {
     /// What jobs said, in the order in which they said it.
     pub async fn done(&mut self) -> Vec<String> {
         let text = "select what from public.done order by id";
-        sqlx::query_scalar(text).fetch_all(&mut self.look).await.expect("what was done")
+        sqlx::query_scalar(text)
+            .fetch_all(&mut self.look)
+            .await
+            .expect("what was done")
     }
 
     /// Waits until this many have said something.
@@ -72,7 +80,10 @@ impl World {
                 return done;
             }
             let jobs = self.jobs().await;
-            assert!(tokio::time::Instant::now() < until, "{done:?} of {count}; {jobs:?}");
+            assert!(
+                tokio::time::Instant::now() < until,
+                "{done:?} of {count}; {jobs:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -90,7 +101,10 @@ impl World {
                 return;
             }
             let jobs = self.jobs().await;
-            assert!(tokio::time::Instant::now() < until, "{condition}: {found}, not {count}: {jobs:?}");
+            assert!(
+                tokio::time::Instant::now() < until,
+                "{condition}: {found}, not {count}: {jobs:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -98,22 +112,35 @@ impl World {
     /// Name, state, attempts and last error of all jobs.
     pub async fn jobs(&mut self) -> Vec<(String, String, i32, Option<String>)> {
         let text = "select name, state, attempts, last_error from jobs.queue order by place";
-        sqlx::query_as(text).fetch_all(&mut self.look).await.expect("jobs")
+        sqlx::query_as(text)
+            .fetch_all(&mut self.look)
+            .await
+            .expect("jobs")
     }
 
     /// As a superuser.
     pub async fn sql(&mut self, text: &'static str) -> u64 {
         let done = sqlx::query(text).execute(&mut self.look).await;
-        done.unwrap_or_else(|error| panic!("{text}: {error}")).rows_affected()
+        done.unwrap_or_else(|error| panic!("{text}: {error}"))
+            .rows_affected()
     }
 
     pub async fn member(&mut self) -> Uuid {
         let text = "insert into app.users (handle, display_name, email) values ('ana', 'Ana', 'ana@example.org') returning id";
-        sqlx::query_scalar(text).fetch_one(&mut self.look).await.expect("a member")
+        sqlx::query_scalar(text)
+            .fetch_one(&mut self.look)
+            .await
+            .expect("a member")
     }
 
     pub fn start(&self, jobs: Vec<Job>) -> Worker {
-        self.start_with(Work { jobs, ..Work::default() }, quick())
+        self.start_with(
+            Work {
+                jobs,
+                ..Work::default()
+            },
+            quick(),
+        )
     }
 
     pub fn start_with(&self, work: Work, config: WorkerConfig) -> Worker {

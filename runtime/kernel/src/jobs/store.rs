@@ -1,5 +1,6 @@
 //! The functions of the queue, as the worker calls them. Each is a transaction by itself.
 
+use super::Consumer;
 use crate::{cx::Db, error::Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -133,6 +134,24 @@ pub(super) async fn tick(
     Ok(ticked.fetch_one(&mut *db.queue().await?).await?)
 }
 
+/// Says which jobs consume which events.
+pub(super) async fn subscribe(db: &Db, consumers: &[Consumer]) -> Result<()> {
+    let events: Vec<&str> = consumers.iter().map(|one| one.event).collect();
+    let jobs: Vec<&str> = consumers.iter().map(|one| one.job).collect();
+    sqlx::query("select jobs.subscribe($1, $2)")
+        .bind(events)
+        .bind(jobs)
+        .execute(&mut *db.queue().await?)
+        .await?;
+    Ok(())
+}
+
+/// Turns events into jobs. How many events.
+pub(super) async fn relay(db: &Db, limit: i32) -> Result<i32> {
+    let relayed = sqlx::query_scalar("select jobs.relay($1)").bind(limit);
+    Ok(relayed.fetch_one(&mut *db.queue().await?).await?)
+}
+
 /// For monitoring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
@@ -159,6 +178,16 @@ pub async fn figures(db: &Db) -> Result<Figures> {
 /// Throws away jobs that have been dead since `before`. How many; not more than `limit` at once.
 pub async fn purge(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
     let purged: i64 = sqlx::query_scalar("select jobs.purge($1, $2)")
+        .bind(before)
+        .bind(limit)
+        .fetch_one(&mut *db.queue().await?)
+        .await?;
+    Ok(purged.max(0) as u64)
+}
+
+/// Throws away events that were turned into jobs before. How many; not more than `limit` at once.
+pub async fn purge_events(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select jobs.purge_events($1, $2)")
         .bind(before)
         .bind(limit)
         .fetch_one(&mut *db.queue().await?)

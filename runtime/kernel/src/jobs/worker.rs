@@ -42,24 +42,32 @@ impl Default for WorkerConfig {
 /// How often to look whether something has come round again.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often to say again which jobs consume which events.
+const SUBSCRIBE: Duration = Duration::from_secs(60 * 60);
+
+/// Events that are turned into jobs at once.
+const RELAYED_AT_ONCE: i32 = 500;
+
 /// Runs until `stop` turns true. `work` must have been [checked](Work::check).
 pub async fn run(db: Db, work: Arc<Work>, config: WorkerConfig, mut stop: watch::Receiver<bool>) {
     let mut worker = Worker::new(db, work, config);
     let mut poll = ticker(config.poll);
     let mut beat = ticker(config.lease / 3);
     let mut tick = ticker(TICK);
+    let mut subscribe = ticker(SUBSCRIBE);
     loop {
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
+            _ = subscribe.tick() => worker.subscribe().await,
             _ = beat.tick() => worker.beat().await,
             Some(ended) = worker.running.join_next_with_id() => {
                 worker.forget(ended);
                 worker.fill().await;
             }
             _ = tick.tick() => worker.tick().await,
-            () = WOKEN.notified() => worker.fill().await,
-            _ = poll.tick() => worker.fill().await,
+            () = WOKEN.notified() => worker.look().await,
+            _ = poll.tick() => worker.look().await,
         }
     }
     worker.stop(beat).await;
@@ -101,6 +109,22 @@ impl Worker {
             jobs: HashMap::new(),
             heard: Instant::now(),
         }
+    }
+
+    async fn subscribe(&self) {
+        if let Err(error) = store::subscribe(&self.db, &self.work.consumers).await {
+            let _: Vec<Uuid> = reported("say which events are consumed", &error);
+        }
+    }
+
+    /// At what happened, and at what is to be done.
+    async fn look(&mut self) {
+        if !self.work.consumers.is_empty()
+            && let Err(error) = store::relay(&self.db, RELAYED_AT_ONCE).await
+        {
+            let _: Vec<Uuid> = reported("turn events into jobs", &error);
+        }
+        self.fill().await;
     }
 
     /// Takes as many jobs as there is room for.

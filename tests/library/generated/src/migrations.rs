@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fe0d625d1842a6e2075297addcd79f7b61caa06c71d5fee560fce085009e51b02f2bfe337adae49148ce94d65dae6921",
+        checksum: "b1a79a8cc4ff06816fc2692fe0e822a20e6b583834bcf463dc17366abbd011e94954c64f77d77ad73b8a236d97a276bf",
     },
 ];
