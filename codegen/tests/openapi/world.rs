@@ -478,6 +478,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         access: nothing(),
         creator: None,
         hooks: vec![],
+        emits: vec![],
         page: 20,
         dropped: vec![],
         was: None,

@@ -182,12 +182,14 @@ async fn who_tells_of_one_object_waits_for_whoever_does_already() {
     let mut first = world.module().await;
     happened(&mut first, object, 1).await;
     let mut second = world.module().await;
-    let mut telling = std::pin::pin!(happened(&mut second, object, 2));
+    let mut telling = Box::pin(async move {
+        happened(&mut second, object, 2).await;
+        second.commit().await.expect("committed");
+    });
     let waited = tokio::time::timeout(Duration::from_millis(300), &mut telling).await;
     assert!(waited.is_err(), "it did not wait");
     first.commit().await.unwrap();
     telling.await;
-    second.commit().await.unwrap();
     let text = "select (payload ->> 'n')::int from jobs.events order by place";
     let order: Vec<i32> = sqlx::query_scalar(text)
         .fetch_all(&mut world.look)

@@ -31,6 +31,7 @@ fn hourly(job: &'static str, catch_up: CatchUp) -> Work {
             schedule,
             catch_up,
         }],
+        ..Work::default()
     }
 }
 
@@ -44,6 +45,7 @@ async fn each_tick_is_enqueued_once_by_four_workers() {
             schedule: Schedule::Every(Duration::from_secs(1)),
             catch_up: CatchUp::All,
         }],
+        ..Work::default()
     };
     let workers: Vec<_> = (0..4).map(|_| world.start_with(work(), quick())).collect();
     world.until_done(4).await;
