@@ -1,6 +1,10 @@
 //! What must be so before the server answers anybody. Each refusal is a sentence that says what to do.
 
-use crate::{cli::Serve, wire::Parts};
+use crate::{
+    cli::Serve,
+    settings::{Mail, SmtpTls},
+    wire::Parts,
+};
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use generated::migrations::MIGRATIONS;
@@ -26,6 +30,7 @@ const FEWEST_BYTES: usize = 16;
 /// What the settings alone tell.
 pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()> {
     token_key(parts.tokens.signing_key.expose_secret())?;
+    mail(production, &settings.app.mail)?;
     if !production {
         return Ok(());
     }
@@ -39,6 +44,24 @@ pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()>
     let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     if url.scheme() != "https" && !is_local {
         bail!("PUBLIC_URL={url} is not https; tokens and passwords would travel in the clear");
+    }
+    Ok(())
+}
+
+/// Without mail nobody becomes a member and nobody gets a forgotten password back.
+pub fn mail(production: bool, settings: &Mail) -> Result<()> {
+    if !production {
+        return Ok(());
+    }
+    let Some(host) = settings.smtp_host.as_deref() else {
+        bail!(
+            "SMTP_HOST is not set: mail would go nowhere. Set it and MAIL_FROM; without a mail server there is only \
+             CULTUREPASS_ENV=development"
+        );
+    };
+    let is_local = matches!(host, "localhost" | "127.0.0.1" | "::1");
+    if settings.smtp_tls == SmtpTls::None && !is_local {
+        bail!("SMTP_TLS=none would send links that open accounts in the clear to {host}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::settings::{Common, Http, Owner, Roles, Sessions, Tokens, Worker};
+use crate::settings::{Worker, Common, Http, Mail, Owner, Roles, Tokens};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -72,7 +72,9 @@ pub struct App {
     #[command(flatten)]
     pub tokens: Tokens,
     #[command(flatten)]
-    pub sessions: Sessions,
+    pub mail: Mail,
+    #[command(flatten)]
+    pub modules: app::modules::Settings,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -2,28 +2,28 @@
 
 use crate::{
     cli,
-    settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Sessions, Tokens},
+    settings::{
+        Common, Environment, Http as HttpSettings, Mail, Roles, Secret, SmtpTls, Tokens, Worker,
+    },
 };
 use anyhow::{Context, Result, bail};
 use app::{
     App,
+    background::Background,
     clock::Clock,
-    mail::{FileMailer, LogMailer, Mailer},
-    sessions::SessionsConfig,
-    worker::WorkerConfig,
+    mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
+    module, modules,
 };
 use axum::Router;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
     Db,
     auth::{Authenticator, External, Tokens as Issuer},
     config::{DbConfig, HttpConfig, IssuerConfig, Jwks, RateLimit, TokenConfig},
     http::Http,
+    jobs::WorkerConfig,
 };
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use std::{sync::Arc, time::Duration};
+use url::Url;
 
 /// An application that is ready to answer.
 pub struct Built {
@@ -41,9 +41,12 @@ pub struct Parts {
     pub http: HttpConfig,
     pub tokens: TokenConfig,
     pub issuer: Option<IssuerConfig>,
-    pub sessions: SessionsConfig,
+    pub modules: modules::Settings,
     pub mailer: Arc<dyn Mailer>,
     pub clock: Clock,
+    pub public_url: Url,
+    /// Conveniences of development are refused.
+    pub production: bool,
     pub api_docs: bool,
 }
 
@@ -51,21 +54,25 @@ pub struct Parts {
 pub fn build(parts: Parts) -> Result<Built> {
     let db = Db::connect(&parts.db).context("the database URLs")?;
     let tokens = Arc::new(Issuer::new(&parts.tokens).context("TOKEN_KEY")?);
-    let app = App::new(
-        db.clone(),
-        tokens.clone(),
-        parts.mailer,
-        parts.clock,
-        parts.sessions,
-    );
+    let shared = module::Parts {
+        db: db.clone(),
+        tokens: tokens.clone(),
+        mailer: parts.mailer,
+        clock: parts.clock,
+        background: Background::default(),
+        work: Arc::default(),
+        key: parts.tokens.signing_key,
+        public_url: parts.public_url,
+        production: parts.production,
+    };
+    let app = App::new(&shared, parts.modules)?;
     let mut external = Vec::new();
     if let Some(issuer) = parts.issuer {
-        external
-            .push(External::new(issuer, Arc::new(app.sessions.clone())).context("OIDC_ISSUER")?);
+        let resolver = Arc::new(app.modules.sessions.clone());
+        external.push(External::new(issuer, resolver).context("OIDC_ISSUER")?);
     }
     let http = Http::new(parts.http, Authenticator::new(tokens.clone(), external))?;
-    let cursor_key = derive(&parts.tokens.signing_key, "cursors");
-    let mut routes = app::api::router(&app, &cursor_key);
+    let mut routes = app::api::router(&app);
     if parts.api_docs {
         routes = routes.merge(kernel::openapi::router(
             app::api::document(),
@@ -89,18 +96,65 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
         db: db_config(&app.roles)?,
         http: http.map(http_config).unwrap_or_default(),
         issuer: issuer_config(&app.tokens)?,
-        sessions: sessions_config(&app.sessions, &app.tokens, &tokens.signing_key, production)?,
-        mailer: match &app.sessions.mail_dir {
-            Some(folder) => Arc::new(
-                FileMailer::new(folder.clone())
-                    .with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
-            ),
-            None => Arc::new(LogMailer),
-        },
+        modules: app.modules.clone(),
+        mailer: mailer(&app.mail)?,
         clock: Clock::default(),
+        public_url: app.tokens.public_url.clone(),
+        production,
         api_docs: http.is_some_and(|http| http.api_docs.unwrap_or(!production)),
         tokens,
     })
+}
+
+fn mailer(settings: &Mail) -> Result<Arc<dyn Mailer>> {
+    if let Some(folder) = &settings.mail_dir {
+        let mailer = FileMailer::new(folder.clone());
+        return Ok(Arc::new(mailer.with_context(|| {
+            format!("MAIL_DIR: {}", folder.display())
+        })?));
+    }
+    let Some(host) = settings.smtp_host.clone() else {
+        return Ok(Arc::new(LogMailer));
+    };
+    let from = settings.mail_from.as_deref().unwrap_or_default().parse();
+    let login = match (settings.smtp_user.clone(), settings.smtp_password.get()?) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        _ => bail!("SMTP_USER and SMTP_PASSWORD go together"),
+    };
+    let authorities = match &settings.smtp_ca_file {
+        Some(file) => {
+            std::fs::read(file).with_context(|| format!("SMTP_CA_FILE: {}", file.display()))?
+        }
+        None => Vec::new(),
+    };
+    let mailer = SmtpMailer::new(SmtpConfig {
+        host,
+        port: settings.smtp_port,
+        encryption: match settings.smtp_tls {
+            SmtpTls::Starttls => Encryption::Starttls,
+            SmtpTls::Implicit => Encryption::Implicit,
+            SmtpTls::None => Encryption::None,
+        },
+        login,
+        from: from.map_err(|error: String| anyhow::anyhow!("MAIL_FROM: {error}"))?,
+        hello: settings.smtp_hello.clone(),
+        timeout: Duration::from_secs(settings.smtp_timeout_seconds.max(1)),
+        connections: settings.smtp_connections.max(1),
+        authorities,
+    });
+    Ok(Arc::new(
+        mailer.map_err(|error| anyhow::anyhow!("SMTP_HOST: {error}"))?,
+    ))
+}
+
+pub fn worker_config(settings: &Worker) -> WorkerConfig {
+    WorkerConfig {
+        at_once: settings.jobs_at_once.max(1),
+        poll: Duration::from_millis(settings.jobs_poll_ms.max(1)),
+        lease: Duration::from_secs(settings.jobs_lease_seconds.max(1)),
+        grace: Duration::from_secs(settings.jobs_grace_seconds),
+    }
 }
 
 pub fn db_config(roles: &Roles) -> Result<DbConfig> {
@@ -154,39 +208,6 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
     }))
 }
 
-fn sessions_config(
-    settings: &Sessions,
-    tokens: &Tokens,
-    key: &SecretString,
-    production: bool,
-) -> Result<SessionsConfig> {
-    const DAY: u64 = 24 * 60 * 60;
-    if settings.hash_memory_kib < 8 || settings.hash_passes < 1 || settings.hashes_at_once < 1 {
-        bail!("HASH_MEMORY_KIB must be at least 8, HASH_PASSES and HASHES_AT_ONCE at least 1");
-    }
-    if production && (settings.hash_memory_kib < 19 * 1024 || settings.hash_passes < 2) {
-        bail!(
-            "HASH_MEMORY_KIB below 19456 or HASH_PASSES below 2 makes stolen passwords cheap to guess"
-        );
-    }
-    let link_base = settings
-        .app_url
-        .as_ref()
-        .unwrap_or(&tokens.public_url)
-        .to_string();
-    let mut config = SessionsConfig::new(derive(key, "sessions"), link_base);
-    config.session_lifetime = Duration::from_secs(settings.session_days * DAY);
-    config.idle_lifetime = Duration::from_secs(settings.session_idle_days * DAY);
-    config.failures_per_address = settings.sign_in_failures_per_address;
-    config.failures_per_account = settings.sign_in_failures_per_account;
-    config.mails_per_hour = settings.mails_per_hour;
-    config.hash_memory_kib = settings.hash_memory_kib;
-    config.hash_passes = settings.hash_passes;
-    config.hashes_at_once = settings.hashes_at_once;
-    config.external_sign_up = tokens.oidc_sign_up;
-    Ok(config)
-}
-
 fn http_config(settings: &HttpSettings) -> HttpConfig {
     let limit = |per_minute, burst| (per_minute > 0).then_some(RateLimit { per_minute, burst });
     HttpConfig {
@@ -206,38 +227,5 @@ fn http_config(settings: &HttpSettings) -> HttpConfig {
         ip_limit: limit(settings.ip_rate_per_minute, settings.ip_rate_burst),
         user_limit: limit(settings.user_rate_per_minute, settings.user_rate_burst),
         ..HttpConfig::default()
-    }
-}
-
-pub fn worker_config(settings: &crate::settings::Worker) -> WorkerConfig {
-    WorkerConfig {
-        seal_every: Duration::from_secs(settings.seal_every_seconds.max(1)),
-        purge_every: Duration::from_secs(settings.purge_every_seconds.max(1)),
-    }
-}
-
-/// A secret for one purpose, so that no two share one and only one has to be kept.
-fn derive(key: &SecretString, purpose: &str) -> SecretString {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().trim().as_bytes())
-        .expect("any length will do");
-    mac.update(purpose.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_purpose_has_a_secret_of_its_own() {
-        let key = "key".into();
-        assert_ne!(
-            derive(&key, "cursors").expose_secret(),
-            derive(&key, "sessions").expose_secret()
-        );
-        assert_eq!(
-            derive(&key, "cursors").expose_secret(),
-            derive(&"key\n".into(), "cursors").expose_secret()
-        );
     }
 }

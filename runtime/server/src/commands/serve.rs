@@ -7,7 +7,7 @@ use crate::{
     wire::{Built, build, parts, worker_config},
 };
 use anyhow::{Context, Result};
-use app::{App, clock::Clock, worker};
+use app::{App, worker};
 use kernel::{http::health::Health, serve};
 use std::time::Duration;
 use tokio::{
@@ -24,9 +24,10 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let parts = parts(common, &arguments.app, Some(&arguments.http))?;
     let production = common.environment == Environment::Production;
     checks::settings(production, arguments, &parts)?;
-    checks::database(&parts.db).await?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
-    let built = build(parts)?;
+    // What is wrong with the settings of a module is told first.
+    let (database, built) = (parts.db.clone(), build(parts)?);
+    checks::database(&database).await?;
     let health = Health::new(built.db.clone(), Some(checks::ready(built.db.clone())));
 
     let stop = stop_signal()?;
@@ -70,8 +71,9 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
-    checks::database(&parts.db).await?;
-    let built = build(parts)?;
+    checks::mail(common.environment == Environment::Production, &arguments.app.mail)?;
+    let (database, built) = (parts.db.clone(), build(parts)?);
+    checks::database(&database).await?;
     tracing::info!("working");
     start_worker(&built.app, &arguments.worker, stop_signal()?).await?;
     built.db.close().await;
@@ -80,12 +82,7 @@ pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
 }
 
 fn start_worker(app: &App, settings: &Worker, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    tokio::spawn(worker::run(
-        app.clone(),
-        worker_config(settings),
-        Clock::default(),
-        stop,
-    ))
+    tokio::spawn(worker::run(app.clone(), worker_config(settings), stop))
 }
 
 /// Turns true at SIGTERM or SIGINT. A second one ends the process at once.
