@@ -5,6 +5,7 @@ mod audiences;
 mod audit_log;
 mod audited;
 pub mod bodies;
+mod dead_jobs;
 mod deeds;
 mod document;
 mod expect;

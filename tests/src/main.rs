@@ -11,6 +11,7 @@ mod http;
 mod jobs;
 mod library;
 mod lists;
+mod mail;
 mod migrations;
 mod rules;
 mod support;

@@ -16,7 +16,10 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Caller, Db, Error, Result, audit, cursor::CursorKey, http::ConfigError, jobs::{CatchUp, Job, Periodic, Schedule},
+    Caller, Db, Error, Result, audit,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
 };
 use query::Query;
 use serde::Serialize;

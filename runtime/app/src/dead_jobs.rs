@@ -178,14 +178,7 @@ async fn list(
     let before = query.before(&queue.cursors, user)?;
     let limit = query.limit();
     let work = queue.work.get().cloned().unwrap_or_default();
-    let mut dead = jobs::dead(
-        &queue.db,
-        &work,
-        query.name(),
-        before,
-        limit as i32 + 1,
-    )
-    .await?;
+    let mut dead = jobs::dead(&queue.db, &work, query.name(), before, limit as i32 + 1).await?;
     let more = dead.len() > limit;
     dead.truncate(limit);
     let last = dead.last().filter(|_| more);

@@ -122,8 +122,12 @@ impl Sessions {
     }
 
     async fn mail(&self, template: Template, to: &str, values: &[(&str, &str)]) -> Result<()> {
-        let values = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let mail = template.fill(to, &values.collect()).map_err(Error::internal)?;
+        let values = values
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let mail = template
+            .fill(to, &values.collect())
+            .map_err(Error::internal)?;
         self.0.mailer.send(mail).await.map_err(Error::internal)
     }
 

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::settings::{Worker, Common, Http, Mail, Owner, Roles, Tokens};
+use crate::settings::{Common, Http, Mail, Owner, Roles, Tokens, Worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 

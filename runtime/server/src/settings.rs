@@ -167,7 +167,12 @@ pub struct Tokens {
 #[derive(Args, Clone, Debug)]
 pub struct Mail {
     /// The server that takes mail further. Needed in production.
-    #[arg(long, env = "SMTP_HOST", conflicts_with = "mail_dir", requires = "mail_from")]
+    #[arg(
+        long,
+        env = "SMTP_HOST",
+        conflicts_with = "mail_dir",
+        requires = "mail_from"
+    )]
     pub smtp_host: Option<String>,
     /// Its port. Default: 587, 465 or 25, as `SMTP_TLS` is.
     #[arg(long, env = "SMTP_PORT")]

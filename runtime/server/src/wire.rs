@@ -109,9 +109,9 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
 fn mailer(settings: &Mail) -> Result<Arc<dyn Mailer>> {
     if let Some(folder) = &settings.mail_dir {
         let mailer = FileMailer::new(folder.clone());
-        return Ok(Arc::new(mailer.with_context(|| {
-            format!("MAIL_DIR: {}", folder.display())
-        })?));
+        return Ok(Arc::new(
+            mailer.with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
+        ));
     }
     let Some(host) = settings.smtp_host.clone() else {
         return Ok(Arc::new(LogMailer));

@@ -102,11 +102,22 @@ mod tests {
 
     #[test]
     fn nothing_begins_another_header() {
-        for to in ["ana@example.org\r\nBcc: x@evil.test", "ana", "a b@example.org", ""] {
-            assert!(matches!(written(to, "x"), Err(Undelivered::Never(_))), "{to:?}");
+        for to in [
+            "ana@example.org\r\nBcc: x@evil.test",
+            "ana",
+            "a b@example.org",
+            "",
+        ] {
+            assert!(
+                matches!(written(to, "x"), Err(Undelivered::Never(_))),
+                "{to:?}"
+            );
         }
         let text = written("ana@example.org", "Hello\r\nBcc: x@evil.test\r\n\r\nbody").unwrap();
         let (headers, _) = text.split_once("\r\n\r\n").unwrap();
-        assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
+        assert!(
+            !headers.lines().any(|line| line.starts_with("Bcc")),
+            "{headers}"
+        );
     }
 }

@@ -54,7 +54,9 @@ impl SmtpMailer {
             Encryption::Implicit => (Tls::Wrapper(parameters(&config)?), 465),
             Encryption::None => (Tls::None, 25),
         };
-        let hello = config.hello.unwrap_or_else(|| config.from.domain().to_owned());
+        let hello = config
+            .hello
+            .unwrap_or_else(|| config.from.domain().to_owned());
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host)
             .port(config.port.unwrap_or(port))
             .tls(tls)
@@ -111,8 +113,12 @@ fn undelivered(error: &lettre::transport::smtp::Error) -> Undelivered {
             Undelivered::Never(format!("the mail server refused the address: {code}"))
         }
         Some(code) => Undelivered::NotNow(format!("the mail server answered {code}")),
-        None if error.is_timeout() => Undelivered::NotNow("the mail server did not answer in time".to_owned()),
-        None if error.is_tls() => Undelivered::NotNow("no encrypted connection to the mail server".to_owned()),
+        None if error.is_timeout() => {
+            Undelivered::NotNow("the mail server did not answer in time".to_owned())
+        }
+        None if error.is_tls() => {
+            Undelivered::NotNow("no encrypted connection to the mail server".to_owned())
+        }
         None => Undelivered::NotNow("no connection to the mail server, or it broke".to_owned()),
     }
 }

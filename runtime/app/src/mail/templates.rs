@@ -43,7 +43,11 @@ impl Template {
     }
 
     /// Fills the template in. An error if it names a value that is not there: better no mail than half a one.
-    pub fn fill(self, to: &str, values: &BTreeMap<String, String>) -> Result<Mail, minijinja::Error> {
+    pub fn fill(
+        self,
+        to: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Mail, minijinja::Error> {
         let harmless: BTreeMap<&String, String> =
             values.iter().map(|(k, v)| (k, harmless(v))).collect();
         let text = TEMPLATES
@@ -110,7 +114,10 @@ mod tests {
     #[test]
     fn every_template_fills_in() {
         for template in Template::ALL {
-            let mail = template.fill("a@b.test\r\nBcc: y@evil.test", &values(&["name", "link", "hours", "email"]));
+            let mail = template.fill(
+                "a@b.test\r\nBcc: y@evil.test",
+                &values(&["name", "link", "hours", "email"]),
+            );
             let mail = mail.unwrap_or_else(|error| panic!("{template:?}: {error}"));
             assert!(!mail.to.contains('\n') && !mail.subject.contains('\n'));
             assert!(!mail.text.contains("\nBcc:") && !mail.text.contains('\u{202e}'));
@@ -122,7 +129,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_an_error_and_no_hole_in_the_text() {
         for template in Template::ALL {
-            assert!(template.fill("a@b.test", &values(&[])).is_err(), "{template:?}");
+            assert!(
+                template.fill("a@b.test", &values(&[])).is_err(),
+                "{template:?}"
+            );
         }
     }
 }

@@ -71,7 +71,10 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
-    checks::mail(common.environment == Environment::Production, &arguments.app.mail)?;
+    checks::mail(
+        common.environment == Environment::Production,
+        &arguments.app.mail,
+    )?;
     let (database, built) = (parts.db.clone(), build(parts)?);
     checks::database(&database).await?;
     tracing::info!("working");
