@@ -6,7 +6,7 @@ with
   projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
     and c.relname like '%\_public' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
   tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
-  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace))
+  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace))
 
 select 'row-level security is not forced: ' || oid::regclass as problem from tables t
   where not (relrowsecurity and relforcerowsecurity)
@@ -58,11 +58,11 @@ select 'view with its owner''s rights: ' || c.oid::regclass from pg_class c
   and c.oid not in (select oid from projections)
 union all
 select 'a request role reaches the audit log or the queue: ' || c.oid::regclass from pg_class c cross join requests r
-  where c.relnamespace in ('audit'::regnamespace, 'jobs'::regnamespace) and c.relkind = 'r'
+  where c.relnamespace in ('audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace) and c.relkind = 'r'
   and has_any_column_privilege(r.rolname, c.oid, 'select,insert,update')
 union all
 select 'a request role may create in: ' || n.nspname from pg_namespace n cross join requests r
-  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
+  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
 union all
 select 'reference without index: ' || k.conrelid::regclass || ' ' || k.conname from pg_constraint k
   where k.contype = 'f' and k.connamespace = 'app'::regnamespace

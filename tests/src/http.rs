@@ -10,6 +10,7 @@ mod deeds;
 mod document;
 mod expect;
 mod hidden;
+mod idempotency;
 mod matrix;
 pub mod operations;
 mod people;

@@ -28,6 +28,7 @@ mod private;
 mod projection;
 mod queue;
 mod references;
+mod requests;
 mod roles;
 pub mod rules;
 mod seen;
@@ -68,6 +69,7 @@ pub fn schema(model: &Model) -> Schema {
     objects.extend(audit::objects(model));
     objects.extend(queue::objects(model));
     objects.extend(outbox::shared(model));
+    objects.extend(requests::objects(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));

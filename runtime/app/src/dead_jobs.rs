@@ -35,6 +35,8 @@ use uuid::Uuid;
 const DEAD_FOR: TimeDelta = TimeDelta::days(30);
 /// Events that every consumer has got as a job.
 const TOLD_FOR: TimeDelta = TimeDelta::days(7);
+/// Answers to requests with an `Idempotency-Key`.
+const ANSWERED_FOR: TimeDelta = TimeDelta::hours(72);
 const PURGED_AT_ONCE: i32 = 1000;
 
 /// The module. Cheap to clone.
@@ -92,6 +94,7 @@ async fn purge(db: &Db) -> Result<()> {
     let full = PURGED_AT_ONCE as u64;
     while jobs::purge(db, Utc::now() - DEAD_FOR, PURGED_AT_ONCE).await? == full {}
     while jobs::purge_events(db, Utc::now() - TOLD_FOR, PURGED_AT_ONCE).await? == full {}
+    while jobs::purge_requests(db, Utc::now() - ANSWERED_FOR, PURGED_AT_ONCE).await? == full {}
     Ok(())
 }
 

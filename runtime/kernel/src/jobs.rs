@@ -20,7 +20,7 @@ pub use events::{Consumer, Event, tell};
 pub use new::{NewJob, cancel};
 pub use run::{Failure, Run};
 pub use schedule::{CatchUp, Periodic, Schedule};
-pub use store::{Figures, figures, purge, purge_events};
+pub use store::{Figures, figures, purge, purge_events, purge_requests};
 pub use worker::{WorkerConfig, run};
 
 use futures_util::future::BoxFuture;

@@ -29,7 +29,7 @@ impl Roles<'_> {
     pub fn counter(self) -> String {
         format!("{}_counter", self.0)
     }
-    /// Owns the queue of jobs.
+    /// Owns the queue of jobs, the outbox, and the keys of requests.
     pub fn queue(self) -> String {
         format!("{}_queue", self.0)
     }

@@ -59,6 +59,11 @@ pub fn objects(model: &Model) -> Vec<Object> {
         &roles.audit(),
         &[roles.job(), roles.queue()],
     ));
+    found.push(schema(
+        "requests",
+        &roles.queue(),
+        &[roles.app(), roles.job()],
+    ));
     found.push(schema("jobs", &roles.queue(), &[roles.app(), roles.job()]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");

@@ -185,6 +185,16 @@ pub async fn purge(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
     Ok(purged.max(0) as u64)
 }
 
+/// Throws away answers to requests with a key from before. How many; not more than `limit` at once.
+pub async fn purge_requests(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select requests.purge($1, $2)")
+        .bind(before)
+        .bind(limit)
+        .fetch_one(&mut *db.queue().await?)
+        .await?;
+    Ok(purged.max(0) as u64)
+}
+
 /// Throws away events that were turned into jobs before. How many; not more than `limit` at once.
 pub async fn purge_events(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
     let purged: i64 = sqlx::query_scalar("select jobs.purge_events($1, $2)")
