@@ -13,6 +13,7 @@ mod hidden;
 mod idempotency;
 mod matrix;
 pub mod operations;
+mod patches;
 mod people;
 mod ratings;
 mod refusals;

@@ -2,6 +2,7 @@
 
 use crate::{
     cli::Serve,
+    seed::demo,
     settings::{Mail, SmtpTls},
     wire::Parts,
 };
@@ -97,6 +98,24 @@ pub fn token_key(pem: &str) -> Result<()> {
 /// What the database tells: both logins are what they should be, and the schema holds everybody to its rules.
 pub async fn database(config: &DbConfig) -> Result<()> {
     tokio::try_join!(request_role(&config.url), job_role(config.job_url.as_ref()))?;
+    Ok(())
+}
+
+/// Whoever reads the documentation could sign in as a platform administrator.
+pub async fn no_demonstration(db: &Db) -> Result<()> {
+    let people: Vec<Uuid> = demo::PEOPLE.iter().map(|person| person.id).collect();
+    let mut cx = db.job("sessions", None, Uuid::now_v7()).await?;
+    let found: i64 =
+        sqlx::query_scalar("select count(*) from app.credentials where user_id = any($1)")
+            .bind(people)
+            .fetch_one(cx.conn())
+            .await?;
+    if found > 0 {
+        bail!(
+            "this database has {found} demonstration accounts with a password that everybody knows; use another \
+             database, or set CULTUREPASS_ENV=development if this one is for trying things"
+        );
+    }
     Ok(())
 }
 
