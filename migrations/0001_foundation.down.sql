@@ -469,6 +469,8 @@ drop trigger venues_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
+drop trigger "0_end_children" on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
@@ -512,6 +514,8 @@ drop trigger subscriptions_stamp on app.subscriptions;
 drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
+
+drop trigger "0_end_children" on app.sessions;
 
 drop trigger sessions_stamp on app.sessions;
 
@@ -716,6 +720,8 @@ drop trigger email_tokens_audit on app.email_tokens;
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
+
+drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -931,7 +937,7 @@ drop function audit.verify();
 
 drop function audit.seal();
 
-drop function audit.block_hash(bytea,int8multirange,bigint);
+drop function audit.block_hash(bytea,xid8,xid8);
 
 drop function audit.row_hash(audit.audit_logs);
 
@@ -948,6 +954,8 @@ drop function app.venues_archive_children();
 drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
+
+drop function app.users_end_children();
 
 drop function app.users_restore_children();
 
@@ -972,6 +980,8 @@ drop function app.tickets_count_insert();
 drop function app.ticket_private(uuid);
 
 drop function app.subscription_private(uuid);
+
+drop function app.sessions_end_children();
 
 drop function app.service_requests_restore_children();
 
@@ -1068,6 +1078,8 @@ drop function app.events_guard();
 drop function app.events_slug_from_title();
 
 drop function app.event_private(uuid);
+
+drop function app.devices_move_push_token();
 
 drop function app.devices_guard();
 
@@ -1224,6 +1236,8 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1505,7 +1519,11 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
+alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
+
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
+
+alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -1747,11 +1765,11 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
+
 drop function sec.is_plain(text);
-
-drop function sec.patched(jsonb,jsonb);
-
-drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
 

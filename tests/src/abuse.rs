@@ -3,6 +3,8 @@
 mod archived;
 mod bodies;
 mod connections;
+mod credentials;
+mod devices;
 mod endings;
 mod errors;
 mod failures;

@@ -102,6 +102,7 @@ mod tests {
         let all = [
             ("name", "Ana\r\nBcc: x@evil.test\u{202e}\u{2028}{{ hours }}"),
             ("link", "https://x.test/#1"),
+            ("handle", "ana"),
             ("hours", "24"),
             ("email", "a@b.test"),
         ];
@@ -116,7 +117,7 @@ mod tests {
         for template in Template::ALL {
             let mail = template.fill(
                 "a@b.test\r\nBcc: y@evil.test",
-                &values(&["name", "link", "hours", "email"]),
+                &values(&["name", "link", "handle", "hours", "email"]),
             );
             let mail = mail.unwrap_or_else(|error| panic!("{template:?}: {error}"));
             assert!(!mail.to.contains('\n') && !mail.subject.contains('\n'));
