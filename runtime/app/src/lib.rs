@@ -5,7 +5,6 @@
 
 pub mod api;
 mod audit_logs;
-pub mod background;
 pub mod clock;
 mod dead_jobs;
 pub mod hooks;
@@ -16,15 +15,11 @@ pub mod modules;
 pub mod sessions;
 pub mod worker;
 
-use background::Background;
 use kernel::{Db, http::ConfigError, jobs::Work};
 use module::Parts;
 use modules::Modules;
 use secrecy::SecretString;
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 /// The application with everything it talks to.
 #[derive(Clone)]
@@ -33,7 +28,6 @@ pub struct App {
     pub modules: Modules,
     /// Signs the cursors of lists.
     cursor_key: SecretString,
-    background: Background,
     work: Arc<OnceLock<Work>>,
 }
 
@@ -50,7 +44,6 @@ impl App {
             db: parts.db.clone(),
             modules,
             cursor_key: parts.secret("cursors"),
-            background: parts.background.clone(),
             work: parts.work.clone(),
         })
     }
@@ -58,10 +51,5 @@ impl App {
     /// What the worker does.
     pub fn work(&self) -> Work {
         self.work.get().cloned().unwrap_or_default()
-    }
-
-    /// Waits for work that answers did not wait for, such as mail. The last thing before the process ends.
-    pub async fn finish(&self, patience: Duration) {
-        self.background.finish(patience).await;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `docs/modules.md` builds one from beginning to end.
 
-use crate::{background::Background, clock::Clock, mail::Mailer};
+use crate::{clock::Clock, mail::Mailer};
 use axum::Router;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -70,7 +70,6 @@ pub struct Parts {
     pub tokens: Arc<Tokens>,
     pub mailer: Arc<dyn Mailer>,
     pub clock: Clock,
-    pub background: Background,
     /// Jobs of all modules, once all are made.
     pub work: Arc<OnceLock<Work>>,
     /// Every other secret is derived from it: [`Parts::secret`].
@@ -119,7 +118,6 @@ mod tests {
             tokens: Arc::new(Tokens::new(&tokens).expect("a key")),
             mailer: Arc::new(crate::mail::LogMailer),
             clock: Clock::default(),
-            background: Background::default(),
             work: Arc::default(),
             key: key.to_owned().into(),
             public_url: "http://api.test".parse().expect("a URL"),

@@ -13,6 +13,7 @@ mod issue;
 mod links;
 mod list;
 mod password;
+mod post;
 mod purge;
 mod recover;
 mod refresh;
@@ -29,9 +30,8 @@ pub use password::hash_once as password_hash;
 pub use settings::{SessionsConfig, Settings};
 
 use crate::{
-    background::Background,
     clock::Clock,
-    mail::{Mailer, Template},
+    mail::Mailer,
     module::{Module, Parts},
 };
 use axum::Router;
@@ -57,7 +57,6 @@ struct Inner {
     tokens: Arc<Tokens>,
     mailer: Arc<dyn Mailer>,
     clock: Clock,
-    background: Background,
     hasher: Hasher,
     key: Key,
     config: SessionsConfig,
@@ -79,7 +78,6 @@ impl Module for Sessions {
             tokens: parts.tokens.clone(),
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
-            background: parts.background.clone(),
             hasher,
             key: Key::new(&config.secret),
             config,
@@ -103,12 +101,7 @@ impl Module for Sessions {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let sessions = self.clone();
-        let purge = move |_| {
-            let sessions = sessions.clone();
-            async move { Ok(sessions.purge(sessions.0.clock.now()).await.map(drop)?) }
-        };
-        vec![Job::new("sessions.purge", purge)]
+        self.all_jobs()
     }
 }
 
@@ -123,24 +116,6 @@ impl Sessions {
         let user = caller.user()?;
         drop(self.0.db.begin_read(caller).await?);
         Ok((user, caller.actor.session()))
-    }
-
-    async fn mail(&self, template: Template, to: &str, values: &[(&str, &str)]) -> Result<()> {
-        let values = values
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let mail = template
-            .fill(to, &values.collect())
-            .map_err(Error::internal)?;
-        self.0.mailer.send(mail).await.map_err(Error::internal)
-    }
-
-    fn link(&self, page: &str, token: &str) -> String {
-        // After `#` it stays in the browser: no server on the way logs it.
-        format!(
-            "{}/{page}#token={token}",
-            self.0.config.link_base.trim_end_matches('/')
-        )
     }
 }
 

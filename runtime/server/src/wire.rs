@@ -9,7 +9,6 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use app::{
     App,
-    background::Background,
     clock::Clock,
     mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
     module, modules,
@@ -59,7 +58,6 @@ pub fn build(parts: Parts) -> Result<Built> {
         tokens: tokens.clone(),
         mailer: parts.mailer,
         clock: parts.clock,
-        background: Background::default(),
         work: Arc::default(),
         key: parts.tokens.signing_key,
         public_url: parts.public_url,

@@ -178,10 +178,12 @@ impl Ana {
                 let client = &self.server.client;
                 let next = refresh(client, &self.b.refresh).await.expect(200);
                 // Not the same request again: that was a while ago.
-                sqlx::query("update app.refresh_tokens set used_at = used_at - interval '1 minute'")
-                    .execute(&mut self.server.superuser().await)
-                    .await
-                    .expect("moved");
+                sqlx::query(
+                    "update app.refresh_tokens set used_at = used_at - interval '1 minute'",
+                )
+                .execute(&mut self.server.superuser().await)
+                .await
+                .expect("moved");
                 refresh(client, &self.b.refresh).await.expect(401);
                 let next = next.json["refresh_token"].as_str().expect("a token");
                 self.b.refresh = next.to_owned();

@@ -9,16 +9,12 @@ use crate::{
 use anyhow::{Context, Result};
 use app::{App, worker};
 use kernel::{http::health::Health, serve};
-use std::time::Duration;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinHandle,
 };
-
-/// For mail and the like when the process ends.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let parts = parts(common, &arguments.app, Some(&arguments.http))?;
@@ -52,15 +48,10 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
     tracing::info!(address = %listener.local_addr()?, production, "listening");
     let Built {
-        app,
-        db,
-        router,
-        http,
-        ..
+        db, router, http, ..
     } = built;
     serve::serve(listener, router, http, health, wait(stop)).await?;
 
-    app.finish(PATIENCE).await;
     if let Some(worker) = worker {
         worker.await?;
     }
