@@ -1,6 +1,6 @@
 //! Mail that leaves, to a real server program: `tests/mail/server.py`.
 
-use crate::support::root;
+use crate::support::{Database, database::Content, program::Program, root};
 use app::mail::{Encryption, Mail, Mailer, SmtpConfig, SmtpMailer, Undelivered};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -279,4 +279,55 @@ async fn many_messages_share_a_few_connections() {
     to.sort();
     to.dedup();
     assert_eq!(to.len(), 20);
+}
+
+/// Killed while the mail server keeps it waiting, the program is followed by another one that sends the mail; the link
+/// in it opens, and the program stops when it is asked to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_survives_the_program_that_was_sending_it() {
+    let (hangs, works) = (
+        Server::start(&["--tls", "none", "--hang"]),
+        Server::start(&["--tls", "none"]),
+    );
+    let database = Database::new(Content::Reference).await;
+    let serve = async |port: u16| {
+        let port = port.to_string();
+        Program::serve(&database, |command| {
+            command
+                .args(["--with-worker", "--jobs-lease-seconds", "2"])
+                .env("SMTP_PORT", port);
+        })
+        .await
+    };
+    let mut first = serve(hangs.port).await;
+    let wish =
+        serde_json::json!({"email": "ana@example.org", "handle": "ana", "display_name": "Ana"});
+    first.client.post("/auth/sign-up", wish).await.expect(202);
+    assert_eq!(hangs.received()["hanging"], true);
+    first.signal("KILL");
+    assert!(!first.ended().await.success());
+
+    let mut second = serve(works.port).await;
+    let message = works.received();
+    assert_eq!(message["to"], serde_json::json!(["ana@example.org"]));
+    let text = message["text"].as_str().expect("a text");
+    let token = text.split_once("#token=").expect("a link").1;
+    let token = token.split_whitespace().next().expect("a token");
+    let proof = serde_json::json!({"token": token, "password": "seven small elephants"});
+    second
+        .client
+        .post("/auth/verify-email", proof)
+        .await
+        .expect(204);
+
+    let figures = second.admin.get("/metrics").await.expect(200).text;
+    assert!(figures.contains("jobs{state=\"dead\"} 0"), "{figures}");
+    second.signal("TERM");
+    assert!(second.ended().await.success());
+    // What waited in the queue was never the token.
+    let log = second.log().join("\n");
+    assert!(
+        !log.contains(token) && !log.contains("ana@example.org"),
+        "{log}"
+    );
 }

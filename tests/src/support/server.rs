@@ -143,6 +143,23 @@ impl TestServer {
         .expect("a city of the reference data")
     }
 
+    /// Waits until every job is done that was enqueued until now, and what came of it, such as mail.
+    pub async fn settled(&self) {
+        let mut conn = self.superuser().await;
+        let waiting = "select count(*) from jobs.queue where state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s'";
+        for _ in 0..2000 {
+            let waiting: i64 = sqlx::query_scalar(waiting)
+                .fetch_one(&mut conn)
+                .await
+                .expect("jobs");
+            if waiting == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("jobs are waiting");
+    }
+
     /// Stops as a signal would.
     pub async fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
