@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fddbe0d8df5473fd444478584cc7431b9b0650ecfc24827ec2b7104965df06ab1cf528c3dd65ddd13d480a30f8ea5340",
+        checksum: "8c8b5354f6a593ae3380bdcc855f76662d1e045f901a10591ad5cd7200a755180c620f1e0ac3dce9b2cf68938912a726",
     },
 ];

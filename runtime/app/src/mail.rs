@@ -7,7 +7,7 @@ mod senders;
 mod smtp;
 mod templates;
 
-pub use message::From;
+pub use message::Sender;
 pub use senders::{FileMailer, LogMailer};
 pub use smtp::{Encryption, SmtpConfig, SmtpMailer};
 pub use templates::Template;

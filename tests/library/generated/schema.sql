@@ -94,6 +94,10 @@ create schema audit;
 alter schema audit owner to library_audit;
 grant usage on schema audit to library_job, library_queue;
 
+create schema requests;
+alter schema requests owner to library_queue;
+grant usage on schema requests to library_app, library_job;
+
 create schema jobs;
 alter schema jobs owner to library_queue;
 grant usage on schema jobs to library_app, library_job;
@@ -122,12 +126,56 @@ create function sec.uuid_v7() returns uuid
 $$;
 alter function sec.uuid_v7() owner to library_owner;
 
+create function sec.merge_patch(p_old jsonb, p_patch jsonb) returns jsonb
+  language plpgsql immutable parallel safe as $$
+-- JSON Merge Patch (RFC 7396): null takes a key away, objects are merged, everything else replaces.
+begin
+  if jsonb_typeof(p_patch) is distinct from 'object' then
+    return p_patch;
+  end if;
+  return coalesce((
+    select jsonb_object_agg(m.key, m.value)
+    from (
+      select o.key, o.value
+      from jsonb_each(case when jsonb_typeof(p_old) = 'object' then p_old else '{}' end) o
+      where not p_patch ? o.key
+      union all
+      select n.key, sec.merge_patch(p_old -> n.key, n.value) from jsonb_each(p_patch) n where n.value <> 'null'
+    ) m
+  ), '{}');
+end
+$$;
+alter function sec.merge_patch(jsonb,jsonb) owner to library_owner;
+
+create function sec.patched(p_old jsonb, p_edit jsonb) returns jsonb
+  language sql immutable parallel safe as $$
+-- A stored object after {"replace": …} (PUT) or {"merge": …} (PATCH).
+  select case when p_edit ? 'replace' then p_edit -> 'replace' else sec.merge_patch(p_old, p_edit -> 'merge') end
+$$;
+alter function sec.patched(jsonb,jsonb) owner to library_owner;
+
 create function sec.is_plain(p_text text) returns boolean
   language sql immutable parallel safe as $$
 -- No control characters but tab and line ends.
   select p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]'
 $$;
 alter function sec.is_plain(text) owner to library_owner;
+
+create function sec.is_seen(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+  select p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+$$;
+alter function sec.is_seen(text) owner to library_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+  select p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)')
+$$;
+alter function sec.is_line(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language sql immutable parallel safe as $$
@@ -203,7 +251,8 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
   language sql immutable parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
   select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end) from unnest(p_list) t), true)
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
 
@@ -223,9 +272,9 @@ create function sec.is_postal_address(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
   select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
-    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_plain((p_value ->> 'street')) else false end end
-    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_plain((p_value ->> 'postal_code')) else false end end
-    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_plain((p_value ->> 'town')) else false end end
+    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_line((p_value ->> 'street')) else false end end
+    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_line((p_value ->> 'postal_code')) else false end end
+    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_line((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
   end
 $$;
@@ -574,9 +623,11 @@ alter table audit.audit_logs owner to library_audit;
 
 create table audit.seals (
   id bigint not null,
-  from_tx xid8 not null,
-  to_tx xid8 not null,
+  ids int8multirange not null,
   row_count bigint not null,
+  seen_id bigint not null,
+  seen_tx xid8 not null,
+  closed_to bigint not null,
   prev bytea,
   hash bytea not null,
   created_at timestamptz default now() not null,
@@ -642,6 +693,23 @@ create table jobs.subscriptions (
 comment on table jobs.subscriptions is 'Which job consumes which event.';
 alter table jobs.subscriptions owner to library_queue;
 
+create table requests.keys (
+  principal uuid not null,
+  method text not null,
+  route text not null,
+  key text not null,
+  fingerprint text not null,
+  attempt integer default 1 not null,
+  locked_until timestamptz not null,
+  status integer,
+  headers jsonb,
+  body bytea,
+  created_at timestamptz default now() not null,
+  constraint keys_pkey primary key (principal, method, route, key)
+);
+comment on table requests.keys is 'Requests that must have their effect once, and their answers.';
+alter table requests.keys owner to library_queue;
+
 -- Checks, keys, exclusions
 
 alter table app.appointments add constraint appointments_status_choice
@@ -663,7 +731,7 @@ alter table app.authors add constraint authors_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.authors add constraint authors_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.authors add constraint authors_died_on_check
   check (died_on >= born_on);
@@ -684,10 +752,10 @@ alter table app.books add constraint books_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.books add constraint books_title_length
-  check (char_length(title) between 1 and 300 and sec.is_plain(title));
+  check (char_length(title) between 1 and 300 and sec.is_line(title));
 
 alter table app.books add constraint books_isbn_length
-  check (char_length(isbn) between 10 and 13 and sec.is_plain(isbn));
+  check (char_length(isbn) between 10 and 13 and sec.is_line(isbn));
 
 alter table app.books add constraint books_language_format
   check (sec.is_locale(language));
@@ -723,10 +791,10 @@ alter table app.categories add constraint categories_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.categories add constraint categories_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.categories add constraint categories_shelf_mark_length
-  check (char_length(shelf_mark) between 1 and 12 and sec.is_plain(shelf_mark));
+  check (char_length(shelf_mark) between 1 and 12 and sec.is_line(shelf_mark));
 
 alter table app.categories add constraint categories_not_below_itself_check
   check (parent_id is null or parent_id <> id);
@@ -753,10 +821,10 @@ alter table app.members add constraint members_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.members add constraint members_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.members add constraint members_card_number_length
-  check (char_length(card_number) between 6 and 16 and sec.is_plain(card_number));
+  check (char_length(card_number) between 6 and 16 and sec.is_line(card_number));
 
 alter table app.members add constraint members_email_format
   check (sec.is_email(email::text));
@@ -777,7 +845,7 @@ alter table app.penalties add constraint penalties_currency_format
   check (sec.is_currency(currency));
 
 alter table app.penalties add constraint penalties_reason_length
-  check (char_length(reason) between 1 and 200 and sec.is_plain(reason));
+  check (char_length(reason) between 1 and 200 and sec.is_line(reason));
 
 alter table app.reservations add constraint reservations_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -805,6 +873,12 @@ alter table jobs.queue add constraint queue_keys_check
 
 alter table jobs.events add constraint events_payload_check
   check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768);
+
+alter table requests.keys add constraint keys_key_check
+  check (length(key) between 16 and 255);
+
+alter table requests.keys add constraint keys_answer_check
+  check ((status is null) = (headers is null) and (status is null) = (body is null));
 
 -- Indexes
 
@@ -937,14 +1011,14 @@ create index reservations_member_id_idx
 create index reservations_live_member_id_idx
   on app.reservations (live_member_id) where live_member_id is not null;
 
-create index audit_logs_tx_idx
-  on audit.audit_logs (tx, id);
-
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
 
 create index audit_logs_performed_by_idx
   on audit.audit_logs (performed_by, id);
+
+create index seals_seen_id_idx
+  on audit.seals (seen_id);
 
 create index queue_due_idx
   on jobs.queue (priority, run_at, place) where state = 'queued';
@@ -966,6 +1040,9 @@ create index events_waiting_idx
 
 create index events_relayed_idx
   on jobs.events (relayed_at) where relayed_at is not null;
+
+create index keys_answered_idx
+  on requests.keys (created_at) where status is not null;
 
 -- References
 
@@ -1900,37 +1977,53 @@ $$;
 alter function audit.row_hash(audit.audit_logs) owner to library_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
-create function audit.block_hash(p_prev bytea, p_from xid8, p_to xid8, out row_count bigint, out hash bytea) returns record
+create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows of finished transactions in [from, to), chained to the seal before.
-  select count(*), sha256(p_prev || convert_to(p_from::text || ' ' || p_to::text || ' ' || count(*)::text, 'UTF8')
-    || coalesce(string_agg(audit.row_hash(l), '' order by l.tx, l.id), ''))
-  from audit.audit_logs l
-  where l.tx >= p_from and l.tx < p_to
+-- Of the rows with these ids, chained to the seal before.
+  select count(*), sha256(p_prev
+    || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
+    || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
+  from unnest(p_ids) r join audit.audit_logs l on l.id >= lower(r) and l.id < upper(r)
 $$;
-alter function audit.block_hash(bytea,xid8,xid8) owner to library_audit;
-revoke execute on function audit.block_hash(bytea,xid8,xid8) from public;
+alter function audit.block_hash(bytea,int8multirange,bigint) owner to library_audit;
+revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been finished since the last seal. Publish the hash elsewhere: who can rewrite the table can
+-- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
 -- also take its last seals away.
+-- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
+-- nothing can be committed any more, since every transaction that was running when it was given out has ended.
+-- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
 declare
   v_last audit.seals;
+  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
   lock table audit.seals in share row exclusive mode;
   select * into v_last from audit.seals order by id desc limit 1;
-  -- One statement, one snapshot: every transaction before its xmin is finished and seen.
-  select s.upto, b.row_count, b.hash into v_block
-  from (select pg_snapshot_xmin(pg_current_snapshot()) as upto) s,
-    lateral audit.block_hash(coalesce(v_last.hash, ''), coalesce(v_last.to_tx, '0'), s.upto) b;
-  if v_block.row_count = 0 then
+  select n.ids, n.closed_to, n.xmax into v_block
+  from (select pg_snapshot_xmin(s) as xmin, pg_snapshot_xmax(s) as xmax from pg_current_snapshot() s) now,
+    lateral (
+      select now.xmax,
+        greatest(coalesce(v_last.closed_to, 0), (
+          select max(s.seen_id) from audit.seals s
+          where s.seen_id > coalesce(v_last.closed_to, 0) and (s.seen_tx <= now.xmin or s.seen_tx > now.xmax)
+        )) as closed_to,
+        (
+          select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
+          where l.id > coalesce(v_last.closed_to, 0) and not exists (
+            select 1 from audit.seals s where s.seen_id > coalesce(v_last.closed_to, 0) and s.ids @> l.id)
+        ) as ids
+    ) n;
+  if v_block.ids is null then
     return;
   end if;
   return query
-    insert into audit.seals as s (id, from_tx, to_tx, row_count, prev, hash)
-    values (coalesce(v_last.id, 0) + 1, coalesce(v_last.to_tx, '0'), v_block.upto, v_block.row_count, v_last.hash, v_block.hash)
+    insert into audit.seals as s (id, ids, row_count, seen_id, seen_tx, closed_to, prev, hash)
+    select coalesce(v_last.id, 0) + 1, v_block.ids, b.row_count, v_seen, v_block.xmax, v_block.closed_to, v_last.hash, b.hash
+    from audit.block_hash(coalesce(v_last.hash, ''), v_block.ids, v_block.closed_to) b
     returning s.id, s.row_count, encode(s.hash, 'hex');
 end
 $$;
@@ -1944,16 +2037,18 @@ create function audit.verify() returns table(seal bigint, problem text)
 declare
   v_seal audit.seals;
   v_prev bytea;
-  v_to xid8 := '0';
   v_number bigint := 0;
+  v_sealed int8multirange := '{}';
+  v_closed_to bigint := 0;
   v_block record;
 begin
   for v_seal in select * from audit.seals order by id loop
     v_number := v_number + 1;
-    select * into v_block from audit.block_hash(coalesce(v_prev, ''), v_seal.from_tx, v_seal.to_tx);
+    select * into v_block from audit.block_hash(coalesce(v_prev, ''), v_seal.ids, v_seal.closed_to);
     problem := case
       when v_seal.id <> v_number then 'a seal before it is missing'
-      when v_seal.prev is distinct from v_prev or v_seal.from_tx <> v_to then 'it does not follow the seal before'
+      when v_seal.prev is distinct from v_prev then 'it does not follow the seal before'
+      when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
       when v_block.hash <> v_seal.hash then 'rows were changed'
@@ -1964,8 +2059,17 @@ begin
       return;
     end if;
     v_prev := v_seal.hash;
-    v_to := v_seal.to_tx;
+    v_sealed := v_sealed + v_seal.ids;
+    v_closed_to := v_seal.closed_to;
   end loop;
+  -- Ids that nothing can be committed with any more, and that no seal covers.
+  select min(s.id), 'rows were added' into seal, problem
+  from audit.audit_logs l, audit.seals s
+  where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
+  having count(*) > 0;
+  if found then
+    return next;
+  end if;
 end
 $$;
 alter function audit.verify() owner to library_audit;
@@ -2434,6 +2538,91 @@ $$;
 alter function jobs.purge_events(timestamptz,integer) owner to library_queue;
 revoke execute on function jobs.purge_events(timestamptz,integer) from public;
 grant execute on function jobs.purge_events(timestamptz,integer) to library_job;
+
+create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
+  language plpgsql security definer set search_path = '' as $$
+-- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
+-- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
+-- answer. Whoever has it in an open transaction is waited for.
+#variable_conflict use_column
+declare
+  v_key requests.keys;
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has keys of requests' using errcode = '42501';
+  end if;
+  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+  on conflict (principal, method, route, key) do nothing;
+  if found then
+    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+    return;
+  end if;
+  select k.* into v_key from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+  for update;
+  if v_key.fingerprint is distinct from p_fingerprint then
+    return query select 'other', 0, null::integer, null::jsonb, null::bytea;
+  elsif v_key.status is not null then
+    return query select 'done', v_key.attempt, v_key.status, v_key.headers, v_key.body;
+  elsif v_key.locked_until > clock_timestamp() then
+    return query select 'busy', 0, null::integer, null::jsonb, null::bytea;
+  else
+    update requests.keys k set attempt = v_key.attempt + 1, locked_until = clock_timestamp() + p_lease
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key;
+    return query select 'again', v_key.attempt + 1, null::integer, null::jsonb, null::bytea;
+  end if;
+end
+$$;
+alter function requests.claim(text,text,text,text,interval) owner to library_queue;
+revoke execute on function requests.claim(text,text,text,text,interval) from public;
+grant execute on function requests.claim(text,text,text,text,interval) to library_app;
+
+create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Keeps what was answered. False: another attempt has the key by now.
+begin
+  update requests.keys k set status = p_status, headers = p_headers, body = p_body
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to library_queue;
+revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to library_app;
+
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The request had no effect and is not answered the same way again: the key is free.
+begin
+  delete from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.give_up(text,text,text,integer) owner to library_queue;
+revoke execute on function requests.give_up(text,text,text,integer) from public;
+grant execute on function requests.give_up(text,text,text,integer) to library_app;
+
+create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Answers that nobody asks for any more. What has no answer yet stays.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.ctid in (
+    select d.ctid from requests.keys d where d.status is not null and d.created_at < p_before limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.purge(timestamptz,integer) owner to library_queue;
+revoke execute on function requests.purge(timestamptz,integer) from public;
+grant execute on function requests.purge(timestamptz,integer) to library_job;
 
 create function sec.seen_author(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$

@@ -14,9 +14,9 @@ use std::str::FromStr;
 
 /// Who mail comes from: `CulturePass <no-reply@example.org>`.
 #[derive(Clone, Debug)]
-pub struct From(Mailbox);
+pub struct Sender(Mailbox);
 
-impl FromStr for From {
+impl FromStr for Sender {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -25,7 +25,7 @@ impl FromStr for From {
     }
 }
 
-impl From {
+impl Sender {
     pub fn domain(&self) -> &str {
         self.0.email.domain()
     }
@@ -49,7 +49,7 @@ impl Header for AutoSubmitted {
     }
 }
 
-pub(super) fn build(mail: Mail, from: &From) -> Result<Message, Undelivered> {
+pub(super) fn build(mail: Mail, from: &Sender) -> Result<Message, Undelivered> {
     let to: Address = mail
         .to
         .parse()
@@ -71,7 +71,7 @@ mod tests {
     use uuid::Uuid;
 
     fn written(to: &str, subject: &str) -> Result<String, Undelivered> {
-        let from: From = "Kultürpass, Inc <no-reply@example.org>"
+        let from: Sender = "Kultürpass, Inc <no-reply@example.org>"
             .parse()
             .or_else(|_| "\"Kultürpass, Inc\" <no-reply@example.org>".parse())
             .unwrap();

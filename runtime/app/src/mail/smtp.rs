@@ -1,6 +1,6 @@
 //! Mail that leaves by SMTP: to a relay that takes it further.
 
-use super::{From, Mail, Mailer, Undelivered, message};
+use super::{Mail, Mailer, Sender, Undelivered, message};
 use futures_util::future::BoxFuture;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
@@ -32,7 +32,7 @@ pub struct SmtpConfig {
     pub port: Option<u16>,
     pub encryption: Encryption,
     pub login: Option<(String, SecretString)>,
-    pub from: From,
+    pub from: Sender,
     /// What this side calls itself (`EHLO`). `None`: the domain of `from`.
     pub hello: Option<String>,
     pub timeout: Duration,
@@ -43,7 +43,7 @@ pub struct SmtpConfig {
 
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
-    from: From,
+    from: Sender,
 }
 
 impl SmtpMailer {

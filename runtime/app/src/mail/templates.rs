@@ -1,7 +1,7 @@
 //! The mails there are: files beside this one. First line `Subject: …`, an empty line, the text.
 
 use super::Mail;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, Value, value::Kwargs};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::LazyLock};
 use uuid::Uuid;
@@ -48,11 +48,11 @@ impl Template {
         to: &str,
         values: &BTreeMap<String, String>,
     ) -> Result<Mail, minijinja::Error> {
-        let harmless: BTreeMap<&String, String> =
-            values.iter().map(|(k, v)| (k, harmless(v))).collect();
+        let values = values.iter();
+        let harmless = values.map(|(name, value)| (name.clone(), Value::from(harmless(value))));
         let text = TEMPLATES
             .get_template(&self.name())?
-            .render(minijinja::Value::from_iter(harmless))?;
+            .render(harmless.collect::<Kwargs>())?;
         let (subject, text) = text
             .split_once("\n\n")
             .expect("a template has a subject and a text");
@@ -61,9 +61,10 @@ impl Template {
             .expect("a template starts with its subject");
         Ok(Mail {
             id: Uuid::now_v7(),
-            to: harmless_text(to),
+            to: harmless(to),
             subject: subject.to_owned(),
-            text: text.to_owned(),
+            // The last line end is the template's, not the text's.
+            text: format!("{text}\n"),
         })
     }
 }
@@ -71,7 +72,6 @@ impl Template {
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
     for template in Template::ALL {
         environment
             .add_template_owned(template.name(), template.source())
@@ -80,13 +80,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-fn harmless(value: &str) -> String {
-    harmless_text(value)
-}
-
 /// Without line breaks and other control characters: a name cannot begin a header or a paragraph. Without the marks
 /// that turn the direction of reading: it cannot make the rest of a line look like another one.
-fn harmless_text(value: &str) -> String {
+fn harmless(value: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
     value
         .chars()

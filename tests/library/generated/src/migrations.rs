@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b1a79a8cc4ff06816fc2692fe0e822a20e6b583834bcf463dc17366abbd011e94954c64f77d77ad73b8a236d97a276bf",
+        checksum: "a4d02710187fd9bd7575df9f6ee7f6e59b5d39c6a772373e33c7fb90ef0a40cac381bb231a6fe13d5f9d314e75f024ce",
     },
 ];
