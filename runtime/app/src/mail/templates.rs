@@ -49,10 +49,10 @@ impl Template {
         values: &BTreeMap<String, String>,
     ) -> Result<Mail, minijinja::Error> {
         let values = values.iter();
-        let harmless = values.map(|(name, value)| (name.clone(), Value::from(harmless(value))));
+        let values = values.map(|(name, value)| (name.clone(), Value::from(harmless(value))));
         let text = TEMPLATES
             .get_template(&self.name())?
-            .render(harmless.collect::<Kwargs>())?;
+            .render(values.collect::<Kwargs>())?;
         let (subject, text) = text
             .split_once("\n\n")
             .expect("a template has a subject and a text");
