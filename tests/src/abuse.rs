@@ -3,6 +3,7 @@
 mod archived;
 mod bodies;
 mod connections;
+mod consent;
 mod credentials;
 mod devices;
 mod endings;
@@ -19,6 +20,7 @@ mod lists;
 mod logs;
 mod modules;
 mod origins;
+mod outranks;
 mod references;
 mod refresh;
 mod reuse;

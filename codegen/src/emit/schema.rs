@@ -23,6 +23,7 @@ mod moves;
 pub mod names;
 mod object;
 mod outbox;
+mod outranks;
 mod parents;
 mod policies;
 mod predicate;
@@ -72,6 +73,7 @@ pub fn schema(model: &Model) -> Schema {
     objects.extend(queue::objects(model));
     objects.extend(outbox::shared(model));
     objects.extend(requests::objects(model));
+    objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));
@@ -95,7 +97,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
-    objects.extend(audit::trigger_of(model, id));
+    objects.extend(audit::of_entity(model, id));
     objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
