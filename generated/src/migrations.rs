@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "8c8b5354f6a593ae3380bdcc855f76662d1e045f901a10591ad5cd7200a755180c620f1e0ac3dce9b2cf68938912a726",
+        checksum: "aa8995576b0b4bc22d15e4e47db0472eef93090a7826e5f072c799b5ea80ee5542c00b22d7cfea86203bf186407c62c3",
     },
 ];

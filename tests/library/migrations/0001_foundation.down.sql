@@ -71,6 +71,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger "0_restore_children" on app.members;
 
 drop trigger "0_archive_children" on app.members;
@@ -143,7 +145,11 @@ drop trigger authors_stamp on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
+drop trigger appointments_keep on app.appointments;
+
 drop trigger appointments_guard on app.appointments;
+
+drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
@@ -162,6 +168,8 @@ drop function sec.seen_category(uuid);
 drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
+
+drop function sec.outranks(uuid,uuid);
 
 drop function requests.purge(timestamptz,integer);
 
@@ -231,9 +239,9 @@ drop function audit.row_hash(audit.audit_logs);
 
 drop function audit.note(text,uuid,text,jsonb);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
@@ -241,13 +249,21 @@ drop function app.reservations_count_insert();
 
 drop function app.reservations_guard();
 
+drop function audit.record_penalties();
+
 drop function app.penalties_count_insert();
+
+drop function audit.record_members();
+
+drop function app.members_keep_holders();
 
 drop function app.members_restore_children();
 
 drop function app.members_archive_children();
 
 drop function app.members_guard();
+
+drop function audit.record_loans();
 
 drop function app.loans_count_update();
 
@@ -259,13 +275,19 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_categories();
+
 drop function app.categories_guard();
+
+drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
 drop function app.book_authors_guard();
+
+drop function audit.record_books();
 
 drop function app.books_count_update();
 
@@ -279,9 +301,17 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function audit.record_authors();
+
 drop function app.authors_guard();
 
+drop function audit.record_appointments();
+
+drop function app.appointments_keep();
+
 drop function app.appointments_guard();
+
+drop function app.appointments_ended();
 
 drop function sec.is_active(uuid);
 

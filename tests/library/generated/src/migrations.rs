@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a4d02710187fd9bd7575df9f6ee7f6e59b5d39c6a772373e33c7fb90ef0a40cac381bb231a6fe13d5f9d314e75f024ce",
+        checksum: "fa29504737ea96552df93d6a4912b8c8444bb8e5c3cf4748505b28143527ad9043eecc47578e183c8c1f5191b50d07df",
     },
 ];
