@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "aa8995576b0b4bc22d15e4e47db0472eef93090a7826e5f072c799b5ea80ee5542c00b22d7cfea86203bf186407c62c3",
+        checksum: "90b6535b7a4ac437684975f43a1f8ce61b291268e739484a9ff96b79c407462fc1ba91b449aff07e95a7b8eebb6c8fb1",
     },
 ];

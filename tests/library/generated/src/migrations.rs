@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fa29504737ea96552df93d6a4912b8c8444bb8e5c3cf4748505b28143527ad9043eecc47578e183c8c1f5191b50d07df",
+        checksum: "d8cd54c00e486d67d88d44c5b9f659bcffda9c3029d523cd05e3149ef95570dc1d21361d3d6a90a344779b20c0e2467e",
     },
 ];
