@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "489e25a8e0b36d2dacbcc07b09e8544abf46008874983cc19592e78fde61ef5ea84e919adeb9f86dee5c7e83e59a9997",
+        checksum: "90b6535b7a4ac437684975f43a1f8ce61b291268e739484a9ff96b79c407462fc1ba91b449aff07e95a7b8eebb6c8fb1",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d96614b4355a54f2532514f35fd55073ae955ff42304818dabd365db52ce485afdd38a80daa9b7ca7c4f32a303e9f046",
+        checksum: "d8cd54c00e486d67d88d44c5b9f659bcffda9c3029d523cd05e3149ef95570dc1d21361d3d6a90a344779b20c0e2467e",
     },
 ];
