@@ -5,6 +5,7 @@
 //! can hold the model of the last migration.
 
 mod expr;
+pub mod implied;
 
 pub use expr::{Expr, OfWhat, Op, Value};
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "00e7a72876bec6c71e5011df773a9ad2206f0246b099a46479c31bd24f008a2fbc498591454cd43b13c67b88c75142ef",
+        checksum: "a9bfd2be66ba4e4f6bc307565347b6e4e1d6abfe10ca200e354c8ace5e53948235fd8a86c00732ef026874b5b4b06f96",
     },
 ];

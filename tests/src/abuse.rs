@@ -17,6 +17,7 @@ mod limits;
 mod lists;
 mod logs;
 mod modules;
+mod names;
 mod origins;
 mod outranks;
 mod references;

@@ -44,6 +44,7 @@ pub use keeps::detail as keep_detail;
 pub use may::allowed;
 pub use private::private_columns;
 pub use projection::projected;
+pub use uniques::unique_sets;
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};

@@ -1,7 +1,7 @@
 //! `POST /events`
 
 use super::{
-    Action, Call, Shown, hook,
+    Action, Call, Shown, Way, hook,
     refused::{self, Attempt},
     require, require_with_roles, span, try_again,
 };
@@ -28,7 +28,7 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     let extra = query::refuse_any(call.parts.uri.query());
     let mut attempt = 1;
     loop {
-        match run(endpoint, &call.caller, &text, &extra).await {
+        match run(endpoint, &call.caller, &text, &extra, Way::Seen).await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return result,
         }
@@ -40,6 +40,7 @@ async fn run(
     caller: &Caller,
     text: &[u8],
     extra: &Result<()>,
+    way: Way,
 ) -> Result<Response> {
     let resource = endpoint.resource();
     let Some(decode) = resource.create else {
@@ -68,8 +69,12 @@ async fn run(
     }
     let mut arguments = PgArguments::default();
     input.bind(&mut arguments).map_err(Error::internal)?;
-    let result = sqlx::query_with(resource.sql.create, arguments)
-        .fetch_one(cx.conn())
+    let statement = match way {
+        Way::Seen => resource.sql.create,
+        Way::Unseen => without_returning(resource.sql.create),
+    };
+    let result = sqlx::query_with(statement, arguments)
+        .fetch_optional(cx.conn())
         .await;
     let attempt = Attempt {
         endpoint,
@@ -79,7 +84,18 @@ async fn run(
         body: text,
     };
     let row = match result {
-        Ok(row) => row,
+        Ok(Some(row)) => row,
+        Ok(None) => {
+            let id = sqlx::query_scalar("select sec.created()")
+                .fetch_one(cx.conn())
+                .await?;
+            refused::commit(cx, &attempt).await?;
+            return created(resource, id, None);
+        }
+        Err(error) if way == Way::Seen && resource.created_unseen && refused::by_policy(&error) => {
+            drop(cx);
+            return Box::pin(run(endpoint, caller, text, extra, Way::Unseen)).await;
+        }
         Err(error) => return Err(refused::explain(cx, &attempt, error).await),
     };
     let id: Uuid = row.try_get("id")?;
@@ -90,6 +106,11 @@ async fn run(
     };
     refused::commit(cx, &attempt).await?;
     created(resource, id, shown)
+}
+
+fn without_returning(text: &'static str) -> &'static str {
+    text.split_once("returning ")
+        .map_or(text, |(before, _)| before)
 }
 
 /// Without a body for whoever may create but not read.

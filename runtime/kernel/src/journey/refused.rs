@@ -56,6 +56,14 @@ pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -
     }
 }
 
+/// A policy refused the new row: either nobody may write it, or its writer may not read it.
+pub(super) fn by_policy(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|database| {
+        let text = "new row violates row-level security policy";
+        database.code().as_deref() == Some("42501") && database.message().starts_with(text)
+    })
+}
+
 /// The policies or grants of the database said no.
 async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
     if let Some(field) = message.strip_prefix("field ") {

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b8b1d75d3c97f34e37a16d565ea7e2eaa794134fc25c2e9f2052d5559a0c7c7fa5210da591048ec2892a2cc039874ab4",
+        checksum: "3fbf9c1a5e75d1cdd8862b6ab9de94255b3362ecdb88aaa1137ef8dab34d8164a359ba498911522519b9c30c578d497d",
     },
 ];

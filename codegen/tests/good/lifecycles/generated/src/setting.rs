@@ -42,7 +42,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SETTING: Resource = Resource {
-    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, page: 20,
+    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), private: &["value"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -147,7 +147,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static THING: Resource = Resource {
-    name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), private: &["secret"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
