@@ -12,12 +12,15 @@ mod columns;
 mod context;
 mod counters;
 mod creators;
+mod documents;
+mod endings;
 mod grants;
 mod guards;
 mod jobs;
 mod keeps;
 mod may;
 mod mine;
+mod moves;
 pub mod names;
 mod object;
 mod outranks;
@@ -39,11 +42,11 @@ mod visible;
 
 pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
 pub use counters::{Recount, recounts};
+pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::allowed;
 pub use private::private_columns;
-pub use projection::projected;
 pub use uniques::unique_sets;
 
 use crate::model::{EntityId, Model};
@@ -57,6 +60,7 @@ pub fn schema(model: &Model) -> Schema {
         &model.app,
         Kind::Function,
     ));
+    objects.extend(documents::shared(model));
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));
@@ -80,12 +84,15 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(uniques::objects(model, id));
     objects.extend(references::objects(model, id));
     objects.extend(projection::objects(model, id));
+    objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(endings::objects(model, id));
+    objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
     objects.extend(audit::of_entity(model, id));

@@ -65,6 +65,12 @@ pub struct Roles {
     /// Connections for modules and the worker.
     #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 4)]
     pub db_job_connections: u32,
+    /// Connections for searches, maps and counts, of which one caller has half at most.
+    #[arg(long, env = "DB_SEARCH_CONNECTIONS", default_value_t = 4)]
+    pub db_search_connections: u32,
+    /// A search that takes longer is answered 503.
+    #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000)]
+    pub db_search_timeout_ms: u64,
     /// A request that gets no connection within this time is answered 503.
     #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000)]
     pub db_acquire_timeout_ms: u64,
@@ -161,6 +167,13 @@ pub struct Tokens {
     /// What its tokens must be for.
     #[arg(long, env = "OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
+    /// Clients of the issuer whose tokens are accepted, where tokens say to whom they were issued (`azp`), separated by
+    /// commas. Default: only the audience itself.
+    #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
+    pub oidc_clients: Vec<String>,
+    /// The longest life of its tokens that is accepted, from `iat` to `exp`.
+    #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60)]
+    pub oidc_max_lifetime_seconds: u64,
     /// Where its keys are. Default: the issuer with `/.well-known/jwks.json`.
     #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
     pub oidc_jwks_url: Option<Url>,

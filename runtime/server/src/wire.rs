@@ -113,6 +113,8 @@ pub fn db_config(roles: &Roles) -> Result<DbConfig> {
     config.job_url = Some(roles.job_database_url.require()?);
     config.connections = roles.db_connections.max(1);
     config.job_connections = roles.db_job_connections.max(1);
+    config.search_connections = roles.db_search_connections.max(1);
+    config.search_timeout = Duration::from_millis(roles.db_search_timeout_ms.max(1));
     config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
     Ok(config)
 }
@@ -151,12 +153,12 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
     let Some(audience) = settings.oidc_audience.clone() else {
         bail!("OIDC_ISSUER needs OIDC_AUDIENCE")
     };
-    Ok(Some(IssuerConfig {
-        issuer: issuer.clone(),
-        audience,
-        jwks,
-        refresh: Duration::from_secs(3600),
-    }))
+    let mut config = IssuerConfig::new(issuer.clone(), audience, jwks);
+    if !settings.oidc_clients.is_empty() {
+        config.authorized_parties = settings.oidc_clients.clone();
+    }
+    config.max_lifetime = Duration::from_secs(settings.oidc_max_lifetime_seconds);
+    Ok(Some(config))
 }
 
 fn http_config(settings: &HttpSettings) -> HttpConfig {

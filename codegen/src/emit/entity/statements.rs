@@ -75,7 +75,8 @@ impl<'a> Statements<'a> {
                 )),
             ),
             ("get_anonymous", self.get_anonymous(&from, &actions)),
-            ("list", select(&format!(" from {from}"))),
+            ("list", self.list()),
+            ("list_end", self.list_end()),
             (
                 "by_ids",
                 select(&format!(" from {from} where t.id = any($1)")),
@@ -113,6 +114,37 @@ impl<'a> Statements<'a> {
                 self.entity.name
             ),
             false => self.table(),
+        }
+    }
+
+    /// Up to the place where the conditions of a list go.
+    fn list(&self) -> String {
+        let rest = match columns::guarded(self.entity) {
+            false => format!(" from {}", self.table()),
+            true => {
+                let row = columns::row(self.entity);
+                let open = row.iter().filter(|c| {
+                    let flag = matches!(c.source, Source::Derived(d) if matches!(d.kind, DerivedKind::Flag { .. }));
+                    c.read_rule().is_none() && !flag
+                });
+                let open: Vec<String> = open.map(|c| format!("t.{}", c.name())).collect();
+                let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
+                format!(
+                    "\n{INDENT}from (\n{INDENT}  select {open}\n{INDENT}  from {}",
+                    self.table()
+                )
+            }
+        };
+        format!("concat!(\"select \", columns!(), {})", text(&rest))
+    }
+
+    fn list_end(&self) -> String {
+        match columns::guarded(self.entity) {
+            true => text(&format!(
+                ") as t left join lateral app.{}_private(t.id) p on true",
+                self.entity.name
+            )),
+            false => "\"\"".into(),
         }
     }
 
