@@ -50,6 +50,7 @@ begin
     alter role culturepass_app set statement_timeout = '5s';
     alter role culturepass_app set lock_timeout = '2s';
     alter role culturepass_app set idle_in_transaction_session_timeout = '10s';
+    alter role culturepass_app set client_min_messages = 'warning';
     alter role culturepass_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -63,6 +64,7 @@ begin
     create role culturepass_job login noinherit;
     alter role culturepass_job set lock_timeout = '10s';
     alter role culturepass_job set idle_in_transaction_session_timeout = '60s';
+    alter role culturepass_job set client_min_messages = 'warning';
     alter role culturepass_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -84,6 +86,9 @@ create schema audit;
 alter schema audit owner to culturepass_audit;
 grant usage on schema audit to culturepass_job;
 
+create schema search;
+alter schema search owner to culturepass_authz;
+
 -- Extensions
 
 create extension if not exists citext with schema public;
@@ -91,6 +96,8 @@ create extension if not exists citext with schema public;
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -144,6 +151,26 @@ begin
 end
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
+
+create function sec.is_seen(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
+$$;
+alter function sec.is_seen(text) owner to culturepass_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
+$$;
+alter function sec.is_line(text) owner to culturepass_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -236,7 +263,9 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
@@ -251,6 +280,43 @@ create function sec.slugify(p_text text) returns text
     '[^a-z0-9]+', '-', 'g'), 80), '-')
 $$;
 alter function sec.slugify(text) owner to culturepass_owner;
+
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to culturepass_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to culturepass_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -276,14 +342,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_plain((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_plain((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_plain((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
   end;
 end
 $$;
@@ -295,8 +361,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
   end;
 end
 $$;
@@ -707,14 +773,16 @@ alter table app.countries force row level security;
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  password_hash text not null,
+  password_hash text,
   changed_at timestamptz default now() not null,
+  valid_from timestamptz default now() not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'The password a member signs in with, as an argon2id hash.';
+comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
+comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -723,6 +791,7 @@ create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
+  session_id uuid default sec.session(),
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
@@ -733,7 +802,7 @@ create table app.devices (
   live_user_id uuid generated always as (case when status <> 'archived' then user_id end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on.';
+comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
 comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
@@ -742,9 +811,11 @@ alter table app.devices force row level security;
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  session_id uuid,
   purpose text not null,
   token_hash text not null,
   email citext not null,
+  issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
   version bigint default 1 not null,
@@ -753,6 +824,9 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
+comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
+comment on column app.email_tokens.email is 'Where it was sent to.';
+comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -816,13 +890,17 @@ create table app.external_identities (
   user_id uuid not null,
   issuer text not null,
   subject text not null,
+  email citext,
   last_used_at timestamptz default now() not null,
+  unlinked_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
+comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
+comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -1485,18 +1563,23 @@ alter table app.service_requests force row level security;
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  external_identity_id uuid,
   authenticated_at timestamptz default now() not null,
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revoked_because text,
   ip_address text,
   user_agent text,
+  issuer_session text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
 comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
+comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
+comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
+comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -1507,7 +1590,6 @@ create table app.sign_ups (
   email citext not null,
   handle text not null,
   display_name text not null,
-  password_hash text not null,
   locale text,
   timezone text,
   expires_at timestamptz not null,
@@ -1516,7 +1598,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. The member exists from then on, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -1893,7 +1975,7 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
@@ -1917,7 +1999,7 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.businesses add constraint businesses_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -1932,13 +2014,13 @@ alter table app.check_ins add constraint check_ins_result_choice
   check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_plain(nonce));
+  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_plain(device));
+  check (char_length(device) between 1 and 120 and sec.is_line(device));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_plain(gate));
+  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1947,7 +2029,7 @@ alter table app.cities add constraint cities_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -2022,7 +2104,7 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
@@ -2061,7 +2143,7 @@ alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -2073,7 +2155,7 @@ alter table app.countries add constraint countries_live_id_key
   unique (live_id);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
 
 alter table app.devices add constraint devices_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2082,16 +2164,19 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token));
+  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
+
+alter table app.email_tokens add constraint email_tokens_issued_for_length
+  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2103,7 +2188,7 @@ alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_plain(title));
+  check (char_length(title) between 1 and 140 and sec.is_line(title));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
@@ -2142,10 +2227,13 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_plain(issuer));
+  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_plain(subject));
+  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
+
+alter table app.external_identities add constraint external_identities_email_format
+  check (sec.is_email(email::text));
 
 alter table app.follows add constraint follows_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2160,7 +2248,7 @@ alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_plain(rule));
+  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -2172,7 +2260,7 @@ alter table app.grant_announcements add constraint grant_announcements_status_ch
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
@@ -2208,7 +2296,7 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
@@ -2238,7 +2326,7 @@ alter table app.leads add constraint leads_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.leads add constraint leads_details_length
   check (char_length(details) between 0 and 10000 and sec.is_plain(details));
@@ -2280,7 +2368,7 @@ alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_plain(storage_key));
+  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2292,19 +2380,19 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_plain(content_hash));
+  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_plain(title));
+  check (char_length(title) between 1 and 200 and sec.is_line(title));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message));
+  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
 
 alter table app.notifications add constraint notifications_type_choice
   check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_plain(dedupe_key));
+  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel in ('push', 'email', 'in_app'));
@@ -2316,10 +2404,10 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_plain(provider_id));
+  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error));
+  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2364,7 +2452,7 @@ alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by in ('buyer', 'organizer'));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2403,7 +2491,7 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
@@ -2412,7 +2500,7 @@ alter table app.organizations add constraint organizations_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_plain(legal_name));
+  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2421,7 +2509,7 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.organizations add constraint organizations_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -2436,13 +2524,13 @@ alter table app.payment_methods add constraint payment_methods_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_plain(stripe_payment_method_id));
+  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_plain(brand));
+  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_plain(last4));
+  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2454,7 +2542,7 @@ alter table app.plans add constraint plans_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.plans add constraint plans_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2472,13 +2560,13 @@ alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_plain(stripe_price_id));
+  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_plain(code));
+  check (char_length(code) between 3 and 40 and sec.is_line(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2557,7 +2645,7 @@ alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -2610,7 +2698,7 @@ alter table app.service_requests add constraint service_requests_host_type_choic
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.service_requests add constraint service_requests_category_choice
   check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
@@ -2634,28 +2722,28 @@ alter table app.service_requests add constraint service_requests_live_id_key
   unique (live_id);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'token_reused'));
+  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_plain(ip_address));
+  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_plain(user_agent));
+  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
+
+alter table app.sessions add constraint sessions_issuer_session_length
+  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
-
-alter table app.sign_ups add constraint sign_ups_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2664,13 +2752,13 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_plain(stripe_subscription_id));
+  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_plain(key_hash));
+  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
@@ -2679,7 +2767,7 @@ alter table app.tickets add constraint tickets_state_choice
   check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code));
+  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2694,7 +2782,7 @@ alter table app.ticket_types add constraint ticket_types_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.ticket_types add constraint ticket_types_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2742,19 +2830,19 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_plain(stripe_payment_intent_id));
+  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
 
 alter table app.transactions add constraint transactions_status_choice
   check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_plain(failure_code));
+  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_plain(stripe_idempotency_key));
+  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -2766,10 +2854,10 @@ alter table app.users add constraint users_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.users add constraint users_bio_length
   check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
@@ -2796,7 +2884,7 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_plain(stripe_customer_id));
+  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
 
 alter table app.users add constraint users_live_id_key
   unique (live_id);
@@ -2820,7 +2908,7 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
@@ -2829,7 +2917,7 @@ alter table app.venues add constraint venues_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 300 and sec.is_plain(address));
+  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -2889,7 +2977,7 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state in ('pending', 'posted', 'voided', 'expired'));
@@ -2898,10 +2986,10 @@ alter table app.wallet_journals add constraint wallet_journals_kind_choice
   check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -2913,7 +3001,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_type_choi
   check (type in ('credit', 'debit'));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
@@ -2950,12 +3038,6 @@ create index businesses_city_id_idx
 create index businesses_live_city_id_idx
   on app.businesses (live_city_id) where live_city_id is not null;
 
-create index businesses_search_idx
-  on app.businesses using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index businesses_search_text_idx
-  on app.businesses using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
 
@@ -2985,12 +3067,6 @@ create index cities_country_id_idx
 
 create index cities_live_country_id_idx
   on app.cities (live_country_id) where live_country_id is not null;
-
-create index cities_search_idx
-  on app.cities using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index cities_search_text_idx
-  on app.cities using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
@@ -3070,12 +3146,6 @@ create index communities_created_by_id_idx
 create index communities_live_created_by_id_idx
   on app.communities (live_created_by_id) where live_created_by_id is not null;
 
-create index communities_search_idx
-  on app.communities using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index communities_search_text_idx
-  on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
 
@@ -3103,12 +3173,6 @@ create unique index countries_code_key
 create index countries_name_id_idx
   on app.countries (name, id);
 
-create index countries_search_idx
-  on app.countries using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index countries_search_text_idx
-  on app.countries using gin ((name) gin_trgm_ops) where status = 'active';
-
 create unique index credentials_user_id_key
   on app.credentials (user_id);
 
@@ -3124,6 +3188,9 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
+create index devices_session_id_idx
+  on app.devices (session_id, id) where session_id is not null;
+
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3135,6 +3202,9 @@ create index email_tokens_expires_at_idx
 
 create index email_tokens_user_id_idx
   on app.email_tokens (user_id, id);
+
+create index email_tokens_session_id_idx
+  on app.email_tokens (session_id, id) where session_id is not null;
 
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
@@ -3192,12 +3262,6 @@ create index events_venue_id_idx
 
 create index events_live_venue_id_idx
   on app.events (live_venue_id) where live_venue_id is not null;
-
-create index events_search_idx
-  on app.events using gin ((to_tsvector('simple'::regconfig, title || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index events_search_text_idx
-  on app.events using gin ((title || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
@@ -3313,12 +3377,6 @@ create index grant_announcements_institution_id_idx
 create index grant_announcements_live_institution_id_idx
   on app.grant_announcements (live_institution_id) where live_institution_id is not null;
 
-create index grant_announcements_search_idx
-  on app.grant_announcements using gin ((to_tsvector('simple'::regconfig, title || ' ' || description))) where status = 'active';
-
-create index grant_announcements_search_text_idx
-  on app.grant_announcements using gin ((title || ' ' || description) gin_trgm_ops) where status = 'active';
-
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
@@ -3336,12 +3394,6 @@ create index institutions_city_id_idx
 
 create index institutions_live_city_id_idx
   on app.institutions (live_city_id) where live_city_id is not null;
-
-create index institutions_search_idx
-  on app.institutions using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index institutions_search_text_idx
-  on app.institutions using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
@@ -3510,12 +3562,6 @@ create index organizations_city_id_idx
 
 create index organizations_live_city_id_idx
   on app.organizations (live_city_id) where live_city_id is not null;
-
-create index organizations_search_idx
-  on app.organizations using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index organizations_search_text_idx
-  on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3748,6 +3794,9 @@ create index sessions_expires_at_idx
 create index sessions_user_id_idx
   on app.sessions (user_id, id);
 
+create index sessions_external_identity_id_idx
+  on app.sessions (external_identity_id, id) where external_identity_id is not null;
+
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -3847,12 +3896,6 @@ create index users_home_city_id_idx
 create index users_live_home_city_id_idx
   on app.users (live_home_city_id) where live_home_city_id is not null;
 
-create index users_search_idx
-  on app.users using gin ((to_tsvector('simple'::regconfig, handle || ' ' || display_name))) where status = 'active';
-
-create index users_search_text_idx
-  on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
-
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
@@ -3897,12 +3940,6 @@ create index venues_owner_community_id_idx
 
 create index venues_live_owner_community_id_idx
   on app.venues (live_owner_community_id) where live_owner_community_id is not null;
-
-create index venues_search_idx
-  on app.venues using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '') || ' ' || address))) where status = 'active';
-
-create index venues_search_text_idx
-  on app.venues using gin ((name || ' ' || coalesce(description, '') || ' ' || address) gin_trgm_ops) where status = 'active';
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
@@ -4101,8 +4138,14 @@ alter table app.devices add constraint devices_user_id_fkey
 alter table app.devices add constraint devices_live_user_id_fkey
   foreign key (live_user_id) references app.users (live_id);
 
+alter table app.devices add constraint devices_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
+
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.email_tokens add constraint email_tokens_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
 
 alter table app.events add constraint events_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4524,6 +4567,9 @@ alter table app.service_requests add constraint service_requests_live_event_id_f
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
 
+alter table app.sessions add constraint sessions_external_identity_id_fkey
+  foreign key (external_identity_id) references app.external_identities (id);
+
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
 
@@ -4811,6 +4857,119 @@ end
 $$;
 alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
+
+create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.businesses d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.businesses_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.businesses_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.businesses where id = new.id;
+    return null;
+  end if;
+  insert into search.businesses as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.businesses_document() owner to culturepass_authz;
+revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5121,6 +5280,119 @@ $$;
 alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
+create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.cities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.cities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.cities where id = new.id;
+    return null;
+  end if;
+  insert into search.cities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.cities_document() owner to culturepass_authz;
+revoke execute on function app.cities_document() from public;
+
 create function app.cities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -5324,6 +5596,119 @@ end
 $$;
 alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
+
+create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.communities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.communities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.communities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.communities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.visibility = 'public') is not true then
+    delete from search.communities where id = new.id;
+    return null;
+  end if;
+  insert into search.communities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.communities_document() owner to culturepass_authz;
+revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5801,6 +6186,119 @@ $$;
 alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
+create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.countries d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.countries_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.countries_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.countries_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.countries where id = new.id;
+    return null;
+  end if;
+  insert into search.countries as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.countries_document() owner to culturepass_authz;
+revoke execute on function app.countries_document() from public;
+
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5907,6 +6405,9 @@ begin
   if new.changed_at is distinct from old.changed_at then
     v_changed := v_changed || jsonb_build_object('changed_at', jsonb_build_array(old.changed_at, new.changed_at));
   end if;
+  if new.valid_from is distinct from old.valid_from then
+    v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+  end if;
   perform audit.write('credential', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
@@ -5953,6 +6454,19 @@ end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
+create function app.devices_move_push_token() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The newest row gets the value; the one that had it is archived.
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
+  update app.devices set status = 'archived'
+    where push_token = new.push_token and id <> new.id and status <> 'archived';
+  return new;
+end
+$$;
+alter function app.devices_move_push_token() owner to culturepass_counter;
+revoke execute on function app.devices_move_push_token() from public;
+
 create function audit.record_devices() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -5964,6 +6478,9 @@ begin
   end if;
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.session_id is distinct from old.session_id then
+    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
   end if;
   if new.platform is distinct from old.platform then
     v_changed := v_changed || jsonb_build_object('platform', jsonb_build_array(old.platform, new.platform));
@@ -5990,6 +6507,9 @@ begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
   end if;
+  if new.session_id is distinct from old.session_id then
+    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
+  end if;
   if new.purpose is distinct from old.purpose then
     v_changed := v_changed || jsonb_build_object('purpose', jsonb_build_array(old.purpose, new.purpose));
   end if;
@@ -5998,6 +6518,9 @@ begin
   end if;
   if new.email::text is distinct from old.email::text then
     v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.issued_for is distinct from old.issued_for then
+    v_changed := v_changed || jsonb_build_object('issued_for', jsonb_build_array(case when old.issued_for is not null then '•' end, case when new.issued_for is not null then '•' end));
   end if;
   if new.used_at is distinct from old.used_at then
     v_changed := v_changed || jsonb_build_object('used_at', jsonb_build_array(old.used_at, new.used_at));
@@ -6011,6 +6534,119 @@ end
 $$;
 alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
+
+create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.events d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.events d where d.document @@ v_words offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.events d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.events_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.events_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.events_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') is not true then
+    delete from search.events where id = new.id;
+    return null;
+  end if;
+  insert into search.events as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.events_document() owner to culturepass_authz;
+revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -6264,8 +6900,14 @@ begin
   if new.subject is distinct from old.subject then
     v_changed := v_changed || jsonb_build_object('subject', jsonb_build_array(case when old.subject is not null then '•' end, case when new.subject is not null then '•' end));
   end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
   if new.last_used_at is distinct from old.last_used_at then
     v_changed := v_changed || jsonb_build_object('last_used_at', jsonb_build_array(old.last_used_at, new.last_used_at));
+  end if;
+  if new.unlinked_at is distinct from old.unlinked_at then
+    v_changed := v_changed || jsonb_build_object('unlinked_at', jsonb_build_array(old.unlinked_at, new.unlinked_at));
   end if;
   perform audit.write('external_identity', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -6636,6 +7278,119 @@ $$;
 alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
+create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.grant_announcements d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.grant_announcements_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.grant_announcements where id = new.id;
+    return null;
+  end if;
+  insert into search.grant_announcements as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.grant_announcements_document() owner to culturepass_authz;
+revoke execute on function app.grant_announcements_document() from public;
+
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6714,6 +7469,119 @@ end
 $$;
 alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
+
+create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.institutions d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.institutions_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.institutions_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.institutions_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.institutions where id = new.id;
+    return null;
+  end if;
+  insert into search.institutions as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.institutions_document() owner to culturepass_authz;
+revoke execute on function app.institutions_document() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7634,6 +8502,119 @@ end
 $$;
 alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
+
+create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.organizations d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.organizations_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.organizations_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.organizations_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.organizations where id = new.id;
+    return null;
+  end if;
+  insert into search.organizations as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.organizations_document() owner to culturepass_authz;
+revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -8956,6 +9937,17 @@ $$;
 alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
+create function app.sessions_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
+  return null;
+end
+$$;
+alter function app.sessions_end_children() owner to culturepass_counter;
+revoke execute on function app.sessions_end_children() from public;
+
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -8964,6 +9956,9 @@ declare
 begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.external_identity_id is distinct from old.external_identity_id then
+    v_changed := v_changed || jsonb_build_object('external_identity_id', jsonb_build_array(old.external_identity_id, new.external_identity_id));
   end if;
   if new.authenticated_at is distinct from old.authenticated_at then
     v_changed := v_changed || jsonb_build_object('authenticated_at', jsonb_build_array(old.authenticated_at, new.authenticated_at));
@@ -8982,6 +9977,9 @@ begin
   end if;
   if new.user_agent is distinct from old.user_agent then
     v_changed := v_changed || jsonb_build_object('user_agent', jsonb_build_array(case when old.user_agent is not null then '•' end, case when new.user_agent is not null then '•' end));
+  end if;
+  if new.issuer_session is distinct from old.issuer_session then
+    v_changed := v_changed || jsonb_build_object('issuer_session', jsonb_build_array(case when old.issuer_session is not null then '•' end, case when new.issuer_session is not null then '•' end));
   end if;
   perform audit.write('session', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -9350,6 +10348,119 @@ $$;
 alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
+create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.users d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.users d where d.document @@ v_words offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.users d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.users_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.users_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.is_public) is not true then
+    delete from search.users where id = new.id;
+    return null;
+  end if;
+  insert into search.users as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+    sec.folded(' ' || new.handle || ' ' || new.display_name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.users_document() owner to culturepass_authz;
+revoke execute on function app.users_document() from public;
+
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -9489,6 +10600,19 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
+create function app.users_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.credentials set valid_from = now() where user_id = new.id;
+  update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
+  update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
+  return null;
+end
+$$;
+alter function app.users_end_children() owner to culturepass_counter;
+revoke execute on function app.users_end_children() from public;
+
 create function app.users_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last one who holds a role that somebody must hold keeps the account.
@@ -9561,6 +10685,119 @@ end
 $$;
 alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
+
+create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.venues d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.venues_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.venues where id = new.id;
+    return null;
+  end if;
+  insert into search.venues as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.venues_document() owner to culturepass_authz;
+revoke execute on function app.venues_document() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
@@ -11441,8 +12678,6 @@ grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
@@ -11450,11 +12685,25 @@ comment on view app.businesses_public is 'What everybody may search.';
 alter view app.businesses_public owner to culturepass_authz;
 grant select on app.businesses_public to culturepass_app;
 
+create table search.businesses (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint businesses_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.businesses is 'What can be searched of rows that may be public.';
+alter table search.businesses alter column document set storage external;
+alter table search.businesses owner to culturepass_authz;
+insert into search.businesses (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.businesses t
+  where t.status = 'active' and t.state = 'approved';
+create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
+create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.cities_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text,
     t.location
   from app.cities t
   where t.status = 'active';
@@ -11462,33 +12711,75 @@ comment on view app.cities_public is 'What everybody may search.';
 alter view app.cities_public owner to culturepass_authz;
 grant select on app.cities_public to culturepass_app;
 
+create table search.cities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint cities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.cities is 'What can be searched of rows that may be public.';
+alter table search.cities alter column document set storage external;
+alter table search.cities owner to culturepass_authz;
+insert into search.cities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  from app.cities t
+  where t.status = 'active';
+create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
+create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.communities_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
 comment on view app.communities_public is 'What everybody may search.';
 alter view app.communities_public owner to culturepass_authz;
 grant select on app.communities_public to culturepass_app;
 
+create table search.communities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint communities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.communities is 'What can be searched of rows that may be public.';
+alter table search.communities alter column document set storage external;
+alter table search.communities owner to culturepass_authz;
+insert into search.communities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.communities t
+  where t.status = 'active' and t.visibility = 'public';
+create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
+create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.countries_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.countries t
   where t.status = 'active';
 comment on view app.countries_public is 'What everybody may search.';
 alter view app.countries_public owner to culturepass_authz;
 grant select on app.countries_public to culturepass_app;
 
+create table search.countries (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint countries_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.countries is 'What can be searched of rows that may be public.';
+alter table search.countries alter column document set storage external;
+alter table search.countries owner to culturepass_authz;
+insert into search.countries (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.countries t
+  where t.status = 'active';
+create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
+create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.events_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || coalesce(t.description, '')) as search,
-    t.title || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.events t
   where t.status = 'active'
@@ -11525,11 +12816,25 @@ comment on view app.events_public is 'What everybody may search.';
 alter view app.events_public owner to culturepass_authz;
 grant select on app.events_public to culturepass_app;
 
+create table search.events (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint events_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.events is 'What can be searched of rows that may be public.';
+alter table search.events alter column document set storage external;
+alter table search.events owner to culturepass_authz;
+insert into search.events (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  from app.events t
+  where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
+create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
+create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.grant_announcements_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || t.description) as search,
-    t.title || ' ' || t.description as search_text
+    t.id
   from app.grant_announcements t
   where t.status = 'active'
     and exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.status = 'active');
@@ -11537,11 +12842,25 @@ comment on view app.grant_announcements_public is 'What everybody may search.';
 alter view app.grant_announcements_public owner to culturepass_authz;
 grant select on app.grant_announcements_public to culturepass_app;
 
+create table search.grant_announcements (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint grant_announcements_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.grant_announcements is 'What can be searched of rows that may be public.';
+alter table search.grant_announcements alter column document set storage external;
+alter table search.grant_announcements owner to culturepass_authz;
+insert into search.grant_announcements (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  from app.grant_announcements t
+  where t.status = 'active';
+create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
+create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.institutions_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.institutions t
   where t.status = 'active';
@@ -11549,33 +12868,75 @@ comment on view app.institutions_public is 'What everybody may search.';
 alter view app.institutions_public owner to culturepass_authz;
 grant select on app.institutions_public to culturepass_app;
 
+create table search.institutions (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint institutions_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.institutions is 'What can be searched of rows that may be public.';
+alter table search.institutions alter column document set storage external;
+alter table search.institutions owner to culturepass_authz;
+insert into search.institutions (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.institutions t
+  where t.status = 'active';
+create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
+create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.organizations_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
 comment on view app.organizations_public is 'What everybody may search.';
 alter view app.organizations_public owner to culturepass_authz;
 grant select on app.organizations_public to culturepass_app;
 
+create table search.organizations (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint organizations_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.organizations is 'What can be searched of rows that may be public.';
+alter table search.organizations alter column document set storage external;
+alter table search.organizations owner to culturepass_authz;
+insert into search.organizations (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.organizations t
+  where t.status = 'active' and t.state = 'approved';
+create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
+create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.users_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.handle || ' ' || t.display_name) as search,
-    t.handle || ' ' || t.display_name as search_text
+    t.id
   from app.users t
   where t.status = 'active' and t.is_public;
 comment on view app.users_public is 'What everybody may search.';
 alter view app.users_public owner to culturepass_authz;
 grant select on app.users_public to culturepass_app;
 
+create table search.users (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint users_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.users is 'What can be searched of rows that may be public.';
+alter table search.users alter column document set storage external;
+alter table search.users owner to culturepass_authz;
+insert into search.users (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  from app.users t
+  where t.status = 'active' and t.is_public;
+create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
+create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.venues_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) as search,
-    t.name || ' ' || coalesce(t.description, '') || ' ' || t.address as search_text,
     t.location
   from app.venues t
   where t.status = 'active'
@@ -11610,6 +12971,22 @@ comment on view app.venues_public is 'What everybody may search.';
 alter view app.venues_public owner to culturepass_authz;
 grant select on app.venues_public to culturepass_app;
 
+create table search.venues (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint venues_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.venues is 'What can be searched of rows that may be public.';
+alter table search.venues alter column document set storage external;
+alter table search.venues owner to culturepass_authz;
+insert into search.venues (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  from app.venues t
+  where t.status = 'active';
+create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
+create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 -- Triggers
 
 create trigger attendances_count_insert
@@ -11620,6 +12997,14 @@ create trigger attendances_count_insert
 create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record_attendances();
+
+create trigger businesses_document_insert
+  after insert on app.businesses
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.businesses_document();
+
+create trigger businesses_document_update
+  after update of name, description, city_id, status, state on app.businesses
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
 
 create trigger businesses_slug
   before insert on app.businesses
@@ -11664,6 +13049,14 @@ create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
 
+create trigger cities_document_insert
+  after insert on app.cities
+  for each row when (new.status = 'active') execute function app.cities_document();
+
+create trigger cities_document_update
+  after update of name, country_id, status on app.cities
+  for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
+
 create trigger cities_slug
   before insert on app.cities
   for each row when (new.slug is null) execute function app.cities_slug_from_name();
@@ -11707,6 +13100,14 @@ create trigger commission_rules_guard
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record_commission_rules();
+
+create trigger communities_document_insert
+  after insert on app.communities
+  for each row when (new.status = 'active' and new.visibility = 'public') execute function app.communities_document();
+
+create trigger communities_document_update
+  after update of name, description, city_id, status, visibility on app.communities
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
 
 create trigger communities_slug
   before insert on app.communities
@@ -11780,6 +13181,14 @@ create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record_community_members();
 
+create trigger countries_document_insert
+  after insert on app.countries
+  for each row when (new.status = 'active') execute function app.countries_document();
+
+create trigger countries_document_update
+  after update of name, status on app.countries
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.countries_document();
+
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
   for each row execute function sec.stamp();
@@ -11808,15 +13217,15 @@ create trigger countries_audit
   for each row execute function audit.record_countries();
 
 create trigger credentials_stamp
-  before update of user_id, password_hash, changed_at on app.credentials
+  before update of user_id, password_hash, changed_at, valid_from on app.credentials
   for each row execute function sec.stamp();
 
 create trigger credentials_audit
-  after insert or update of user_id, password_hash, changed_at or delete on app.credentials
+  after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record_credentials();
 
 create trigger devices_stamp
-  before update of status, user_id, platform, push_token, last_seen_at on app.devices
+  before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
 
 create trigger devices_guard
@@ -11824,17 +13233,30 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
+create trigger devices_move_push_token
+  before insert or update of push_token on app.devices
+  for each row when (new.push_token is not null and new.status <> 'archived')
+  execute function app.devices_move_push_token();
+
 create trigger devices_audit
-  after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
+  after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record_devices();
 
 create trigger email_tokens_stamp
-  before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
+  before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
 
 create trigger email_tokens_audit
-  after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
+  after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record_email_tokens();
+
+create trigger events_document_insert
+  after insert on app.events
+  for each row when (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') execute function app.events_document();
+
+create trigger events_document_update
+  after update of title, description, city_id, host_id, status, visibility, state on app.events
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
 
 create trigger events_slug
   before insert on app.events
@@ -11868,11 +13290,11 @@ create trigger events_audit
   for each row execute function audit.record_events();
 
 create trigger external_identities_stamp
-  before update of user_id, issuer, subject, last_used_at on app.external_identities
+  before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
   for each row execute function sec.stamp();
 
 create trigger external_identities_audit
-  after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
+  after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
   for each row execute function audit.record_external_identities();
 
 create trigger follows_stamp
@@ -11906,6 +13328,14 @@ create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
   for each row execute function audit.record_fraud_flags();
 
+create trigger grant_announcements_document_insert
+  after insert on app.grant_announcements
+  for each row when (new.status = 'active') execute function app.grant_announcements_document();
+
+create trigger grant_announcements_document_update
+  after update of title, description, institution_id, status on app.grant_announcements
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
+
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function sec.stamp();
@@ -11918,6 +13348,14 @@ create trigger grant_announcements_guard
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function audit.record_grant_announcements();
+
+create trigger institutions_document_insert
+  after insert on app.institutions
+  for each row when (new.status = 'active') execute function app.institutions_document();
+
+create trigger institutions_document_update
+  after update of name, description, city_id, status on app.institutions
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
 
 create trigger institutions_slug
   before insert on app.institutions
@@ -12073,6 +13511,14 @@ create trigger orders_audit
 create trigger order_items_audit
   after insert on app.order_items
   for each row execute function audit.record_order_items();
+
+create trigger organizations_document_insert
+  after insert on app.organizations
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.organizations_document();
+
+create trigger organizations_document_update
+  after update of name, description, city_id, status, state on app.organizations
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
 
 create trigger organizations_slug
   before insert on app.organizations
@@ -12272,15 +13718,20 @@ create trigger service_requests_audit
   for each row execute function audit.record_service_requests();
 
 create trigger sessions_stamp
-  before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
+  before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
   for each row execute function sec.stamp();
 
+create trigger "0_end_children"
+  after update on app.sessions
+  for each row when (new.revoked_at is not null and old.revoked_at is null)
+  execute function app.sessions_end_children();
+
 create trigger sessions_audit
-  after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
+  after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
   for each row execute function audit.record_sessions();
 
 create trigger sign_ups_stamp
-  before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
+  before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
   for each row execute function sec.stamp();
 
 create trigger subscriptions_stamp
@@ -12348,6 +13799,14 @@ create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
 
+create trigger users_document_insert
+  after insert on app.users
+  for each row when (new.status = 'active' and new.is_public) execute function app.users_document();
+
+create trigger users_document_update
+  after update of handle, display_name, status, is_public on app.users
+  for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
+
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function sec.stamp();
@@ -12371,6 +13830,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
 
+create trigger "0_end_children"
+  after update on app.users
+  for each row when (new.status <> 'active' and old.status = 'active')
+  execute function app.users_end_children();
+
 create trigger users_keep_holders
   after update of status on app.users
   for each row when (old.status = 'active' and new.status <> 'active')
@@ -12379,6 +13843,14 @@ create trigger users_keep_holders
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record_users();
+
+create trigger venues_document_insert
+  after insert on app.venues
+  for each row when (new.status = 'active') execute function app.venues_document();
+
+create trigger venues_document_update
+  after update of name, description, address, city_id, owner_id, status on app.venues
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
 
 create trigger venues_slug
   before insert on app.venues
@@ -13016,7 +14488,9 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    sec.uid() is not null and devices.user_id = sec.uid()
+    sec.uid() is not null
+    and devices.user_id = sec.uid()
+    and devices.session_id is not distinct from sec.session()
   );
 
 create policy devices_update on app.devices for update to culturepass_app
@@ -13024,7 +14498,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.status = 'active' and devices.user_id = sec.uid()
       when 'archive' then devices.status = 'active' and devices.user_id = sec.uid()
-      when 'restore' then devices.status = 'archived' and devices.user_id = sec.uid()
       else false
     end
   )
@@ -13032,7 +14505,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.user_id = sec.uid()
       when 'archive' then devices.user_id = sec.uid()
-      when 'restore' then devices.user_id = sec.uid()
       else false
     end
   );
@@ -15546,35 +17018,37 @@ grant select on app.countries to culturepass_counter;
 grant update (status) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
-grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
-grant update (user_id, password_hash, changed_at) on app.credentials to culturepass_job;
+grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
+grant update (user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
 grant delete on app.credentials to culturepass_job;
 
 grant select on app.credentials to culturepass_authz;
 
 grant select on app.credentials to culturepass_counter;
+grant update (valid_from) on app.credentials to culturepass_counter;
 
-grant select (id, status, user_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
+grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant insert (id, status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
-grant update (status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with) on app.devices to culturepass_counter;
+grant update (status, archived_with, session_id) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
-grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
-grant update (user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant update (user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
 grant delete on app.email_tokens to culturepass_job;
 
 grant select on app.email_tokens to culturepass_authz;
 
 grant select on app.email_tokens to culturepass_counter;
+grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
@@ -15590,8 +17064,8 @@ grant select on app.events to culturepass_counter;
 grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
-grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
-grant update (user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
+grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
+grant update (user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
 grant delete on app.external_identities to culturepass_job;
 
 grant select on app.external_identities to culturepass_authz;
@@ -15863,17 +17337,18 @@ grant select on app.service_requests to culturepass_counter;
 grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
-grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
-grant update (user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
+grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
+grant update (user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
 grant delete on app.sessions to culturepass_job;
 
 grant select on app.sessions to culturepass_authz;
 
 grant select on app.sessions to culturepass_counter;
+grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
 grant select on app.sign_ups to culturepass_job;
-grant insert (id, token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
-grant update (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant delete on app.sign_ups to culturepass_job;
 
 grant select on app.sign_ups to culturepass_authz;

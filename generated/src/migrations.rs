@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a9bfd2be66ba4e4f6bc307565347b6e4e1d6abfe10ca200e354c8ace5e53948235fd8a86c00732ef026874b5b4b06f96",
+        checksum: "f93a73527f7591c4fb72d3cdc6858bd3ce9c31a25e2499f6874ce6921a0e3380fb572cb89c648e769667815dadcfa9a4",
     },
 ];

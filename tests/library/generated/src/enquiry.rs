@@ -91,6 +91,7 @@ pub static ENQUIRY: Resource = Resource {
         Filter::new("desk", "t.desk", Kind::Enum(EnquiryDesk::WORDS)),
         Filter::new("book_id", "t.book_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("book", "book_id", &["book"]),

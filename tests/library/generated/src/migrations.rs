@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "3fbf9c1a5e75d1cdd8862b6ab9de94255b3362ecdb88aaa1137ef8dab34d8164a359ba498911522519b9c30c578d497d",
+        checksum: "3eff81f7f9853bd5e61d1d20bd6542582f6e6563bb0d3f66794de6857526785e90903f0c87b456d7f43be209126e0d33",
     },
 ];
