@@ -44,11 +44,22 @@ $$;
 
 do $$
 begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'culturepass_queue') then
+    create role culturepass_queue nologin;
+  end if;
+exception when duplicate_object or unique_violation then
+  null;
+end
+$$;
+
+do $$
+begin
   if not exists (select from pg_catalog.pg_roles where rolname = 'culturepass_app') then
     create role culturepass_app login noinherit;
     alter role culturepass_app set statement_timeout = '5s';
     alter role culturepass_app set lock_timeout = '2s';
     alter role culturepass_app set idle_in_transaction_session_timeout = '10s';
+    alter role culturepass_app set client_min_messages = 'warning';
     alter role culturepass_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -62,6 +73,7 @@ begin
     create role culturepass_job login noinherit;
     alter role culturepass_job set lock_timeout = '10s';
     alter role culturepass_job set idle_in_transaction_session_timeout = '60s';
+    alter role culturepass_job set client_min_messages = 'warning';
     alter role culturepass_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -75,17 +87,30 @@ grant usage on schema app to culturepass_app, culturepass_job, culturepass_authz
 
 create schema sec;
 alter schema sec owner to culturepass_authz;
-grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit;
+grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit, culturepass_queue;
 
 create schema audit;
 alter schema audit owner to culturepass_audit;
-grant usage on schema audit to culturepass_job;
+grant usage on schema audit to culturepass_job, culturepass_queue;
+
+create schema requests;
+alter schema requests owner to culturepass_queue;
+grant usage on schema requests to culturepass_app, culturepass_job;
+
+create schema jobs;
+alter schema jobs owner to culturepass_queue;
+grant usage on schema jobs to culturepass_app, culturepass_job;
+
+create schema search;
+alter schema search owner to culturepass_authz;
 
 create extension if not exists citext with schema public;
 
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -266,6 +291,43 @@ create function sec.slugify(p_text text) returns text
     '[^a-z0-9]+', '-', 'g'), 80), '-')
 $$;
 alter function sec.slugify(text) owner to culturepass_owner;
+
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to culturepass_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to culturepass_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -1897,6 +1959,80 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to culturepass_audit;
 
+create table jobs.queue (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  name text not null,
+  payload jsonb not null,
+  unique_key text,
+  order_key text,
+  on_behalf_of uuid,
+  request_id text,
+  priority integer default 0 not null,
+  run_at timestamptz default now() not null,
+  state text default 'queued' not null,
+  attempts integer default 0 not null,
+  max_attempts integer not null,
+  locked_by uuid,
+  locked_until timestamptz,
+  last_error text,
+  created_at timestamptz default now() not null,
+  ended_at timestamptz,
+  constraint queue_pkey primary key (id)
+);
+comment on table jobs.queue is 'Jobs that wait, run or are dead; one that is done is gone.';
+alter table jobs.queue owner to culturepass_queue;
+
+create table jobs.periodic (
+  name text not null,
+  last_tick timestamptz not null,
+  constraint periodic_pkey primary key (name)
+);
+comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
+alter table jobs.periodic owner to culturepass_queue;
+
+create table jobs.events (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  event text not null,
+  entity_type text not null,
+  entity_id uuid not null,
+  payload jsonb default '{}' not null,
+  caused_by uuid,
+  request_id text,
+  created_at timestamptz default now() not null,
+  relayed_at timestamptz,
+  constraint events_pkey primary key (id)
+);
+comment on table jobs.events is 'What happened, until it has been told to every consumer, and a week longer.';
+alter table jobs.events owner to culturepass_queue;
+
+create table jobs.subscriptions (
+  event text not null,
+  job text not null,
+  seen_at timestamptz default now() not null,
+  constraint subscriptions_pkey primary key (event, job)
+);
+comment on table jobs.subscriptions is 'Which job consumes which event.';
+alter table jobs.subscriptions owner to culturepass_queue;
+
+create table requests.keys (
+  principal uuid not null,
+  method text not null,
+  route text not null,
+  key text not null,
+  fingerprint text not null,
+  attempt integer default 1 not null,
+  locked_until timestamptz not null,
+  status integer,
+  headers jsonb,
+  body bytea,
+  created_at timestamptz default now() not null,
+  constraint keys_pkey primary key (principal, method, route, key)
+);
+comment on table requests.keys is 'Requests that must have their effect once, and their answers.';
+alter table requests.keys owner to culturepass_queue;
+
 alter table app.businesses add constraint businesses_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
@@ -2102,7 +2238,7 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
+  check (char_length(push_token) between 10 and 650 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
@@ -2944,6 +3080,33 @@ alter table app.wallet_transactions add constraint wallet_transactions_reference
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
 
+alter table jobs.queue add constraint queue_name_check
+  check (name ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$');
+
+alter table jobs.queue add constraint queue_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 65536);
+
+alter table jobs.queue add constraint queue_state_check
+  check (state in ('queued', 'running', 'dead'));
+
+alter table jobs.queue add constraint queue_locked_check
+  check ((state = 'running') = (locked_by is not null and locked_until is not null));
+
+alter table jobs.queue add constraint queue_attempts_check
+  check (attempts >= 0 and max_attempts between 1 and 100);
+
+alter table jobs.queue add constraint queue_keys_check
+  check (length(unique_key) between 1 and 200 and length(order_key) between 1 and 200);
+
+alter table jobs.events add constraint events_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768);
+
+alter table requests.keys add constraint keys_key_check
+  check (length(key) between 16 and 255);
+
+alter table requests.keys add constraint keys_answer_check
+  check ((status is null) = (headers is null) and (status is null) = (body is null));
+
 create unique index attendances_user_id_event_id_key
   on app.attendances (user_id, event_id);
 
@@ -2974,12 +3137,6 @@ create index businesses_city_id_idx
 create index businesses_live_city_id_idx
   on app.businesses (live_city_id) where live_city_id is not null;
 
-create index businesses_search_idx
-  on app.businesses using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index businesses_search_text_idx
-  on app.businesses using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
 
@@ -3009,12 +3166,6 @@ create index cities_country_id_idx
 
 create index cities_live_country_id_idx
   on app.cities (live_country_id) where live_country_id is not null;
-
-create index cities_search_idx
-  on app.cities using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index cities_search_text_idx
-  on app.cities using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
@@ -3094,12 +3245,6 @@ create index communities_created_by_id_idx
 create index communities_live_created_by_id_idx
   on app.communities (live_created_by_id) where live_created_by_id is not null;
 
-create index communities_search_idx
-  on app.communities using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index communities_search_text_idx
-  on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
 
@@ -3126,12 +3271,6 @@ create unique index countries_code_key
 
 create index countries_name_id_idx
   on app.countries (name, id);
-
-create index countries_search_idx
-  on app.countries using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index countries_search_text_idx
-  on app.countries using gin ((name) gin_trgm_ops) where status = 'active';
 
 create unique index credentials_user_id_key
   on app.credentials (user_id);
@@ -3222,12 +3361,6 @@ create index events_venue_id_idx
 
 create index events_live_venue_id_idx
   on app.events (live_venue_id) where live_venue_id is not null;
-
-create index events_search_idx
-  on app.events using gin ((to_tsvector('simple'::regconfig, title || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index events_search_text_idx
-  on app.events using gin ((title || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
@@ -3343,12 +3476,6 @@ create index grant_announcements_institution_id_idx
 create index grant_announcements_live_institution_id_idx
   on app.grant_announcements (live_institution_id) where live_institution_id is not null;
 
-create index grant_announcements_search_idx
-  on app.grant_announcements using gin ((to_tsvector('simple'::regconfig, title || ' ' || description))) where status = 'active';
-
-create index grant_announcements_search_text_idx
-  on app.grant_announcements using gin ((title || ' ' || description) gin_trgm_ops) where status = 'active';
-
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
@@ -3366,12 +3493,6 @@ create index institutions_city_id_idx
 
 create index institutions_live_city_id_idx
   on app.institutions (live_city_id) where live_city_id is not null;
-
-create index institutions_search_idx
-  on app.institutions using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index institutions_search_text_idx
-  on app.institutions using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
@@ -3540,12 +3661,6 @@ create index organizations_city_id_idx
 
 create index organizations_live_city_id_idx
   on app.organizations (live_city_id) where live_city_id is not null;
-
-create index organizations_search_idx
-  on app.organizations using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index organizations_search_text_idx
-  on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3880,12 +3995,6 @@ create index users_home_city_id_idx
 create index users_live_home_city_id_idx
   on app.users (live_home_city_id) where live_home_city_id is not null;
 
-create index users_search_idx
-  on app.users using gin ((to_tsvector('simple'::regconfig, handle || ' ' || display_name))) where status = 'active';
-
-create index users_search_text_idx
-  on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
-
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
@@ -3930,12 +4039,6 @@ create index venues_owner_community_id_idx
 
 create index venues_live_owner_community_id_idx
   on app.venues (live_owner_community_id) where live_owner_community_id is not null;
-
-create index venues_search_idx
-  on app.venues using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '') || ' ' || address))) where status = 'active';
-
-create index venues_search_text_idx
-  on app.venues using gin ((name || ' ' || coalesce(description, '') || ' ' || address) gin_trgm_ops) where status = 'active';
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
@@ -4023,6 +4126,30 @@ create index audit_logs_performed_by_idx
 
 create index seals_seen_id_idx
   on audit.seals (seen_id);
+
+create index queue_due_idx
+  on jobs.queue (priority, run_at, place) where state = 'queued';
+
+create unique index queue_unique_key
+  on jobs.queue (name, unique_key) where state = 'queued' and unique_key is not null;
+
+create index queue_order_idx
+  on jobs.queue (order_key, place) where order_key is not null and state <> 'dead';
+
+create index queue_locked_idx
+  on jobs.queue (locked_until) where state = 'running';
+
+create index queue_dead_idx
+  on jobs.queue (place) where state = 'dead';
+
+create index events_waiting_idx
+  on jobs.events (place) where relayed_at is null;
+
+create index events_relayed_idx
+  on jobs.events (relayed_at) where relayed_at is not null;
+
+create index keys_answered_idx
+  on requests.keys (created_at) where status is not null;
 
 alter table app.attendances add constraint attendances_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -4741,6 +4868,15 @@ alter function sec.enter(uuid,uuid,text,text) owner to culturepass_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to culturepass_app;
 
+create function sec.is_active(p_user uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is the account good, now? Asked before a job works on somebody's behalf.
+  select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
+$$;
+alter function sec.is_active(uuid) owner to culturepass_authz;
+revoke execute on function sec.is_active(uuid) from public;
+grant execute on function sec.is_active(uuid) to culturepass_job;
+
 create function sec.my_community_members() returns setof uuid
   language sql stable parallel safe security definer set search_path = '' as $$
 -- Ids of communities whose members name the caller.
@@ -4849,6 +4985,119 @@ end
 $$;
 alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
+
+create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.businesses d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.businesses_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.businesses_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.businesses where id = new.id;
+    return null;
+  end if;
+  insert into search.businesses as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.businesses_document() owner to culturepass_authz;
+revoke execute on function app.businesses_document() from public;
 
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5159,6 +5408,119 @@ $$;
 alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
+create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.cities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.cities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.cities where id = new.id;
+    return null;
+  end if;
+  insert into search.cities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.cities_document() owner to culturepass_authz;
+revoke execute on function app.cities_document() from public;
+
 create function app.cities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -5362,6 +5724,119 @@ end
 $$;
 alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
+
+create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.communities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.communities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.communities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.communities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.visibility = 'public') is not true then
+    delete from search.communities where id = new.id;
+    return null;
+  end if;
+  insert into search.communities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.communities_document() owner to culturepass_authz;
+revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5839,6 +6314,119 @@ $$;
 alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
+create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.countries d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.countries_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.countries_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.countries_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.countries where id = new.id;
+    return null;
+  end if;
+  insert into search.countries as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.countries_document() owner to culturepass_authz;
+revoke execute on function app.countries_document() from public;
+
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6074,6 +6662,119 @@ end
 $$;
 alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
+
+create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.events d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.events d where d.document @@ v_words offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.events d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.events_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.events_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.events_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') is not true then
+    delete from search.events where id = new.id;
+    return null;
+  end if;
+  insert into search.events as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.events_document() owner to culturepass_authz;
+revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -6705,6 +7406,119 @@ $$;
 alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
+create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.grant_announcements d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.grant_announcements_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.grant_announcements where id = new.id;
+    return null;
+  end if;
+  insert into search.grant_announcements as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.grant_announcements_document() owner to culturepass_authz;
+revoke execute on function app.grant_announcements_document() from public;
+
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6783,6 +7597,119 @@ end
 $$;
 alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
+
+create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.institutions d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.institutions_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.institutions_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.institutions_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.institutions where id = new.id;
+    return null;
+  end if;
+  insert into search.institutions as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.institutions_document() owner to culturepass_authz;
+revoke execute on function app.institutions_document() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7703,6 +8630,119 @@ end
 $$;
 alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
+
+create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.organizations d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.organizations_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.organizations_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.organizations_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.organizations where id = new.id;
+    return null;
+  end if;
+  insert into search.organizations as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.organizations_document() owner to culturepass_authz;
+revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -8811,12 +9851,12 @@ create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;
   end if;
-  for parent in
+  for v_parent in
     select distinct o.scope_id from removed o
     where o.scope_id is not null and (o.status = 'active' and o.role = 'orgAdmin') and o.state = 'accepted'
       and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
@@ -8824,15 +9864,15 @@ begin
     )
     order by 1
   loop
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || v_parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = v_parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
       and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
-      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+      and (exists (select from app.cities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = v_parent and p.status <> 'archived'))
     then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
         constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
@@ -9436,6 +10476,119 @@ $$;
 alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
+create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.users d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.users d where d.document @@ v_words offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.users d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.users_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.users_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.is_public) is not true then
+    delete from search.users where id = new.id;
+    return null;
+  end if;
+  insert into search.users as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+    sec.folded(' ' || new.handle || ' ' || new.display_name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.users_document() owner to culturepass_authz;
+revoke execute on function app.users_document() from public;
+
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -9660,6 +10813,119 @@ end
 $$;
 alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
+
+create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.venues d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.venues_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.venues where id = new.id;
+    return null;
+  end if;
+  insert into search.venues as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.venues_document() owner to culturepass_authz;
+revoke execute on function app.venues_document() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
@@ -10050,6 +11316,20 @@ $$;
 alter function audit.write(text,uuid,text,jsonb) owner to culturepass_audit;
 revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
+create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
+  language sql security definer set search_path = '' as $$
+-- What was done to something that is no row of a table: an administrator's orders to the queue.
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id, p_action,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  )
+$$;
+alter function audit.note(text,uuid,text,jsonb) owner to culturepass_audit;
+revoke execute on function audit.note(text,uuid,text,jsonb) from public;
+grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
+
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Every column, each with its length, so that nothing can move from one to the next.
@@ -10187,6 +11467,528 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql set search_path = '' as $$
+-- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+declare
+  v_id uuid;
+begin
+  if coalesce(p_on_key, 'keep') not in ('keep', 'replace') then
+    raise exception 'p_on_key is keep or replace' using errcode = '22023';
+  end if;
+  insert into jobs.queue as q
+    (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
+  values (
+    p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 100)
+  )
+  on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
+    set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
+      request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      attempts = 0, last_error = null
+    where p_on_key = 'replace'
+  returning q.id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to culturepass_queue;
+revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+
+create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each puts in its own jobs only.
+begin
+  if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
+    raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
+      using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, p_unique_key, p_on_key, p_order_key, p_on_behalf_of, p_priority, p_max_attempts);
+end
+$$;
+alter function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to culturepass_queue;
+revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to culturepass_job;
+
+create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+begin
+  if sec.uid() is null or not p_name = any (array[]::text[]) then
+    raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, sec.uid() || ' ' || p_unique_key, p_on_key, null, sec.uid(), 0, null);
+end
+$$;
+alter function jobs.request(text,jsonb,timestamptz,text,text) owner to culturepass_queue;
+revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from public;
+grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to culturepass_app;
+
+create function jobs.cancel(p_name text, p_unique_key text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+declare
+  v_key text := p_unique_key;
+begin
+  if sec.job() is null then
+    v_key := sec.uid() || ' ' || p_unique_key;
+  elsif not starts_with(p_name, sec.job() || '.') then
+    raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
+  end if;
+  delete from jobs.queue q where q.name = p_name and q.unique_key = v_key and q.state = 'queued';
+  return found;
+end
+$$;
+alter function jobs.cancel(text,text) owner to culturepass_queue;
+revoke execute on function jobs.cancel(text,text) from public;
+grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass_job;
+
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+  language plpgsql security definer set search_path = '' as $$
+-- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
+-- another attempt; one that is dead lets the others go on.
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select q.id
+      from jobs.queue q
+      where q.state = 'queued' and q.run_at <= now() and q.name = any (p_names)
+        and (q.order_key is null or not exists (
+          select 1 from jobs.queue e where e.order_key = q.order_key and e.place < q.place and e.state <> 'dead'
+        ))
+      order by q.priority, q.run_at, q.place
+      limit p_limit
+      for update of q skip locked
+    )
+    update jobs.queue q
+    set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
+    from due
+    where q.id = due.id
+    returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
+end
+$$;
+alter function jobs.claim(uuid,text[],integer,interval) owner to culturepass_queue;
+revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
+grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepass_job;
+
+create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
+  language sql security definer set search_path = '' as $$
+-- Prolongs leases; answers those that the worker still has.
+  update jobs.queue q set locked_until = now() + p_lease
+  where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+  returning q.id
+$$;
+alter function jobs.heartbeat(uuid,uuid[],interval) owner to culturepass_queue;
+revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
+grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_job;
+
+create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+begin
+  delete from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
+  return found;
+end
+$$;
+alter function jobs.complete(uuid,uuid,integer) owner to culturepass_queue;
+revoke execute on function jobs.complete(uuid,uuid,integer) from public;
+grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
+
+create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
+  language plpgsql set search_path = '' as $$
+-- After a failed attempt: to wait for the next, or to be kept as dead.
+begin
+  if p_dead then
+    update jobs.queue q
+    set state = 'dead', ended_at = now(), last_error = p_error, locked_by = null, locked_until = null
+    where q.id = p_id;
+    return 'dead';
+  end if;
+  update jobs.queue q
+  set state = 'queued', run_at = now() + p_delay, last_error = p_error, locked_by = null, locked_until = null
+  where q.id = p_id;
+  return 'queued';
+exception when unique_violation then
+  -- One with the same key was put in meanwhile: it stands for both.
+  delete from jobs.queue q where q.id = p_id;
+  return 'superseded';
+end
+$$;
+alter function jobs.put_back(uuid,text,interval,boolean) owner to culturepass_queue;
+revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
+
+create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+declare
+  v_max integer;
+begin
+  select q.max_attempts into v_max from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt
+  for update;
+  if not found then
+    return null;
+  end if;
+  return jobs.put_back(p_id, left(p_error, 2000), p_delay, p_final or p_attempt >= v_max);
+end
+$$;
+alter function jobs.fail(uuid,uuid,integer,text,interval,boolean) owner to culturepass_queue;
+revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) from public;
+grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to culturepass_job;
+
+create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- A worker that stops gives back what it did not finish; that was no attempt.
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select q.id from jobs.queue q
+    where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+    for update
+  loop
+    update jobs.queue q set attempts = greatest(q.attempts - 1, 0) where q.id = v_id;
+    perform jobs.put_back(v_id, 'The worker was stopped.', '0', false);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.release(uuid,uuid[]) owner to culturepass_queue;
+revoke execute on function jobs.release(uuid,uuid[]) from public;
+grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
+
+create function jobs.rescue() returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
+-- runs out of attempts like one that fails.
+declare
+  v_job record;
+  v_count integer := 0;
+begin
+  for v_job in
+    select q.id, q.attempts, q.max_attempts from jobs.queue q
+    where q.state = 'running' and q.locked_until < now()
+    for update skip locked
+  loop
+    perform jobs.put_back(v_job.id, 'The worker went away without finishing.', '0', v_job.attempts >= v_job.max_attempts);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.rescue() owner to culturepass_queue;
+revoke execute on function jobs.rescue() from public;
+grant execute on function jobs.rescue() to culturepass_job;
+
+create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
+  language plpgsql security definer set search_path = '' as $$
+-- Up to when periodic jobs have been enqueued; one that is new begins now.
+#variable_conflict use_column
+begin
+  insert into jobs.periodic (name, last_tick)
+  select u.name, now() from unnest(p_names) u(name)
+  on conflict (name) do nothing;
+  return query select p.name, p.last_tick, now() from jobs.periodic p where p.name = any (p_names);
+end
+$$;
+alter function jobs.ticks(text[]) owner to culturepass_queue;
+revoke execute on function jobs.ticks(text[]) from public;
+grant execute on function jobs.ticks(text[]) to culturepass_job;
+
+create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
+-- waits stands for those after it.
+begin
+  update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
+  if not found then
+    return false;
+  end if;
+  perform jobs.put(p_name, jsonb_build_object('tick', r.run), null,
+    case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
+  from unnest(p_runs) with ordinality r(run, number)
+  order by r.number;
+  return true;
+end
+$$;
+alter function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) owner to culturepass_queue;
+revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) from public;
+grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to culturepass_job;
+
+create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
+  language sql stable security definer set search_path = '' as $$
+-- For monitoring; the oldest of those that are due.
+  select
+    (select count(*) from jobs.queue q where q.state = 'queued'),
+    (select count(*) from jobs.queue q where q.state = 'running'),
+    (select count(*) from jobs.queue q where q.state = 'dead'),
+    coalesce((
+      select extract(epoch from now() - min(q.run_at)) from jobs.queue q where q.state = 'queued' and q.run_at <= now()
+    ), 0)::double precision
+$$;
+alter function jobs.figures() owner to culturepass_queue;
+revoke execute on function jobs.figures() from public;
+grant execute on function jobs.figures() to culturepass_job;
+
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+  language sql stable security definer set search_path = '' as $$
+-- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+  select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
+  from jobs.queue q
+  where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
+  order by q.place desc
+  limit p_limit
+$$;
+alter function jobs.dead(text,bigint,integer) owner to culturepass_queue;
+revoke execute on function jobs.dead(text,bigint,integer) from public;
+grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
+
+create function jobs.revive(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+declare
+  v_name text;
+begin
+  update jobs.queue q
+  set state = 'queued', attempts = 0, run_at = now(), ended_at = null
+  where q.id = p_id and q.state = 'dead'
+  returning q.name into v_name;
+  if not found then
+    return null;
+  end if;
+  perform audit.note('job', p_id, 'retry', jsonb_build_object('state', jsonb_build_array('dead', 'queued'), 'name', jsonb_build_array(v_name, v_name)));
+  return 'queued';
+exception when unique_violation then
+  return 'waiting';
+end
+$$;
+alter function jobs.revive(uuid) owner to culturepass_queue;
+revoke execute on function jobs.revive(uuid) from public;
+grant execute on function jobs.revive(uuid) to culturepass_job;
+
+create function jobs.discard(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is given up.
+declare
+  v_name text;
+begin
+  delete from jobs.queue q where q.id = p_id and q.state = 'dead' returning q.name into v_name;
+  if not found then
+    return false;
+  end if;
+  perform audit.note('job', p_id, 'discard', jsonb_build_object('state', jsonb_build_array('dead', null), 'name', jsonb_build_array(v_name, null)));
+  return true;
+end
+$$;
+alter function jobs.discard(uuid) owner to culturepass_queue;
+revoke execute on function jobs.discard(uuid) from public;
+grant execute on function jobs.discard(uuid) to culturepass_job;
+
+create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Dead jobs that nobody asked for any more.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q where q.id in (
+    select d.id from jobs.queue d where d.state = 'dead' and d.ended_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function jobs.purge(timestamptz,integer) from public;
+grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
+
+create function jobs.emit() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
+-- locked by what fires this, so events of one object are in the order of their transactions.
+begin
+  insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
+  values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
+  return null;
+end
+$$;
+alter function jobs.emit() owner to culturepass_queue;
+revoke execute on function jobs.emit() from public;
+
+create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
+-- events are in the order in which they became true.
+declare
+  v_id uuid;
+begin
+  if not coalesce(starts_with(p_event, sec.job() || '.'), false) then
+    raise exception 'the module % may not tell of %', coalesce(sec.job(), '(none)'), p_event using errcode = '42501';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('jobs.events ' || p_entity_id, 0));
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (p_event, p_entity_type, p_entity_id, coalesce(p_payload, '{}'), sec.uid(), sec.request())
+  returning id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.tell(text,text,uuid,jsonb) owner to culturepass_queue;
+revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
+grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
+
+create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
+  language sql security definer set search_path = '' as $$
+-- Which jobs consume which events, said again and again by the workers that know them.
+  insert into jobs.subscriptions (event, job)
+  select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
+  on conflict (event, job) do update set seen_at = now()
+$$;
+alter function jobs.subscribe(text[],text[]) owner to culturepass_queue;
+revoke execute on function jobs.subscribe(text[],text[]) from public;
+grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
+
+create function jobs.relay(p_limit integer) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
+-- are gone. One at a time: others have nothing to wait for.
+declare
+  v_count integer;
+begin
+  if not exists (select 1 from jobs.events e where e.relayed_at is null) then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
+    return 0;
+  end if;
+  -- Those that wait already have their place before those that follow.
+  with batch as (
+    select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
+  ),
+  enqueued as (
+    insert into jobs.queue (name, payload, order_key, request_id, max_attempts)
+    select s.job,
+      jsonb_build_object(
+        'event_id', b.id, 'event', b.event, 'entity_type', b.entity_type, 'entity_id', b.entity_id,
+        'caused_by', b.caused_by, 'created_at', b.created_at, 'payload', b.payload
+      ),
+      s.job || ' ' || b.entity_id, b.request_id, 100
+    from batch b
+    join jobs.subscriptions s on s.event = b.event and s.seen_at > now() - interval '7 days'
+    order by b.place, s.job
+  )
+  update jobs.events e set relayed_at = now() from batch b where e.id = b.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.relay(integer) owner to culturepass_queue;
+revoke execute on function jobs.relay(integer) from public;
+grant execute on function jobs.relay(integer) to culturepass_job;
+
+create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Events that were turned into jobs before this.
+declare
+  v_count bigint;
+begin
+  delete from jobs.events e where e.id in (
+    select d.id from jobs.events d where d.relayed_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge_events(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function jobs.purge_events(timestamptz,integer) from public;
+grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_job;
+
+create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
+  language plpgsql security definer set search_path = '' as $$
+-- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
+-- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
+-- answer. Whoever has it in an open transaction is waited for.
+#variable_conflict use_column
+declare
+  v_key requests.keys;
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has keys of requests' using errcode = '42501';
+  end if;
+  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+  on conflict (principal, method, route, key) do nothing;
+  if found then
+    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+    return;
+  end if;
+  select k.* into v_key from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+  for update;
+  if v_key.fingerprint is distinct from p_fingerprint then
+    return query select 'other', 0, null::integer, null::jsonb, null::bytea;
+  elsif v_key.status is not null then
+    return query select 'done', v_key.attempt, v_key.status, v_key.headers, v_key.body;
+  elsif v_key.locked_until > clock_timestamp() then
+    return query select 'busy', 0, null::integer, null::jsonb, null::bytea;
+  else
+    update requests.keys k set attempt = v_key.attempt + 1, locked_until = clock_timestamp() + p_lease
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key;
+    return query select 'again', v_key.attempt + 1, null::integer, null::jsonb, null::bytea;
+  end if;
+end
+$$;
+alter function requests.claim(text,text,text,text,interval) owner to culturepass_queue;
+revoke execute on function requests.claim(text,text,text,text,interval) from public;
+grant execute on function requests.claim(text,text,text,text,interval) to culturepass_app;
+
+create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Keeps what was answered. False: another attempt has the key by now.
+begin
+  update requests.keys k set status = p_status, headers = p_headers, body = p_body
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to culturepass_queue;
+revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to culturepass_app;
+
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The request had no effect and is not answered the same way again: the key is free.
+begin
+  delete from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.give_up(text,text,text,integer) owner to culturepass_queue;
+revoke execute on function requests.give_up(text,text,text,integer) from public;
+grant execute on function requests.give_up(text,text,text,integer) to culturepass_app;
+
+create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Answers that nobody asks for any more. What has no answer yet stays.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.ctid in (
+    select d.ctid from requests.keys d where d.status is not null and d.created_at < p_before limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.purge(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function requests.purge(timestamptz,integer) from public;
+grant execute on function requests.purge(timestamptz,integer) to culturepass_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -10603,6 +12405,52 @@ alter function sec.seen_community(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community(uuid) from public;
 grant execute on function sec.seen_community(uuid) to culturepass_app;
 
+create function sec.seen_community__member(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.id in (select sec.my_community_members_2())
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community__member(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community__member(uuid) from public;
+grant execute on function sec.seen_community__member(uuid) to culturepass_app;
+
 create function sec.seen_community_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
@@ -10688,52 +12536,6 @@ $$;
 alter function sec.seen_community_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
-
-create function sec.seen_community_member(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
-begin
-  return exists (
-    select from app.communities t
-    where t.id = p_id
-    and t.id in (select sec.my_community_members_2())
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_community_member(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_community_member(uuid) from public;
-grant execute on function sec.seen_community_member(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -10894,7 +12696,7 @@ begin
             t.state <> 'draft'
             and t.visibility = 'community'
             and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
+            and sec.seen_community__member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
         )
@@ -11538,8 +13340,6 @@ grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
@@ -11547,11 +13347,25 @@ comment on view app.businesses_public is 'What everybody may search.';
 alter view app.businesses_public owner to culturepass_authz;
 grant select on app.businesses_public to culturepass_app;
 
+create table search.businesses (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint businesses_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.businesses is 'What can be searched of rows that may be public.';
+alter table search.businesses alter column document set storage external;
+alter table search.businesses owner to culturepass_authz;
+insert into search.businesses (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.businesses t
+  where t.status = 'active' and t.state = 'approved';
+create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
+create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.cities_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text,
     t.location
   from app.cities t
   where t.status = 'active';
@@ -11559,33 +13373,75 @@ comment on view app.cities_public is 'What everybody may search.';
 alter view app.cities_public owner to culturepass_authz;
 grant select on app.cities_public to culturepass_app;
 
+create table search.cities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint cities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.cities is 'What can be searched of rows that may be public.';
+alter table search.cities alter column document set storage external;
+alter table search.cities owner to culturepass_authz;
+insert into search.cities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  from app.cities t
+  where t.status = 'active';
+create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
+create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.communities_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
 comment on view app.communities_public is 'What everybody may search.';
 alter view app.communities_public owner to culturepass_authz;
 grant select on app.communities_public to culturepass_app;
 
+create table search.communities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint communities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.communities is 'What can be searched of rows that may be public.';
+alter table search.communities alter column document set storage external;
+alter table search.communities owner to culturepass_authz;
+insert into search.communities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.communities t
+  where t.status = 'active' and t.visibility = 'public';
+create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
+create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.countries_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.countries t
   where t.status = 'active';
 comment on view app.countries_public is 'What everybody may search.';
 alter view app.countries_public owner to culturepass_authz;
 grant select on app.countries_public to culturepass_app;
 
+create table search.countries (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint countries_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.countries is 'What can be searched of rows that may be public.';
+alter table search.countries alter column document set storage external;
+alter table search.countries owner to culturepass_authz;
+insert into search.countries (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.countries t
+  where t.status = 'active';
+create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
+create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.events_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || coalesce(t.description, '')) as search,
-    t.title || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.events t
   where t.status = 'active'
@@ -11622,11 +13478,25 @@ comment on view app.events_public is 'What everybody may search.';
 alter view app.events_public owner to culturepass_authz;
 grant select on app.events_public to culturepass_app;
 
+create table search.events (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint events_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.events is 'What can be searched of rows that may be public.';
+alter table search.events alter column document set storage external;
+alter table search.events owner to culturepass_authz;
+insert into search.events (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  from app.events t
+  where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
+create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
+create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.grant_announcements_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || t.description) as search,
-    t.title || ' ' || t.description as search_text
+    t.id
   from app.grant_announcements t
   where t.status = 'active'
     and exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.status = 'active');
@@ -11634,11 +13504,25 @@ comment on view app.grant_announcements_public is 'What everybody may search.';
 alter view app.grant_announcements_public owner to culturepass_authz;
 grant select on app.grant_announcements_public to culturepass_app;
 
+create table search.grant_announcements (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint grant_announcements_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.grant_announcements is 'What can be searched of rows that may be public.';
+alter table search.grant_announcements alter column document set storage external;
+alter table search.grant_announcements owner to culturepass_authz;
+insert into search.grant_announcements (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  from app.grant_announcements t
+  where t.status = 'active';
+create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
+create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.institutions_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.institutions t
   where t.status = 'active';
@@ -11646,33 +13530,75 @@ comment on view app.institutions_public is 'What everybody may search.';
 alter view app.institutions_public owner to culturepass_authz;
 grant select on app.institutions_public to culturepass_app;
 
+create table search.institutions (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint institutions_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.institutions is 'What can be searched of rows that may be public.';
+alter table search.institutions alter column document set storage external;
+alter table search.institutions owner to culturepass_authz;
+insert into search.institutions (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.institutions t
+  where t.status = 'active';
+create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
+create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.organizations_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
 comment on view app.organizations_public is 'What everybody may search.';
 alter view app.organizations_public owner to culturepass_authz;
 grant select on app.organizations_public to culturepass_app;
 
+create table search.organizations (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint organizations_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.organizations is 'What can be searched of rows that may be public.';
+alter table search.organizations alter column document set storage external;
+alter table search.organizations owner to culturepass_authz;
+insert into search.organizations (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.organizations t
+  where t.status = 'active' and t.state = 'approved';
+create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
+create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.users_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.handle || ' ' || t.display_name) as search,
-    t.handle || ' ' || t.display_name as search_text
+    t.id
   from app.users t
   where t.status = 'active' and t.is_public;
 comment on view app.users_public is 'What everybody may search.';
 alter view app.users_public owner to culturepass_authz;
 grant select on app.users_public to culturepass_app;
 
+create table search.users (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint users_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.users is 'What can be searched of rows that may be public.';
+alter table search.users alter column document set storage external;
+alter table search.users owner to culturepass_authz;
+insert into search.users (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  from app.users t
+  where t.status = 'active' and t.is_public;
+create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
+create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.venues_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) as search,
-    t.name || ' ' || coalesce(t.description, '') || ' ' || t.address as search_text,
     t.location
   from app.venues t
   where t.status = 'active'
@@ -11707,6 +13633,22 @@ comment on view app.venues_public is 'What everybody may search.';
 alter view app.venues_public owner to culturepass_authz;
 grant select on app.venues_public to culturepass_app;
 
+create table search.venues (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint venues_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.venues is 'What can be searched of rows that may be public.';
+alter table search.venues alter column document set storage external;
+alter table search.venues owner to culturepass_authz;
+insert into search.venues (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  from app.venues t
+  where t.status = 'active';
+create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
+create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create trigger attendances_count_insert
   after insert on app.attendances
   referencing new table as added
@@ -11715,6 +13657,14 @@ create trigger attendances_count_insert
 create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record_attendances();
+
+create trigger businesses_document_insert
+  after insert on app.businesses
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.businesses_document();
+
+create trigger businesses_document_update
+  after update of name, description, city_id, status, state on app.businesses
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
 
 create trigger businesses_slug
   before insert on app.businesses
@@ -11759,6 +13709,14 @@ create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
 
+create trigger cities_document_insert
+  after insert on app.cities
+  for each row when (new.status = 'active') execute function app.cities_document();
+
+create trigger cities_document_update
+  after update of name, country_id, status on app.cities
+  for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
+
 create trigger cities_slug
   before insert on app.cities
   for each row when (new.slug is null) execute function app.cities_slug_from_name();
@@ -11802,6 +13760,14 @@ create trigger commission_rules_guard
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record_commission_rules();
+
+create trigger communities_document_insert
+  after insert on app.communities
+  for each row when (new.status = 'active' and new.visibility = 'public') execute function app.communities_document();
+
+create trigger communities_document_update
+  after update of name, description, city_id, status, visibility on app.communities
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
 
 create trigger communities_slug
   before insert on app.communities
@@ -11875,6 +13841,14 @@ create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record_community_members();
 
+create trigger countries_document_insert
+  after insert on app.countries
+  for each row when (new.status = 'active') execute function app.countries_document();
+
+create trigger countries_document_update
+  after update of name, status on app.countries
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.countries_document();
+
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
   for each row execute function sec.stamp();
@@ -11936,6 +13910,14 @@ create trigger email_tokens_audit
   after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record_email_tokens();
 
+create trigger events_document_insert
+  after insert on app.events
+  for each row when (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') execute function app.events_document();
+
+create trigger events_document_update
+  after update of title, description, city_id, host_id, status, visibility, state on app.events
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
+
 create trigger events_slug
   before insert on app.events
   for each row when (new.slug is null) execute function app.events_slug_from_title();
@@ -11966,6 +13948,24 @@ create trigger "0_restore_children"
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
   for each row execute function audit.record_events();
+
+create trigger events_emit_publish
+  after update of state on app.events
+  for each row
+  when (old.state in ('draft') and new.state = 'published')
+  execute function jobs.emit('event', 'publish');
+
+create trigger events_emit_cancel
+  after update of state on app.events
+  for each row
+  when (old.state in ('draft', 'published') and new.state = 'cancelled')
+  execute function jobs.emit('event', 'cancel');
+
+create trigger events_emit_archive
+  after update of status on app.events
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('event', 'archive');
 
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
@@ -12006,6 +14006,14 @@ create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
   for each row execute function audit.record_fraud_flags();
 
+create trigger grant_announcements_document_insert
+  after insert on app.grant_announcements
+  for each row when (new.status = 'active') execute function app.grant_announcements_document();
+
+create trigger grant_announcements_document_update
+  after update of title, description, institution_id, status on app.grant_announcements
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
+
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function sec.stamp();
@@ -12018,6 +14026,14 @@ create trigger grant_announcements_guard
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function audit.record_grant_announcements();
+
+create trigger institutions_document_insert
+  after insert on app.institutions
+  for each row when (new.status = 'active') execute function app.institutions_document();
+
+create trigger institutions_document_update
+  after update of name, description, city_id, status on app.institutions
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
 
 create trigger institutions_slug
   before insert on app.institutions
@@ -12173,6 +14189,14 @@ create trigger orders_audit
 create trigger order_items_audit
   after insert on app.order_items
   for each row execute function audit.record_order_items();
+
+create trigger organizations_document_insert
+  after insert on app.organizations
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.organizations_document();
+
+create trigger organizations_document_update
+  after update of name, description, city_id, status, state on app.organizations
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
 
 create trigger organizations_slug
   before insert on app.organizations
@@ -12453,6 +14477,14 @@ create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
 
+create trigger users_document_insert
+  after insert on app.users
+  for each row when (new.status = 'active' and new.is_public) execute function app.users_document();
+
+create trigger users_document_update
+  after update of handle, display_name, status, is_public on app.users
+  for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
+
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function sec.stamp();
@@ -12489,6 +14521,20 @@ create trigger users_keep_holders
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record_users();
+
+create trigger users_emit_archive
+  after update of status on app.users
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('user', 'archive');
+
+create trigger venues_document_insert
+  after insert on app.venues
+  for each row when (new.status = 'active') execute function app.venues_document();
+
+create trigger venues_document_update
+  after update of name, description, address, city_id, owner_id, status on app.venues
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
 
 create trigger venues_slug
   before insert on app.venues

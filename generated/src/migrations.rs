@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2dcb425e116a60ec1cfb68abd4d6771c6d5e2255422ab9e9b7581ab2c9b308cb6ae1e963fbbb37519eb024727b6ed6ca",
+        checksum: "90b6535b7a4ac437684975f43a1f8ce61b291268e739484a9ff96b79c407462fc1ba91b449aff07e95a7b8eebb6c8fb1",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "23aa18f36e88d4bf13d74c593ce20cdd8767c9b3679d0ed633b8a78d59d1cd16cf63cdc5bbb8ea0389785370693c0926",
+        checksum: "d8cd54c00e486d67d88d44c5b9f659bcffda9c3029d523cd05e3149ef95570dc1d21361d3d6a90a344779b20c0e2467e",
     },
 ];
