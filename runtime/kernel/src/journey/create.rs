@@ -7,18 +7,23 @@ use super::{
 };
 use crate::{
     caller::Caller,
+    cx::Cx,
     engine::Endpoint,
     error::{Error, Result},
     http::body,
+    idempotency::{self, Claim, Request},
     input::Mode,
     list::query,
+    problems,
     resource::Resource,
 };
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use sqlx::{Row, postgres::PgArguments};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> {
@@ -26,20 +31,52 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     require(endpoint.resource().rules.create, &call.caller)?;
     let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
     let extra = query::refuse_any(call.parts.uri.query());
+    let keyed = keyed(endpoint, &call.caller, &call.parts.headers, &text)?;
     let mut attempt = 1;
     loop {
-        match run(endpoint, &call.caller, &text, &extra, Way::Seen).await {
+        match run(
+            endpoint,
+            &call.caller,
+            &text,
+            &extra,
+            keyed.as_ref(),
+            Way::Seen,
+        )
+        .await
+        {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return result,
         }
     }
 }
 
+/// A stranger has no keys: anybody else could be meant.
+fn keyed(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    headers: &HeaderMap,
+    text: &[u8],
+) -> Result<Option<Request>> {
+    let Some(key) = idempotency::key(headers)? else {
+        return Ok(None);
+    };
+    if caller.actor.user().is_none() {
+        return Err(Error::new(&problems::BAD_REQUEST)
+            .detail("`Idempotency-Key` is for signed-in callers; send the request without."));
+    }
+    let path = format!("/{}", endpoint.resource().path);
+    Ok(Some(Request::new("POST", &path, &path, key, text)))
+}
+
+/// No longer than the transaction, which ends by itself.
+const LEASE: Duration = Duration::from_secs(60);
+
 async fn run(
     endpoint: &Endpoint,
     caller: &Caller,
     text: &[u8],
     extra: &Result<()>,
+    keyed: Option<&Request>,
     way: Way,
 ) -> Result<Response> {
     let resource = endpoint.resource();
@@ -58,6 +95,11 @@ async fn run(
             return Err(error);
         }
     };
+    if let Some(keyed) = keyed
+        && let Claim::Done(response) = keyed.claim(&mut cx, LEASE).await?
+    {
+        return Ok(response);
+    }
     if let Err(error) = hook(endpoint, Action::Create, &mut cx, None, Some(&mut *input)).await {
         // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
         if error.is_refusal() {
@@ -84,28 +126,44 @@ async fn run(
         body: text,
     };
     let row = match result {
-        Ok(Some(row)) => row,
-        Ok(None) => {
-            let id = sqlx::query_scalar("select sec.created()")
-                .fetch_one(cx.conn())
-                .await?;
-            refused::commit(cx, &attempt).await?;
-            return created(resource, id, None);
-        }
+        Ok(row) => row,
         Err(error) if way == Way::Seen && resource.created_unseen && refused::by_policy(&error) => {
             drop(cx);
-            return Box::pin(run(endpoint, caller, text, extra, Way::Unseen)).await;
+            return Box::pin(run(endpoint, caller, text, extra, keyed, Way::Unseen)).await;
         }
         Err(error) => return Err(refused::explain(cx, &attempt, error).await),
     };
-    let id: Uuid = row.try_get("id")?;
-    let shown = if resource.guarded {
-        Shown::read(resource, &mut cx, id).await?
-    } else {
-        Some(Shown::of(resource, &row)?)
+    let (id, shown) = match row {
+        None => (made(&mut cx).await?, None),
+        Some(row) => {
+            let id = row.try_get("id")?;
+            let shown = if resource.guarded {
+                Shown::read(resource, &mut cx, id).await?
+            } else {
+                Some(Shown::of(resource, &row)?)
+            };
+            (id, shown)
+        }
     };
+    let answer = created(resource, id, shown)?;
+    let Some(keyed) = keyed else {
+        refused::commit(cx, &attempt).await?;
+        return Ok(answer);
+    };
+    // In the same transaction: there is never the one without the other.
+    let (parts, content) = answer.into_parts();
+    let content = body::read(content).await?;
+    keyed
+        .keep(&mut cx, 1, parts.status, &parts.headers, &content)
+        .await?;
     refused::commit(cx, &attempt).await?;
-    created(resource, id, shown)
+    Ok(Response::from_parts(parts, Body::from(content)))
+}
+
+/// The object that this transaction has made and does not show.
+async fn made(cx: &mut Cx) -> Result<Uuid> {
+    let id = sqlx::query_scalar("select sec.created()").fetch_one(cx.conn());
+    Ok(id.await?)
 }
 
 fn without_returning(text: &'static str) -> &'static str {
