@@ -453,6 +453,8 @@ drop trigger waitlist_entries_guard on app.waitlist_entries;
 
 drop trigger waitlist_entries_stamp on app.waitlist_entries;
 
+drop trigger waitlist_entries_archived on app.waitlist_entries;
+
 drop trigger venues_audit on app.venues;
 
 drop trigger "0_restore_children" on app.venues;
@@ -465,7 +467,11 @@ drop trigger venues_live on app.venues;
 
 drop trigger venues_stamp on app.venues;
 
+drop trigger venues_archived on app.venues;
+
 drop trigger venues_slug on app.venues;
+
+drop trigger venues_restore_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
@@ -479,11 +485,15 @@ drop trigger users_live on app.users;
 
 drop trigger users_stamp on app.users;
 
+drop trigger users_archived on app.users;
+
 drop trigger transactions_audit on app.transactions;
 
 drop trigger transactions_stamp on app.transactions;
 
 drop trigger ticket_types_audit on app.ticket_types;
+
+drop trigger ticket_types_stays on app.ticket_types;
 
 drop trigger "0_restore_children" on app.ticket_types;
 
@@ -494,6 +504,8 @@ drop trigger ticket_types_guard on app.ticket_types;
 drop trigger ticket_types_live on app.ticket_types;
 
 drop trigger ticket_types_stamp on app.ticket_types;
+
+drop trigger ticket_types_archived on app.ticket_types;
 
 drop trigger tickets_audit on app.tickets;
 
@@ -527,11 +539,17 @@ drop trigger service_requests_live on app.service_requests;
 
 drop trigger service_requests_stamp on app.service_requests;
 
+drop trigger service_requests_archived on app.service_requests;
+
 drop trigger role_assignments_audit on app.role_assignments;
+
+drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
+
+drop trigger role_assignments_archived on app.role_assignments;
 
 drop trigger reviews_audit on app.reviews;
 
@@ -545,6 +563,8 @@ drop trigger reviews_guard on app.reviews;
 
 drop trigger reviews_stamp on app.reviews;
 
+drop trigger reviews_archived on app.reviews;
+
 drop trigger revenue_shares_audit on app.revenue_shares;
 
 drop trigger revenue_shares_stamp on app.revenue_shares;
@@ -555,11 +575,17 @@ drop trigger referrals_audit on app.referrals;
 
 drop trigger referrals_stamp on app.referrals;
 
+drop trigger referrals_archived on app.referrals;
+
 drop trigger quotes_audit on app.quotes;
+
+drop trigger quotes_stays on app.quotes;
 
 drop trigger quotes_guard on app.quotes;
 
 drop trigger quotes_stamp on app.quotes;
+
+drop trigger quotes_archived on app.quotes;
 
 drop trigger promotions_audit on app.promotions;
 
@@ -567,11 +593,15 @@ drop trigger promotions_guard on app.promotions;
 
 drop trigger promotions_stamp on app.promotions;
 
+drop trigger promotions_archived on app.promotions;
+
 drop trigger promo_codes_audit on app.promo_codes;
 
 drop trigger promo_codes_guard on app.promo_codes;
 
 drop trigger promo_codes_stamp on app.promo_codes;
+
+drop trigger promo_codes_archived on app.promo_codes;
 
 drop trigger plans_audit on app.plans;
 
@@ -579,9 +609,13 @@ drop trigger plans_guard on app.plans;
 
 drop trigger plans_stamp on app.plans;
 
+drop trigger plans_archived on app.plans;
+
 drop trigger payment_methods_audit on app.payment_methods;
 
 drop trigger payment_methods_stamp on app.payment_methods;
+
+drop trigger payment_methods_archived on app.payment_methods;
 
 drop trigger organizations_audit on app.organizations;
 
@@ -595,11 +629,15 @@ drop trigger organizations_live on app.organizations;
 
 drop trigger organizations_stamp on app.organizations;
 
+drop trigger organizations_archived on app.organizations;
+
 drop trigger organizations_grant_creator on app.organizations;
 
 drop trigger organizations_announce on app.organizations;
 
 drop trigger organizations_slug on app.organizations;
+
+drop trigger organizations_restore_slug on app.organizations;
 
 drop trigger order_items_audit on app.order_items;
 
@@ -617,6 +655,8 @@ drop trigger notification_preferences_guard on app.notification_preferences;
 
 drop trigger notification_preferences_stamp on app.notification_preferences;
 
+drop trigger notification_preferences_archived on app.notification_preferences;
+
 drop trigger notification_deliveries_audit on app.notification_deliveries;
 
 drop trigger notification_deliveries_stamp on app.notification_deliveries;
@@ -631,6 +671,8 @@ drop trigger media_guard on app.media;
 
 drop trigger media_stamp on app.media;
 
+drop trigger media_archived on app.media;
+
 drop trigger likes_audit on app.likes;
 
 drop trigger likes_count_update on app.likes;
@@ -640,6 +682,8 @@ drop trigger likes_count_insert on app.likes;
 drop trigger likes_guard on app.likes;
 
 drop trigger likes_stamp on app.likes;
+
+drop trigger likes_archived on app.likes;
 
 drop trigger leads_audit on app.leads;
 
@@ -657,6 +701,8 @@ drop trigger leads_live on app.leads;
 
 drop trigger leads_stamp on app.leads;
 
+drop trigger leads_archived on app.leads;
+
 drop trigger institutions_audit on app.institutions;
 
 drop trigger "0_restore_children" on app.institutions;
@@ -669,13 +715,19 @@ drop trigger institutions_live on app.institutions;
 
 drop trigger institutions_stamp on app.institutions;
 
+drop trigger institutions_archived on app.institutions;
+
 drop trigger institutions_slug on app.institutions;
+
+drop trigger institutions_restore_slug on app.institutions;
 
 drop trigger grant_announcements_audit on app.grant_announcements;
 
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
+
+drop trigger grant_announcements_archived on app.grant_announcements;
 
 drop trigger fraud_flags_audit on app.fraud_flags;
 
@@ -691,11 +743,15 @@ drop trigger follows_guard on app.follows;
 
 drop trigger follows_stamp on app.follows;
 
+drop trigger follows_archived on app.follows;
+
 drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
 
 drop trigger events_audit on app.events;
+
+drop trigger events_stays on app.events;
 
 drop trigger "0_restore_children" on app.events;
 
@@ -707,7 +763,11 @@ drop trigger events_live on app.events;
 
 drop trigger events_stamp on app.events;
 
+drop trigger events_archived on app.events;
+
 drop trigger events_slug on app.events;
+
+drop trigger events_restore_slug on app.events;
 
 drop trigger email_tokens_audit on app.email_tokens;
 
@@ -718,6 +778,8 @@ drop trigger devices_audit on app.devices;
 drop trigger devices_guard on app.devices;
 
 drop trigger devices_stamp on app.devices;
+
+drop trigger devices_archived on app.devices;
 
 drop trigger credentials_audit on app.credentials;
 
@@ -735,6 +797,8 @@ drop trigger countries_live on app.countries;
 
 drop trigger countries_stamp on app.countries;
 
+drop trigger countries_archived on app.countries;
+
 drop trigger community_members_audit on app.community_members;
 
 drop trigger community_members_count_update on app.community_members;
@@ -746,6 +810,8 @@ drop trigger community_members_guard_insert on app.community_members;
 drop trigger community_members_guard on app.community_members;
 
 drop trigger community_members_stamp on app.community_members;
+
+drop trigger community_members_archived on app.community_members;
 
 drop trigger communities_audit on app.communities;
 
@@ -759,17 +825,23 @@ drop trigger communities_live on app.communities;
 
 drop trigger communities_stamp on app.communities;
 
+drop trigger communities_archived on app.communities;
+
 drop trigger communities_grant_creator on app.communities;
 
 drop trigger communities_announce on app.communities;
 
 drop trigger communities_slug on app.communities;
 
+drop trigger communities_restore_slug on app.communities;
+
 drop trigger commission_rules_audit on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
 
 drop trigger commission_rules_stamp on app.commission_rules;
+
+drop trigger commission_rules_archived on app.commission_rules;
 
 drop trigger cities_audit on app.cities;
 
@@ -783,7 +855,11 @@ drop trigger cities_live on app.cities;
 
 drop trigger cities_stamp on app.cities;
 
+drop trigger cities_archived on app.cities;
+
 drop trigger cities_slug on app.cities;
+
+drop trigger cities_restore_slug on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
 
@@ -799,11 +875,15 @@ drop trigger businesses_live on app.businesses;
 
 drop trigger businesses_stamp on app.businesses;
 
+drop trigger businesses_archived on app.businesses;
+
 drop trigger businesses_grant_creator on app.businesses;
 
 drop trigger businesses_announce on app.businesses;
 
 drop trigger businesses_slug on app.businesses;
+
+drop trigger businesses_restore_slug on app.businesses;
 
 drop trigger attendances_audit on app.attendances;
 
@@ -857,8 +937,6 @@ drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
 
-drop function sec.seen_order(uuid);
-
 drop function sec.seen_lead_provider(uuid);
 
 drop function sec.seen_lead_organizer(uuid);
@@ -911,6 +989,50 @@ drop function sec.seen_business_admin(uuid);
 
 drop function sec.seen_business(uuid);
 
+drop function sec.mine_venue_update();
+
+drop function sec.mine_venue_city_admin();
+
+drop function sec.mine_venue_admin();
+
+drop function sec.mine_user_update();
+
+drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_organization_update();
+
+drop function sec.mine_organization_city_admin();
+
+drop function sec.mine_lead_provider();
+
+drop function sec.mine_lead_organizer();
+
+drop function sec.mine_institution_update();
+
+drop function sec.mine_institution_city_admin();
+
+drop function sec.mine_institution_admin();
+
+drop function sec.mine_event_update();
+
+drop function sec.mine_event_admin();
+
+drop function sec.mine_community_update();
+
+drop function sec.mine_community_staff();
+
+drop function sec.mine_community_city_admin();
+
+drop function sec.mine_city_city_admin();
+
+drop function sec.mine_business_update();
+
+drop function sec.mine_business_city_admin();
+
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -923,7 +1045,13 @@ drop function audit.record();
 
 drop function audit.mask(jsonb);
 
+drop function sec.restore_waitlist_entries(uuid[]);
+
 drop function app.waitlist_entries_guard();
+
+drop function app.archived_venues(uuid,int);
+
+drop function sec.restore_venues(uuid[]);
 
 drop function app.venues_restore_children();
 
@@ -932,6 +1060,10 @@ drop function app.venues_archive_children();
 drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
+
+drop function app.venues_slug_again();
+
+drop function app.archived_users(uuid,int);
 
 drop function app.users_restore_children();
 
@@ -942,6 +1074,12 @@ drop function app.users_guard();
 drop function app.user_private(uuid);
 
 drop function app.transaction_private(uuid);
+
+drop function app.archived_ticket_types(uuid,int);
+
+drop function app.ticket_types_stays();
+
+drop function sec.restore_ticket_types(uuid[]);
 
 drop function app.ticket_types_restore_children();
 
@@ -957,11 +1095,21 @@ drop function app.ticket_private(uuid);
 
 drop function app.subscription_private(uuid);
 
+drop function app.archived_service_requests(uuid,int);
+
+drop function sec.restore_service_requests(uuid[]);
+
 drop function app.service_requests_restore_children();
 
 drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
+
+drop function app.role_assignments_keep();
+
+drop function app.archived_role_assignments(uuid,int);
+
+drop function sec.restore_role_assignments(uuid[]);
 
 drop function app.role_assignments_guard();
 
@@ -969,19 +1117,45 @@ drop function app.reviews_count_update();
 
 drop function app.reviews_count_insert();
 
+drop function app.archived_reviews(uuid,int);
+
+drop function sec.restore_reviews(uuid[]);
+
 drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
+drop function sec.restore_referrals(uuid[]);
+
+drop function app.archived_quotes(uuid,int);
+
+drop function app.quotes_stays();
+
+drop function sec.restore_quotes(uuid[]);
+
 drop function app.quotes_guard();
+
+drop function app.archived_promotions(uuid,int);
+
+drop function sec.restore_promotions(uuid[]);
 
 drop function app.promotions_guard();
 
+drop function app.archived_promo_codes(uuid,int);
+
+drop function sec.restore_promo_codes(uuid[]);
+
 drop function app.promo_codes_guard();
+
+drop function app.archived_plans(uuid,int);
 
 drop function app.plans_guard();
 
 drop function app.plan_private(uuid);
+
+drop function sec.restore_payment_methods(uuid[]);
+
+drop function app.archived_organizations(uuid,int);
 
 drop function app.organizations_restore_children();
 
@@ -995,6 +1169,8 @@ drop function app.organizations_announce();
 
 drop function app.organizations_slug_from_name();
 
+drop function app.organizations_slug_again();
+
 drop function app.organization_private(uuid);
 
 drop function app.orders_count_update();
@@ -1003,7 +1179,15 @@ drop function app.orders_count_insert();
 
 drop function app.order_private(uuid);
 
+drop function app.archived_notification_preferences(uuid,int);
+
+drop function sec.restore_notification_preferences(uuid[]);
+
 drop function app.notification_preferences_guard();
+
+drop function app.archived_media(uuid,int);
+
+drop function sec.restore_media(uuid[]);
 
 drop function app.media_guard();
 
@@ -1013,17 +1197,27 @@ drop function app.likes_count_update();
 
 drop function app.likes_count_insert();
 
+drop function app.archived_likes(uuid,int);
+
+drop function sec.restore_likes(uuid[]);
+
 drop function app.likes_guard();
 
 drop function app.leads_count_update();
 
 drop function app.leads_count_insert();
 
+drop function app.archived_leads(uuid,int);
+
+drop function sec.restore_leads(uuid[]);
+
 drop function app.leads_restore_children();
 
 drop function app.leads_archive_children();
 
 drop function app.leads_guard();
+
+drop function app.archived_institutions(uuid,int);
 
 drop function app.institutions_restore_children();
 
@@ -1033,13 +1227,29 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
+drop function app.institutions_slug_again();
+
+drop function app.archived_grant_announcements(uuid,int);
+
+drop function sec.restore_grant_announcements(uuid[]);
+
 drop function app.grant_announcements_guard();
 
 drop function app.follows_count_update();
 
 drop function app.follows_count_insert();
 
+drop function app.archived_follows(uuid,int);
+
+drop function sec.restore_follows(uuid[]);
+
 drop function app.follows_guard();
+
+drop function app.archived_events(uuid,int);
+
+drop function app.events_stays();
+
+drop function sec.restore_events(uuid[]);
 
 drop function app.events_restore_children();
 
@@ -1049,9 +1259,17 @@ drop function app.events_guard();
 
 drop function app.events_slug_from_title();
 
+drop function app.events_slug_again();
+
 drop function app.event_private(uuid);
 
+drop function app.archived_devices(uuid,int);
+
+drop function sec.restore_devices(uuid[]);
+
 drop function app.devices_guard();
+
+drop function app.archived_countries(uuid,int);
 
 drop function app.countries_restore_children();
 
@@ -1063,6 +1281,10 @@ drop function app.community_members_count_update();
 
 drop function app.community_members_count_insert();
 
+drop function app.archived_community_members(uuid,int);
+
+drop function sec.restore_community_members(uuid[]);
+
 drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
@@ -1070,6 +1292,8 @@ drop function app.community_members_guard();
 drop function app.community_member_may(uuid);
 
 drop function app.community_member_private(uuid);
+
+drop function app.archived_communities(uuid,int);
 
 drop function app.communities_restore_children();
 
@@ -1083,9 +1307,17 @@ drop function app.communities_announce();
 
 drop function app.communities_slug_from_name();
 
+drop function app.communities_slug_again();
+
 drop function app.community_private(uuid);
 
+drop function app.archived_commission_rules(uuid,int);
+
+drop function sec.restore_commission_rules(uuid[]);
+
 drop function app.commission_rules_guard();
+
+drop function app.archived_cities(uuid,int);
 
 drop function app.cities_restore_children();
 
@@ -1094,6 +1326,10 @@ drop function app.cities_archive_children();
 drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
+
+drop function app.cities_slug_again();
+
+drop function app.archived_businesses(uuid,int);
 
 drop function app.businesses_restore_children();
 
@@ -1106,6 +1342,8 @@ drop function app.businesses_grant_creator();
 drop function app.businesses_announce();
 
 drop function app.businesses_slug_from_name();
+
+drop function app.businesses_slug_again();
 
 drop function app.business_private(uuid);
 
@@ -1667,6 +1905,8 @@ drop table app.businesses;
 
 drop table app.attendances;
 
+drop function sec.keep_status();
+
 drop function sec.live();
 
 drop function sec.stamp();
@@ -1682,6 +1922,8 @@ drop function sec.is_platform_admin();
 drop function sec.scopes_city_admin();
 
 drop function sec.scopes_org_admin();
+
+drop function sec.stayed();
 
 drop function sec.set_reason(text);
 

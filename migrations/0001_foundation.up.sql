@@ -300,6 +300,13 @@ create function sec.set_reason(p_reason text) returns void
 $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
 
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to culturepass_owner;
+
 create function sec.scopes_org_admin() returns uuid[]
   language sql stable parallel safe as $$
 -- The caller's role orgAdmin.
@@ -389,6 +396,24 @@ end
 $$;
 alter function sec.live() owner to culturepass_owner;
 
+create function sec.keep_status() returns trigger
+  language plpgsql set search_path = '' as $$
+-- A row that is archived and restored is what it was: restoring does not undo a suspension.
+begin
+  if new.status = 'archived' and old.status <> 'archived' then
+    new.archived_from := old.status;
+  elsif new.status <> 'archived' and old.status = 'archived' then
+    new.status := coalesce(old.archived_from, 'active');
+    new.archived_from := null;
+    if tg_nargs > 0 then
+      new.archived_with := null;
+    end if;
+  end if;
+  return new;
+end
+$$;
+alter function sec.keep_status() owner to culturepass_owner;
+
 create table app.attendances (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
@@ -427,6 +452,7 @@ create table app.businesses (
   rating_avg_count bigint default 0 not null,
   rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
   rating_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -477,6 +503,7 @@ create table app.cities (
   timezone text not null,
   location geography(Point,4326) not null,
   population integer,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -506,6 +533,7 @@ create table app.commission_rules (
   city_share_basis_points integer default 0 not null,
   valid_from timestamptz not null,
   valid_to timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -558,6 +586,7 @@ create table app.communities (
   rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
   rating_count bigint default 0 not null,
   member_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -583,6 +612,7 @@ create table app.community_members (
   added_by_id uuid default sec.uid(),
   role text default 'member' not null,
   state text default 'pending' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -606,6 +636,7 @@ create table app.countries (
   name text not null,
   currency text not null,
   default_locale text not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -641,6 +672,7 @@ create table app.devices (
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -696,6 +728,7 @@ create table app.events (
   like_count bigint default 0 not null,
   ticket_count bigint default 0 not null,
   attendance_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -748,6 +781,7 @@ create table app.follows (
   follower_id uuid default sec.uid() not null,
   entity_type text not null,
   entity_id uuid not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -817,6 +851,7 @@ create table app.grant_announcements (
   opens_at timestamptz not null,
   closes_at timestamptz not null,
   url text,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -846,6 +881,7 @@ create table app.institutions (
   location geography(Point,4326),
   verified boolean default true not null,
   follower_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -870,6 +906,7 @@ create table app.leads (
   currency text,
   needed_at timestamptz,
   state text default 'new' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -890,6 +927,7 @@ create table app.likes (
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
   event_id uuid not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -918,6 +956,7 @@ create table app.media (
   height integer,
   bytes bigint,
   content_hash text,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -999,6 +1038,7 @@ create table app.notification_preferences (
   type text default 'all' not null,
   enabled boolean default true not null,
   quiet_hours jsonb,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1089,6 +1129,7 @@ create table app.organizations (
   rating_avg_count bigint default 0 not null,
   rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
   rating_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1117,6 +1158,7 @@ create table app.payment_methods (
   exp_month integer not null,
   exp_year integer not null,
   is_default boolean default false not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1141,6 +1183,7 @@ create table app.plans (
   features text[] not null,
   is_offered boolean default true not null,
   stripe_price_id text,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1165,6 +1208,7 @@ create table app.promo_codes (
   valid_from timestamptz default now() not null,
   valid_to timestamptz,
   redemption_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1193,6 +1237,7 @@ create table app.promotions (
   currency text not null,
   paid_at timestamptz,
   state text default 'requested' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1223,6 +1268,7 @@ create table app.quotes (
   terms text not null,
   valid_until timestamptz not null,
   state text default 'draft' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1242,6 +1288,7 @@ create table app.referrals (
   referee_id uuid default sec.uid() not null,
   state text default 'pending' not null,
   rewarded_at timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1301,6 +1348,7 @@ create table app.reviews (
   rating integer not null,
   comment text,
   reply text,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1330,6 +1378,7 @@ create table app.role_assignments (
   scope_id uuid,
   granted_by_id uuid default sec.uid(),
   role text not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1372,6 +1421,7 @@ create table app.service_requests (
   needed_at timestamptz,
   state text default 'open' not null,
   lead_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1504,6 +1554,7 @@ create table app.ticket_types (
   sales_end timestamptz,
   per_user_limit integer default 10 not null,
   refundable_until timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1575,6 +1626,7 @@ create table app.users (
   following_count bigint default 0 not null,
   community_count bigint default 0 not null,
   attended_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1615,6 +1667,7 @@ create table app.venues (
   rating_avg_count bigint default 0 not null,
   rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
   rating_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1650,6 +1703,7 @@ create table app.waitlist_entries (
   position bigint,
   state text default 'waiting' not null,
   offer_expires_at timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -2835,6 +2889,9 @@ create index attendances_event_id_idx
 create unique index businesses_city_id_slug_key
   on app.businesses (city_id, slug) where status <> 'archived';
 
+create index businesses_city_id_name_id_idx
+  on app.businesses (city_id, name, id);
+
 create index businesses_name_id_idx
   on app.businesses (name, id);
 
@@ -2858,6 +2915,9 @@ create index businesses_search_text_idx
 
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
+
+create index businesses_while_archived_idx
+  on app.businesses (id) where status = 'archived';
 
 create unique index check_ins_nonce_key
   on app.check_ins (nonce);
@@ -2894,6 +2954,9 @@ create index cities_search_text_idx
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
+
+create index cities_while_archived_idx
+  on app.cities (id) where status = 'archived';
 
 create index commission_rules_valid_from_id_idx
   on app.commission_rules (valid_from, id);
@@ -2940,8 +3003,14 @@ create index commission_rules_scope_event_id_idx
 create index commission_rules_live_scope_event_id_idx
   on app.commission_rules (live_scope_event_id) where live_scope_event_id is not null;
 
+create index commission_rules_while_archived_idx
+  on app.commission_rules (id) where status = 'archived';
+
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
+
+create index communities_city_id_name_id_idx
+  on app.communities (city_id, name, id);
 
 create index communities_name_id_idx
   on app.communities (name, id);
@@ -2973,6 +3042,9 @@ create index communities_search_idx
 create index communities_search_text_idx
   on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
+create index communities_while_archived_idx
+  on app.communities (id) where status = 'archived';
+
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
 
@@ -2994,6 +3066,9 @@ create index community_members_added_by_id_idx
 create index community_members_live_added_by_id_idx
   on app.community_members (live_added_by_id) where live_added_by_id is not null;
 
+create index community_members_while_archived_idx
+  on app.community_members (id) where status = 'archived';
+
 create unique index countries_code_key
   on app.countries (code) where status <> 'archived';
 
@@ -3005,6 +3080,9 @@ create index countries_search_idx
 
 create index countries_search_text_idx
   on app.countries using gin ((name) gin_trgm_ops) where status = 'active';
+
+create index countries_while_archived_idx
+  on app.countries (id) where status = 'archived';
 
 create unique index credentials_user_id_key
   on app.credentials (user_id);
@@ -3021,6 +3099,9 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
+create index devices_while_archived_idx
+  on app.devices (id) where status = 'archived';
+
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3036,8 +3117,8 @@ create index email_tokens_user_id_idx
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
 
-create index events_city_id_starts_at_idx
-  on app.events (city_id, starts_at);
+create index events_city_id_starts_at_id_idx
+  on app.events (city_id, starts_at, id);
 
 create index events_title_id_idx
   on app.events (title, id);
@@ -3099,6 +3180,9 @@ create index events_search_text_idx
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
 
+create index events_while_archived_idx
+  on app.events (id) where status = 'archived';
+
 create unique index external_identities_issuer_subject_key
   on app.external_identities (issuer, subject);
 
@@ -3150,8 +3234,11 @@ create index follows_entity_institution_id_idx
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
 
-create index fraud_flags_state_score_idx
-  on app.fraud_flags (state, score);
+create index follows_while_archived_idx
+  on app.follows (id) where status = 'archived';
+
+create index fraud_flags_state_score_id_idx
+  on app.fraud_flags (state, score, id);
 
 create index fraud_flags_score_id_idx
   on app.fraud_flags (score, id);
@@ -3216,8 +3303,14 @@ create index grant_announcements_search_idx
 create index grant_announcements_search_text_idx
   on app.grant_announcements using gin ((title || ' ' || description) gin_trgm_ops) where status = 'active';
 
+create index grant_announcements_while_archived_idx
+  on app.grant_announcements (id) where status = 'archived';
+
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
+
+create index institutions_city_id_name_id_idx
+  on app.institutions (city_id, name, id);
 
 create index institutions_name_id_idx
   on app.institutions (name, id);
@@ -3240,6 +3333,9 @@ create index institutions_search_text_idx
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
 
+create index institutions_while_archived_idx
+  on app.institutions (id) where status = 'archived';
+
 create unique index leads_service_request_id_business_id_key
   on app.leads (service_request_id, business_id) where status <> 'archived';
 
@@ -3254,6 +3350,9 @@ create index leads_business_id_idx
 
 create index leads_live_business_id_idx
   on app.leads (live_business_id) where live_business_id is not null;
+
+create index leads_while_archived_idx
+  on app.leads (id) where status = 'archived';
 
 create unique index likes_user_id_event_id_key
   on app.likes (user_id, event_id) where status <> 'archived';
@@ -3270,8 +3369,11 @@ create index likes_event_id_idx
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
 
-create index media_entity_type_entity_id_position_idx
-  on app.media (entity_type, entity_id, position);
+create index likes_while_archived_idx
+  on app.likes (id) where status = 'archived';
+
+create index media_entity_type_entity_id_position_id_idx
+  on app.media (entity_type, entity_id, position, id);
 
 create index media_position_id_idx
   on app.media (position, id);
@@ -3324,6 +3426,9 @@ create index media_uploaded_by_id_idx
 create index media_live_uploaded_by_id_idx
   on app.media (live_uploaded_by_id) where live_uploaded_by_id is not null;
 
+create index media_while_archived_idx
+  on app.media (id) where status = 'archived';
+
 create unique index notifications_user_id_dedupe_key_key
   on app.notifications (user_id, dedupe_key);
 
@@ -3353,6 +3458,9 @@ create index notification_preferences_user_id_idx
 
 create index notification_preferences_live_user_id_idx
   on app.notification_preferences (live_user_id) where live_user_id is not null;
+
+create index notification_preferences_while_archived_idx
+  on app.notification_preferences (id) where status = 'archived';
 
 create unique index orders_user_id_idempotency_key_key
   on app.orders (user_id, idempotency_key);
@@ -3387,6 +3495,9 @@ create index order_items_ticket_type_id_idx
 create unique index organizations_city_id_slug_key
   on app.organizations (city_id, slug) where status <> 'archived';
 
+create index organizations_city_id_name_id_idx
+  on app.organizations (city_id, name, id);
+
 create index organizations_name_id_idx
   on app.organizations (name, id);
 
@@ -3408,6 +3519,9 @@ create index organizations_search_idx
 create index organizations_search_text_idx
   on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
+create index organizations_while_archived_idx
+  on app.organizations (id) where status = 'archived';
+
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
 
@@ -3426,6 +3540,9 @@ create index plans_name_id_idx
 create index plans_price_cents_id_idx
   on app.plans (price_cents, id);
 
+create index plans_while_archived_idx
+  on app.plans (id) where status = 'archived';
+
 create unique index promo_codes_event_id_code_key
   on app.promo_codes (event_id, code) where status <> 'archived';
 
@@ -3434,6 +3551,9 @@ create index promo_codes_event_id_idx
 
 create index promo_codes_live_event_id_idx
   on app.promo_codes (live_event_id) where live_event_id is not null;
+
+create index promo_codes_while_archived_idx
+  on app.promo_codes (id) where status = 'archived';
 
 create index promotions_starts_at_id_idx
   on app.promotions (starts_at, id);
@@ -3462,6 +3582,9 @@ create index promotions_city_id_idx
 create index promotions_live_city_id_idx
   on app.promotions (live_city_id) where live_city_id is not null;
 
+create index promotions_while_archived_idx
+  on app.promotions (id) where status = 'archived';
+
 create index quotes_amount_cents_id_idx
   on app.quotes (amount_cents, id);
 
@@ -3470,6 +3593,9 @@ create index quotes_lead_id_idx
 
 create index quotes_live_lead_id_idx
   on app.quotes (live_lead_id) where live_lead_id is not null;
+
+create index quotes_while_archived_idx
+  on app.quotes (id) where status = 'archived';
 
 create unique index referrals_referee_id_key
   on app.referrals (referee_id) where status <> 'archived';
@@ -3540,6 +3666,9 @@ create index reviews_entity_community_id_idx
 create index reviews_live_entity_community_id_idx
   on app.reviews (live_entity_community_id) where live_entity_community_id is not null;
 
+create index reviews_while_archived_idx
+  on app.reviews (id) where status = 'archived';
+
 create unique index role_assignments_user_id_role_scope_type_scope_id_key
   on app.role_assignments (user_id, role, scope_type, scope_id) nulls not distinct where status <> 'archived';
 
@@ -3591,6 +3720,9 @@ create index role_assignments_granted_by_id_idx
 create index role_assignments_live_granted_by_id_idx
   on app.role_assignments (live_granted_by_id) where live_granted_by_id is not null;
 
+create index role_assignments_while_archived_idx
+  on app.role_assignments (id) where status = 'archived';
+
 create index service_requests_title_id_idx
   on app.service_requests (title, id);
 
@@ -3629,6 +3761,9 @@ create index service_requests_event_id_idx
 
 create index service_requests_live_event_id_idx
   on app.service_requests (live_event_id) where live_event_id is not null;
+
+create index service_requests_while_archived_idx
+  on app.service_requests (id) where status = 'archived';
 
 create index sessions_user_id_revoked_at_idx
   on app.sessions (user_id, revoked_at);
@@ -3693,6 +3828,9 @@ create index ticket_types_event_id_idx
 create index ticket_types_live_event_id_idx
   on app.ticket_types (live_event_id) where live_event_id is not null;
 
+create index ticket_types_while_archived_idx
+  on app.ticket_types (id) where status = 'archived';
+
 create unique index transactions_stripe_payment_intent_id_key
   on app.transactions (stripe_payment_intent_id);
 
@@ -3744,8 +3882,14 @@ create index users_search_idx
 create index users_search_text_idx
   on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
 
+create index users_while_archived_idx
+  on app.users (id) where status = 'archived';
+
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
+
+create index venues_city_id_name_id_idx
+  on app.venues (city_id, name, id);
 
 create index venues_name_id_idx
   on app.venues (name, id);
@@ -3794,6 +3938,9 @@ create index venues_search_text_idx
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
+
+create index venues_while_archived_idx
+  on app.venues (id) where status = 'archived';
 
 create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
   on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived';
@@ -3875,6 +4022,9 @@ create index audit_logs_tx_idx
 
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
+
+create index audit_logs_performed_by_idx
+  on audit.audit_logs (performed_by, id);
 
 alter table app.attendances add constraint attendances_user_id_fkey
   foreign key (user_id) references app.users (id);
@@ -4559,12 +4709,13 @@ begin
     end if;
   end if;
   select
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'orgAdmin' and a.scope_id is not null), '{}') as org_admin,
-    coalesce(array_agg(a.scope_id) filter (where a.role = 'cityAdmin' and a.scope_id is not null), '{}') as city_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
     coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
   into v_held
   from app.role_assignments a
-  where a.user_id = p_user and a.status = 'active';
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4574,8 +4725,8 @@ begin
     pg_catalog.set_config('app.reason', '', true),
     pg_catalog.set_config('app.created', '', true),
     pg_catalog.set_config('app.job', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin::text, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin::text, true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
     pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
 end
 $$;
@@ -4695,6 +4846,30 @@ alter function app.business_private(uuid) owner to culturepass_authz;
 revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
+create function app.businesses_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.name) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.name);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.businesses_slug_again() owner to culturepass_counter;
+revoke execute on function app.businesses_slug_again() from public;
+
 create function app.businesses_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -4769,7 +4944,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -4827,26 +5002,36 @@ create function app.businesses_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_business_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_business_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_business_id = new.id and status <> 'archived';
-  update app.leads set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where business_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_business_id = new.id and status <> 'archived';
-  update app.promotions set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where target_business_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_business_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_business_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_business_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_business_id = new.id and status <> 'archived';
+  perform from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_business_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_business_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_business_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_business_id = new.id and t.status <> 'archived';
+  update app.leads t set status = 'archived', archived_with = new.id
+    where t.business_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_business_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
+  update app.promotions t set status = 'archived', archived_with = new.id
+    where t.target_business_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_business_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -4857,31 +5042,106 @@ create function app.businesses_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.leads set status = 'active', archived_with = null
-    where business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promotions set status = 'active', archived_with = null
-    where target_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_business_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_leads(array(
+    select t.id from app.leads t
+    where t.business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promotions(array(
+    select t.id from app.promotions t
+    where t.target_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
+
+create function app.archived_businesses(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_businesses(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_businesses(uuid,int) from public;
+grant execute on function app.archived_businesses(uuid,int) to culturepass_app;
+
+create function app.cities_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.name) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.name);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.cities_slug_again() owner to culturepass_counter;
+revoke execute on function app.cities_slug_again() from public;
 
 create function app.cities_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -4925,7 +5185,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -4948,11 +5208,11 @@ create function app.cities_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_city_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_city_id = new.id and status <> 'archived';
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_city_id = new.id and t.status <> 'archived';
   update app.users set home_city_id = null where home_city_id = new.id;
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_city_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -4963,15 +5223,36 @@ create function app.cities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_city_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_city_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
+
+create function app.archived_cities(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.cities t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_cities(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_cities(uuid,int) from public;
+grant execute on function app.archived_cities(uuid,int) to culturepass_app;
 
 create function app.commission_rules_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -4993,7 +5274,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5011,6 +5292,94 @@ begin
 end
 $$;
 alter function app.commission_rules_guard() owner to culturepass_owner;
+
+create function sec.restore_commission_rules(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.commission_rules t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived')
+      and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived')
+      and not exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)'));
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.commission_rules t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived')
+          and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived')
+          and not exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)'));
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'commission_rule', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)')) then '{"code": "conflict", "pointer": "/valid_from"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.commission_rules t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.commission_rules t set archived_with = case
+    when exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived') then t.scope_country_id
+    when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then t.scope_city_id
+    when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then t.scope_organization_id
+    when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then t.scope_community_id
+    when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then t.scope_business_id
+    when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then t.scope_institution_id
+    when exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived') then t.scope_event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_commission_rules(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules(uuid[]) from public;
+
+create function app.archived_commission_rules(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.commission_rules t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_commission_rules(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_commission_rules(uuid,int) from public;
+grant execute on function app.archived_commission_rules(uuid,int) to culturepass_app;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5032,6 +5401,30 @@ $$;
 alter function app.community_private(uuid) owner to culturepass_authz;
 revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
+
+create function app.communities_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.name) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.name);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.communities_slug_again() owner to culturepass_counter;
+revoke execute on function app.communities_slug_again() from public;
 
 create function app.communities_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5104,7 +5497,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5138,24 +5531,34 @@ create function app.communities_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_community_id = new.id and status <> 'archived';
-  update app.community_members set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where community_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_community_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_community_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_community_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_community_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_community_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_community_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_community_id = new.id and status <> 'archived';
+  update app.community_members t set status = 'archived', archived_with = new.id
+    where t.community_id = new.id and t.status <> 'archived';
+  perform from app.events t where t.host_community_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_community_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_community_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_community_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_community_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_community_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_community_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_community_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -5166,29 +5569,77 @@ create function app.communities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.community_members set status = 'active', archived_with = null
-    where community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_community_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_community_members(array(
+    select t.id from app.community_members t
+    where t.community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
+
+create function app.archived_communities(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.communities t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_communities(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_communities(uuid,int) from public;
+grant execute on function app.archived_communities(uuid,int) to culturepass_app;
 
 create function app.community_member_private(p_id uuid) returns table(added_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5251,7 +5702,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5312,6 +5763,82 @@ begin
 end
 $$;
 alter function app.community_members_guard_insert() owner to culturepass_owner;
+
+create function sec.restore_community_members(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.community_members t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.communities p where p.id = t.community_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived')
+      and not exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.community_members t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.communities p where p.id = t.community_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived')
+          and not exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'community_member', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.communities p where p.id = t.community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/community_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/added_by_id"}'::jsonb
+        when exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.community_members t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.community_members t set archived_with = case
+    when exists (select from app.communities p where p.id = t.community_id and p.status = 'archived') then t.community_id
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_community_members(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_community_members(uuid[]) from public;
+
+create function app.archived_community_members(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.community_members t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.community_id in (select sec.mine_community_staff())
+      or ((select sec.is_platform_admin()) and sec.seen_community_staff(t.community_id))
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_community_members(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_community_members(uuid,int) from public;
+grant execute on function app.archived_community_members(uuid,int) to culturepass_app;
 
 create function app.community_members_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5429,7 +5956,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5452,8 +5979,8 @@ create function app.countries_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_country_id = new.id and status <> 'archived';
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_country_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -5464,13 +5991,31 @@ create function app.countries_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_country_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_country_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
+
+create function app.archived_countries(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.countries t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_countries(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_countries(uuid,int) from public;
+grant execute on function app.archived_countries(uuid,int) to culturepass_app;
 
 create function app.devices_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5492,7 +6037,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5510,6 +6055,70 @@ begin
 end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
+
+create function sec.restore_devices(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.devices t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.devices t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'device', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token) then '{"code": "conflict", "pointer": "/push_token"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.devices t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.devices t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_devices(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_devices(uuid[]) from public;
+
+create function app.archived_devices(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.devices t
+  where t.status = 'archived' and t.id < p_before and t.user_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_devices(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_devices(uuid,int) from public;
+grant execute on function app.archived_devices(uuid,int) to culturepass_app;
 
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -5531,6 +6140,30 @@ $$;
 alter function app.event_private(uuid) owner to culturepass_authz;
 revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
+
+create function app.events_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.title) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.title);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.events_slug_again() owner to culturepass_counter;
+revoke execute on function app.events_slug_again() from public;
 
 create function app.events_slug_from_title() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5581,7 +6214,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5644,21 +6277,31 @@ create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_event_id = new.id and status <> 'archived';
-  update app.likes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_event_id = new.id and status <> 'archived';
-  update app.promo_codes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
-  update app.promotions set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where target_event_id = new.id and status <> 'archived';
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_event_id = new.id and t.status <> 'archived';
+  update app.likes t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_event_id = new.id and t.status <> 'archived';
+  update app.promo_codes t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
+  update app.promotions t set status = 'archived', archived_with = new.id
+    where t.target_event_id = new.id and t.status <> 'archived';
   update app.service_requests set event_id = null where event_id = new.id;
-  update app.ticket_types set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
-  update app.waitlist_entries set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
+  perform from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.ticket_types t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived'
+    and (t.held + t.sold) = 0;
+  if exists (select from app.ticket_types t where t.event_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
+      constraint = 'ticket_types_event_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.waitlist_entries t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -5669,25 +6312,145 @@ create function app.events_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.likes set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promo_codes set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promotions set status = 'active', archived_with = null
-    where target_event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.ticket_types set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.waitlist_entries set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_likes(array(
+    select t.id from app.likes t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promo_codes(array(
+    select t.id from app.promo_codes t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promotions(array(
+    select t.id from app.promotions t
+    where t.target_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_ticket_types(array(
+    select t.id from app.ticket_types t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_waitlist_entries(array(
+    select t.id from app.waitlist_entries t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
+
+create function sec.restore_events(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.events t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.events t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'event', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/venue_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.events t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.events t set archived_with = case
+    when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then t.host_organization_id
+    when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then t.host_community_id
+    when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then t.host_business_id
+    when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then t.host_institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_events(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_events(uuid[]) from public;
+
+create function app.events_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.ticket_count = 0 and (new.ticket_count = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.events_stays() owner to culturepass_counter;
+revoke execute on function app.events_stays() from public;
+
+create function app.archived_events(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.events t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.host_id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_events(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_events(uuid,int) from public;
+grant execute on function app.archived_events(uuid,int) to culturepass_app;
 
 create function app.follows_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5704,7 +6467,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5722,6 +6485,94 @@ begin
 end
 $$;
 alter function app.follows_guard() owner to culturepass_owner;
+
+create function sec.restore_follows(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.follows t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.follower_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+      and not exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.follows t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.follower_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+          and not exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'follow', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.follower_id and p.status = 'archived') then '{"code": "reference", "pointer": "/follower_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id) then '{"code": "conflict", "pointer": "/entity_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.follows t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.follows t set archived_with = case
+    when exists (select from app.users p where p.id = t.follower_id and p.status = 'archived') then t.follower_id
+    when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then t.entity_user_id
+    when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then t.entity_community_id
+    when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then t.entity_organization_id
+    when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then t.entity_business_id
+    when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then t.entity_venue_id
+    when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then t.entity_institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_follows(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_follows(uuid[]) from public;
+
+create function app.archived_follows(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.follows t
+  where t.status = 'archived' and t.id < p_before and t.follower_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_follows(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_follows(uuid,int) from public;
+grant execute on function app.archived_follows(uuid,int) to culturepass_app;
 
 create function app.follows_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6009,7 +6860,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6027,6 +6878,97 @@ begin
 end
 $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
+
+create function sec.restore_grant_announcements(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.grant_announcements t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.grant_announcements t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'grant_announcement', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/institution_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.grant_announcements t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.grant_announcements t set archived_with = case
+    when exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived') then t.institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_grant_announcements(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_grant_announcements(uuid[]) from public;
+
+create function app.archived_grant_announcements(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.grant_announcements t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.institution_id in (select sec.mine_institution_admin())
+      or t.institution_id in (select sec.mine_institution_city_admin())
+      or ((select sec.is_platform_admin()) and sec.seen_institution_city_admin(t.institution_id))
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_grant_announcements(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_grant_announcements(uuid,int) from public;
+grant execute on function app.archived_grant_announcements(uuid,int) to culturepass_app;
+
+create function app.institutions_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.name) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.name);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.institutions_slug_again() owner to culturepass_counter;
+revoke execute on function app.institutions_slug_again() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6073,7 +7015,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6107,22 +7049,32 @@ create function app.institutions_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_institution_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_institution_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_institution_id = new.id and status <> 'archived';
-  update app.grant_announcements set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where institution_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_institution_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_institution_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_institution_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_institution_id = new.id and status <> 'archived';
+  perform from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_institution_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_institution_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_institution_id = new.id and t.status <> 'archived';
+  update app.grant_announcements t set status = 'archived', archived_with = new.id
+    where t.institution_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_institution_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_institution_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_institution_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_institution_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_institution_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -6133,27 +7085,68 @@ create function app.institutions_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.grant_announcements set status = 'active', archived_with = null
-    where institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_institution_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_grant_announcements(array(
+    select t.id from app.grant_announcements t
+    where t.institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
+
+create function app.archived_institutions(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_institutions(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_institutions(uuid,int) from public;
+grant execute on function app.archived_institutions(uuid,int) to culturepass_app;
 
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6178,7 +7171,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6229,8 +7222,8 @@ create function app.leads_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.quotes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where lead_id = new.id and status <> 'archived';
+  update app.quotes t set status = 'archived', archived_with = new.id
+    where t.lead_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -6241,13 +7234,86 @@ create function app.leads_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.quotes set status = 'active', archived_with = null
-    where lead_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_quotes(array(
+    select t.id from app.quotes t
+    where t.lead_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.leads_restore_children() owner to culturepass_counter;
 revoke execute on function app.leads_restore_children() from public;
+
+create function sec.restore_leads(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.leads t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived')
+      and not exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.leads t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived')
+          and not exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'lead', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived') then '{"code": "reference", "pointer": "/service_request_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/business_id"}'::jsonb
+        when exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id) then '{"code": "conflict", "pointer": "/business_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.leads t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.leads t set archived_with = case
+    when exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived') then t.service_request_id
+    when exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived') then t.business_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_leads(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_leads(uuid[]) from public;
+
+create function app.archived_leads(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.leads t
+  where t.status = 'archived'
+    and t.id < p_before
+    and t.service_request_id in (select sec.mine_service_request_organizer())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_leads(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_leads(uuid,int) from public;
+grant execute on function app.archived_leads(uuid,int) to culturepass_app;
 
 create function app.leads_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6326,7 +7392,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6344,6 +7410,74 @@ begin
 end
 $$;
 alter function app.likes_guard() owner to culturepass_owner;
+
+create function sec.restore_likes(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.likes t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.likes t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'like', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id) then '{"code": "conflict", "pointer": "/event_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.likes t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.likes t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_likes(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_likes(uuid[]) from public;
+
+create function app.archived_likes(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.likes t
+  where t.status = 'archived' and t.id < p_before and t.user_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_likes(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_likes(uuid,int) from public;
+grant execute on function app.archived_likes(uuid,int) to culturepass_app;
 
 create function app.likes_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6453,7 +7587,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6471,6 +7605,146 @@ begin
 end
 $$;
 alter function app.media_guard() owner to culturepass_owner;
+
+create function sec.restore_media(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.media t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.media t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'media', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/uploaded_by_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.media t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.media t set archived_with = case
+    when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then t.entity_user_id
+    when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then t.entity_community_id
+    when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then t.entity_organization_id
+    when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then t.entity_business_id
+    when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then t.entity_venue_id
+    when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then t.entity_institution_id
+    when exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived') then t.entity_event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_media(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_media(uuid[]) from public;
+
+create function app.archived_media(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.media t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      (
+        t.entity_type = 'user'
+        and (
+          t.entity_id in (select sec.mine_user_update())
+          or ((select sec.is_platform_admin()) and sec.seen_user_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'community'
+        and (
+          t.entity_id in (select sec.mine_community_update())
+          or ((select sec.is_platform_admin()) and sec.seen_community_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'organization'
+        and (
+          t.entity_id in (select sec.mine_organization_update())
+          or ((select sec.is_platform_admin()) and sec.seen_organization_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'business'
+        and (
+          t.entity_id in (select sec.mine_business_update())
+          or ((select sec.is_platform_admin()) and sec.seen_business_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'venue'
+        and (
+          t.entity_id in (select sec.mine_venue_update())
+          or ((select sec.is_platform_admin()) and sec.seen_venue_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'institution'
+        and (
+          t.entity_id in (select sec.mine_institution_update())
+          or ((select sec.is_platform_admin()) and sec.seen_institution_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'event'
+        and (
+          t.entity_id in (select sec.mine_event_update())
+          or ((select sec.is_platform_admin()) and sec.seen_event_update(t.entity_id))
+        )
+      )
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_media(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_media(uuid,int) from public;
+grant execute on function app.archived_media(uuid,int) to culturepass_app;
 
 create function app.notification_preferences_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6492,7 +7766,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6510,6 +7784,70 @@ begin
 end
 $$;
 alter function app.notification_preferences_guard() owner to culturepass_owner;
+
+create function sec.restore_notification_preferences(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.notification_preferences t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.notification_preferences t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'notification_preference', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type) then '{"code": "conflict", "pointer": "/type"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.notification_preferences t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.notification_preferences t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_notification_preferences(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_notification_preferences(uuid[]) from public;
+
+create function app.archived_notification_preferences(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.notification_preferences t
+  where t.status = 'archived' and t.id < p_before and t.user_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_notification_preferences(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_notification_preferences(uuid,int) from public;
+grant execute on function app.archived_notification_preferences(uuid,int) to culturepass_app;
 
 create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, idempotency_key text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -6619,6 +7957,30 @@ alter function app.organization_private(uuid) owner to culturepass_authz;
 revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
+create function app.organizations_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.name) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.name);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.organizations_slug_again() owner to culturepass_counter;
+revoke execute on function app.organizations_slug_again() from public;
+
 create function app.organizations_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -6693,7 +8055,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6751,22 +8113,32 @@ create function app.organizations_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_organization_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_organization_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_organization_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_organization_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_organization_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_organization_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_organization_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_organization_id = new.id and status <> 'archived';
+  perform from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_organization_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_organization_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_organization_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_organization_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_organization_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_organization_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -6777,27 +8149,121 @@ create function app.organizations_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_organization_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.organizations_restore_children() owner to culturepass_counter;
 revoke execute on function app.organizations_restore_children() from public;
+
+create function app.archived_organizations(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.organizations t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_organizations(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_organizations(uuid,int) from public;
+grant execute on function app.archived_organizations(uuid,int) to culturepass_app;
+
+create function sec.restore_payment_methods(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.payment_methods t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.payment_methods t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'payment_method', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id) then '{"code": "conflict", "pointer": "/stripe_payment_method_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.payment_methods t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.payment_methods t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_payment_methods(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_payment_methods(uuid[]) from public;
 
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -6837,7 +8303,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6855,6 +8321,21 @@ begin
 end
 $$;
 alter function app.plans_guard() owner to culturepass_owner;
+
+create function app.archived_plans(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.plans t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_plans(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_plans(uuid,int) from public;
+grant execute on function app.archived_plans(uuid,int) to culturepass_app;
 
 create function app.promo_codes_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6876,7 +8357,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6894,6 +8375,70 @@ begin
 end
 $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
+
+create function sec.restore_promo_codes(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.promo_codes t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.promo_codes t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'promo_code', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code) then '{"code": "conflict", "pointer": "/code"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.promo_codes t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.promo_codes t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_promo_codes(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_promo_codes(uuid[]) from public;
+
+create function app.archived_promo_codes(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.promo_codes t
+  where t.status = 'archived' and t.id < p_before and t.event_id in (select sec.mine_event_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_promo_codes(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_promo_codes(uuid,int) from public;
+grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
 
 create function app.promotions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6913,7 +8458,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6979,6 +8524,83 @@ end
 $$;
 alter function app.promotions_guard() owner to culturepass_owner;
 
+create function sec.restore_promotions(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.promotions t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived')
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)'));
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.promotions t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived')
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)'));
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'promotion', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)')) then '{"code": "conflict", "pointer": "/starts_at"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.promotions t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.promotions t set archived_with = case
+    when exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived') then t.target_event_id
+    when exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived') then t.target_business_id
+    when exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived') then t.target_venue_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_promotions(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_promotions(uuid[]) from public;
+
+create function app.archived_promotions(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.promotions t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_promotions(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_promotions(uuid,int) from public;
+grant execute on function app.archived_promotions(uuid,int) to culturepass_app;
+
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7002,7 +8624,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7058,6 +8680,137 @@ end
 $$;
 alter function app.quotes_guard() owner to culturepass_owner;
 
+create function sec.restore_quotes(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.quotes t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.quotes t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'quote', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived') then '{"code": "reference", "pointer": "/lead_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.quotes t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.quotes t set archived_with = case
+    when exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived') then t.lead_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_quotes(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_quotes(uuid[]) from public;
+
+create function app.quotes_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.state = 'draft' and (new.state = 'draft') is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'quotes',
+      constraint = 'quotes_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.quotes_stays() owner to culturepass_counter;
+revoke execute on function app.quotes_stays() from public;
+
+create function app.archived_quotes(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.quotes t
+  where t.status = 'archived'
+    and t.id < p_before
+    and t.lead_id in (select sec.mine_lead_provider())
+    and t.state = 'draft'
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_quotes(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_quotes(uuid,int) from public;
+grant execute on function app.archived_quotes(uuid,int) to culturepass_app;
+
+create function sec.restore_referrals(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.referrals t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.referee_id and p.status = 'archived')
+      and not exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.referrals t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.referee_id and p.status = 'archived')
+          and not exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'referral', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived') then '{"code": "reference", "pointer": "/referrer_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.referee_id and p.status = 'archived') then '{"code": "reference", "pointer": "/referee_id"}'::jsonb
+        when exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id) then '{"code": "conflict", "pointer": "/referee_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.referrals t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.referrals t set archived_with = case
+    when exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived') then t.referrer_id
+    when exists (select from app.users p where p.id = t.referee_id and p.status = 'archived') then t.referee_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_referrals(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_referrals(uuid[]) from public;
+
 create function app.reviews_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7090,7 +8843,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7130,6 +8883,86 @@ begin
 end
 $$;
 alter function app.reviews_guard_insert() owner to culturepass_owner;
+
+create function sec.restore_reviews(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.reviews t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+      and not exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.reviews t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+          and not exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'review', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived') then '{"code": "reference", "pointer": "/reviewer_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id) then '{"code": "conflict", "pointer": "/entity_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.reviews t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.reviews t set archived_with = case
+    when exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived') then t.reviewer_id
+    when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then t.entity_organization_id
+    when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then t.entity_business_id
+    when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then t.entity_venue_id
+    when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then t.entity_community_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_reviews(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews(uuid[]) from public;
+
+create function app.archived_reviews(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.reviews t
+  where t.status = 'archived' and t.id < p_before and t.reviewer_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_reviews(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_reviews(uuid,int) from public;
+grant execute on function app.archived_reviews(uuid,int) to culturepass_app;
 
 create function app.reviews_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7310,7 +9143,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7328,6 +9161,185 @@ begin
 end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
+
+create function sec.restore_role_assignments(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.role_assignments t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived')
+      and not exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.role_assignments t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived')
+          and not exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'role_assignment', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/granted_by_id"}'::jsonb
+        when exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id) then '{"code": "conflict", "pointer": "/scope_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.role_assignments t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.role_assignments t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+    when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then t.scope_city_id
+    when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then t.scope_organization_id
+    when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then t.scope_business_id
+    when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then t.scope_community_id
+    when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then t.scope_institution_id
+    when exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived') then t.scope_venue_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_role_assignments(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_role_assignments(uuid[]) from public;
+
+create function app.archived_role_assignments(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.role_assignments t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      (select sec.is_platform_admin())
+      or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
+      or (
+        t.role = 'orgAdmin'
+        and (
+          t.scope_id in (select unnest(sec.scopes_org_admin()))
+          or (
+            t.scope_type = 'city'
+            and (
+              t.scope_id in (select sec.mine_city_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_city_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'organization'
+            and (
+              t.scope_id in (select sec.mine_organization_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_organization_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'business'
+            and (
+              t.scope_id in (select sec.mine_business_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_business_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'community'
+            and (
+              t.scope_id in (select sec.mine_community_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_community_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'institution'
+            and (
+              t.scope_id in (select sec.mine_institution_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_institution_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'venue'
+            and (
+              t.scope_id in (select sec.mine_venue_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(t.scope_id))
+            )
+          )
+        )
+      )
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_role_assignments(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_role_assignments(uuid,int) from public;
+grant execute on function app.archived_role_assignments(uuid,int) to culturepass_app;
+
+create function app.role_assignments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  for parent in
+    select distinct o.scope_id from removed o
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    )
+    order by 1
+  loop
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
+      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+alter function app.role_assignments_keep() owner to culturepass_counter;
+revoke execute on function app.role_assignments_keep() from public;
 
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7352,7 +9364,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7396,8 +9408,8 @@ create function app.service_requests_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.leads set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where service_request_id = new.id and status <> 'archived';
+  update app.leads t set status = 'archived', archived_with = new.id
+    where t.service_request_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -7408,13 +9420,95 @@ create function app.service_requests_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.leads set status = 'active', archived_with = null
-    where service_request_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_leads(array(
+    select t.id from app.leads t
+    where t.service_request_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.service_requests_restore_children() owner to culturepass_counter;
 revoke execute on function app.service_requests_restore_children() from public;
+
+create function sec.restore_service_requests(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.service_requests t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.service_requests t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'service_request', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.service_requests t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.service_requests t set archived_with = case
+    when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then t.host_organization_id
+    when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then t.host_community_id
+    when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then t.host_business_id
+    when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then t.host_institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_service_requests(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_service_requests(uuid[]) from public;
+
+create function app.archived_service_requests(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.status = 'archived' and t.id < p_before and t.host_id in (select unnest(sec.scopes_org_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_service_requests(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_service_requests(uuid,int) from public;
+grant execute on function app.archived_service_requests(uuid,int) to culturepass_app;
 
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -7534,7 +9628,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7557,8 +9651,8 @@ create function app.ticket_types_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.waitlist_entries set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where ticket_type_id = new.id and status <> 'archived';
+  update app.waitlist_entries t set status = 'archived', archived_with = new.id
+    where t.ticket_type_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -7569,13 +9663,94 @@ create function app.ticket_types_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.waitlist_entries set status = 'active', archived_with = null
-    where ticket_type_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_waitlist_entries(array(
+    select t.id from app.waitlist_entries t
+    where t.ticket_type_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.ticket_types_restore_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_restore_children() from public;
+
+create function sec.restore_ticket_types(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.ticket_types t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.ticket_types t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'ticket_type', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name) then '{"code": "conflict", "pointer": "/name"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.ticket_types t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.ticket_types t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_ticket_types(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_ticket_types(uuid[]) from public;
+
+create function app.ticket_types_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if (old.held + old.sold) = 0 and ((new.held + new.sold) = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
+      constraint = 'ticket_types_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.ticket_types_stays() owner to culturepass_counter;
+revoke execute on function app.ticket_types_stays() from public;
+
+create function app.archived_ticket_types(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.ticket_types t
+  where t.status = 'archived' and t.id < p_before and t.event_id in (select sec.mine_event_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_ticket_types(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_ticket_types(uuid,int) from public;
+grant execute on function app.archived_ticket_types(uuid,int) to culturepass_app;
 
 create function app.transaction_private(p_id uuid) returns table(stripe_idempotency_key text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -7639,7 +9814,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7663,35 +9838,35 @@ create function app.users_archive_children() returns trigger
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.communities set created_by_id = null where created_by_id = new.id;
-  update app.community_members set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
+  update app.community_members t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
   update app.community_members set added_by_id = null where added_by_id = new.id;
-  update app.devices set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where follower_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_user_id = new.id and status <> 'archived';
-  update app.likes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_user_id = new.id and status <> 'archived';
+  update app.devices t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.follower_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_user_id = new.id and t.status <> 'archived';
+  update app.likes t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_user_id = new.id and t.status <> 'archived';
   update app.media set uploaded_by_id = null where uploaded_by_id = new.id;
-  update app.notification_preferences set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.payment_methods set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.referrals set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where referrer_id = new.id and status <> 'archived';
-  update app.referrals set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where referee_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where reviewer_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
+  update app.notification_preferences t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.payment_methods t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.referrals t set status = 'archived', archived_with = new.id
+    where t.referrer_id = new.id and t.status <> 'archived';
+  update app.referrals t set status = 'archived', archived_with = new.id
+    where t.referee_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.reviewer_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
   update app.role_assignments set granted_by_id = null where granted_by_id = new.id;
-  update app.waitlist_entries set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
+  update app.waitlist_entries t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -7702,37 +9877,115 @@ create function app.users_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.community_members set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.devices set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where follower_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.likes set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.notification_preferences set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.payment_methods set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.referrals set status = 'active', archived_with = null
-    where referrer_id = new.id and archived_with = new.id and status = 'archived';
-  update app.referrals set status = 'active', archived_with = null
-    where referee_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where reviewer_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.waitlist_entries set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_community_members(array(
+    select t.id from app.community_members t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_devices(array(
+    select t.id from app.devices t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.follower_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_likes(array(
+    select t.id from app.likes t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_notification_preferences(array(
+    select t.id from app.notification_preferences t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_payment_methods(array(
+    select t.id from app.payment_methods t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_referrals(array(
+    select t.id from app.referrals t
+    where t.referrer_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_referrals(array(
+    select t.id from app.referrals t
+    where t.referee_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.reviewer_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_waitlist_entries(array(
+    select t.id from app.waitlist_entries t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
+
+create function app.archived_users(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.users t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_users(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_users(uuid,int) from public;
+grant execute on function app.archived_users(uuid,int) to culturepass_app;
+
+create function app.venues_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The next number for a slug that was taken while its row was archived.
+declare
+  v_base text := new.slug;
+  v_number int := 1;
+  v_end text;
+begin
+  -- What has a number already counts on from there.
+  if new.slug ~ ('^' || sec.slugify(new.name) || '-[0-9]{1,6}$') then
+    v_base := sec.slugify(new.name);
+    v_number := substring(new.slug from '[0-9]+$')::int;
+  end if;
+  while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    v_end := '-' || v_number;
+    new.slug := btrim(left(v_base, 100 - length(v_end)), '-') || v_end;
+  end loop;
+  return new;
+end
+$$;
+alter function app.venues_slug_again() owner to culturepass_counter;
+revoke execute on function app.venues_slug_again() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7779,7 +10032,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7814,16 +10067,16 @@ create function app.venues_archive_children() returns trigger
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.events set venue_id = null where venue_id = new.id;
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_venue_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_venue_id = new.id and status <> 'archived';
-  update app.promotions set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where target_venue_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_venue_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_venue_id = new.id and status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
+  update app.promotions t set status = 'archived', archived_with = new.id
+    where t.target_venue_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_venue_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -7834,21 +10087,119 @@ create function app.venues_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.follows set status = 'active', archived_with = null
-    where entity_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promotions set status = 'active', archived_with = null
-    where target_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_venue_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promotions(array(
+    select t.id from app.promotions t
+    where t.target_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
+
+create function sec.restore_venues(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.venues t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.venues t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'venue', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.venues t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.venues t set archived_with = case
+    when exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived') then t.owner_organization_id
+    when exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived') then t.owner_business_id
+    when exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived') then t.owner_institution_id
+    when exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived') then t.owner_community_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_venues(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_venues(uuid[]) from public;
+
+create function app.archived_venues(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.venues t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.owner_id in (select unnest(sec.scopes_org_admin()))
+      or t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_venues(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_venues(uuid,int) from public;
+grant execute on function app.archived_venues(uuid,int) to culturepass_app;
 
 create function app.waitlist_entries_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7865,7 +10216,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7883,6 +10234,63 @@ begin
 end
 $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
+
+create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.waitlist_entries t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.waitlist_entries t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'waitlist_entry', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then '{"code": "reference", "pointer": "/ticket_type_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.waitlist_entries t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.waitlist_entries t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+    when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then t.ticket_type_id
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_waitlist_entries(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_waitlist_entries(uuid[]) from public;
 
 create function audit.mask(p_value jsonb) returns jsonb
   language sql immutable set search_path = '' as $$
@@ -8010,6 +10418,621 @@ alter function audit.verify() owner to culturepass_audit;
 revoke execute on function audit.verify() from public;
 grant execute on function audit.verify() to culturepass_job;
 
+create function audit.has_seal(p_hash text) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is a published seal still there?
+  select exists (select 1 from audit.seals s where encode(s.hash, 'hex') = p_hash)
+$$;
+alter function audit.has_seal(text) owner to culturepass_audit;
+revoke execute on function audit.has_seal(text) from public;
+grant execute on function audit.has_seal(text) to culturepass_job;
+
+create function audit.history(p_entity_type text, p_entity_id uuid, p_performed_by uuid, p_before bigint, p_limit integer) returns setof audit.audit_logs
+  language plpgsql stable security definer set search_path = '' as $$
+-- Newest first. A statement of its own for what was asked, so that each finds its index.
+begin
+  return query execute 'select l.* from audit.audit_logs l where true'
+    || case when p_entity_type is not null then ' and l.entity_type = $1' else '' end
+    || case when p_entity_id is not null then ' and l.entity_id = $2' else '' end
+    || case when p_performed_by is not null then ' and l.performed_by = $3' else '' end
+    || case when p_before is not null then ' and l.id < $4' else '' end
+    || ' order by l.id desc limit $5'
+  using p_entity_type, p_entity_id, p_performed_by, p_before, p_limit;
+end
+$$;
+alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
+revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
+grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function sec.mine_business_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_business_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_business_city_admin() from public;
+grant execute on function sec.mine_business_city_admin() to culturepass_app;
+
+create function sec.mine_business_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.businesses t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_business_update() owner to culturepass_authz;
+revoke execute on function sec.mine_business_update() from public;
+grant execute on function sec.mine_business_update() to culturepass_app;
+
+create function sec.mine_city_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.cities t
+  where t.id = any ((select sec.scopes_city_admin())::uuid[]) and (t.status = 'active' or t.status = 'suspended');
+end
+$$;
+alter function sec.mine_city_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_city_city_admin() from public;
+grant execute on function sec.mine_city_city_admin() to culturepass_app;
+
+create function sec.mine_community_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_community_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_community_city_admin() from public;
+grant execute on function sec.mine_community_city_admin() to culturepass_app;
+
+create function sec.mine_community_staff() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.communities t
+  where t.id = any (array(select sec.my_community_members()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+    )
+  union all
+  select t.id from app.communities t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_community_staff() owner to culturepass_authz;
+revoke execute on function sec.mine_community_staff() from public;
+grant execute on function sec.mine_community_staff() to culturepass_app;
+
+create function sec.mine_community_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.communities t
+  where t.id = any (array(select sec.my_community_members()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+    )
+  union all
+  select t.id from app.communities t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_community_update() owner to culturepass_authz;
+revoke execute on function sec.mine_community_update() from public;
+grant execute on function sec.mine_community_update() to culturepass_app;
+
+create function sec.mine_event_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_event_admin() from public;
+grant execute on function sec.mine_event_admin() to culturepass_app;
+
+create function sec.mine_event_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_update() owner to culturepass_authz;
+revoke execute on function sec.mine_event_update() from public;
+grant execute on function sec.mine_event_update() to culturepass_app;
+
+create function sec.mine_institution_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+      )
+    );
+end
+$$;
+alter function sec.mine_institution_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_admin() from public;
+grant execute on function sec.mine_institution_admin() to culturepass_app;
+
+create function sec.mine_institution_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_institution_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_city_admin() from public;
+grant execute on function sec.mine_institution_city_admin() to culturepass_app;
+
+create function sec.mine_institution_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.city_id in (select unnest(sec.scopes_city_admin()))
+      )
+    )
+  union all
+  select t.id from app.institutions t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_institution_update() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_update() from public;
+grant execute on function sec.mine_institution_update() to culturepass_app;
+
+create function sec.mine_lead_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.service_request_id = any (array(select sec.mine_service_request_organizer()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_lead_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_organizer() from public;
+grant execute on function sec.mine_lead_organizer() to culturepass_app;
+
+create function sec.mine_lead_provider() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.leads t
+  where t.business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and t.service_request_id in (select sec.mine_service_request_organizer()))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.service_request_id in (select sec.mine_service_request_organizer())
+      )
+    );
+end
+$$;
+alter function sec.mine_lead_provider() owner to culturepass_authz;
+revoke execute on function sec.mine_lead_provider() from public;
+grant execute on function sec.mine_lead_provider() to culturepass_app;
+
+create function sec.mine_organization_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.organizations t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_organization_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_organization_city_admin() from public;
+grant execute on function sec.mine_organization_city_admin() to culturepass_app;
+
+create function sec.mine_organization_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.organizations t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.organizations t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_organization_update() owner to culturepass_authz;
+revoke execute on function sec.mine_organization_update() from public;
+grant execute on function sec.mine_organization_update() to culturepass_app;
+
+create function sec.mine_service_request_organizer() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.service_requests t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_service_request_organizer() owner to culturepass_authz;
+revoke execute on function sec.mine_service_request_organizer() from public;
+grant execute on function sec.mine_service_request_organizer() to culturepass_app;
+
+create function sec.mine_user_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.users t
+  where t.id = (select sec.uid())
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_user_update() owner to culturepass_authz;
+revoke execute on function sec.mine_user_update() from public;
+grant execute on function sec.mine_user_update() to culturepass_app;
+
+create function sec.mine_venue_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_admin() from public;
+grant execute on function sec.mine_venue_admin() to culturepass_app;
+
+create function sec.mine_venue_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_city_admin() from public;
+grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
+create function sec.mine_venue_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_update() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_update() from public;
+grant execute on function sec.mine_venue_update() to culturepass_app;
+
 create function sec.seen_business(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -8022,26 +11045,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8061,32 +11084,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8104,32 +11104,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8151,32 +11128,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8196,7 +11150,7 @@ begin
       t.status = 'active'
       or (
         t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
       )
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
@@ -8217,10 +11171,7 @@ begin
     and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
       or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
     )
   );
@@ -8242,29 +11193,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8284,35 +11235,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8334,29 +11259,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8376,35 +11301,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8426,29 +11325,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8472,29 +11371,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
+          or (select sec.is_platform_admin())
           or t.id in (select sec.my_community_members_3())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8519,33 +11418,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8570,33 +11451,15 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8637,7 +11500,8 @@ begin
       (
         t.status = 'active'
         and (
-          (
+          (select sec.is_platform_admin())
+          or (
             t.state <> 'draft'
             and t.visibility = 'public'
             and (
@@ -8656,24 +11520,23 @@ begin
           or t.id in (select sec.my_event_tickets())
           or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.host_id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -8693,48 +11556,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8752,48 +11576,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8815,48 +11600,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8877,15 +11623,15 @@ begin
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8905,18 +11651,11 @@ begin
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -8936,19 +11675,8 @@ begin
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      )
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -8971,18 +11699,11 @@ begin
     )
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
       )
     )
   );
@@ -9030,19 +11751,9 @@ begin
     where t.id = p_id
     and sec.seen_service_request_organizer(t.service_request_id)
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9060,13 +11771,7 @@ begin
     where t.id = p_id
     and t.business_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
+      t.status = 'active'
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
       or (
         t.status = 'archived'
@@ -9081,23 +11786,6 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
-create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.orders t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
-    )
-  );
-end
-$$;
-alter function sec.seen_order(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_order(uuid) from public;
-grant execute on function sec.seen_order(uuid) to culturepass_app;
-
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -9110,26 +11798,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
+          or (select sec.is_platform_admin())
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9149,32 +11837,9 @@ begin
     where t.id = p_id
     and t.id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9192,32 +11857,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9239,32 +11881,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9283,7 +11902,7 @@ begin
     and (
       (
         t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
+        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
       )
       or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
       or (
@@ -9308,16 +11927,9 @@ begin
     where t.id = p_id
     and t.host_id in (select unnest(sec.scopes_org_admin()))
     and (
-      (
-        t.status = 'active'
-        and (t.host_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin()))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9360,8 +11972,8 @@ begin
         and (
           t.is_public
           or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
           or (select sec.is_platform_admin())
+          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
@@ -9394,23 +12006,8 @@ begin
     where t.id = p_id
     and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -9433,28 +12030,9 @@ begin
     where t.id = p_id
     and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9474,33 +12052,33 @@ begin
       (
         t.status = 'active'
         and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          (select sec.is_platform_admin())
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
           or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
           or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
           or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
           or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
+          (select sec.is_platform_admin())
+          or t.owner_id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select unnest(sec.scopes_org_admin()))
           or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
         )
       )
     )
@@ -9522,38 +12100,9 @@ begin
       t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9571,38 +12120,9 @@ begin
     where t.id = p_id
     and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9625,38 +12145,9 @@ begin
       or (select sec.is_platform_admin())
     )
     and (
-      (
-        t.status = 'active'
-        and (
-          (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      )
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
     )
   );
 end
@@ -9846,6 +12337,11 @@ create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record('attendance', '{}', '{id,created_at}');
 
+create trigger businesses_restore_slug
+  before update of status on app.businesses
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.businesses_slug_again();
+
 create trigger businesses_slug
   before insert on app.businesses
   for each row when (new.slug is null) execute function app.businesses_slug_from_name();
@@ -9857,6 +12353,10 @@ create trigger businesses_announce
 create trigger businesses_grant_creator
   after insert on app.businesses
   for each row execute function app.businesses_grant_creator();
+
+create trigger businesses_archived
+  before update of status on app.businesses
+  for each row execute function sec.keep_status();
 
 create trigger businesses_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
@@ -9883,15 +12383,24 @@ create trigger "0_restore_children"
 
 create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
-  for each row execute function audit.record('business', '{stripe_account_id,charges_enabled,payouts_enabled}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,version,created_at,updated_at,live_id,live_city_id}');
+  for each row execute function audit.record('business', '{stripe_account_id,charges_enabled,payouts_enabled}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,archived_from,version,created_at,updated_at,live_id,live_city_id}');
 
 create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record('check_in', '{}', '{id,created_at}');
 
+create trigger cities_restore_slug
+  before update of status on app.cities
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.cities_slug_again();
+
 create trigger cities_slug
   before insert on app.cities
   for each row when (new.slug is null) execute function app.cities_slug_from_name();
+
+create trigger cities_archived
+  before update of status on app.cities
+  for each row execute function sec.keep_status();
 
 create trigger cities_stamp
   before update of status, country_id, name, slug, timezone, location, population on app.cities
@@ -9918,7 +12427,11 @@ create trigger "0_restore_children"
 
 create trigger cities_audit
   after insert or update of status, country_id, name, slug, timezone, location, population on app.cities
-  for each row execute function audit.record('city', '{}', '{id,version,created_at,updated_at,live_id,live_country_id}');
+  for each row execute function audit.record('city', '{}', '{id,archived_from,version,created_at,updated_at,live_id,live_country_id}');
+
+create trigger commission_rules_archived
+  before update of status on app.commission_rules
+  for each row execute function sec.keep_status('along');
 
 create trigger commission_rules_stamp
   before update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
@@ -9931,7 +12444,12 @@ create trigger commission_rules_guard
 
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
-  for each row execute function audit.record('commission_rule', '{}', '{id,archived_with,version,created_at,updated_at,scope_country_id,live_scope_country_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_community_id,live_scope_community_id,scope_business_id,live_scope_business_id,scope_institution_id,live_scope_institution_id,scope_event_id,live_scope_event_id}');
+  for each row execute function audit.record('commission_rule', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,scope_country_id,live_scope_country_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_community_id,live_scope_community_id,scope_business_id,live_scope_business_id,scope_institution_id,live_scope_institution_id,scope_event_id,live_scope_event_id}');
+
+create trigger communities_restore_slug
+  before update of status on app.communities
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.communities_slug_again();
 
 create trigger communities_slug
   before insert on app.communities
@@ -9944,6 +12462,10 @@ create trigger communities_announce
 create trigger communities_grant_creator
   after insert on app.communities
   for each row execute function app.communities_grant_creator();
+
+create trigger communities_archived
+  before update of status on app.communities
+  for each row execute function sec.keep_status();
 
 create trigger communities_stamp
   before update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
@@ -9970,7 +12492,11 @@ create trigger "0_restore_children"
 
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
-  for each row execute function audit.record('community', '{created_by_id}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,member_count,version,created_at,updated_at,live_id,live_city_id,live_created_by_id}');
+  for each row execute function audit.record('community', '{created_by_id}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,member_count,archived_from,version,created_at,updated_at,live_id,live_city_id,live_created_by_id}');
+
+create trigger community_members_archived
+  before update of status on app.community_members
+  for each row execute function sec.keep_status('along');
 
 create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
@@ -9998,7 +12524,11 @@ create trigger community_members_count_update
 
 create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
-  for each row execute function audit.record('community_member', '{added_by_id}', '{id,archived_with,version,created_at,updated_at,live_community_id,live_user_id,live_added_by_id}');
+  for each row execute function audit.record('community_member', '{added_by_id}', '{id,archived_from,archived_with,version,created_at,updated_at,live_community_id,live_user_id,live_added_by_id}');
+
+create trigger countries_archived
+  before update of status on app.countries
+  for each row execute function sec.keep_status();
 
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
@@ -10025,7 +12555,7 @@ create trigger "0_restore_children"
 
 create trigger countries_audit
   after insert or update of status, code, name, currency, default_locale on app.countries
-  for each row execute function audit.record('country', '{}', '{id,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record('country', '{}', '{id,archived_from,version,created_at,updated_at,live_id}');
 
 create trigger credentials_stamp
   before update of user_id, password_hash, changed_at on app.credentials
@@ -10034,6 +12564,10 @@ create trigger credentials_stamp
 create trigger credentials_audit
   after insert or update of user_id, password_hash, changed_at or delete on app.credentials
   for each row execute function audit.record('credential', '{password_hash}', '{id,version,created_at,updated_at}');
+
+create trigger devices_archived
+  before update of status on app.devices
+  for each row execute function sec.keep_status('along');
 
 create trigger devices_stamp
   before update of status, user_id, platform, push_token, last_seen_at on app.devices
@@ -10046,7 +12580,7 @@ create trigger devices_guard
 
 create trigger devices_audit
   after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
-  for each row execute function audit.record('device', '{push_token}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
+  for each row execute function audit.record('device', '{push_token}', '{id,archived_from,archived_with,version,created_at,updated_at,live_user_id}');
 
 create trigger email_tokens_stamp
   before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
@@ -10056,9 +12590,18 @@ create trigger email_tokens_audit
   after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record('email_token', '{token_hash,email}', '{id,version,created_at,updated_at}');
 
+create trigger events_restore_slug
+  before update of status on app.events
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.events_slug_again();
+
 create trigger events_slug
   before insert on app.events
   for each row when (new.slug is null) execute function app.events_slug_from_title();
+
+create trigger events_archived
+  before update of status on app.events
+  for each row execute function sec.keep_status('along');
 
 create trigger events_stamp
   before update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
@@ -10083,9 +12626,14 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.events_restore_children();
 
+create trigger events_stays
+  before update of ticket_count on app.events
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.events_stays();
+
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
-  for each row execute function audit.record('event', '{online_url}', '{id,like_count,ticket_count,attendance_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_venue_id}');
+  for each row execute function audit.record('event', '{online_url}', '{id,like_count,ticket_count,attendance_count,archived_from,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_venue_id}');
 
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, last_used_at on app.external_identities
@@ -10094,6 +12642,10 @@ create trigger external_identities_stamp
 create trigger external_identities_audit
   after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
   for each row execute function audit.record('external_identity', '{subject}', '{id,version,created_at,updated_at}');
+
+create trigger follows_archived
+  before update of status on app.follows
+  for each row execute function sec.keep_status('along');
 
 create trigger follows_stamp
   before update of status, follower_id, entity_type, entity_id on app.follows
@@ -10116,7 +12668,7 @@ create trigger follows_count_update
 
 create trigger follows_audit
   after insert or update of status, follower_id, entity_type, entity_id on app.follows
-  for each row execute function audit.record('follow', '{}', '{id,archived_with,version,created_at,updated_at,live_follower_id,entity_user_id,live_entity_user_id,entity_community_id,live_entity_community_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_institution_id,live_entity_institution_id}');
+  for each row execute function audit.record('follow', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_follower_id,entity_user_id,live_entity_user_id,entity_community_id,live_entity_community_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_institution_id,live_entity_institution_id}');
 
 create trigger fraud_flags_stamp
   before update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
@@ -10125,6 +12677,10 @@ create trigger fraud_flags_stamp
 create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
   for each row execute function audit.record('fraud_flag', '{}', '{id,version,created_at,updated_at,entity_user_id,entity_community_id,entity_organization_id,entity_business_id,entity_venue_id,entity_institution_id,entity_event_id,entity_review_id,entity_order_id,entity_transaction_id,entity_promotion_id,entity_referral_id}');
+
+create trigger grant_announcements_archived
+  before update of status on app.grant_announcements
+  for each row execute function sec.keep_status('along');
 
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
@@ -10137,11 +12693,20 @@ create trigger grant_announcements_guard
 
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
-  for each row execute function audit.record('grant_announcement', '{}', '{id,archived_with,version,created_at,updated_at,live_institution_id}');
+  for each row execute function audit.record('grant_announcement', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_institution_id}');
+
+create trigger institutions_restore_slug
+  before update of status on app.institutions
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.institutions_slug_again();
 
 create trigger institutions_slug
   before insert on app.institutions
   for each row when (new.slug is null) execute function app.institutions_slug_from_name();
+
+create trigger institutions_archived
+  before update of status on app.institutions
+  for each row execute function sec.keep_status();
 
 create trigger institutions_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
@@ -10168,7 +12733,11 @@ create trigger "0_restore_children"
 
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
-  for each row execute function audit.record('institution', '{}', '{id,follower_count,version,created_at,updated_at,live_id,live_city_id}');
+  for each row execute function audit.record('institution', '{}', '{id,follower_count,archived_from,version,created_at,updated_at,live_id,live_city_id}');
+
+create trigger leads_archived
+  before update of status on app.leads
+  for each row execute function sec.keep_status('along');
 
 create trigger leads_stamp
   before update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
@@ -10205,7 +12774,11 @@ create trigger leads_count_update
 
 create trigger leads_audit
   after insert or update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
-  for each row execute function audit.record('lead', '{}', '{id,archived_with,version,created_at,updated_at,live_id,live_service_request_id,live_business_id}');
+  for each row execute function audit.record('lead', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_id,live_service_request_id,live_business_id}');
+
+create trigger likes_archived
+  before update of status on app.likes
+  for each row execute function sec.keep_status('along');
 
 create trigger likes_stamp
   before update of status, user_id, event_id on app.likes
@@ -10228,7 +12801,11 @@ create trigger likes_count_update
 
 create trigger likes_audit
   after insert or update of status, user_id, event_id on app.likes
-  for each row execute function audit.record('like', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,live_event_id}');
+  for each row execute function audit.record('like', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_user_id,live_event_id}');
+
+create trigger media_archived
+  before update of status on app.media
+  for each row execute function sec.keep_status('along');
 
 create trigger media_stamp
   before update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
@@ -10241,7 +12818,7 @@ create trigger media_guard
 
 create trigger media_audit
   after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
-  for each row execute function audit.record('media', '{storage_key,content_hash,uploaded_by_id}', '{id,archived_with,version,created_at,updated_at,entity_user_id,live_entity_user_id,entity_community_id,live_entity_community_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_institution_id,live_entity_institution_id,entity_event_id,live_entity_event_id,live_uploaded_by_id}');
+  for each row execute function audit.record('media', '{storage_key,content_hash,uploaded_by_id}', '{id,archived_from,archived_with,version,created_at,updated_at,entity_user_id,live_entity_user_id,entity_community_id,live_entity_community_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_institution_id,live_entity_institution_id,entity_event_id,live_entity_event_id,live_uploaded_by_id}');
 
 create trigger notifications_stamp
   before update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
@@ -10259,6 +12836,10 @@ create trigger notification_deliveries_audit
   after insert or update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
   for each row execute function audit.record('notification_delivery', '{}', '{id,version,created_at,updated_at}');
 
+create trigger notification_preferences_archived
+  before update of status on app.notification_preferences
+  for each row execute function sec.keep_status('along');
+
 create trigger notification_preferences_stamp
   before update of status, user_id, channel, type, enabled, quiet_hours on app.notification_preferences
   for each row execute function sec.stamp();
@@ -10270,7 +12851,7 @@ create trigger notification_preferences_guard
 
 create trigger notification_preferences_audit
   after insert or update of status, user_id, channel, type, enabled, quiet_hours on app.notification_preferences
-  for each row execute function audit.record('notification_preference', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
+  for each row execute function audit.record('notification_preference', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_user_id}');
 
 create trigger orders_stamp
   before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
@@ -10294,6 +12875,11 @@ create trigger order_items_audit
   after insert on app.order_items
   for each row execute function audit.record('order_item', '{}', '{id,created_at}');
 
+create trigger organizations_restore_slug
+  before update of status on app.organizations
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.organizations_slug_again();
+
 create trigger organizations_slug
   before insert on app.organizations
   for each row when (new.slug is null) execute function app.organizations_slug_from_name();
@@ -10305,6 +12891,10 @@ create trigger organizations_announce
 create trigger organizations_grant_creator
   after insert on app.organizations
   for each row execute function app.organizations_grant_creator();
+
+create trigger organizations_archived
+  before update of status on app.organizations
+  for each row execute function sec.keep_status();
 
 create trigger organizations_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
@@ -10331,7 +12921,11 @@ create trigger "0_restore_children"
 
 create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
-  for each row execute function audit.record('organization', '{legal_name,stripe_account_id,charges_enabled,payouts_enabled}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,version,created_at,updated_at,live_id,live_city_id}');
+  for each row execute function audit.record('organization', '{legal_name,stripe_account_id,charges_enabled,payouts_enabled}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,archived_from,version,created_at,updated_at,live_id,live_city_id}');
+
+create trigger payment_methods_archived
+  before update of status on app.payment_methods
+  for each row execute function sec.keep_status('along');
 
 create trigger payment_methods_stamp
   before update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
@@ -10339,7 +12933,11 @@ create trigger payment_methods_stamp
 
 create trigger payment_methods_audit
   after insert or update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
-  for each row execute function audit.record('payment_method', '{stripe_payment_method_id,last4}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
+  for each row execute function audit.record('payment_method', '{stripe_payment_method_id,last4}', '{id,archived_from,archived_with,version,created_at,updated_at,live_user_id}');
+
+create trigger plans_archived
+  before update of status on app.plans
+  for each row execute function sec.keep_status();
 
 create trigger plans_stamp
   before update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
@@ -10352,7 +12950,11 @@ create trigger plans_guard
 
 create trigger plans_audit
   after insert or update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
-  for each row execute function audit.record('plan', '{stripe_price_id}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record('plan', '{stripe_price_id}', '{id,archived_from,version,created_at,updated_at}');
+
+create trigger promo_codes_archived
+  before update of status on app.promo_codes
+  for each row execute function sec.keep_status('along');
 
 create trigger promo_codes_stamp
   before update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
@@ -10365,7 +12967,11 @@ create trigger promo_codes_guard
 
 create trigger promo_codes_audit
   after insert or update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
-  for each row execute function audit.record('promo_code', '{}', '{id,redemption_count,archived_with,version,created_at,updated_at,live_event_id}');
+  for each row execute function audit.record('promo_code', '{}', '{id,redemption_count,archived_from,archived_with,version,created_at,updated_at,live_event_id}');
+
+create trigger promotions_archived
+  before update of status on app.promotions
+  for each row execute function sec.keep_status('along');
 
 create trigger promotions_stamp
   before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
@@ -10378,7 +12984,11 @@ create trigger promotions_guard
 
 create trigger promotions_audit
   after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
-  for each row execute function audit.record('promotion', '{}', '{id,archived_with,version,created_at,updated_at,target_event_id,live_target_event_id,target_business_id,live_target_business_id,target_venue_id,live_target_venue_id,live_city_id}');
+  for each row execute function audit.record('promotion', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,target_event_id,live_target_event_id,target_business_id,live_target_business_id,target_venue_id,live_target_venue_id,live_city_id}');
+
+create trigger quotes_archived
+  before update of status on app.quotes
+  for each row execute function sec.keep_status('along');
 
 create trigger quotes_stamp
   before update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
@@ -10389,9 +12999,18 @@ create trigger quotes_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.quotes_guard();
 
+create trigger quotes_stays
+  before update of state on app.quotes
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.quotes_stays();
+
 create trigger quotes_audit
   after insert or update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
-  for each row execute function audit.record('quote', '{}', '{id,archived_with,version,created_at,updated_at,live_lead_id}');
+  for each row execute function audit.record('quote', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_lead_id}');
+
+create trigger referrals_archived
+  before update of status on app.referrals
+  for each row execute function sec.keep_status('along');
 
 create trigger referrals_stamp
   before update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
@@ -10399,7 +13018,7 @@ create trigger referrals_stamp
 
 create trigger referrals_audit
   after insert or update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
-  for each row execute function audit.record('referral', '{}', '{id,archived_with,version,created_at,updated_at,live_referrer_id,live_referee_id}');
+  for each row execute function audit.record('referral', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_referrer_id,live_referee_id}');
 
 create trigger refresh_tokens_stamp
   before update of session_id, token_hash, used_at, expires_at on app.refresh_tokens
@@ -10412,6 +13031,10 @@ create trigger revenue_shares_stamp
 create trigger revenue_shares_audit
   after insert or update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
   for each row execute function audit.record('revenue_share', '{}', '{id,version,created_at,updated_at}');
+
+create trigger reviews_archived
+  before update of status on app.reviews
+  for each row execute function sec.keep_status('along');
 
 create trigger reviews_stamp
   before update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
@@ -10439,7 +13062,11 @@ create trigger reviews_count_update
 
 create trigger reviews_audit
   after insert or update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
-  for each row execute function audit.record('review', '{}', '{id,archived_with,version,created_at,updated_at,live_reviewer_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_community_id,live_entity_community_id}');
+  for each row execute function audit.record('review', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_reviewer_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_community_id,live_entity_community_id}');
+
+create trigger role_assignments_archived
+  before update of status on app.role_assignments
+  for each row execute function sec.keep_status('along');
 
 create trigger role_assignments_stamp
   before update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
@@ -10450,9 +13077,18 @@ create trigger role_assignments_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
+create trigger role_assignments_keep
+  after update on app.role_assignments
+  referencing old table as removed new table as added
+  for each statement execute function app.role_assignments_keep();
+
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
-  for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
+  for each row execute function audit.record('role_assignment', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
+
+create trigger service_requests_archived
+  before update of status on app.service_requests
+  for each row execute function sec.keep_status('along');
 
 create trigger service_requests_stamp
   before update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
@@ -10479,7 +13115,7 @@ create trigger "0_restore_children"
 
 create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
-  for each row execute function audit.record('service_request', '{}', '{id,lead_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_event_id}');
+  for each row execute function audit.record('service_request', '{}', '{id,lead_count,archived_from,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_event_id}');
 
 create trigger sessions_stamp
   before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
@@ -10523,6 +13159,10 @@ create trigger tickets_audit
   after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
   for each row execute function audit.record('ticket', '{code}', '{id,version,created_at,updated_at}');
 
+create trigger ticket_types_archived
+  before update of status on app.ticket_types
+  for each row execute function sec.keep_status('along');
+
 create trigger ticket_types_stamp
   before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
   for each row execute function sec.stamp();
@@ -10546,9 +13186,14 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.ticket_types_restore_children();
 
+create trigger ticket_types_stays
+  before update of held, sold on app.ticket_types
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.ticket_types_stays();
+
 create trigger ticket_types_audit
   after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
-  for each row execute function audit.record('ticket_type', '{}', '{id,archived_with,version,created_at,updated_at,live_id,live_event_id}');
+  for each row execute function audit.record('ticket_type', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_id,live_event_id}');
 
 create trigger transactions_stamp
   before update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
@@ -10557,6 +13202,10 @@ create trigger transactions_stamp
 create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record('transaction', '{stripe_payment_intent_id,stripe_idempotency_key}', '{id,version,created_at,updated_at}');
+
+create trigger users_archived
+  before update of status on app.users
+  for each row execute function sec.keep_status();
 
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
@@ -10583,11 +13232,20 @@ create trigger "0_restore_children"
 
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
-  for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
+  for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,archived_from,version,created_at,updated_at,live_id,live_home_city_id}');
+
+create trigger venues_restore_slug
+  before update of status on app.venues
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.venues_slug_again();
 
 create trigger venues_slug
   before insert on app.venues
   for each row when (new.slug is null) execute function app.venues_slug_from_name();
+
+create trigger venues_archived
+  before update of status on app.venues
+  for each row execute function sec.keep_status('along');
 
 create trigger venues_stamp
   before update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
@@ -10614,7 +13272,11 @@ create trigger "0_restore_children"
 
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
-  for each row execute function audit.record('venue', '{}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,archived_with,version,created_at,updated_at,live_id,live_city_id,owner_organization_id,live_owner_organization_id,owner_business_id,live_owner_business_id,owner_institution_id,live_owner_institution_id,owner_community_id,live_owner_community_id}');
+  for each row execute function audit.record('venue', '{}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,archived_from,archived_with,version,created_at,updated_at,live_id,live_city_id,owner_organization_id,live_owner_organization_id,owner_business_id,live_owner_business_id,owner_institution_id,live_owner_institution_id,owner_community_id,live_owner_community_id}');
+
+create trigger waitlist_entries_archived
+  before update of status on app.waitlist_entries
+  for each row execute function sec.keep_status('along');
 
 create trigger waitlist_entries_stamp
   before update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
@@ -10627,7 +13289,7 @@ create trigger waitlist_entries_guard
 
 create trigger waitlist_entries_audit
   after insert or update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
-  for each row execute function audit.record('waitlist_entry', '{}', '{id,archived_with,version,created_at,updated_at,live_event_id,live_ticket_type_id,live_user_id}');
+  for each row execute function audit.record('waitlist_entry', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_event_id,live_ticket_type_id,live_user_id}');
 
 create trigger wallet_accounts_stamp
   before update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance on app.wallet_accounts
@@ -10656,7 +13318,7 @@ create trigger wallet_transactions_audit
 create policy attendances_select on app.attendances for select to culturepass_app
   using (
     attendances.user_id = (select sec.uid())
-    or sec.seen_event_admin(attendances.event_id)
+    or attendances.event_id in (select sec.mine_event_admin())
     or (
       exists (select 1 from app.users p1 where p1.id = attendances.user_id)
       and sec.seen_event(attendances.event_id) is not null
@@ -10679,27 +13341,27 @@ create policy businesses_select on app.businesses for select to culturepass_app
       businesses.status = 'active'
       and (
         businesses.state = 'approved'
-        or businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or businesses.id = (select sec.created())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
+        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       businesses.status = 'suspended'
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       businesses.status = 'archived'
       and (select sec.show_archived())
       and (
-        businesses.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or businesses.id in (select unnest(sec.scopes_org_admin()))
         or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -10800,7 +13462,7 @@ create policy businesses_job_update on app.businesses for update to culturepass_
 
 create policy check_ins_select on app.check_ins for select to culturepass_app
   using (
-    sec.seen_event_admin(check_ins.event_id) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or check_ins.event_id in (select sec.mine_event_admin())
   );
 
 create policy check_ins_job_select on app.check_ins for select to culturepass_job
@@ -10818,7 +13480,7 @@ create policy cities_select on app.cities for select to culturepass_app
     cities.status = 'active'
     or (
       cities.status = 'suspended'
-      and (cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or cities.id in (select unnest(sec.scopes_city_admin())))
     )
     or (cities.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
   );
@@ -10928,30 +13590,30 @@ create policy communities_select on app.communities for select to culturepass_ap
       communities.status = 'active'
       and (
         communities.visibility = 'public'
+        or (select sec.is_platform_admin())
+        or communities.id = (select sec.created())
         or communities.id in (select sec.my_community_members_3())
         or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-        or communities.id = (select sec.created())
       )
     )
     or (
       communities.status = 'suspended'
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.id in (select sec.my_community_members())
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       communities.status = 'archived'
       and (select sec.show_archived())
       and (
-        communities.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or communities.id in (select unnest(sec.scopes_org_admin()))
         or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11271,7 +13933,8 @@ create policy events_select on app.events for select to culturepass_app
     (
       events.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           events.state <> 'draft'
           and events.visibility = 'public'
           and (
@@ -11305,24 +13968,23 @@ create policy events_select on app.events for select to culturepass_app
         or events.id in (select sec.my_event_tickets())
         or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'suspended'
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       events.status = 'archived'
       and (select sec.show_archived())
       and (
-        events.host_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or events.host_id in (select unnest(sec.scopes_org_admin()))
         or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -11470,14 +14132,19 @@ create policy follows_select on app.follows for select to culturepass_app
               follows.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = follows.entity_id)
             )
-            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
             or (
               follows.entity_type = 'institution'
               and exists (select 1 from app.institutions p1 where p1.id = follows.entity_id)
             )
+            or (follows.entity_type = 'venue' and sec.seen_venue(follows.entity_id) is not null)
           )
         )
       )
+    )
+    or (
+      follows.status = 'suspended'
+      and (select sec.action()) = 'restore'
+      and follows.follower_id = (select sec.uid())
     )
     or (
       follows.status = 'archived'
@@ -11621,16 +14288,16 @@ create policy institutions_select on app.institutions for select to culturepass_
     or (
       institutions.status = 'suspended'
       and (
-        institutions.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or institutions.id in (select unnest(sec.scopes_org_admin()))
         or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       institutions.status = 'archived'
       and (select sec.show_archived())
       and (
-        institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        (select sec.is_platform_admin()) or institutions.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
   );
@@ -11767,6 +14434,9 @@ create policy likes_select on app.likes for select to culturepass_app
         )
       )
     )
+    or (
+      likes.status = 'suspended' and (select sec.action()) = 'restore' and likes.user_id = (select sec.uid())
+    )
     or (likes.status = 'archived' and (select sec.show_archived()) and likes.user_id = (select sec.uid()))
   );
 
@@ -11816,11 +14486,11 @@ create policy media_select on app.media for select to culturepass_app
           media.entity_type = 'business'
           and exists (select 1 from app.businesses p1 where p1.id = media.entity_id)
         )
-        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (
           media.entity_type = 'institution'
           and exists (select 1 from app.institutions p1 where p1.id = media.entity_id)
         )
+        or (media.entity_type = 'venue' and sec.seen_venue(media.entity_id) is not null)
         or (media.entity_type = 'event' and sec.seen_event(media.entity_id) is not null)
       )
     )
@@ -12099,8 +14769,8 @@ create policy notification_preferences_job_update on app.notification_preference
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
-    or sec.seen_event_admin(orders.event_id)
     or (select sec.is_platform_admin())
+    or orders.event_id in (select sec.mine_event_admin())
   );
 
 create policy orders_job_select on app.orders for select to culturepass_job
@@ -12123,7 +14793,7 @@ create policy orders_job_update on app.orders for update to culturepass_job
 
 create policy order_items_select on app.order_items for select to culturepass_app
   using (
-    sec.seen_order(order_items.order_id) is not null
+    (select true from app.orders p1 where p1.id = order_items.order_id)
   );
 
 create policy order_items_job_select on app.order_items for select to culturepass_job
@@ -12142,27 +14812,27 @@ create policy organizations_select on app.organizations for select to culturepas
       organizations.status = 'active'
       and (
         organizations.state = 'approved'
-        or organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
         or organizations.id = (select sec.created())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
+        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
       organizations.status = 'suspended'
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       organizations.status = 'archived'
       and (select sec.show_archived())
       and (
-        organizations.id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or organizations.id in (select unnest(sec.scopes_org_admin()))
         or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -12327,7 +14997,7 @@ create policy plans_job_select on app.plans for select to culturepass_job
 
 create policy promo_codes_select on app.promo_codes for select to culturepass_app
   using (
-    (promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id))
+    (promo_codes.status = 'active' and promo_codes.event_id in (select sec.mine_event_admin()))
     or (promo_codes.status = 'suspended' and sec.seen_event_admin(promo_codes.event_id))
     or (
       promo_codes.status = 'archived'
@@ -12369,18 +15039,8 @@ create policy promotions_select on app.promotions for select to culturepass_app
     (
       promotions.status = 'active'
       and (
-        (
-          promotions.state = 'active'
-          and (
-            (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
-            or (
-              promotions.target_type = 'business'
-              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
-            )
-            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
-          )
-        )
-        or (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+        (select sec.is_platform_admin())
+        or (promotions.target_type = 'event' and promotions.target_id in (select sec.mine_event_admin()))
         or (
           promotions.target_type = 'business'
           and exists (
@@ -12388,19 +15048,29 @@ create policy promotions_select on app.promotions for select to culturepass_app
             where p1.id = promotions.target_id and p1.id in (select unnest(sec.scopes_org_admin()))
           )
         )
-        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
+        or (promotions.target_type = 'venue' and promotions.target_id in (select sec.mine_venue_admin()))
         or promotions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
+        or (
+          promotions.state = 'active'
+          and (
+            (
+              promotions.target_type = 'business'
+              and exists (select 1 from app.businesses p1 where p1.id = promotions.target_id)
+            )
+            or (promotions.target_type = 'event' and sec.seen_event(promotions.target_id) is not null)
+            or (promotions.target_type = 'venue' and sec.seen_venue(promotions.target_id) is not null)
+          )
+        )
       )
     )
     or (
       promotions.status = 'suspended'
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
     or (
       promotions.status = 'archived'
       and (select sec.show_archived())
-      and (promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+      and ((select sec.is_platform_admin()) or promotions.city_id in (select unnest(sec.scopes_city_admin())))
     )
   );
 
@@ -12503,8 +15173,8 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        sec.seen_lead_provider(quotes.lead_id)
-        or (quotes.state <> 'draft' and sec.seen_lead_organizer(quotes.lead_id))
+        quotes.lead_id in (select sec.mine_lead_provider())
+        or (quotes.state <> 'draft' and quotes.lead_id in (select sec.mine_lead_organizer()))
       )
     )
     or (quotes.status = 'suspended' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft')
@@ -12613,7 +15283,7 @@ create policy refresh_tokens_job_delete on app.refresh_tokens for delete to cult
 
 create policy revenue_shares_select on app.revenue_shares for select to culturepass_app
   using (
-    revenue_shares.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or revenue_shares.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy revenue_shares_job_select on app.revenue_shares for select to culturepass_job
@@ -12651,11 +15321,11 @@ create policy reviews_select on app.reviews for select to culturepass_app
               reviews.entity_type = 'business'
               and exists (select 1 from app.businesses p1 where p1.id = reviews.entity_id)
             )
-            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
             or (
               reviews.entity_type = 'community'
               and exists (select 1 from app.communities p1 where p1.id = reviews.entity_id)
             )
+            or (reviews.entity_type = 'venue' and sec.seen_venue(reviews.entity_id) is not null)
           )
         )
       )
@@ -12805,7 +15475,50 @@ create policy role_assignments_select on app.role_assignments for select to cult
               and (p1.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
           )
         )
-        or (role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id))
+        or (
+          role_assignments.scope_type = 'venue'
+          and (
+            role_assignments.scope_id in (select sec.mine_venue_city_admin())
+            or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(role_assignments.scope_id))
+          )
+        )
+      )
+    )
+    or (
+      role_assignments.status = 'suspended'
+      and (select sec.action()) = 'restore'
+      and (
+        (select sec.is_platform_admin())
+        or (
+          role_assignments.role = 'cityAdmin'
+          and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+        )
+        or (
+          role_assignments.role = 'orgAdmin'
+          and (
+            role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
+            or (
+              role_assignments.scope_type = 'organization'
+              and sec.seen_organization_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'business'
+              and sec.seen_business_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'community'
+              and sec.seen_community_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'institution'
+              and sec.seen_institution_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
+            )
+          )
+        )
       )
     )
     or (
@@ -13062,8 +15775,8 @@ create policy service_requests_select on app.service_requests for select to cult
     (
       service_requests.status = 'active'
       and (
-        service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-        or (select sec.is_platform_admin())
+        (select sec.is_platform_admin())
+        or service_requests.host_id in (select unnest(sec.scopes_org_admin()))
       )
     )
     or (
@@ -13176,7 +15889,7 @@ create policy sign_ups_job_delete on app.sign_ups for delete to culturepass_job
 
 create policy subscriptions_select on app.subscriptions for select to culturepass_app
   using (
-    subscriptions.business_id in (select unnest(sec.scopes_org_admin())) or (select sec.is_platform_admin())
+    (select sec.is_platform_admin()) or subscriptions.business_id in (select unnest(sec.scopes_org_admin()))
   );
 
 create policy subscriptions_job_select on app.subscriptions for select to culturepass_job
@@ -13224,8 +15937,8 @@ create policy tickets_select on app.tickets for select to culturepass_app
   using (
     tickets.holder_id = (select sec.uid())
     or tickets.buyer_id = (select sec.uid())
-    or sec.seen_event_admin(tickets.event_id)
     or (select sec.is_platform_admin())
+    or tickets.event_id in (select sec.mine_event_admin())
   );
 
 create policy tickets_job_select on app.tickets for select to culturepass_job
@@ -13310,8 +16023,8 @@ create policy ticket_types_job_update on app.ticket_types for update to culturep
 create policy transactions_select on app.transactions for select to culturepass_app
   using (
     transactions.user_id = (select sec.uid())
-    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
     or (select sec.is_platform_admin())
+    or transactions.city_id in (select unnest(sec.scopes_city_admin()))
   );
 
 create policy transactions_job_select on app.transactions for select to culturepass_job
@@ -13339,8 +16052,8 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.is_public
         or users.id = (select sec.uid())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
         or (select sec.is_platform_admin())
+        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
@@ -13409,7 +16122,8 @@ create policy venues_select on app.venues for select to culturepass_app
     (
       venues.status = 'active'
       and (
-        (
+        (select sec.is_platform_admin())
+        or (
           venues.owner_type = 'organization'
           and exists (select 1 from app.organizations p1 where p1.id = venues.owner_id)
         )
@@ -13428,26 +16142,25 @@ create policy venues_select on app.venues for select to culturepass_app
         or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'suspended'
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
     or (
       venues.status = 'archived'
       and (select sec.show_archived())
       and (
-        venues.owner_id in (select unnest(sec.scopes_org_admin()))
+        (select sec.is_platform_admin())
+        or venues.owner_id in (select unnest(sec.scopes_org_admin()))
         or venues.id in (select unnest(sec.scopes_org_admin()))
         or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
       )
     )
   );
@@ -13535,7 +16248,10 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
   using (
     (
       waitlist_entries.status = 'active'
-      and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
+      and (
+        waitlist_entries.user_id = (select sec.uid())
+        or waitlist_entries.event_id in (select sec.mine_event_admin())
+      )
     )
     or (
       waitlist_entries.status = 'archived'
@@ -13591,9 +16307,9 @@ create policy waitlist_entries_job_update on app.waitlist_entries for update to 
 create policy wallet_accounts_select on app.wallet_accounts for select to culturepass_app
   using (
     wallet_accounts.user_id = (select sec.uid())
+    or (select sec.is_platform_admin())
     or wallet_accounts.owner_id in (select unnest(sec.scopes_org_admin()))
     or wallet_accounts.owner_id in (select unnest(sec.scopes_city_admin()))
-    or (select sec.is_platform_admin())
   );
 
 create policy wallet_accounts_job_select on app.wallet_accounts for select to culturepass_job
@@ -13687,7 +16403,7 @@ grant update (status, city_id, avatar_url, banner_url, social_links, name, slug,
 grant select on app.businesses to culturepass_authz;
 
 grant select on app.businesses to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count) on app.businesses to culturepass_counter;
+grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, archived_from) on app.businesses to culturepass_counter;
 
 grant select (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
 
@@ -13707,7 +16423,7 @@ grant select on app.cities to culturepass_job;
 grant select on app.cities to culturepass_authz;
 
 grant select on app.cities to culturepass_counter;
-grant update (status) on app.cities to culturepass_counter;
+grant update (status, archived_from) on app.cities to culturepass_counter;
 
 grant select (id, status, scope_type, scope_id, scope_country_id, scope_city_id, scope_organization_id, scope_community_id, scope_business_id, scope_institution_id, scope_event_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, version, created_at, updated_at) on app.commission_rules to culturepass_app;
 grant insert (scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to) on app.commission_rules to culturepass_app;
@@ -13718,7 +16434,7 @@ grant select on app.commission_rules to culturepass_job;
 grant select on app.commission_rules to culturepass_authz;
 
 grant select on app.commission_rules to culturepass_counter;
-grant update (status, archived_with, scope_type, scope_id) on app.commission_rules to culturepass_counter;
+grant update (status, archived_from, archived_with, scope_type, scope_id) on app.commission_rules to culturepass_counter;
 
 grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified, follower_count, rating_avg, rating_count, member_count, version, created_at, updated_at) on app.communities to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy) on app.communities to culturepass_app;
@@ -13729,7 +16445,7 @@ grant select on app.communities to culturepass_job;
 grant select on app.communities to culturepass_authz;
 
 grant select on app.communities to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, member_count, created_by_id) on app.communities to culturepass_counter;
+grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, member_count, archived_from, created_by_id) on app.communities to culturepass_counter;
 
 grant select (id, status, community_id, user_id, role, state, version, created_at, updated_at) on app.community_members to culturepass_app;
 grant insert (community_id, user_id, role) on app.community_members to culturepass_app;
@@ -13740,7 +16456,7 @@ grant select on app.community_members to culturepass_job;
 grant select on app.community_members to culturepass_authz;
 
 grant select on app.community_members to culturepass_counter;
-grant update (status, archived_with, added_by_id) on app.community_members to culturepass_counter;
+grant update (status, archived_from, archived_with, added_by_id) on app.community_members to culturepass_counter;
 
 grant select (id, status, code, name, currency, default_locale, version, created_at, updated_at) on app.countries to culturepass_app;
 grant insert (code, name, currency, default_locale) on app.countries to culturepass_app;
@@ -13751,7 +16467,7 @@ grant select on app.countries to culturepass_job;
 grant select on app.countries to culturepass_authz;
 
 grant select on app.countries to culturepass_counter;
-grant update (status) on app.countries to culturepass_counter;
+grant update (status, archived_from) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
 grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
@@ -13773,7 +16489,7 @@ grant update (status, user_id, platform, push_token, last_seen_at) on app.device
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with) on app.devices to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
 grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
@@ -13795,7 +16511,7 @@ grant update (status, city_id, host_type, host_id, venue_id, title, slug, descri
 grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
-grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
+grant update (status, like_count, ticket_count, attendance_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
 grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
@@ -13815,7 +16531,7 @@ grant select on app.follows to culturepass_job;
 grant select on app.follows to culturepass_authz;
 
 grant select on app.follows to culturepass_counter;
-grant update (status, archived_with) on app.follows to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.follows to culturepass_counter;
 
 grant select (id, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, entity_review_id, entity_order_id, entity_transaction_id, entity_promotion_id, entity_referral_id, decided_by_id, rule, score, evidence, state, decided_at, version, created_at, updated_at) on app.fraud_flags to culturepass_app;
 
@@ -13835,7 +16551,7 @@ grant update (status, title, description, amount_cents, currency, opens_at, clos
 grant select on app.grant_announcements to culturepass_authz;
 
 grant select on app.grant_announcements to culturepass_counter;
-grant update (status, archived_with) on app.grant_announcements to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.grant_announcements to culturepass_counter;
 
 grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified, follower_count, version, created_at, updated_at) on app.institutions to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location) on app.institutions to culturepass_app;
@@ -13846,7 +16562,7 @@ grant select on app.institutions to culturepass_job;
 grant select on app.institutions to culturepass_authz;
 
 grant select on app.institutions to culturepass_counter;
-grant update (status, follower_count) on app.institutions to culturepass_counter;
+grant update (status, follower_count, archived_from) on app.institutions to culturepass_counter;
 
 grant select (id, status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.leads to culturepass_app;
 grant insert (service_request_id, business_id, title, details, budget_cents, currency, needed_at) on app.leads to culturepass_app;
@@ -13857,7 +16573,7 @@ grant select on app.leads to culturepass_job;
 grant select on app.leads to culturepass_authz;
 
 grant select on app.leads to culturepass_counter;
-grant update (status, archived_with) on app.leads to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.leads to culturepass_counter;
 
 grant select (id, status, user_id, event_id, version, created_at, updated_at) on app.likes to culturepass_app;
 grant insert (event_id) on app.likes to culturepass_app;
@@ -13868,7 +16584,7 @@ grant select on app.likes to culturepass_job;
 grant select on app.likes to culturepass_authz;
 
 grant select on app.likes to culturepass_counter;
-grant update (status, archived_with) on app.likes to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.likes to culturepass_counter;
 
 grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, alt_text, position, width, height, bytes, version, created_at, updated_at) on app.media to culturepass_app;
 grant insert (entity_type, entity_id, type, url, alt_text, position) on app.media to culturepass_app;
@@ -13881,7 +16597,7 @@ grant update (status, entity_type, entity_id, uploaded_by_id, type, url, alt_tex
 grant select on app.media to culturepass_authz;
 
 grant select on app.media to culturepass_counter;
-grant update (status, archived_with, uploaded_by_id) on app.media to culturepass_counter;
+grant update (status, archived_from, archived_with, uploaded_by_id) on app.media to culturepass_counter;
 
 grant select (id, user_id, title, message, type, is_read, read_at, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
 
@@ -13915,7 +16631,7 @@ grant update (status, user_id, channel, type, enabled, quiet_hours) on app.notif
 grant select on app.notification_preferences to culturepass_authz;
 
 grant select on app.notification_preferences to culturepass_counter;
-grant update (status, archived_with) on app.notification_preferences to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.notification_preferences to culturepass_counter;
 
 grant select (id, user_id, event_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, fee_paid_by, expires_at, paid_at, version, created_at, updated_at) on app.orders to culturepass_app;
 
@@ -13948,7 +16664,7 @@ grant update (status, city_id, avatar_url, banner_url, social_links, name, slug,
 grant select on app.organizations to culturepass_authz;
 
 grant select on app.organizations to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count) on app.organizations to culturepass_counter;
+grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, archived_from) on app.organizations to culturepass_counter;
 
 grant select (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, version, created_at, updated_at) on app.payment_methods to culturepass_app;
 
@@ -13959,7 +16675,7 @@ grant update (status, user_id, stripe_payment_method_id, brand, last4, exp_month
 grant select on app.payment_methods to culturepass_authz;
 
 grant select on app.payment_methods to culturepass_counter;
-grant update (status, archived_with) on app.payment_methods to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.payment_methods to culturepass_counter;
 
 grant select (id, status, name, description, price_cents, currency, interval, features, is_offered, version, created_at, updated_at) on app.plans to culturepass_app;
 grant insert (name, description, price_cents, currency, interval, features, is_offered, stripe_price_id) on app.plans to culturepass_app;
@@ -13970,7 +16686,7 @@ grant select on app.plans to culturepass_job;
 grant select on app.plans to culturepass_authz;
 
 grant select on app.plans to culturepass_counter;
-grant update (status) on app.plans to culturepass_counter;
+grant update (status, archived_from) on app.plans to culturepass_counter;
 
 grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, redemption_count, version, created_at, updated_at) on app.promo_codes to culturepass_app;
 grant insert (event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
@@ -13981,7 +16697,7 @@ grant select on app.promo_codes to culturepass_job;
 grant select on app.promo_codes to culturepass_authz;
 
 grant select on app.promo_codes to culturepass_counter;
-grant update (status, redemption_count, archived_with) on app.promo_codes to culturepass_counter;
+grant update (status, redemption_count, archived_from, archived_with) on app.promo_codes to culturepass_counter;
 
 grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
 grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currency) on app.promotions to culturepass_app;
@@ -13994,7 +16710,7 @@ grant update (status, target_type, target_id, city_id, slot, starts_at, ends_at,
 grant select on app.promotions to culturepass_authz;
 
 grant select on app.promotions to culturepass_counter;
-grant update (status, archived_with) on app.promotions to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.promotions to culturepass_counter;
 
 grant select (id, status, lead_id, amount_cents, currency, terms, valid_until, state, version, created_at, updated_at) on app.quotes to culturepass_app;
 grant insert (lead_id, amount_cents, currency, terms, valid_until) on app.quotes to culturepass_app;
@@ -14005,7 +16721,7 @@ grant select on app.quotes to culturepass_job;
 grant select on app.quotes to culturepass_authz;
 
 grant select on app.quotes to culturepass_counter;
-grant update (status, archived_with) on app.quotes to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.quotes to culturepass_counter;
 
 grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, created_at, updated_at) on app.referrals to culturepass_app;
 grant insert (referrer_id) on app.referrals to culturepass_app;
@@ -14017,7 +16733,7 @@ grant update (status, referrer_id, referee_id, state, rewarded_at) on app.referr
 grant select on app.referrals to culturepass_authz;
 
 grant select on app.referrals to culturepass_counter;
-grant update (status, archived_with) on app.referrals to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.referrals to culturepass_counter;
 
 grant select on app.refresh_tokens to culturepass_job;
 grant insert (id, session_id, token_hash, used_at, expires_at) on app.refresh_tokens to culturepass_job;
@@ -14047,7 +16763,7 @@ grant select on app.reviews to culturepass_job;
 grant select on app.reviews to culturepass_authz;
 
 grant select on app.reviews to culturepass_counter;
-grant update (status, archived_with) on app.reviews to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.reviews to culturepass_counter;
 
 grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
@@ -14059,7 +16775,7 @@ grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;
 
 grant select on app.role_assignments to culturepass_counter;
-grant update (status, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
+grant update (status, archived_from, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, lead_count, version, created_at, updated_at) on app.service_requests to culturepass_app;
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;
@@ -14068,7 +16784,7 @@ grant update (status, title, category, description, budget_cents, currency, need
 grant select on app.service_requests to culturepass_authz;
 
 grant select on app.service_requests to culturepass_counter;
-grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
+grant update (status, lead_count, archived_from, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
 grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
@@ -14128,7 +16844,7 @@ grant update (status, event_id, name, description, price_cents, currency, capaci
 grant select on app.ticket_types to culturepass_authz;
 
 grant select on app.ticket_types to culturepass_counter;
-grant update (status, archived_with) on app.ticket_types to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.ticket_types to culturepass_counter;
 
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
@@ -14151,7 +16867,7 @@ grant update (status, home_city_id, handle, display_name, bio, profile_image_url
 grant select on app.users to culturepass_authz;
 
 grant select on app.users to culturepass_counter;
-grant update (status, follower_count, following_count, community_count, attended_count, home_city_id) on app.users to culturepass_counter;
+grant update (status, follower_count, following_count, community_count, attended_count, archived_from, home_city_id) on app.users to culturepass_counter;
 
 grant select (id, status, city_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_institution_id, owner_community_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.venues to culturepass_app;
 grant insert (city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours) on app.venues to culturepass_app;
@@ -14162,7 +16878,7 @@ grant select on app.venues to culturepass_job;
 grant select on app.venues to culturepass_authz;
 
 grant select on app.venues to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, archived_with) on app.venues to culturepass_counter;
+grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, archived_from, archived_with) on app.venues to culturepass_counter;
 
 grant select (id, status, event_id, ticket_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
 grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_app;
@@ -14175,7 +16891,7 @@ grant update (status, event_id, ticket_type_id, user_id, position, state, offer_
 grant select on app.waitlist_entries to culturepass_authz;
 
 grant select on app.waitlist_entries to culturepass_counter;
-grant update (status, archived_with, ticket_type_id) on app.waitlist_entries to culturepass_counter;
+grant update (status, archived_from, archived_with, ticket_type_id) on app.waitlist_entries to culturepass_counter;
 
 grant select (id, user_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_community_id, owner_institution_id, owner_city_id, kind, currency, balance_cents, held_cents, last_seq, track_balance, version, created_at, updated_at) on app.wallet_accounts to culturepass_app;
 

@@ -110,7 +110,15 @@ pub fn is_rule_word(word: &str) -> bool {
 pub fn is_builtin_column(word: &str) -> bool {
     matches!(
         word,
-        "id" | "status" | "version" | "created_at" | "updated_at" | "live_id" | "allowed_actions"
+        "id" | "status"
+            | "version"
+            | "created_at"
+            | "updated_at"
+            | "live_id"
+            | "archived_from"
+            | "archived_with"
+            | "still_archived"
+            | "allowed_actions"
     )
 }
 

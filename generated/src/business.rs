@@ -157,6 +157,7 @@ pub static BUSINESS: Resource = Resource {
         returning t.id, t.version",
         archive: "update app.businesses as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.businesses as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_businesses",
         suspend: "update app.businesses as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.businesses as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
@@ -220,5 +221,7 @@ pub static BUSINESS: Resource = Resource {
         Constraint::conflict("businesses_approve_from", "/state", "only possible while state is pending or rejected"),
         Constraint::conflict("businesses_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("businesses_resubmit_from", "/state", "only possible while state is rejected"),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

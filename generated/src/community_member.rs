@@ -94,6 +94,7 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         returning t.id, t.version",
         archive: "update app.community_members as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.community_members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_community_members",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_community_staff(t.community_id) then 'update' end,
           case when (t.user_id = me.id and t.state <> 'banned') or sec.seen_community_staff(t.community_id) then 'delete' end,

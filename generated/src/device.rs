@@ -76,6 +76,7 @@ pub static DEVICE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.devices as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.devices as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_devices",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end,

@@ -170,6 +170,7 @@ pub static EVENT: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.events as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_events",
         suspend: "update app.events as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
@@ -250,5 +251,6 @@ pub static EVENT: Resource = Resource {
         Constraint::conflict("events_cancel_from", "/state", "only possible while state is draft or published"),
         Constraint::conflict("events_complete_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_complete_when", "", "only possible when ends_at < now"),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -93,6 +93,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
         returning ", columns!()),
         archive: "update app.grant_announcements as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_grant_announcements",
         suspend: "update app.grant_announcements as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[

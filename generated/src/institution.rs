@@ -119,6 +119,7 @@ pub static INSTITUTION: Resource = Resource {
         returning ", columns!()),
         archive: "update app.institutions as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_institutions",
         suspend: "update app.institutions as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -164,5 +165,7 @@ pub static INSTITUTION: Resource = Resource {
     constraints: &[
         Constraint::conflict("institutions_city_id_slug_key", "/slug", "there is already an institution with this city and slug"),
         Constraint::reference("institutions_city_id_fkey", "/city_id"), Constraint::reference("institutions_live_city_id_fkey", "/city_id"),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -99,6 +99,7 @@ pub static LEAD: Resource = Resource {
         returning ", columns!()),
         archive: "update app.leads as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_leads",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,

@@ -142,6 +142,7 @@ pub static ORGANIZATION: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_organizations",
         suspend: "update app.organizations as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
@@ -198,5 +199,7 @@ pub static ORGANIZATION: Resource = Resource {
         Constraint::conflict("organizations_approve_from", "/state", "only possible while state is pending or rejected"),
         Constraint::conflict("organizations_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("organizations_resubmit_from", "/state", "only possible while state is rejected"),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -100,6 +100,7 @@ pub static PLAN: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.plans as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.plans as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_plans",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_platform_admin then 'update' end,
           case when me.is_platform_admin then 'delete' end,

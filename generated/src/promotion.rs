@@ -96,6 +96,7 @@ pub static PROMOTION: Resource = Resource {
         returning ", columns!()),
         archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_promotions",
         suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[

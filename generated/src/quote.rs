@@ -94,6 +94,7 @@ pub static QUOTE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.quotes as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.quotes as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_quotes",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'update' end,
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'delete' end,

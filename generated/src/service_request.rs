@@ -114,6 +114,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
         returning ", columns!()),
         archive: "update app.service_requests as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_service_requests",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,

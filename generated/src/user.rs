@@ -105,6 +105,7 @@ pub static USER: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.users as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_users",
         suspend: "update app.users as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         unsuspend: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[

@@ -15,6 +15,7 @@ mod libraries;
 mod limits;
 mod lists;
 mod logs;
+mod moderated;
 mod modules;
 mod origins;
 mod references;

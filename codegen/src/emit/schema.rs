@@ -4,6 +4,7 @@
 //! security, grants and triggers hold whatever the program in front of the database does.
 
 mod archive;
+mod archived;
 mod assume;
 mod audit;
 mod cases;
@@ -26,23 +27,26 @@ mod predicate;
 mod private;
 mod projection;
 mod references;
+mod restore;
 mod roles;
 pub mod rules;
 mod seen;
 pub mod sets;
 mod slugs;
+mod states;
 mod tables;
 mod template;
 mod uniques;
 mod visible;
 
-pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
+pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, sql_type};
 pub use counters::{Recount, recounts};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::allowed;
 pub use private::private_columns;
 pub use projection::projected;
+pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};
@@ -83,6 +87,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(archived::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
     objects.extend(audit::trigger_of(model, id));

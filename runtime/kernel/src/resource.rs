@@ -97,6 +97,8 @@ pub struct Sql {
     /// `$1` id, `$2` version or null; `returning t.version`
     pub archive: &'static str,
     pub restore: &'static str,
+    /// `app.archived_events`: the function that finds archived rows that the caller may restore.
+    pub archived: &'static str,
     pub suspend: &'static str,
     pub unsuspend: &'static str,
     /// `select t.version, <status or 'active'> as status, <state or null> as state, array of the actions
@@ -116,6 +118,7 @@ impl Sql {
         update_private: &[],
         archive: "",
         restore: "",
+        archived: "",
         suspend: "",
         unsuspend: "",
         probe: "",
@@ -223,6 +226,8 @@ pub enum Answer {
     Reference,
     /// 409: the last row of its kind stays
     Kept,
+    /// 409: a row that would go along may not be archived
+    Blocked,
 }
 
 impl Filter {
@@ -300,6 +305,14 @@ impl Constraint {
         Constraint {
             name,
             answer: Answer::Kept,
+            pointer: "",
+            detail,
+        }
+    }
+    pub const fn blocked(name: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Blocked,
             pointer: "",
             detail,
         }

@@ -276,6 +276,13 @@ create function sec.set_reason(p_reason text) returns void
 $$;
 alter function sec.set_reason(text) owner to library_owner;
 
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to library_owner;
+
 create function sec.is_librarian() returns boolean
   language sql stable parallel safe as $$
 -- The caller's role librarian.
@@ -355,6 +362,24 @@ end
 $$;
 alter function sec.live() owner to library_owner;
 
+create function sec.keep_status() returns trigger
+  language plpgsql set search_path = '' as $$
+-- A row that is archived and restored is what it was: restoring does not undo a suspension.
+begin
+  if new.status = 'archived' and old.status <> 'archived' then
+    new.archived_from := old.status;
+  elsif new.status <> 'archived' and old.status = 'archived' then
+    new.status := coalesce(old.archived_from, 'active');
+    new.archived_from := null;
+    if tg_nargs > 0 then
+      new.archived_with := null;
+    end if;
+  end if;
+  return new;
+end
+$$;
+alter function sec.keep_status() owner to library_owner;
+
 -- Tables
 
 create table app.appointments (
@@ -363,6 +388,7 @@ create table app.appointments (
   member_id uuid not null,
   appointed_by_id uuid default sec.uid(),
   role text not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -385,6 +411,7 @@ create table app.authors (
   born_on date,
   died_on date,
   work_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -414,6 +441,7 @@ create table app.books (
   keywords text[],
   on_loan bigint default 0 not null,
   reservation_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -433,6 +461,7 @@ create table app.book_authors (
   author_id uuid not null,
   part text default 'writer' not null,
   position integer default 1 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -453,6 +482,7 @@ create table app.categories (
   name text not null,
   shelf_mark text not null,
   book_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -494,6 +524,7 @@ create table app.members (
   joined_on date not null,
   open_loans bigint default 0 not null,
   owed_cents bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -527,6 +558,7 @@ create table app.reservations (
   member_id uuid default sec.uid() not null,
   wanted_until date,
   state text default 'waiting' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -731,6 +763,9 @@ create index appointments_appointed_by_id_idx
 create index appointments_live_appointed_by_id_idx
   on app.appointments (live_appointed_by_id) where live_appointed_by_id is not null;
 
+create index appointments_while_archived_idx
+  on app.appointments (id) where status = 'archived';
+
 create index authors_name_id_idx
   on app.authors (name, id);
 
@@ -742,6 +777,9 @@ create index authors_search_idx
 
 create index authors_search_text_idx
   on app.authors using gin ((coalesce(summary, '') || ' ' || name) gin_trgm_ops) where status = 'active';
+
+create index authors_while_archived_idx
+  on app.authors (id) where status = 'archived';
 
 create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
@@ -764,6 +802,9 @@ create index books_search_idx
 create index books_search_text_idx
   on app.books using gin ((coalesce(summary, '') || ' ' || title) gin_trgm_ops) where status = 'active';
 
+create index books_while_archived_idx
+  on app.books (id) where status = 'archived';
+
 create unique index book_authors_book_id_author_id_part_key
   on app.book_authors (book_id, author_id, part) where status <> 'archived';
 
@@ -781,6 +822,9 @@ create index book_authors_author_id_idx
 
 create index book_authors_live_author_id_idx
   on app.book_authors (live_author_id) where live_author_id is not null;
+
+create index book_authors_while_archived_idx
+  on app.book_authors (id) where status = 'archived';
 
 create unique index categories_shelf_mark_key
   on app.categories (shelf_mark) where status <> 'archived';
@@ -803,6 +847,9 @@ create index categories_search_idx
 create index categories_search_text_idx
   on app.categories using gin ((name) gin_trgm_ops) where status = 'active';
 
+create index categories_while_archived_idx
+  on app.categories (id) where status = 'archived';
+
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
 
@@ -823,6 +870,9 @@ create index members_name_id_idx
 
 create index members_joined_on_id_idx
   on app.members (joined_on, id);
+
+create index members_while_archived_idx
+  on app.members (id) where status = 'archived';
 
 create index penalties_member_id_idx
   on app.penalties (member_id, id);
@@ -972,7 +1022,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -990,6 +1040,73 @@ begin
 end
 $$;
 alter function app.appointments_guard() owner to library_owner;
+
+create function sec.restore_appointments(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.appointments t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+      and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
+      and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.appointments t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+          and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
+          and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'appointment', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/appointed_by_id"}'::jsonb
+        when exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role) then '{"code": "conflict", "pointer": "/role"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.appointments t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.appointments t set archived_with = case
+    when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then t.member_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_appointments(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_appointments(uuid[]) from public;
+
+create function app.archived_appointments(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.appointments t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_appointments(uuid,int) owner to library_authz;
+revoke execute on function app.archived_appointments(uuid,int) from public;
+grant execute on function app.archived_appointments(uuid,int) to library_app;
 
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1011,7 +1128,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1029,6 +1146,21 @@ begin
 end
 $$;
 alter function app.authors_guard() owner to library_owner;
+
+create function app.archived_authors(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.authors t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_authors(uuid,int) owner to library_authz;
+revoke execute on function app.archived_authors(uuid,int) from public;
+grant execute on function app.archived_authors(uuid,int) to library_app;
 
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -1072,7 +1204,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1095,10 +1227,10 @@ create function app.books_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.book_authors set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where book_id = new.id and status <> 'archived';
-  update app.reservations set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where book_id = new.id and status <> 'archived';
+  update app.book_authors t set status = 'archived', archived_with = new.id
+    where t.book_id = new.id and t.status <> 'archived';
+  update app.reservations t set status = 'archived', archived_with = new.id
+    where t.book_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -1109,15 +1241,50 @@ create function app.books_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.book_authors set status = 'active', archived_with = null
-    where book_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reservations set status = 'active', archived_with = null
-    where book_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_book_authors(array(
+    select t.id from app.book_authors t
+    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reservations(array(
+    select t.id from app.reservations t
+    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.books_restore_children() owner to library_counter;
 revoke execute on function app.books_restore_children() from public;
+
+create function app.books_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.on_loan = 0 and (new.on_loan = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'books',
+      constraint = 'books_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.books_stays() owner to library_counter;
+revoke execute on function app.books_stays() from public;
+
+create function app.archived_books(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.books t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_books(uuid,int) owner to library_authz;
+revoke execute on function app.archived_books(uuid,int) from public;
+grant execute on function app.archived_books(uuid,int) to library_app;
 
 create function app.books_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1201,7 +1368,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1219,6 +1386,73 @@ begin
 end
 $$;
 alter function app.book_authors_guard() owner to library_owner;
+
+create function sec.restore_book_authors(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.book_authors t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+      and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
+      and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.book_authors t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+          and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
+          and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'book_author', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
+        when exists (select from app.authors p where p.id = t.author_id and p.status = 'archived') then '{"code": "reference", "pointer": "/author_id"}'::jsonb
+        when exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part) then '{"code": "conflict", "pointer": "/part"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.book_authors t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.book_authors t set archived_with = case
+    when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then t.book_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_book_authors(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_book_authors(uuid[]) from public;
+
+create function app.archived_book_authors(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.book_authors t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_book_authors(uuid,int) owner to library_authz;
+revoke execute on function app.archived_book_authors(uuid,int) from public;
+grant execute on function app.archived_book_authors(uuid,int) to library_app;
 
 create function app.book_authors_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1306,7 +1540,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1324,6 +1558,21 @@ begin
 end
 $$;
 alter function app.categories_guard() owner to library_owner;
+
+create function app.archived_categories(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.categories t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_categories(uuid,int) owner to library_authz;
+revoke execute on function app.archived_categories(uuid,int) from public;
+grant execute on function app.archived_categories(uuid,int) to library_app;
 
 create function app.loan_private(p_id uuid) returns table(note text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -1514,7 +1763,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1537,11 +1786,11 @@ create function app.members_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.appointments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where member_id = new.id and status <> 'archived';
+  update app.appointments t set status = 'archived', archived_with = new.id
+    where t.member_id = new.id and t.status <> 'archived';
   update app.appointments set appointed_by_id = null where appointed_by_id = new.id;
-  update app.reservations set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where member_id = new.id and status <> 'archived';
+  update app.reservations t set status = 'archived', archived_with = new.id
+    where t.member_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -1552,15 +1801,50 @@ create function app.members_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.appointments set status = 'active', archived_with = null
-    where member_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reservations set status = 'active', archived_with = null
-    where member_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_appointments(array(
+    select t.id from app.appointments t
+    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reservations(array(
+    select t.id from app.reservations t
+    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
+
+create function app.members_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.open_loans = 0 and (new.open_loans = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'members',
+      constraint = 'members_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.members_stays() owner to library_counter;
+revoke execute on function app.members_stays() from public;
+
+create function app.archived_members(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.members t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_members(uuid,int) owner to library_authz;
+revoke execute on function app.archived_members(uuid,int) from public;
+grant execute on function app.archived_members(uuid,int) to library_app;
 
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1615,7 +1899,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1647,6 +1931,59 @@ begin
 end
 $$;
 alter function app.reservations_guard() owner to library_owner;
+
+create function sec.restore_reservations(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.reservations t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+      and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+      and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.reservations t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+          and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+          and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'reservation', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
+        when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id) then '{"code": "conflict", "pointer": "/member_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.reservations t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.reservations t set archived_with = case
+    when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then t.book_id
+    when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then t.member_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_reservations(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_reservations(uuid[]) from public;
 
 create function app.reservations_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2004,6 +2341,10 @@ grant select on app.categories_public to library_app;
 
 -- Triggers
 
+create trigger appointments_archived
+  before update of status on app.appointments
+  for each row execute function sec.keep_status('along');
+
 create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
@@ -2015,7 +2356,11 @@ create trigger appointments_guard
 
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
-  for each row execute function audit.record('appointment', '{}', '{id,archived_with,version,created_at,updated_at,live_member_id,live_appointed_by_id}');
+  for each row execute function audit.record('appointment', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_member_id,live_appointed_by_id}');
+
+create trigger authors_archived
+  before update of status on app.authors
+  for each row execute function sec.keep_status();
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2032,7 +2377,11 @@ create trigger authors_guard
 
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
-  for each row execute function audit.record('author', '{}', '{id,work_count,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record('author', '{}', '{id,work_count,archived_from,version,created_at,updated_at,live_id}');
+
+create trigger books_archived
+  before update of status on app.books
+  for each row execute function sec.keep_status();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -2057,6 +2406,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.books_restore_children();
 
+create trigger books_stays
+  before update of on_loan on app.books
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.books_stays();
+
 create trigger books_count_insert
   after insert on app.books
   referencing new table as added
@@ -2069,7 +2423,11 @@ create trigger books_count_update
 
 create trigger books_audit
   after insert or update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
-  for each row execute function audit.record('book', '{purchase_cents}', '{id,on_loan,reservation_count,version,created_at,updated_at,live_id,live_category_id}');
+  for each row execute function audit.record('book', '{purchase_cents}', '{id,on_loan,reservation_count,archived_from,version,created_at,updated_at,live_id,live_category_id}');
+
+create trigger book_authors_archived
+  before update of status on app.book_authors
+  for each row execute function sec.keep_status('along');
 
 create trigger book_authors_stamp
   before update of status, book_id, author_id, part, position on app.book_authors
@@ -2092,7 +2450,11 @@ create trigger book_authors_count_update
 
 create trigger book_authors_audit
   after insert or update of status, book_id, author_id, part, position on app.book_authors
-  for each row execute function audit.record('book_author', '{}', '{id,archived_with,version,created_at,updated_at,live_book_id,live_author_id}');
+  for each row execute function audit.record('book_author', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_book_id,live_author_id}');
+
+create trigger categories_archived
+  before update of status on app.categories
+  for each row execute function sec.keep_status();
 
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
@@ -2109,7 +2471,7 @@ create trigger categories_guard
 
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
-  for each row execute function audit.record('category', '{}', '{id,book_count,version,created_at,updated_at,live_id,live_parent_id}');
+  for each row execute function audit.record('category', '{}', '{id,book_count,archived_from,version,created_at,updated_at,live_id,live_parent_id}');
 
 create trigger loans_stamp
   before update of book_id, member_id, due_on, renewals, state, note on app.loans
@@ -2139,6 +2501,10 @@ create trigger loans_audit
   after insert or update of book_id, member_id, due_on, renewals, state, note on app.loans
   for each row execute function audit.record('loan', '{note}', '{id,version,created_at,updated_at}');
 
+create trigger members_archived
+  before update of status on app.members
+  for each row execute function sec.keep_status();
+
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
   for each row execute function sec.stamp();
@@ -2162,9 +2528,14 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
 
+create trigger members_stays
+  before update of open_loans on app.members
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.members_stays();
+
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
-  for each row execute function audit.record('member', '{email,phone}', '{id,open_loans,owed_cents,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record('member', '{email,phone}', '{id,open_loans,owed_cents,archived_from,version,created_at,updated_at,live_id}');
 
 create trigger penalties_count_insert
   after insert on app.penalties
@@ -2174,6 +2545,10 @@ create trigger penalties_count_insert
 create trigger penalties_audit
   after insert on app.penalties
   for each row execute function audit.record('penalty', '{}', '{id,created_at}');
+
+create trigger reservations_archived
+  before update of status on app.reservations
+  for each row execute function sec.keep_status('along');
 
 create trigger reservations_stamp
   before update of status, book_id, member_id, wanted_until, state on app.reservations
@@ -2196,7 +2571,7 @@ create trigger reservations_count_update
 
 create trigger reservations_audit
   after insert or update of status, book_id, member_id, wanted_until, state on app.reservations
-  for each row execute function audit.record('reservation', '{}', '{id,archived_with,version,created_at,updated_at,live_book_id,live_member_id}');
+  for each row execute function audit.record('reservation', '{}', '{id,archived_from,archived_with,version,created_at,updated_at,live_book_id,live_member_id}');
 
 -- Row-level security
 
@@ -2206,6 +2581,7 @@ create policy appointments_select on app.appointments for select to library_app
       appointments.status = 'active'
       and (appointments.member_id = (select sec.uid()) or (select sec.is_admin()))
     )
+    or (appointments.status = 'suspended' and (select sec.action()) = 'restore' and (select sec.is_admin()))
     or (appointments.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
   );
 
@@ -2518,7 +2894,7 @@ grant update (status) on app.appointments to library_app;
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_from, archived_with, appointed_by_id) on app.appointments to library_counter;
 
 grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;
@@ -2527,7 +2903,7 @@ grant update (status, summary, homepage, name, born_on, died_on) on app.authors 
 grant select on app.authors to library_authz;
 
 grant select on app.authors to library_counter;
-grant update (status, work_count) on app.authors to library_counter;
+grant update (status, work_count, archived_from) on app.authors to library_counter;
 
 grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, reservation_count, version, created_at, updated_at) on app.books to library_app;
 grant insert (category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
@@ -2536,7 +2912,7 @@ grant update (status, category_id, summary, homepage, title, isbn, published_on,
 grant select on app.books to library_authz;
 
 grant select on app.books to library_counter;
-grant update (status, on_loan, reservation_count) on app.books to library_counter;
+grant update (status, on_loan, reservation_count, archived_from) on app.books to library_counter;
 
 grant select (id, status, book_id, author_id, part, position, version, created_at, updated_at) on app.book_authors to library_app;
 grant insert (book_id, author_id, part, position) on app.book_authors to library_app;
@@ -2545,7 +2921,7 @@ grant update (status, part, position) on app.book_authors to library_app;
 grant select on app.book_authors to library_authz;
 
 grant select on app.book_authors to library_counter;
-grant update (status, archived_with) on app.book_authors to library_counter;
+grant update (status, archived_from, archived_with) on app.book_authors to library_counter;
 
 grant select (id, status, parent_id, name, shelf_mark, book_count, version, created_at, updated_at) on app.categories to library_app;
 grant insert (parent_id, name, shelf_mark) on app.categories to library_app;
@@ -2554,7 +2930,7 @@ grant update (status, parent_id, name, shelf_mark) on app.categories to library_
 grant select on app.categories to library_authz;
 
 grant select on app.categories to library_counter;
-grant update (status, book_count, parent_id) on app.categories to library_counter;
+grant update (status, book_count, archived_from, parent_id) on app.categories to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;
@@ -2571,7 +2947,7 @@ grant update (status, name, email, phone, address, joined_on) on app.members to 
 grant select on app.members to library_authz;
 
 grant select on app.members to library_counter;
-grant update (status, open_loans, owed_cents) on app.members to library_counter;
+grant update (status, open_loans, owed_cents, archived_from) on app.members to library_counter;
 
 grant select (id, member_id, loan_id, amount_cents, currency, reason, created_at) on app.penalties to library_app;
 grant insert (member_id, loan_id, amount_cents, currency, reason) on app.penalties to library_app;
@@ -2587,4 +2963,4 @@ grant update (status, wanted_until, state) on app.reservations to library_app;
 grant select on app.reservations to library_authz;
 
 grant select on app.reservations to library_counter;
-grant update (status, archived_with) on app.reservations to library_counter;
+grant update (status, archived_from, archived_with) on app.reservations to library_counter;

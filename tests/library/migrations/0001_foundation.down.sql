@@ -63,11 +63,15 @@ drop trigger reservations_guard on app.reservations;
 
 drop trigger reservations_stamp on app.reservations;
 
+drop trigger reservations_archived on app.reservations;
+
 drop trigger penalties_audit on app.penalties;
 
 drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
+
+drop trigger members_stays on app.members;
 
 drop trigger "0_restore_children" on app.members;
 
@@ -78,6 +82,8 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger members_archived on app.members;
 
 drop trigger loans_audit on app.loans;
 
@@ -99,6 +105,8 @@ drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
 
+drop trigger categories_archived on app.categories;
+
 drop trigger book_authors_audit on app.book_authors;
 
 drop trigger book_authors_count_update on app.book_authors;
@@ -109,11 +117,15 @@ drop trigger book_authors_guard on app.book_authors;
 
 drop trigger book_authors_stamp on app.book_authors;
 
+drop trigger book_authors_archived on app.book_authors;
+
 drop trigger books_audit on app.books;
 
 drop trigger books_count_update on app.books;
 
 drop trigger books_count_insert on app.books;
+
+drop trigger books_stays on app.books;
 
 drop trigger "0_restore_children" on app.books;
 
@@ -125,6 +137,8 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_archived on app.books;
+
 drop trigger authors_audit on app.authors;
 
 drop trigger authors_guard on app.authors;
@@ -133,11 +147,15 @@ drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
 
+drop trigger authors_archived on app.authors;
+
 drop trigger appointments_audit on app.appointments;
 
 drop trigger appointments_guard on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
+
+drop trigger appointments_archived on app.appointments;
 
 drop view app.categories_public;
 
@@ -155,6 +173,10 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function audit.history(text,uuid,uuid,bigint,integer);
+
+drop function audit.has_seal(text);
+
 drop function audit.verify();
 
 drop function audit.seal();
@@ -171,9 +193,15 @@ drop function app.reservations_count_update();
 
 drop function app.reservations_count_insert();
 
+drop function sec.restore_reservations(uuid[]);
+
 drop function app.reservations_guard();
 
 drop function app.penalties_count_insert();
+
+drop function app.archived_members(uuid,int);
+
+drop function app.members_stays();
 
 drop function app.members_restore_children();
 
@@ -191,17 +219,27 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function app.archived_categories(uuid,int);
+
 drop function app.categories_guard();
 
 drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
+drop function app.archived_book_authors(uuid,int);
+
+drop function sec.restore_book_authors(uuid[]);
+
 drop function app.book_authors_guard();
 
 drop function app.books_count_update();
 
 drop function app.books_count_insert();
+
+drop function app.archived_books(uuid,int);
+
+drop function app.books_stays();
 
 drop function app.books_restore_children();
 
@@ -211,7 +249,13 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function app.archived_authors(uuid,int);
+
 drop function app.authors_guard();
+
+drop function app.archived_appointments(uuid,int);
+
+drop function sec.restore_appointments(uuid[]);
 
 drop function app.appointments_guard();
 
@@ -279,6 +323,8 @@ drop table app.authors;
 
 drop table app.appointments;
 
+drop function sec.keep_status();
+
 drop function sec.live();
 
 drop function sec.stamp();
@@ -292,6 +338,8 @@ drop function sec.facts();
 drop function sec.is_admin();
 
 drop function sec.is_librarian();
+
+drop function sec.stayed();
 
 drop function sec.set_reason(text);
 

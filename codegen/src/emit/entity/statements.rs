@@ -85,6 +85,7 @@ impl<'a> Statements<'a> {
             ("update_private", format!("&[{}]", private.join(", "))),
             ("archive", self.status(Action::Delete, "archived")),
             ("restore", self.status(Action::Restore, "active")),
+            ("archived", self.archived()),
             ("suspend", self.status(Action::Suspend, "suspended")),
             ("unsuspend", self.status(Action::Suspend, "active")),
             ("probe", self.probe()),
@@ -99,6 +100,14 @@ impl<'a> Statements<'a> {
             lines.push_str("        ..Sql::NONE\n");
         }
         lines
+    }
+
+    /// The function that finds what the caller may restore.
+    fn archived(&self) -> String {
+        let function = Action::Restore
+            .open(self.entity)
+            .map(|_| schema::names::archived(self.entity));
+        text(&function.unwrap_or_default())
     }
 
     fn table(&self) -> String {

@@ -30,9 +30,10 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
         quote(&format!("{}-", entity.name.replace('_', "-"))),
         free(entity, slug, &table),
     );
+    let mut found = again(model, entity, slug, from);
     // It looks past row-level security: a hidden row takes its slug, too.
     let doc = "Two at once may still choose the same; then the unique index refuses one of them.";
-    vec![
+    found.extend([
         trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
         trigger(
             &table,
@@ -41,11 +42,57 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
                 "before insert on {table}\n  for each row when (new.{slug} is null) execute function {function}()"
             ),
         ),
+    ]);
+    found
+}
+
+/// The longest slug: `sec.is_slug`.
+const LONGEST: usize = 100;
+
+/// A row that comes back after its slug was given to another gets the next number instead of staying away.
+fn again(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let taken = taken(entity, slug, &table);
+    if entity.lifecycle != Lifecycle::SoftDelete || taken.is_empty() {
+        return Vec::new();
+    }
+    let function = format!("{table}_{slug}_again");
+    let body = format!(
+        "declare\n  v_base text := new.{slug};\n  v_number int := 1;\n  v_end text;\nbegin\n  \
+         -- What has a number already counts on from there.\n  \
+         if new.{slug} ~ ('^' || sec.slugify(new.{from}) || '-[0-9]{{1,6}}$') then\n    \
+         v_base := sec.slugify(new.{from});\n    v_number := substring(new.{slug} from '[0-9]+$')::int;\n  end if;\n  \
+         while {taken} loop\n    v_number := v_number + 1;\n    v_end := '-' || v_number;\n    \
+         new.{slug} := btrim(left(v_base, {LONGEST} - length(v_end)), '-') || v_end;\n  end loop;\n  return new;\nend",
+    );
+    let doc = "The next number for a slug that was taken while its row was archived.";
+    vec![
+        trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
+        // After the guard (triggers fire by name), which knows nothing of it.
+        trigger(
+            &table,
+            &format!("{}_restore_{slug}", entity.plural),
+            &format!(
+                "before update of status on {table}\n  for each row when (old.status = 'archived' and new.status <> 'archived')\n  \
+                 execute function {function}()"
+            ),
+        ),
     ]
 }
 
 /// Numbers the slug until no live row has it.
 fn free(entity: &Entity, slug: &str, table: &str) -> String {
+    let taken = taken(entity, slug, table);
+    if taken.is_empty() {
+        return String::new();
+    }
+    format!(
+        "  while {taken} loop\n    v_number := v_number + 1;\n    new.{slug} := v_base || '-' || v_number;\n  end loop;\n",
+    )
+}
+
+/// A live row has what `new` would have. Empty where the slug is not unique.
+fn taken(entity: &Entity, slug: &str, table: &str) -> String {
     let live = if entity.lifecycle == Lifecycle::SoftDelete {
         "t.status <> 'archived' and "
     } else {
@@ -62,11 +109,5 @@ fn free(entity: &Entity, slug: &str, table: &str) -> String {
             )
         })
         .collect();
-    if taken.is_empty() {
-        return String::new();
-    }
-    format!(
-        "  while {} loop\n    v_number := v_number + 1;\n    new.{slug} := v_base || '-' || v_number;\n  end loop;\n",
-        taken.join("\n    or ")
-    )
+    taken.join("\n    or ")
 }

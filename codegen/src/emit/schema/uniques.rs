@@ -56,6 +56,80 @@ pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     sets
 }
 
+/// What keeps an archived row from coming back: a live row that has its place.
+pub struct Clash {
+    /// The column to blame.
+    pub column: String,
+    /// Over the archived row `t`.
+    pub condition: String,
+}
+
+/// One for each thing that is unique or never overlaps. Slugs that are made of another field are not among them:
+/// they get another number.
+pub fn clashes(entity: &Entity) -> Vec<Clash> {
+    let table = names::table(entity);
+    let clash = |column: &str, equal: Vec<String>| Clash {
+        column: column.to_owned(),
+        condition: format!(
+            "exists (select from {table} o where o.status <> 'archived' and {})",
+            equal.join(" and ")
+        ),
+    };
+    let is_numbered = |column: &String| {
+        let field = entity.field(column);
+        field.is_some_and(|f| matches!(f.ty, Ty::Slug { from: Some(_) }))
+    };
+    let sets = unique_sets(entity)
+        .into_iter()
+        .filter(|set| !set.iter().any(is_numbered));
+    let mut found: Vec<Clash> = sets
+        .map(|set| {
+            let null_is_a_value = !nulls(entity, &set).is_empty();
+            let equal = set
+                .iter()
+                .map(|column| equal(entity, column, null_is_a_value));
+            clash(set.last().map_or("", String::as_str), equal.collect())
+        })
+        .collect();
+    found.extend(entity.exclude.iter().map(|exclude| {
+        let range = |row: &str| {
+            format!(
+                "pg_catalog.{}({row}.{}, {row}.{}, '[)')",
+                range_type(entity, &exclude.from),
+                exclude.from,
+                exclude.to
+            )
+        };
+        let equal = exclude.columns.iter().map(|column| {
+            format!(
+                "{} = {}",
+                comparable(entity, "o.", column),
+                comparable(entity, "t.", column)
+            )
+        });
+        let overlap = format!("{} && {}", range("o"), range("t"));
+        clash(&exclude.from, equal.chain([overlap]).collect())
+    }));
+    found
+}
+
+fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
+    let field = entity.field(column);
+    if field.is_some_and(|f| f.ty == Ty::Email) {
+        // The operator of an extension is outside of the empty search path.
+        return format!("o.{column} operator(public.=) t.{column}");
+    }
+    let optional = |name: &str| entity.relation(name).is_some_and(|r| r.optional);
+    let relation = column
+        .strip_suffix("_id")
+        .or_else(|| column.strip_suffix("_type"));
+    let nullable = field.map_or_else(|| relation.is_some_and(optional), |f| f.optional);
+    match null_is_a_value && nullable {
+        true => format!("o.{column} is not distinct from t.{column}"),
+        false => format!("o.{column} = t.{column}"),
+    }
+}
+
 fn live(entity: &Entity) -> &'static str {
     if entity.lifecycle == Lifecycle::SoftDelete {
         " where status <> 'archived'"
@@ -143,7 +217,7 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
     let equal = exclude
         .columns
         .iter()
-        .map(|column| format!("{} with =", comparable(entity, column)));
+        .map(|column| format!("{} with =", comparable(entity, "", column)));
     let range = format!(
         "{}({}, {}, '[)') with &&",
         range_type(entity, &exclude.from),
@@ -172,7 +246,8 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
 }
 
 /// Nulls are equal to each other here (a rule without a scope is one scope), and booleans have no GiST class.
-fn comparable(entity: &Entity, column: &str) -> String {
+fn comparable(entity: &Entity, row: &str, column: &str) -> String {
+    let value = format!("{row}{column}");
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
     let optional_relation = |suffix: &str| {
         column
@@ -180,16 +255,16 @@ fn comparable(entity: &Entity, column: &str) -> String {
             .and_then(|name| entity.relation(name))
             .is_some_and(|r| r.optional)
     };
-    let or = |value: &str| format!("(coalesce({column}, {value}))");
+    let or = |other: &str| format!("(coalesce({value}, {other}))");
     match entity.field(column) {
         None if optional_relation("_id") => or(nil),
         None if optional_relation("_type") => or("''"),
-        None => column.to_owned(),
+        None => value,
         Some(field) => match (&field.ty, field.optional) {
-            (Ty::Bool, _) => format!("(coalesce({column}::int, -1))"),
+            (Ty::Bool, _) => format!("(coalesce({value}::int, -1))"),
             (Ty::Uuid, true) => or(nil),
             (ty, true) if sql_type(ty) == "text" => or("''"),
-            _ => column.to_owned(),
+            _ => value,
         },
     }
 }

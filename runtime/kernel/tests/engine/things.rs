@@ -139,6 +139,7 @@ pub static THING: Resource = Resource {
         update_private: &[],
         archive: change!("status = 'archived'"),
         restore: change!("status = 'active'"),
+        archived: "",
         suspend: change!("status = 'suspended'"),
         unsuspend: change!("status = 'active'"),
         probe: "select t.version, t.status, t.state, array_remove(array[

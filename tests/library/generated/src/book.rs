@@ -121,6 +121,7 @@ pub static BOOK: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.books as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.books as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_books",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when (me.is_librarian or me.is_admin) and t.on_loan = 0 then 'delete' end,

@@ -11,22 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9e006907e9842e03dae51ffe2a4bfdb1f8e78cefc783c7a22d5659dd32a277d7a850618c4aa31c857c267ec129a0d83c",
-    },
-    Migration {
-        version: 2,
-        description: "alter schema",
-        transaction: true,
-        up: include_str!("../../migrations/0002_alter_schema.up.sql"),
-        down: include_str!("../../migrations/0002_alter_schema.down.sql"),
-        checksum: "cceaac1fc39375f2603a96e980aac7c8cb7ce862cb705d9bd1959bc0d96b8f4d3a31e0ef7074479da7416c7595f1dbb8",
-    },
-    Migration {
-        version: 3,
-        description: "index audit logs performed by idx",
-        transaction: false,
-        up: include_str!("../../migrations/0003_index_audit_logs_performed_by_idx.up.sql"),
-        down: include_str!("../../migrations/0003_index_audit_logs_performed_by_idx.down.sql"),
-        checksum: "ddc71aa98f5a4b4637a30bcc027ae992496d7f00db0f326a948aa2ddf26ca9463522d563bbc3c8561d07c1e3fb59b102",
+        checksum: "d12a164ef7f3428966e6340d78bb718d19a316179dfa02a01aa7f6d00b3f6013666a7116fea27ea566cd2fcc31e35c7d",
     },
 ];

@@ -172,6 +172,7 @@ pub static THING: Resource = Resource {
         returning t.id, t.version")],
         archive: "update app.things as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.things as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_things",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_admin then 'update' end,
           case when me.is_admin then 'delete' end,

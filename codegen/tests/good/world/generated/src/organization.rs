@@ -74,6 +74,7 @@ pub static ORGANIZATION: Resource = Resource {
         returning ", columns!()),
         archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
         restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archived: "app.archived_organizations",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'delete' end,
@@ -95,5 +96,6 @@ pub static ORGANIZATION: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::reference("organizations_city_id_fkey", "/city_id"), Constraint::reference("organizations_live_city_id_fkey", "/city_id"),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when state is not published."),
     ],
 };
