@@ -1037,7 +1037,7 @@ drop function audit.verify();
 
 drop function audit.seal();
 
-drop function audit.block_hash(bytea,xid8,xid8);
+drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
@@ -1972,6 +1972,10 @@ drop function sec.is_url(text);
 drop function sec.is_email(text);
 
 drop function sec.is_plain(text);
+
+drop function sec.patched(jsonb,jsonb);
+
+drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
 

@@ -169,7 +169,10 @@ fn archiving(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
         lines.push(format!("  {}: {becomes}", relation.name));
     }
     if !lines.is_empty() {
-        line(out, format_args!("\nWhen that is archived\n{}", lines.join("\n")));
+        line(
+            out,
+            format_args!("\nWhen that is archived\n{}", lines.join("\n")),
+        );
     }
 }
 

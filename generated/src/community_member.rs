@@ -90,10 +90,10 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         returning t.id, t.version",
         update: "update app.community_members as t set 
           role = case when $3 then $4 else t.role end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning t.id, t.version",
-        archive: "update app.community_members as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.community_members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.community_members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.community_members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         archived: "app.archived_community_members",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_community_staff(t.community_id) then 'update' end,
@@ -121,13 +121,13 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "join", rule: &CAN_JOIN, from: &["pending"], when: None, reason: false,
-            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending"], when: None, reason: false,
-            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "ban", rule: &CAN_BAN, from: &["pending", "active"], when: None, reason: true,
-            sql: "update app.community_members as t set state = 'banned' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.community_members as t set state = 'banned' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unban", rule: &CAN_UNBAN, from: &["banned"], when: None, reason: false,
-            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("community_members_community_id_user_id_key", "/user_id", "there is already a community member with this community and user"),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c212545f9b75c3b205ffa7c283885f58f5f98497006ced5ed284aab8ec80cbe88c149c6938c29e98a6b38e507736f1dd",
+        checksum: "8d2e1f45013f365df553bfc6a29ab1ea5b05f74c0ecb38cccee307d038e898468ee5b4928db8a57b3df4007f32b852bb",
     },
 ];

@@ -73,8 +73,8 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         values
           ($1, $2, $3, $4)
         returning ", columns!()),
-        archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         archived: "app.archived_role_assignments",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id or me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id)))) then 'delete' end,

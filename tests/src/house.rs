@@ -40,7 +40,7 @@ const LEAVES: &[(&str, &[&str])] = &[
         "sqlx",
         &["app", "bench", "kernel", "server", "system-tests"],
     ),
-    ("clap", &["bench", "codegen", "server"]),
+    ("clap", &["app", "bench", "codegen", "server"]),
 ];
 
 #[test]

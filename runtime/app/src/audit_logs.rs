@@ -1,10 +1,12 @@
 //! `GET /audit-logs`: who changed what, for platform administrators.
 //!
 //! The request role can't read the log, so the role is asked for in the caller's own transaction and the log is
-//! read in another one, of the `audit` module.
+//! read in another one, of the `audit` module. The worker seals what is new.
 
 mod query;
+mod settings;
 
+use crate::module::{Module, Parts};
 use axum::{
     Json, Router,
     extract::{RawQuery, State},
@@ -13,30 +15,74 @@ use axum::{
     routing::get,
 };
 use chrono::{DateTime, Utc};
-use kernel::{Caller, Db, Error, Result, audit, cursor::CursorKey};
+use kernel::{
+    Caller, Db, Error, Result, audit, cursor::CursorKey, http::ConfigError, jobs::Periodic,
+};
 use query::Query;
 use serde::Serialize;
 use serde_json::Value;
-use std::sync::Arc;
-use utoipa::{OpenApi, ToSchema};
+use settings::Settings;
+use std::{sync::Arc, time::Duration};
+use utoipa::{OpenApi, ToSchema, openapi};
 use uuid::Uuid;
 
+/// The module. Cheap to clone.
 #[derive(Clone)]
-struct Log {
+pub struct AuditLogs {
     db: Db,
     cursors: Arc<CursorKey>,
+    settings: Settings,
 }
 
-pub fn router(db: Db, cursors: CursorKey) -> Router {
-    let cursors = Arc::new(cursors);
-    Router::new()
-        .route("/audit-logs", get(list))
-        .with_state(Log { db, cursors })
+impl Module for AuditLogs {
+    const NAME: &'static str = "audit";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+            settings,
+        })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        Router::new()
+            .route("/audit-logs", get(list))
+            .with_state(self.clone())
+    }
+
+    fn document() -> openapi::OpenApi {
+        Document::openapi()
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let db = self.db.clone();
+        let every = Duration::from_secs(self.settings.seal_every_seconds);
+        let seal = move || seal(db.clone());
+        // What was written until the worker stops is sealed too.
+        vec![Periodic::new("seal the audit log", every, seal).and_at_the_end()]
+    }
+}
+
+/// Seals what is new. How many entries.
+async fn seal(db: Db) -> Result<u64> {
+    let Some(seal) = audit::seal(&db).await? else {
+        return Ok(0);
+    };
+    // Whoever keeps the log outside of the database can tell later whether the table was changed.
+    tracing::info!(
+        seal = seal.id,
+        entries = seal.entries,
+        hash = seal.hash,
+        "audit log sealed"
+    );
+    Ok(seal.entries.max(0) as u64)
 }
 
 #[derive(OpenApi)]
 #[openapi(paths(list))]
-pub struct Document;
+struct Document;
 
 /// One change of one object.
 #[derive(Serialize, ToSchema)]
@@ -103,7 +149,7 @@ impl From<audit::Entry> for AuditLog {
         (status = 403, description = "The caller is no platform administrator"),
         (status = 422, description = "A parameter is unknown or has a wrong value")))]
 async fn list(
-    State(log): State<Log>,
+    State(log): State<AuditLogs>,
     caller: Caller,
     RawQuery(text): RawQuery,
 ) -> Result<Response> {

@@ -5,51 +5,41 @@
 
 pub mod api;
 mod audit_logs;
-mod background;
+pub mod background;
 pub mod clock;
 pub mod hooks;
 pub mod mail;
 mod me;
+pub mod module;
+pub mod modules;
 pub mod sessions;
 pub mod worker;
 
 use background::Background;
-use clock::Clock;
-use kernel::{Db, auth::Tokens};
-use mail::Mailer;
-use sessions::{Sessions, SessionsConfig};
-use std::{sync::Arc, time::Duration};
+use kernel::{Db, http::ConfigError};
+use module::Parts;
+use modules::Modules;
+use secrecy::SecretString;
+use std::time::Duration;
 
 /// The application with everything it talks to.
 #[derive(Clone)]
 pub struct App {
     pub db: Db,
-    pub sessions: Sessions,
+    pub modules: Modules,
+    /// Signs the cursors of lists.
+    cursor_key: SecretString,
     background: Background,
 }
 
 impl App {
-    pub fn new(
-        db: Db,
-        tokens: Arc<Tokens>,
-        mailer: Arc<dyn Mailer>,
-        clock: Clock,
-        config: SessionsConfig,
-    ) -> Self {
-        let background = Background::default();
-        let sessions = Sessions::new(
-            db.clone(),
-            tokens,
-            mailer,
-            clock,
-            background.clone(),
-            config,
-        );
-        Self {
-            db,
-            sessions,
-            background,
-        }
+    pub fn new(parts: &Parts, settings: modules::Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            modules: Modules::new(parts, settings)?,
+            cursor_key: parts.secret("cursors"),
+            background: parts.background.clone(),
+        })
     }
 
     /// Waits for work that answers did not wait for, such as mail. The last thing before the process ends.

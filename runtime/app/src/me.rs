@@ -5,8 +5,7 @@
 
 mod document;
 
-pub use document::add as add_to;
-
+use crate::module::{Module, NoSettings, Parts};
 use axum::{
     Router,
     extract::{Request, State},
@@ -15,17 +14,34 @@ use axum::{
     routing::get,
 };
 use generated::user::USER;
-use kernel::{Caller, Error, Result};
+use kernel::{Caller, Error, Result, http::ConfigError};
+use serde_json::Value;
 use tower::ServiceExt;
 
-/// `generated` are the routes of all entities, without the layers around them.
-pub fn router(generated: Router) -> Router {
-    let profile = get(forward).put(forward).patch(forward).delete(forward);
-    let mut router = Router::new().route("/me", profile);
-    for child in USER.children {
-        router = router.route(&format!("/me/{}", child.path), get(forward));
+/// The module. Has no tables of its own.
+#[derive(Clone)]
+pub struct Me;
+
+impl Module for Me {
+    const NAME: &'static str = "me";
+    type Settings = NoSettings;
+
+    fn new(_: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self)
     }
-    router.with_state(generated)
+
+    fn routes(&self, generated: &Router) -> Router {
+        let profile = get(forward).put(forward).patch(forward).delete(forward);
+        let mut router = Router::new().route("/me", profile);
+        for child in USER.children {
+            router = router.route(&format!("/me/{}", child.path), get(forward));
+        }
+        router.with_state(generated.clone())
+    }
+
+    fn amend(document: &mut Value) {
+        document::add(document);
+    }
 }
 
 async fn forward(

@@ -14,6 +14,7 @@ mod recover;
 mod refresh;
 pub mod routes;
 mod secret;
+mod settings;
 mod sign_in;
 mod sign_up;
 mod throttle;
@@ -21,77 +22,23 @@ mod throttle;
 pub use bodies::Session;
 pub use issue::{Device, Signed};
 pub use password::hash_once as password_hash;
+pub use settings::{SessionsConfig, Settings};
 
 use crate::{
     background::Background,
     clock::Clock,
     mail::{Mailer, Template},
+    module::{Module, Parts},
 };
-use kernel::{Caller, Cx, Db, Error, Result, auth::Tokens, problems};
+use axum::Router;
+use kernel::{
+    Caller, Cx, Db, Error, Result, auth::Tokens, http::ConfigError, jobs::Periodic, problems,
+};
 use password::Hasher;
-use secrecy::SecretString;
 use secret::Key;
 use std::{sync::Arc, time::Duration};
+use utoipa::{OpenApi, openapi};
 use uuid::Uuid;
-
-/// Everything about sessions that can be set.
-#[derive(Clone, Debug)]
-pub struct SessionsConfig {
-    /// Keys the hashes of throttled addresses and the chain of refresh tokens.
-    pub secret: SecretString,
-    /// A session ends after this time, however it is used.
-    pub session_lifetime: Duration,
-    /// A session ends when it was not used for this time.
-    pub idle_lifetime: Duration,
-    /// A refresh token that comes twice within this time is a repeated request, not a thief.
-    pub refresh_overlap: Duration,
-    /// How long after signing in sensitive changes need no password.
-    pub recent: Duration,
-    pub sign_up_lifetime: Duration,
-    pub reset_lifetime: Duration,
-    /// Failures to sign in, per account and address.
-    pub failures_per_address: i32,
-    /// Failures to sign in, per account from anywhere.
-    pub failures_per_account: i32,
-    /// Mails to one address in an hour.
-    pub mails_per_hour: i32,
-    /// For how long failures are counted.
-    pub failure_window: Duration,
-    /// Memory of one password hash.
-    pub hash_memory_kib: u32,
-    pub hash_passes: u32,
-    /// Password hashes computed at the same time.
-    pub hashes_at_once: usize,
-    /// Where links in mail lead: the web app, which posts the token back.
-    pub link_base: String,
-    /// Subjects of external issuers who are nobody yet become members.
-    pub external_sign_up: bool,
-}
-
-impl SessionsConfig {
-    pub fn new(secret: SecretString, link_base: String) -> Self {
-        const HOUR: u64 = 60 * 60;
-        const DAY: u64 = 24 * HOUR;
-        Self {
-            secret,
-            session_lifetime: Duration::from_secs(90 * DAY),
-            idle_lifetime: Duration::from_secs(14 * DAY),
-            refresh_overlap: Duration::from_secs(10),
-            recent: Duration::from_secs(10 * 60),
-            sign_up_lifetime: Duration::from_secs(DAY),
-            reset_lifetime: Duration::from_secs(HOUR),
-            failures_per_address: 10,
-            failures_per_account: 100,
-            mails_per_hour: 5,
-            failure_window: Duration::from_secs(15 * 60),
-            hash_memory_kib: 19 * 1024,
-            hash_passes: 2,
-            hashes_at_once: 4,
-            link_base,
-            external_sign_up: true,
-        }
-    }
-}
 
 /// The module. Cheap to clone.
 #[derive(Clone)]
@@ -108,36 +55,51 @@ struct Inner {
     config: SessionsConfig,
 }
 
-impl Sessions {
-    pub(crate) fn new(
-        db: Db,
-        tokens: Arc<Tokens>,
-        mailer: Arc<dyn Mailer>,
-        clock: Clock,
-        background: Background,
-        config: SessionsConfig,
-    ) -> Self {
+impl Module for Sessions {
+    const NAME: &'static str = "sessions";
+    type Settings = Settings;
+
+    fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+        let config = SessionsConfig::new(&settings, parts)?;
         let hasher = Hasher::new(
             config.hash_memory_kib,
             config.hash_passes,
             config.hashes_at_once,
         );
-        let key = Key::new(&config.secret);
-        Self(Arc::new(Inner {
-            db,
-            tokens,
-            mailer,
-            clock,
-            background,
+        Ok(Self(Arc::new(Inner {
+            db: parts.db.clone(),
+            tokens: parts.tokens.clone(),
+            mailer: parts.mailer.clone(),
+            clock: parts.clock.clone(),
+            background: parts.background.clone(),
             hasher,
-            key,
+            key: Key::new(&config.secret),
             config,
-        }))
+        })))
     }
 
+    fn routes(&self, _: &Router) -> Router {
+        routes::router(self.clone())
+    }
+
+    fn document() -> openapi::OpenApi {
+        routes::Document::openapi()
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        let sessions = self.clone();
+        let purge = move || {
+            let sessions = sessions.clone();
+            async move { sessions.purge(sessions.0.clock.now()).await }
+        };
+        vec![Periodic::new("purge", self.0.config.purge_every, purge)]
+    }
+}
+
+impl Sessions {
     /// A transaction as the module, for a member if there is one.
     async fn cx(&self, on_behalf_of: Option<Uuid>, request: Uuid) -> Result<Cx> {
-        self.0.db.job("sessions", on_behalf_of, request).await
+        self.0.db.job(Self::NAME, on_behalf_of, request).await
     }
 
     /// The caller's id and session, after the database has agreed that both are still good.

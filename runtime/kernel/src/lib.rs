@@ -13,6 +13,7 @@ pub mod error;
 mod etag;
 pub mod http;
 pub mod input;
+pub mod jobs;
 mod journey;
 mod list;
 pub mod migrate;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::settings::{Common, Http, Owner, Roles, Sessions, Tokens, Worker};
+use crate::settings::{Common, Http, Mail, Owner, Roles, Tokens};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -52,16 +52,12 @@ pub struct Serve {
     /// Do the work of `worker` in the same process
     #[arg(long)]
     pub with_worker: bool,
-    #[command(flatten)]
-    pub worker: Worker,
 }
 
 #[derive(Args, Clone, Debug)]
 pub struct Work {
     #[command(flatten)]
     pub app: App,
-    #[command(flatten)]
-    pub worker: Worker,
 }
 
 /// What the application is made of.
@@ -72,7 +68,9 @@ pub struct App {
     #[command(flatten)]
     pub tokens: Tokens,
     #[command(flatten)]
-    pub sessions: Sessions,
+    pub mail: Mail,
+    #[command(flatten)]
+    pub modules: app::modules::Settings,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -92,6 +90,9 @@ pub enum MigrateAction {
         /// The newest migration that stays; 0 takes back all
         #[arg(long)]
         to: i64,
+        /// The name of the database, to show that it is the one meant; needed in production
+        #[arg(long, value_name = "DATABASE")]
+        confirm: Option<String>,
     },
     /// Say what would run; ends with status 1 if something would
     Status,
@@ -132,7 +133,7 @@ pub struct Seed {
 pub enum SeedWhat {
     /// Countries and cities
     Reference,
-    /// Members, profiles, events and what they did, all invented
+    /// Members, profiles, events and what they did, all invented; never in production
     Demo,
 }
 

@@ -18,9 +18,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::serve(&cli.common, &arguments).await?,
         Command::Worker(arguments) => serve::work(&cli.common, &arguments).await?,
-        Command::Migrate(arguments) => return database::migrate(&arguments).await,
+        Command::Migrate(arguments) => return database::migrate(&cli.common, &arguments).await,
         Command::Audit { action } => return database::audit(&action).await,
-        Command::Seed(arguments) => seed::run(&arguments).await?,
+        Command::Seed(arguments) => seed::run(&cli.common, &arguments).await?,
         Command::Token(arguments) => token::print(&cli.common, &arguments).await?,
         Command::TokenKey => print!("{}", token::fresh_key()),
         Command::Settings { example: true } => print!("{}", settings::document::example()),

@@ -106,9 +106,15 @@ pub struct Http {
     /// A request is answered within this time, not counting that for its body.
     #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
     pub handler_timeout_seconds: u64,
+    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
+    #[arg(long, env = "WRITE_TIMEOUT_SECONDS", default_value_t = 60)]
+    pub write_timeout_seconds: u64,
     /// Open connections.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4096)]
     pub max_connections: usize,
+    /// Open connections of one IPv4 address or IPv6 /64. TRUSTED_PROXIES are not counted.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 256)]
+    pub max_connections_per_address: usize,
     /// Requests in progress; more are answered 503 at once.
     #[arg(long, env = "MAX_REQUESTS", default_value_t = 512)]
     pub max_requests: usize,
@@ -161,53 +167,12 @@ pub struct Tokens {
     /// Its keys as a file.
     #[arg(long, env = "OIDC_JWKS_FILE")]
     pub oidc_jwks_file: Option<PathBuf>,
-    /// Subjects of the issuer who are nobody yet become members.
-    #[arg(long, env = "OIDC_SIGN_UP", default_value_t = true, action = clap::ArgAction::Set)]
-    pub oidc_sign_up: bool,
 }
 
-/// Sessions, passwords and the mail they send.
+/// How mail leaves.
 #[derive(Args, Clone, Debug)]
-pub struct Sessions {
-    /// A session ends after this time, however it is used.
-    #[arg(long, env = "SESSION_DAYS", default_value_t = 90)]
-    pub session_days: u64,
-    /// A session ends when it was not used for this time.
-    #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14)]
-    pub session_idle_days: u64,
-    /// Failures to sign in within a quarter of an hour, per account and address.
-    #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10)]
-    pub sign_in_failures_per_address: i32,
-    /// The same per account from anywhere.
-    #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100)]
-    pub sign_in_failures_per_account: i32,
-    /// Mails about sessions to one address within an hour.
-    #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5)]
-    pub mails_per_hour: i32,
-    /// Memory of one argon2id hash. Less than 19456 is refused in production.
-    #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = 19 * 1024)]
-    pub hash_memory_kib: u32,
-    /// Passes of one argon2id hash.
-    #[arg(long, env = "HASH_PASSES", default_value_t = 2)]
-    pub hash_passes: u32,
-    /// Hashes computed at the same time.
-    #[arg(long, env = "HASHES_AT_ONCE", default_value_t = 4)]
-    pub hashes_at_once: usize,
-    /// The web app that links in mail lead to. Default: `PUBLIC_URL`.
-    #[arg(long, env = "APP_URL")]
-    pub app_url: Option<Url>,
+pub struct Mail {
     /// Mail is written into this folder. Without it mail is only mentioned in the log.
     #[arg(long, env = "MAIL_DIR")]
     pub mail_dir: Option<PathBuf>,
-}
-
-/// Work that comes round again.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct Worker {
-    /// How often the audit log is sealed.
-    #[arg(long, env = "SEAL_EVERY_SECONDS", default_value_t = 10)]
-    pub seal_every_seconds: u64,
-    /// How often expired tokens and sessions are thrown away.
-    #[arg(long, env = "PURGE_EVERY_SECONDS", default_value_t = 600)]
-    pub purge_every_seconds: u64,
 }

@@ -2,28 +2,25 @@
 
 use crate::{
     cli,
-    settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Sessions, Tokens},
+    settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Tokens},
 };
 use anyhow::{Context, Result, bail};
 use app::{
     App,
+    background::Background,
     clock::Clock,
     mail::{FileMailer, LogMailer, Mailer},
-    sessions::SessionsConfig,
-    worker::WorkerConfig,
+    module, modules,
 };
 use axum::Router;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
     Db,
     auth::{Authenticator, External, Tokens as Issuer},
     config::{DbConfig, HttpConfig, IssuerConfig, Jwks, RateLimit, TokenConfig},
     http::Http,
 };
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use std::{sync::Arc, time::Duration};
+use url::Url;
 
 /// An application that is ready to answer.
 pub struct Built {
@@ -41,9 +38,12 @@ pub struct Parts {
     pub http: HttpConfig,
     pub tokens: TokenConfig,
     pub issuer: Option<IssuerConfig>,
-    pub sessions: SessionsConfig,
+    pub modules: modules::Settings,
     pub mailer: Arc<dyn Mailer>,
     pub clock: Clock,
+    pub public_url: Url,
+    /// Conveniences of development are refused.
+    pub production: bool,
     pub api_docs: bool,
 }
 
@@ -51,21 +51,24 @@ pub struct Parts {
 pub fn build(parts: Parts) -> Result<Built> {
     let db = Db::connect(&parts.db).context("the database URLs")?;
     let tokens = Arc::new(Issuer::new(&parts.tokens).context("TOKEN_KEY")?);
-    let app = App::new(
-        db.clone(),
-        tokens.clone(),
-        parts.mailer,
-        parts.clock,
-        parts.sessions,
-    );
+    let shared = module::Parts {
+        db: db.clone(),
+        tokens: tokens.clone(),
+        mailer: parts.mailer,
+        clock: parts.clock,
+        background: Background::default(),
+        key: parts.tokens.signing_key,
+        public_url: parts.public_url,
+        production: parts.production,
+    };
+    let app = App::new(&shared, parts.modules)?;
     let mut external = Vec::new();
     if let Some(issuer) = parts.issuer {
-        external
-            .push(External::new(issuer, Arc::new(app.sessions.clone())).context("OIDC_ISSUER")?);
+        let resolver = Arc::new(app.modules.sessions.clone());
+        external.push(External::new(issuer, resolver).context("OIDC_ISSUER")?);
     }
     let http = Http::new(parts.http, Authenticator::new(tokens.clone(), external))?;
-    let cursor_key = derive(&parts.tokens.signing_key, "cursors");
-    let mut routes = app::api::router(&app, &cursor_key);
+    let mut routes = app::api::router(&app);
     if parts.api_docs {
         routes = routes.merge(kernel::openapi::router(
             app::api::document(),
@@ -89,8 +92,8 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
         db: db_config(&app.roles)?,
         http: http.map(http_config).unwrap_or_default(),
         issuer: issuer_config(&app.tokens)?,
-        sessions: sessions_config(&app.sessions, &app.tokens, &tokens.signing_key, production)?,
-        mailer: match &app.sessions.mail_dir {
+        modules: app.modules.clone(),
+        mailer: match &app.mail.mail_dir {
             Some(folder) => Arc::new(
                 FileMailer::new(folder.clone())
                     .with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
@@ -98,6 +101,8 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
             None => Arc::new(LogMailer),
         },
         clock: Clock::default(),
+        public_url: app.tokens.public_url.clone(),
+        production,
         api_docs: http.is_some_and(|http| http.api_docs.unwrap_or(!production)),
         tokens,
     })
@@ -154,46 +159,15 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
     }))
 }
 
-fn sessions_config(
-    settings: &Sessions,
-    tokens: &Tokens,
-    key: &SecretString,
-    production: bool,
-) -> Result<SessionsConfig> {
-    const DAY: u64 = 24 * 60 * 60;
-    if settings.hash_memory_kib < 8 || settings.hash_passes < 1 || settings.hashes_at_once < 1 {
-        bail!("HASH_MEMORY_KIB must be at least 8, HASH_PASSES and HASHES_AT_ONCE at least 1");
-    }
-    if production && (settings.hash_memory_kib < 19 * 1024 || settings.hash_passes < 2) {
-        bail!(
-            "HASH_MEMORY_KIB below 19456 or HASH_PASSES below 2 makes stolen passwords cheap to guess"
-        );
-    }
-    let link_base = settings
-        .app_url
-        .as_ref()
-        .unwrap_or(&tokens.public_url)
-        .to_string();
-    let mut config = SessionsConfig::new(derive(key, "sessions"), link_base);
-    config.session_lifetime = Duration::from_secs(settings.session_days * DAY);
-    config.idle_lifetime = Duration::from_secs(settings.session_idle_days * DAY);
-    config.failures_per_address = settings.sign_in_failures_per_address;
-    config.failures_per_account = settings.sign_in_failures_per_account;
-    config.mails_per_hour = settings.mails_per_hour;
-    config.hash_memory_kib = settings.hash_memory_kib;
-    config.hash_passes = settings.hash_passes;
-    config.hashes_at_once = settings.hashes_at_once;
-    config.external_sign_up = tokens.oidc_sign_up;
-    Ok(config)
-}
-
 fn http_config(settings: &HttpSettings) -> HttpConfig {
     let limit = |per_minute, burst| (per_minute > 0).then_some(RateLimit { per_minute, burst });
     HttpConfig {
         listen: settings.listen,
         admin_listen: settings.admin_listen,
         header_timeout: Duration::from_secs(settings.header_timeout_seconds),
+        write_timeout: Duration::from_secs(settings.write_timeout_seconds),
         max_connections: settings.max_connections,
+        max_connections_per_address: settings.max_connections_per_address,
         max_requests: settings.max_requests,
         body_limit: settings.body_limit_bytes,
         max_header_bytes: settings.max_header_bytes,
@@ -206,38 +180,5 @@ fn http_config(settings: &HttpSettings) -> HttpConfig {
         ip_limit: limit(settings.ip_rate_per_minute, settings.ip_rate_burst),
         user_limit: limit(settings.user_rate_per_minute, settings.user_rate_burst),
         ..HttpConfig::default()
-    }
-}
-
-pub fn worker_config(settings: &crate::settings::Worker) -> WorkerConfig {
-    WorkerConfig {
-        seal_every: Duration::from_secs(settings.seal_every_seconds.max(1)),
-        purge_every: Duration::from_secs(settings.purge_every_seconds.max(1)),
-    }
-}
-
-/// A secret for one purpose, so that no two share one and only one has to be kept.
-fn derive(key: &SecretString, purpose: &str) -> SecretString {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().trim().as_bytes())
-        .expect("any length will do");
-    mac.update(purpose.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_purpose_has_a_secret_of_its_own() {
-        let key = "key".into();
-        assert_ne!(
-            derive(&key, "cursors").expose_secret(),
-            derive(&key, "sessions").expose_secret()
-        );
-        assert_eq!(
-            derive(&key, "cursors").expose_secret(),
-            derive(&"key\n".into(), "cursors").expose_secret()
-        );
     }
 }

@@ -121,8 +121,8 @@ async fn abuse_35_a_member_has_one_bucket_from_every_address() {
 #[tokio::test]
 async fn abuse_35_guessing_and_mailing_have_limits_of_their_own() {
     let mut server = TestServer::start_with(Content::Empty, |parts| {
-        parts.sessions.failures_per_address = 3;
-        parts.sessions.mails_per_hour = 2;
+        parts.modules.sessions.sign_in_failures_per_address = 3;
+        parts.modules.sessions.mails_per_hour = 2;
     })
     .await;
     server.member("mira").await;

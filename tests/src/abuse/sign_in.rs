@@ -76,7 +76,7 @@ async fn abuse_18_members_and_strangers_get_the_same_answers() {
 #[tokio::test]
 async fn abuse_18_the_hash_is_computed_for_everybody() {
     let server = TestServer::start_with(Content::Reference, |parts| {
-        parts.sessions.hashes_at_once = 0;
+        parts.modules.sessions.hashes_at_once = 0;
     })
     .await;
     server.member("ana").await;
@@ -108,7 +108,7 @@ async fn abuse_18_the_hash_is_computed_for_everybody() {
 async fn abuse_18_guessing_is_stopped_for_members_and_strangers_alike() {
     let server = TestServer::start_with(Content::Reference, |parts| {
         parts.http.trusted_proxies = vec!["127.0.0.1".to_owned()];
-        parts.sessions.failures_per_account = 25;
+        parts.modules.sessions.sign_in_failures_per_account = 25;
     })
     .await;
     people::sign_up(&server, "ana").await;

@@ -154,10 +154,9 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>) -> Parts {
     db.job_url = Some(database.url("culturepass_job").into());
     db.connections = 4;
     db.job_connections = 2;
-    let mut sessions = app::sessions::SessionsConfig::new(
-        "a secret of the tests".into(),
-        "http://app.test".to_owned(),
-    );
+    let mut modules = app::modules::Settings::defaults();
+    let sessions = &mut modules.sessions;
+    sessions.app_url = Some("http://app.test".parse().expect("a URL"));
     // Hashing as cheap as the algorithm allows: tests sign in often.
     sessions.hash_memory_kib = 8;
     sessions.hash_passes = 1;
@@ -175,9 +174,11 @@ fn parts(database: &Database, mailer: Arc<MemoryMailer>) -> Parts {
             TOKEN_KEY.into(),
         ),
         issuer: None,
-        sessions,
+        modules,
         mailer,
         clock: app::clock::Clock::default(),
+        public_url: "http://127.0.0.1:8080".parse().expect("a URL"),
+        production: false,
         api_docs: true,
     }
 }

@@ -3,11 +3,11 @@
 use crate::{
     checks,
     cli::{Serve, Work},
-    settings::{Common, Environment, Worker},
-    wire::{Built, build, parts, worker_config},
+    settings::{Common, Environment},
+    wire::{Built, build, parts},
 };
 use anyhow::{Context, Result};
-use app::{App, clock::Clock, worker};
+use app::{App, worker};
 use kernel::{http::health::Health, serve};
 use std::time::Duration;
 use tokio::{
@@ -24,9 +24,13 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let parts = parts(common, &arguments.app, Some(&arguments.http))?;
     let production = common.environment == Environment::Production;
     checks::settings(production, arguments, &parts)?;
-    checks::database(&parts.db).await?;
     let (listen, admin_listen) = (parts.http.listen, parts.http.admin_listen);
-    let built = build(parts)?;
+    // What is wrong with the settings of a module is told first.
+    let (database, built) = (parts.db.clone(), build(parts)?);
+    checks::database(&database).await?;
+    if production {
+        checks::no_demonstration(&built.db).await?;
+    }
     let health = Health::new(built.db.clone(), Some(checks::ready(built.db.clone())));
 
     let stop = stop_signal()?;
@@ -44,7 +48,7 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     };
     let worker = arguments
         .with_worker
-        .then(|| start_worker(&built.app, &arguments.worker, stop.clone()));
+        .then(|| start_worker(&built.app, stop.clone()));
 
     tracing::info!(address = %listener.local_addr()?, production, "listening");
     let Built {
@@ -70,22 +74,17 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
-    checks::database(&parts.db).await?;
-    let built = build(parts)?;
+    let (database, built) = (parts.db.clone(), build(parts)?);
+    checks::database(&database).await?;
     tracing::info!("working");
-    start_worker(&built.app, &arguments.worker, stop_signal()?).await?;
+    start_worker(&built.app, stop_signal()?).await?;
     built.db.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn start_worker(app: &App, settings: &Worker, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    tokio::spawn(worker::run(
-        app.clone(),
-        worker_config(settings),
-        Clock::default(),
-        stop,
-    ))
+fn start_worker(app: &App, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(worker::run(app.modules.periodic(), stop))
 }
 
 /// Turns true at SIGTERM or SIGINT. A second one ends the process at once.

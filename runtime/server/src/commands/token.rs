@@ -23,7 +23,7 @@ pub async fn print(common: &Common, arguments: &Token) -> Result<()> {
     settings.tokens.token_lifetime_seconds = LIFETIME_SECONDS;
     let built = build(parts(common, &settings, None)?)?;
     let token = async |email: &str| -> Result<String> {
-        let signed = built.app.sessions.impersonate(email).await?;
+        let signed = built.app.modules.sessions.impersonate(email).await?;
         Ok(signed
             .with_context(|| format!("there is no active member {email}"))?
             .access_token)

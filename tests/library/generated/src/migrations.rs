@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d12a164ef7f3428966e6340d78bb718d19a316179dfa02a01aa7f6d00b3f6013666a7116fea27ea566cd2fcc31e35c7d",
+        checksum: "e9683b755fce97c84e72572f927c242a8b68092042a10eadd69ec311f6531af662ac220255169771fc6d333abe53c5e6",
     },
 ];

@@ -1,0 +1,11 @@
+//! What can be set about the audit log.
+
+/// Sealing the audit log.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// How often the audit log is sealed.
+    #[arg(long, env = "SEAL_EVERY_SECONDS", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub seal_every_seconds: u64,
+}

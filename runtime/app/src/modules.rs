@@ -1,0 +1,68 @@
+//! The list of modules: the one place outside of its folder where a module is named.
+
+use crate::{audit_logs::AuditLogs, me::Me, module::*, sessions::Sessions};
+use axum::Router;
+use kernel::{http::ConfigError, jobs::Periodic};
+use serde_json::Value;
+use utoipa::openapi::OpenApi;
+
+modules! {
+    sessions: Sessions,
+    me: Me,
+    audit_logs: AuditLogs,
+}
+
+/// Everything that is asked of all modules, from the list of them.
+macro_rules! modules {
+    ($($name:ident: $module:ty,)+) => {
+        /// All modules, ready to work.
+        #[derive(Clone)]
+        pub struct Modules {
+            $(pub $name: $module,)+
+        }
+
+        /// The settings of all modules.
+        #[derive(clap::Args, Clone, Debug)]
+        #[group(skip)]
+        pub struct Settings {
+            $(#[command(flatten)] pub $name: <$module as Module>::Settings,)+
+        }
+
+        impl Settings {
+            /// As they are when nobody sets any.
+            pub fn defaults() -> Self {
+                Self { $($name: defaults(),)+ }
+            }
+        }
+
+        impl Modules {
+            pub fn new(parts: &Parts, settings: Settings) -> Result<Self, ConfigError> {
+                Ok(Self { $($name: <$module>::new(parts, settings.$name)?,)+ })
+            }
+
+            pub fn routes(&self, generated: &Router) -> Router {
+                Router::new()$(.merge(self.$name.routes(generated)))+
+            }
+
+            pub fn periodic(&self) -> Vec<Periodic> {
+                [$(self.$name.periodic(),)+].concat()
+            }
+        }
+
+        /// Names, as in `spec/app.yaml`.
+        pub const NAMES: &[&str] = &[$(<$module>::NAME,)+];
+
+        /// What the modules say about their routes.
+        pub fn document() -> OpenApi {
+            let mut document = utoipa::openapi::OpenApiBuilder::new().build();
+            $(document.merge(<$module>::document());)+
+            document
+        }
+
+        /// What the modules change in the generated document.
+        pub fn amend(document: &mut Value) {
+            $(<$module>::amend(document);)+
+        }
+    };
+}
+use modules;

@@ -1,0 +1,128 @@
+//! What can be set about sessions, and what follows from it.
+
+use crate::module::Parts;
+use clap::builder::RangedU64ValueParser;
+use kernel::http::ConfigError;
+use secrecy::SecretString;
+use std::time::Duration;
+use url::Url;
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
+
+/// Hashes cheaper than these are refused in production.
+const HASH_MEMORY_KIB: u32 = 19 * 1024;
+const HASH_PASSES: u32 = 2;
+
+/// Sessions, passwords and the mail they send.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Subjects of the external issuer who are nobody yet become members.
+    #[arg(long, env = "OIDC_SIGN_UP", default_value_t = true, action = clap::ArgAction::Set)]
+    pub oidc_sign_up: bool,
+    /// A session ends after this time, however it is used.
+    #[arg(long, env = "SESSION_DAYS", default_value_t = 90)]
+    pub session_days: u64,
+    /// A session ends when it was not used for this time.
+    #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14)]
+    pub session_idle_days: u64,
+    /// Failures to sign in within a quarter of an hour, per account and address.
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10)]
+    pub sign_in_failures_per_address: i32,
+    /// The same per account from anywhere.
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100)]
+    pub sign_in_failures_per_account: i32,
+    /// Mails about sessions to one address within an hour.
+    #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5)]
+    pub mails_per_hour: i32,
+    /// Memory of one argon2id hash. Less than 19456 is refused in production.
+    #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = HASH_MEMORY_KIB,
+        value_parser = clap::value_parser!(u32).range(8..))]
+    pub hash_memory_kib: u32,
+    /// Passes of one argon2id hash.
+    #[arg(long, env = "HASH_PASSES", default_value_t = HASH_PASSES,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub hash_passes: u32,
+    /// Hashes computed at the same time.
+    #[arg(long, env = "HASHES_AT_ONCE", default_value_t = 4,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub hashes_at_once: usize,
+    /// The web app that links in mail lead to. Default: `PUBLIC_URL`.
+    #[arg(long, env = "APP_URL")]
+    pub app_url: Option<Url>,
+    /// How often expired tokens and sessions are thrown away.
+    #[arg(long, env = "PURGE_EVERY_SECONDS", default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub purge_every_seconds: u64,
+}
+
+/// What the module works with.
+#[derive(Clone, Debug)]
+pub struct SessionsConfig {
+    /// Keys the hashes of throttled addresses and the chain of refresh tokens.
+    pub secret: SecretString,
+    /// A session ends after this time, however it is used.
+    pub session_lifetime: Duration,
+    /// A session ends when it was not used for this time.
+    pub idle_lifetime: Duration,
+    /// A refresh token that comes twice within this time is a repeated request, not a thief.
+    pub refresh_overlap: Duration,
+    /// How long after signing in sensitive changes need no password.
+    pub recent: Duration,
+    pub sign_up_lifetime: Duration,
+    pub reset_lifetime: Duration,
+    /// Failures to sign in, per account and address.
+    pub failures_per_address: i32,
+    /// Failures to sign in, per account from anywhere.
+    pub failures_per_account: i32,
+    /// Mails to one address in an hour.
+    pub mails_per_hour: i32,
+    /// For how long failures are counted.
+    pub failure_window: Duration,
+    /// Memory of one password hash.
+    pub hash_memory_kib: u32,
+    pub hash_passes: u32,
+    /// Password hashes computed at the same time.
+    pub hashes_at_once: usize,
+    /// Where links in mail lead: the web app, which posts the token back.
+    pub link_base: String,
+    /// Subjects of external issuers who are nobody yet become members.
+    pub external_sign_up: bool,
+    pub purge_every: Duration,
+}
+
+impl SessionsConfig {
+    pub fn new(settings: &Settings, parts: &Parts) -> Result<Self, ConfigError> {
+        let cheap =
+            settings.hash_memory_kib < HASH_MEMORY_KIB || settings.hash_passes < HASH_PASSES;
+        if parts.production && cheap {
+            return Err(ConfigError {
+                setting: "HASH_MEMORY_KIB, HASH_PASSES",
+                reason: format!(
+                    "below {HASH_MEMORY_KIB} and {HASH_PASSES} stolen passwords are cheap to guess"
+                ),
+            });
+        }
+        let link_base = settings.app_url.as_ref().unwrap_or(&parts.public_url);
+        Ok(Self {
+            secret: parts.secret("sessions"),
+            session_lifetime: Duration::from_secs(settings.session_days * DAY),
+            idle_lifetime: Duration::from_secs(settings.session_idle_days * DAY),
+            refresh_overlap: Duration::from_secs(10),
+            recent: Duration::from_secs(10 * 60),
+            sign_up_lifetime: Duration::from_secs(DAY),
+            reset_lifetime: Duration::from_secs(HOUR),
+            failures_per_address: settings.sign_in_failures_per_address,
+            failures_per_account: settings.sign_in_failures_per_account,
+            mails_per_hour: settings.mails_per_hour,
+            failure_window: Duration::from_secs(15 * 60),
+            hash_memory_kib: settings.hash_memory_kib,
+            hash_passes: settings.hash_passes,
+            hashes_at_once: settings.hashes_at_once,
+            link_base: link_base.to_string(),
+            external_sign_up: settings.oidc_sign_up,
+            purge_every: Duration::from_secs(settings.purge_every_seconds),
+        })
+    }
+}
