@@ -88,7 +88,7 @@ async fn refused(conn: &mut PgConnection, way: &Way) -> Outcome {
 
 #[tokio::test]
 async fn no_way_archives_what_its_own_rule_keeps() {
-    let database = Database::new(Content::Demo).await;
+    let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
     let (mut tried, mut faults) = (0, Vec::new());
     for way in asking() {
@@ -105,7 +105,7 @@ async fn no_way_archives_what_its_own_rule_keeps() {
 /// What a spec says goes along always does so in every state.
 #[tokio::test]
 async fn what_goes_along_always_goes_in_every_state() {
-    let database = Database::new(Content::Demo).await;
+    let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
     let mut tried = 0;
     let always = soft()

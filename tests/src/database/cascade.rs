@@ -109,6 +109,79 @@ pub async fn rows(conn: &mut PgConnection, way: &[Edge]) -> Vec<Vec<Uuid>> {
         .expect("rows along a way")
 }
 
+/// The same where the demonstration world has no such rows: others are copied, and refer to each other. In a
+/// transaction that is undone.
+pub async fn made(conn: &mut PgConnection, way: &[Edge]) -> Option<Vec<Uuid>> {
+    let edge = way[0];
+    let above = match &way[1..] {
+        [] => some(conn, edge.parent)
+            .await
+            .into_iter()
+            .map(|id| vec![id])
+            .collect(),
+        rest => {
+            let there = rows(conn, rest).await;
+            match there.is_empty() {
+                true => Box::pin(made(conn, rest)).await.into_iter().collect(),
+                false => there,
+            }
+        }
+    };
+    let others = some(conn, edge.child).await;
+    for chain in above.iter().take(8) {
+        for other in &others {
+            let copied = copy(conn, edge, *other, chain[0]).await;
+            if let Some(id) = copied {
+                return Some(std::iter::once(id).chain(chain.iter().copied()).collect());
+            }
+        }
+    }
+    None
+}
+
+async fn some(conn: &mut PgConnection, id: EntityId) -> Vec<Uuid> {
+    let text = format!(
+        "select id from app.{} where status = 'active' order by md5(id::text) limit 8",
+        entity(id).plural
+    );
+    let found = sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(conn);
+    found.await.expect("some rows")
+}
+
+/// A row like `other` below `parent`.
+async fn copy(conn: &mut PgConnection, edge: Edge, other: Uuid, parent: Uuid) -> Option<Uuid> {
+    let (of, above) = (entity(edge.child), entity(edge.parent));
+    let id = Uuid::now_v7();
+    let mut given = format!("'id', '{id}', '{}', '{parent}'", edge.relation.id_column());
+    if let Some(column) = edge.relation.type_column() {
+        given.push_str(&format!(", '{column}', '{}'", above.name));
+    }
+    for field in of.fields.iter().filter(|f| f.unique || f.name == "slug") {
+        given.push_str(&format!(", '{}', 'x{}'", field.name, id.simple()));
+    }
+    let same = |name: &String| above.relation(name).is_some();
+    for name in edge.relation.same.iter().filter(|name| same(name)) {
+        given.push_str(&format!(
+            ", '{name}_id', (select {name}_id from app.{} where id = '{parent}')",
+            above.plural
+        ));
+    }
+    let columns: String = sqlx::query_scalar(
+        "select string_agg(quote_ident(attname), ', ') from pg_attribute
+         where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''",
+    )
+    .bind(format!("app.{}", of.plural))
+    .fetch_one(&mut *conn)
+    .await
+    .expect("columns");
+    let text = format!(
+        "insert into app.{table} ({columns}) select {columns} from jsonb_populate_record(null::app.{table},
+           (select to_jsonb(t) from app.{table} t where t.id = '{other}') || jsonb_build_object({given}))",
+        table = of.plural
+    );
+    attempt(conn, text).await.ok().map(|()| id)
+}
+
 pub async fn run(conn: &mut PgConnection, text: impl Into<String>) {
     let text = text.into();
     sqlx::raw_sql(AssertSqlSafe(text.clone()))
