@@ -475,6 +475,8 @@ drop trigger venues_restore_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
+drop trigger users_keep_holders on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
@@ -546,6 +548,8 @@ drop trigger role_assignments_audit on app.role_assignments;
 drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
+
+drop trigger role_assignments_ended on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
 
@@ -809,6 +813,8 @@ drop trigger community_members_guard_insert on app.community_members;
 
 drop trigger community_members_guard on app.community_members;
 
+drop trigger community_members_ended on app.community_members;
+
 drop trigger community_members_stamp on app.community_members;
 
 drop trigger community_members_archived on app.community_members;
@@ -1029,6 +1035,8 @@ drop function sec.mine_business_update();
 
 drop function sec.mine_business_city_admin();
 
+drop function sec.outranks(uuid,uuid);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -1041,13 +1049,23 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_wallet_transactions();
+
+drop function audit.record_wallet_journals();
+
+drop function audit.record_wallet_holds();
+
+drop function audit.record_wallet_accounts();
+
+drop function audit.record_waitlist_entries();
 
 drop function sec.restore_waitlist_entries(uuid[]);
 
 drop function app.waitlist_entries_guard();
+
+drop function audit.record_venues();
 
 drop function app.archived_venues(uuid,int);
 
@@ -1063,6 +1081,10 @@ drop function app.venues_slug_from_name();
 
 drop function app.venues_slug_again();
 
+drop function audit.record_users();
+
+drop function app.users_keep_holders();
+
 drop function app.archived_users(uuid,int);
 
 drop function app.users_restore_children();
@@ -1073,7 +1095,11 @@ drop function app.users_guard();
 
 drop function app.user_private(uuid);
 
+drop function audit.record_transactions();
+
 drop function app.transaction_private(uuid);
+
+drop function audit.record_ticket_types();
 
 drop function app.archived_ticket_types(uuid,int);
 
@@ -1087,13 +1113,21 @@ drop function app.ticket_types_archive_children();
 
 drop function app.ticket_types_guard();
 
+drop function audit.record_tickets();
+
 drop function app.tickets_count_update();
 
 drop function app.tickets_count_insert();
 
 drop function app.ticket_private(uuid);
 
+drop function audit.record_subscriptions();
+
 drop function app.subscription_private(uuid);
+
+drop function audit.record_sessions();
+
+drop function audit.record_service_requests();
 
 drop function app.archived_service_requests(uuid,int);
 
@@ -1105,6 +1139,8 @@ drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
 
+drop function audit.record_role_assignments();
+
 drop function app.role_assignments_keep();
 
 drop function app.archived_role_assignments(uuid,int);
@@ -1112,6 +1148,10 @@ drop function app.archived_role_assignments(uuid,int);
 drop function sec.restore_role_assignments(uuid[]);
 
 drop function app.role_assignments_guard();
+
+drop function app.role_assignments_ended();
+
+drop function audit.record_reviews();
 
 drop function app.reviews_count_update();
 
@@ -1125,7 +1165,13 @@ drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
+drop function audit.record_revenue_shares();
+
+drop function audit.record_referrals();
+
 drop function sec.restore_referrals(uuid[]);
+
+drop function audit.record_quotes();
 
 drop function app.archived_quotes(uuid,int);
 
@@ -1135,11 +1181,15 @@ drop function sec.restore_quotes(uuid[]);
 
 drop function app.quotes_guard();
 
+drop function audit.record_promotions();
+
 drop function app.archived_promotions(uuid,int);
 
 drop function sec.restore_promotions(uuid[]);
 
 drop function app.promotions_guard();
+
+drop function audit.record_promo_codes();
 
 drop function app.archived_promo_codes(uuid,int);
 
@@ -1147,13 +1197,19 @@ drop function sec.restore_promo_codes(uuid[]);
 
 drop function app.promo_codes_guard();
 
+drop function audit.record_plans();
+
 drop function app.archived_plans(uuid,int);
 
 drop function app.plans_guard();
 
 drop function app.plan_private(uuid);
 
+drop function audit.record_payment_methods();
+
 drop function sec.restore_payment_methods(uuid[]);
+
+drop function audit.record_organizations();
 
 drop function app.archived_organizations(uuid,int);
 
@@ -1173,17 +1229,29 @@ drop function app.organizations_slug_again();
 
 drop function app.organization_private(uuid);
 
+drop function audit.record_order_items();
+
+drop function audit.record_orders();
+
 drop function app.orders_count_update();
 
 drop function app.orders_count_insert();
 
 drop function app.order_private(uuid);
 
+drop function audit.record_notification_preferences();
+
 drop function app.archived_notification_preferences(uuid,int);
 
 drop function sec.restore_notification_preferences(uuid[]);
 
 drop function app.notification_preferences_guard();
+
+drop function audit.record_notification_deliveries();
+
+drop function audit.record_notifications();
+
+drop function audit.record_media();
 
 drop function app.archived_media(uuid,int);
 
@@ -1192,6 +1260,8 @@ drop function sec.restore_media(uuid[]);
 drop function app.media_guard();
 
 drop function app.media_private(uuid);
+
+drop function audit.record_likes();
 
 drop function app.likes_count_update();
 
@@ -1202,6 +1272,8 @@ drop function app.archived_likes(uuid,int);
 drop function sec.restore_likes(uuid[]);
 
 drop function app.likes_guard();
+
+drop function audit.record_leads();
 
 drop function app.leads_count_update();
 
@@ -1217,6 +1289,8 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
+drop function audit.record_institutions();
+
 drop function app.archived_institutions(uuid,int);
 
 drop function app.institutions_restore_children();
@@ -1229,11 +1303,17 @@ drop function app.institutions_slug_from_name();
 
 drop function app.institutions_slug_again();
 
+drop function audit.record_grant_announcements();
+
 drop function app.archived_grant_announcements(uuid,int);
 
 drop function sec.restore_grant_announcements(uuid[]);
 
 drop function app.grant_announcements_guard();
+
+drop function audit.record_fraud_flags();
+
+drop function audit.record_follows();
 
 drop function app.follows_count_update();
 
@@ -1244,6 +1324,10 @@ drop function app.archived_follows(uuid,int);
 drop function sec.restore_follows(uuid[]);
 
 drop function app.follows_guard();
+
+drop function audit.record_external_identities();
+
+drop function audit.record_events();
 
 drop function app.archived_events(uuid,int);
 
@@ -1263,11 +1347,19 @@ drop function app.events_slug_again();
 
 drop function app.event_private(uuid);
 
+drop function audit.record_email_tokens();
+
+drop function audit.record_devices();
+
 drop function app.archived_devices(uuid,int);
 
 drop function sec.restore_devices(uuid[]);
 
 drop function app.devices_guard();
+
+drop function audit.record_credentials();
+
+drop function audit.record_countries();
 
 drop function app.archived_countries(uuid,int);
 
@@ -1276,6 +1368,8 @@ drop function app.countries_restore_children();
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
+
+drop function audit.record_community_members();
 
 drop function app.community_members_count_update();
 
@@ -1289,9 +1383,13 @@ drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
 
+drop function app.community_members_ended();
+
 drop function app.community_member_may(uuid);
 
 drop function app.community_member_private(uuid);
+
+drop function audit.record_communities();
 
 drop function app.archived_communities(uuid,int);
 
@@ -1311,11 +1409,15 @@ drop function app.communities_slug_again();
 
 drop function app.community_private(uuid);
 
+drop function audit.record_commission_rules();
+
 drop function app.archived_commission_rules(uuid,int);
 
 drop function sec.restore_commission_rules(uuid[]);
 
 drop function app.commission_rules_guard();
+
+drop function audit.record_cities();
 
 drop function app.archived_cities(uuid,int);
 
@@ -1328,6 +1430,10 @@ drop function app.cities_guard();
 drop function app.cities_slug_from_name();
 
 drop function app.cities_slug_again();
+
+drop function audit.record_check_ins();
+
+drop function audit.record_businesses();
 
 drop function app.archived_businesses(uuid,int);
 
@@ -1346,6 +1452,8 @@ drop function app.businesses_slug_from_name();
 drop function app.businesses_slug_again();
 
 drop function app.business_private(uuid);
+
+drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
 
@@ -1916,6 +2024,10 @@ drop function sec.enter_job(text,uuid,text);
 drop function sec.performed_role();
 
 drop function sec.facts();
+
+drop function sec.held_city_admin();
+
+drop function sec.held_org_admin();
 
 drop function sec.is_platform_admin();
 

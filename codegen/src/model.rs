@@ -23,6 +23,9 @@ pub struct Model {
     /// The entity whose rows hold roles. It has a reference to `identity`, an enum field `role`
     /// and an optional polymorphic reference `scope`.
     pub assignments: EntityId,
+    /// Which assignments count, `field == value` (`assignments: … where …`). `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Expr>,
     /// The entity whose rows are sign-ins (`sessions:`): a relation to `identity` and `revoked_at`.
     #[serde(default)]
     pub sessions: Option<EntityId>,
@@ -233,6 +236,9 @@ pub struct Relation {
     pub unique: bool,
     pub filter: bool,
     pub hidden: bool,
+    /// The row is about this person, and others may restore it: not what the person ended themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consents: bool,
     pub read: Option<Expr>,
     pub was: Option<String>,
     /// What it means, where the name does not say it.
@@ -286,11 +292,13 @@ pub struct Exclude {
     pub to: String,
 }
 
-/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays.
+/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
+/// without `per` the last one of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keep {
     pub name: String,
-    pub per: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
     pub filter: Option<Expr>,
     /// What callers are told.
     pub doc: Option<String>,
@@ -377,9 +385,16 @@ impl Model {
     }
 }
 
+/// Before a relation's name: a column of the database that no body and no answer holds.
+pub const ENDED_BY: &str = "ended_by_";
+
 impl Relation {
     pub fn id_column(&self) -> String {
         format!("{}_id", self.name)
+    }
+    /// Whether the person it refers to archived the row themselves.
+    pub fn ended_column(&self) -> String {
+        format!("{ENDED_BY}{}", self.name)
     }
     pub fn type_column(&self) -> Option<String> {
         self.polymorphic.then(|| format!("{}_type", self.name))

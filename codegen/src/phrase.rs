@@ -2,6 +2,7 @@
 //!
 //! Every part keeps its place. Nothing is looked up here: names are only words.
 
+mod assignments;
 mod derived;
 mod field;
 mod keep;
@@ -15,6 +16,7 @@ mod transition;
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
+pub use assignments::assignments;
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;
@@ -147,10 +149,18 @@ pub struct ExcludePhrase {
     pub to: Word,
 }
 
-/// `one per scope where role == orgAdmin, doc "Why."`
+/// `role_assignment where state == accepted`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssignmentsPhrase {
+    pub entity: Word,
+    pub counted: Option<Rule>,
+}
+
+/// `one per scope where role == orgAdmin, doc "Why."`; `one everywhere where …`
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepPhrase {
-    pub per: Word,
+    /// `None`: `everywhere`
+    pub per: Option<Word>,
     pub filter: Option<Rule>,
     pub doc: Option<At<String>>,
 }
@@ -201,6 +211,11 @@ pub enum Form {
         has: Word,
         me: Option<Word>,
         filter: Option<Box<Rule>>,
+    },
+    /// `who` may be `this`
+    MeOutranks {
+        who: Word,
+        of: Option<Word>,
     },
     Compare {
         left: Operand,

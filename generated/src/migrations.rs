@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "8d2e1f45013f365df553bfc6a29ab1ea5b05f74c0ecb38cccee307d038e898468ee5b4928db8a57b3df4007f32b852bb",
+        checksum: "404f0c559c0ec6bc83ad1059f738a1f618dd37754312ef86de8c85b5ec3c9a653ffa4892aa492021ab7667e26fb63fbc",
     },
 ];

@@ -187,5 +187,6 @@ pub static VENUE: Resource = Resource {
         Constraint::reference("venues_owner_business_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_business_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_institution_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_institution_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_community_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_community_id_fkey", "/owner_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

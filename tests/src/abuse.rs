@@ -3,6 +3,7 @@
 mod archived;
 mod bodies;
 mod connections;
+mod consent;
 mod endings;
 mod errors;
 mod failures;
@@ -18,6 +19,7 @@ mod logs;
 mod moderated;
 mod modules;
 mod origins;
+mod outranks;
 mod references;
 mod refresh;
 mod reuse;

@@ -21,6 +21,7 @@ mod may;
 mod mine;
 pub mod names;
 mod object;
+mod outranks;
 mod parents;
 mod policies;
 mod predicate;
@@ -68,6 +69,7 @@ pub fn schema(model: &Model) -> Schema {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));
@@ -90,7 +92,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(archived::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
-    objects.extend(audit::trigger_of(model, id));
+    objects.extend(audit::of_entity(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

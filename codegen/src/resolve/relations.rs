@@ -61,6 +61,7 @@ fn plain(name: &Word, phrase: &RelationPhrase, targets: Vec<EntityId>) -> Relati
         unique: false,
         filter: false,
         hidden: false,
+        consents: false,
         read: None,
         was: None,
         doc: None,

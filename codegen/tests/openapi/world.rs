@@ -18,6 +18,7 @@ pub fn model() -> Model {
         title: "CulturePass".into(),
         doc: "What is on, who hosts it, who goes.".into(),
         identity: USER,
+        counted: None,
         assignments: ROLE_ASSIGNMENT,
         sessions: None,
         roles: vec![
@@ -449,6 +450,7 @@ fn relation(name: &str, targets: Vec<EntityId>) -> Relation {
         unique: false,
         filter: false,
         hidden: false,
+        consents: false,
         read: None,
         was: None,
         doc: None,

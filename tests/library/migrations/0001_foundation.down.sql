@@ -71,6 +71,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger members_stays on app.members;
 
 drop trigger "0_restore_children" on app.members;
@@ -151,7 +153,11 @@ drop trigger authors_archived on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
+drop trigger appointments_keep on app.appointments;
+
 drop trigger appointments_guard on app.appointments;
+
+drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
@@ -173,6 +179,8 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function sec.outranks(uuid,uuid);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -185,9 +193,9 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
@@ -197,7 +205,13 @@ drop function sec.restore_reservations(uuid[]);
 
 drop function app.reservations_guard();
 
+drop function audit.record_penalties();
+
 drop function app.penalties_count_insert();
+
+drop function audit.record_members();
+
+drop function app.members_keep_holders();
 
 drop function app.archived_members(uuid,int);
 
@@ -209,6 +223,8 @@ drop function app.members_archive_children();
 
 drop function app.members_guard();
 
+drop function audit.record_loans();
+
 drop function app.loans_count_update();
 
 drop function app.loans_count_insert();
@@ -219,9 +235,13 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_categories();
+
 drop function app.archived_categories(uuid,int);
 
 drop function app.categories_guard();
+
+drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
 
@@ -232,6 +252,8 @@ drop function app.archived_book_authors(uuid,int);
 drop function sec.restore_book_authors(uuid[]);
 
 drop function app.book_authors_guard();
+
+drop function audit.record_books();
 
 drop function app.books_count_update();
 
@@ -249,15 +271,23 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function audit.record_authors();
+
 drop function app.archived_authors(uuid,int);
 
 drop function app.authors_guard();
+
+drop function audit.record_appointments();
+
+drop function app.appointments_keep();
 
 drop function app.archived_appointments(uuid,int);
 
 drop function sec.restore_appointments(uuid[]);
 
 drop function app.appointments_guard();
+
+drop function app.appointments_ended();
 
 drop function sec.enter(uuid,uuid,text,text);
 

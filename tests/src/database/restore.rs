@@ -309,6 +309,12 @@ async fn a_taken_place_keeps_one_row_and_a_taken_slug_none() {
         &event_values(world.city, world.organization, None, "Zweites"),
     )
     .await;
+    world
+        .admin(format!(
+            "update app.events set slug = 'zweites' where id = '{second}'"
+        ))
+        .await
+        .unwrap();
     let like = format!(
         "likes (user_id, event_id) values ('{}', '{second}')",
         world.ana
@@ -316,13 +322,14 @@ async fn a_taken_place_keeps_one_row_and_a_taken_slug_none() {
     let like = new(pool, &like).await;
     let organization = |status| set("organizations", world.organization, status);
     world.admin(organization("archived")).await.unwrap();
-    // A stranger's hidden draft has the slug, and after it one the next.
+    // A stranger's hidden draft has the slug, and another one what that would become.
+    let foreseen = format!("zweites-{}", &second.to_string()[28..]);
     let other = format!(
         "organizations (city_id, name, state) values ('{}', 'Fremde', 'approved')",
         world.city
     );
     let other = new(pool, &other).await;
-    for slug in ["zweites", "zweites-2"] {
+    for slug in ["zweites", &foreseen] {
         let draft = new(pool, &event_values(world.city, other, None, "Draft")).await;
         world
             .admin(format!(
@@ -348,7 +355,7 @@ async fn a_taken_place_keeps_one_row_and_a_taken_slug_none() {
     let slug: String = world
         .look(format!("select slug from app.events where id = '{second}'"))
         .await;
-    assert_eq!(slug, "zweites-3");
+    assert!(slug.starts_with("zweites-") && slug != foreseen, "{slug}");
 }
 
 /// Two that want the same place in one restore: one gets it, the other is told of, and comes by itself later.

@@ -228,8 +228,12 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
     let mut lines = Vec::new();
     for (of, entity) in model.entities.iter().enumerate() {
         let kept = entity.keeps.iter().filter(|keep| {
-            let mut others = entity.belongs.iter().filter(|r| r.name != keep.per);
-            of == id || others.any(|r| goes_along(r, &gone))
+            let mut others = entity
+                .belongs
+                .iter()
+                .filter(|r| keep.per.as_ref() != Some(&r.name));
+            let account = id == model.identity && of == model.assignments && keep.per.is_none();
+            of == id || account || others.any(|r| goes_along(r, &gone))
         });
         lines.extend(kept.map(|keep| {
             format!(

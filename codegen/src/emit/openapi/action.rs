@@ -194,7 +194,7 @@ impl<'a> Operation<'a> {
             }
             Action::Archived => format!("The archived {many} that the caller may restore, newest first, in pages of {} unless `limit` says otherwise.", entity.page),
             Action::Restore => format!(
-                "Brings an archived {one} back as it was: what was suspended is suspended again. What went along with it comes back too, as far as it can; `still_archived` says what stayed and why. A slug that was given away meanwhile gets the next number."
+                "Brings an archived {one} back as it was: what was suspended is suspended again. What went along with it comes back too, as far as it can; `still_archived` says what stayed and why. A slug that was given away meanwhile gets another end."
             ),
             Action::Suspend => format!("Hides the {one} from everyone but those who may update or suspend it."),
             Action::Unsuspend => format!("Makes a suspended {one} active again."),

@@ -34,6 +34,10 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
             .into_iter()
             .map(|(name, ty)| column(name, ty, false)),
     );
+    columns.extend(ended_columns(entity).map(|name| Column {
+        default: Some("false".into()),
+        ..column(name, "boolean", true)
+    }));
     if entity.lifecycle != Lifecycle::AppendOnly {
         columns.push(Column {
             default: Some("1".into()),
@@ -65,6 +69,7 @@ pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
     let archiving = archiving(model, entity).into_iter();
     names
         .chain(archiving.map(|(name, _)| name.to_owned()))
+        .chain(ended_columns(entity))
         .collect()
 }
 
@@ -77,6 +82,12 @@ fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)
     std::iter::once((ARCHIVED_FROM, "text"))
         .chain(with)
         .collect()
+}
+
+/// Whether a person whom the row is about archived it themselves.
+pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
+    let about = entity.belongs.iter().filter(|r| r.consents);
+    about.map(Relation::ended_column)
 }
 
 /// The id while the row is not archived.

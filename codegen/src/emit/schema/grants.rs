@@ -1,7 +1,7 @@
 //! Privileges by column: who may name a column in which statement. Nobody deletes, but jobs their own internals.
 
 use super::{
-    columns::{columns, derived_columns},
+    columns::{columns, derived_columns, ended_columns},
     guards::written_columns,
     jobs,
     names::{self, Roles, target_column},
@@ -137,6 +137,8 @@ fn shown(model: &Model, entity: &Entity) -> Vec<String> {
             .filter(|c| derived.contains(&c.name))
             .map(|c| c.name.clone()),
     );
+    // Rules of requests ask for them; no statement of ours shows them.
+    shown.extend(ended_columns(entity));
     let kept = ["version", "created_at", "updated_at"];
     shown.extend(
         all.into_iter()

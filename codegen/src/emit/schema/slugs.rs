@@ -1,4 +1,7 @@
-//! `slug from title`: a slug of its own where the body has none, free among live rows.
+//! `slug from title`: a slug of its own where the body has none.
+//!
+//! Always with the end of the id, whether another row has the same words or not: a number that counts up would tell
+//! of rows that its reader may not see, and two at once would choose the same.
 
 use super::{
     names::{self, Roles},
@@ -22,19 +25,24 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let function = format!("{table}_{slug}_from_{from}");
+    let is_unique = unique_sets(entity)
+        .iter()
+        .any(|set| set.iter().any(|c| c == slug));
+    // Of the id those 32 bits that are random.
+    let end = if is_unique {
+        " || '-' || right(new.id::text, 8)"
+    } else {
+        ""
+    };
     let body = format!(
-        "declare\n  v_base text := sec.slugify(new.{from});\n  v_number int := 1;\nbegin\n  \
-         -- Nothing Latin in it: the end of the id is as good.\n  \
-         if v_base = '' then\n    v_base := {} || right(new.id::text, 8);\n  end if;\n  \
-         new.{slug} := v_base;\n{}  return new;\nend",
-        quote(&format!("{}-", entity.name.replace('_', "-"))),
-        free(entity, slug, &table),
+        "begin\n  -- Nothing Latin in it: what it is.\n  \
+         new.{slug} := coalesce(nullif(sec.slugify(new.{from}), ''), {}){end};\n  return new;\nend",
+        quote(&entity.name.replace('_', "-")),
     );
-    let mut found = again(model, entity, slug, from);
-    // It looks past row-level security: a hidden row takes its slug, too.
-    let doc = "Two at once may still choose the same; then the unique index refuses one of them.";
+    let doc = "The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.";
+    let mut found = again(model, entity, slug);
     found.extend([
-        trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
+        trigger_function(roles, &table, &function, None, doc, body),
         trigger(
             &table,
             &format!("{}_{slug}", entity.plural),
@@ -46,11 +54,8 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
     found
 }
 
-/// The longest slug: `sec.is_slug`.
-const LONGEST: usize = 100;
-
-/// A row that comes back after its slug was given to another gets the next number instead of staying away.
-fn again(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
+/// A row that comes back after its slug was given to another gets the end of its id instead of staying away.
+fn again(model: &Model, entity: &Entity, slug: &str) -> Vec<Object> {
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let taken = taken(entity, slug, &table);
     if entity.lifecycle != Lifecycle::SoftDelete || taken.is_empty() {
@@ -58,14 +63,12 @@ fn again(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> 
     }
     let function = format!("{table}_{slug}_again");
     let body = format!(
-        "declare\n  v_base text := new.{slug};\n  v_number int := 1;\n  v_end text;\nbegin\n  \
-         -- What has a number already counts on from there.\n  \
-         if new.{slug} ~ ('^' || sec.slugify(new.{from}) || '-[0-9]{{1,6}}$') then\n    \
-         v_base := sec.slugify(new.{from});\n    v_number := substring(new.{slug} from '[0-9]+$')::int;\n  end if;\n  \
-         while {taken} loop\n    v_number := v_number + 1;\n    v_end := '-' || v_number;\n    \
-         new.{slug} := btrim(left(v_base, {LONGEST} - length(v_end)), '-') || v_end;\n  end loop;\n  return new;\nend",
+        "declare\n  v_base text := btrim(left(new.{slug}, {KEPT}), '-');\n  v_end text := right(new.id::text, 8);\nbegin\n  \
+         while {taken} loop\n    new.{slug} := v_base || '-' || v_end;\n    \
+         -- Only if somebody has foreseen that.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
     );
-    let doc = "The next number for a slug that was taken while its row was archived.";
+    // It looks past row-level security: a hidden row takes its slug, too.
+    let doc = "Another end for a slug that was taken while its row was archived.";
     vec![
         trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
         // After the guard (triggers fire by name), which knows nothing of it.
@@ -80,31 +83,18 @@ fn again(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> 
     ]
 }
 
-/// Numbers the slug until no live row has it.
-fn free(entity: &Entity, slug: &str, table: &str) -> String {
-    let taken = taken(entity, slug, table);
-    if taken.is_empty() {
-        return String::new();
-    }
-    format!(
-        "  while {taken} loop\n    v_number := v_number + 1;\n    new.{slug} := v_base || '-' || v_number;\n  end loop;\n",
-    )
-}
+/// What is left of a slug of the greatest length (`sec.is_slug`) beside an end.
+const KEPT: usize = 91;
 
 /// A live row has what `new` would have. Empty where the slug is not unique.
 fn taken(entity: &Entity, slug: &str, table: &str) -> String {
-    let live = if entity.lifecycle == Lifecycle::SoftDelete {
-        "t.status <> 'archived' and "
-    } else {
-        ""
-    };
     let taken: Vec<String> = unique_sets(entity)
         .iter()
         .filter(|set| set.iter().any(|c| c == slug))
         .map(|set| {
             let equal: Vec<String> = set.iter().map(|c| format!("t.{c} = new.{c}")).collect();
             format!(
-                "exists (select 1 from {table} t where {live}{})",
+                "exists (select 1 from {table} t where t.status <> 'archived' and {})",
                 equal.join(" and ")
             )
         })

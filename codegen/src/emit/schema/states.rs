@@ -67,7 +67,8 @@ fn favoured(model: &Model, id: EntityId, rule: &Expr, most: bool) -> Expr {
         | Expr::MeIsThis
         | Expr::MeHolds { .. }
         | Expr::MeHoldsOf { .. }
-        | Expr::MeIn { .. } => constant(most),
+        | Expr::MeIn { .. }
+        | Expr::MeOutranks { .. } => constant(most),
         Expr::Anyone
         | Expr::Nobody
         | Expr::Compare { .. }

@@ -65,7 +65,7 @@ pub struct Clash {
 }
 
 /// One for each thing that is unique or never overlaps. Slugs that are made of another field are not among them:
-/// they get another number.
+/// they get another end.
 pub fn clashes(entity: &Entity) -> Vec<Clash> {
     let table = names::table(entity);
     let clash = |column: &str, equal: Vec<String>| Clash {
@@ -75,13 +75,13 @@ pub fn clashes(entity: &Entity) -> Vec<Clash> {
             equal.join(" and ")
         ),
     };
-    let is_numbered = |column: &String| {
+    let is_made = |column: &String| {
         let field = entity.field(column);
         field.is_some_and(|f| matches!(f.ty, Ty::Slug { from: Some(_) }))
     };
     let sets = unique_sets(entity)
         .into_iter()
-        .filter(|set| !set.iter().any(is_numbered));
+        .filter(|set| !set.iter().any(is_made));
     let mut found: Vec<Clash> = sets
         .map(|set| {
             let null_is_a_value = !nulls(entity, &set).is_empty();

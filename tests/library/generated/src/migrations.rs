@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e9683b755fce97c84e72572f927c242a8b68092042a10eadd69ec311f6531af662ac220255169771fc6d333abe53c5e6",
+        checksum: "54e043e948dc130d851fd5e2bacfe909b2f2aacdd713b53ead38bf3a5a27d891d867d716e70fbc786b80e05b4634c6d6",
     },
 ];
