@@ -477,6 +477,8 @@ drop trigger users_audit on app.users;
 
 drop trigger users_keep_holders on app.users;
 
+drop trigger "0_end_children" on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
@@ -526,6 +528,8 @@ drop trigger subscriptions_stamp on app.subscriptions;
 drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
+
+drop trigger "0_end_children" on app.sessions;
 
 drop trigger sessions_stamp on app.sessions;
 
@@ -778,6 +782,8 @@ drop trigger email_tokens_audit on app.email_tokens;
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
+
+drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -1085,6 +1091,8 @@ drop function audit.record_users();
 
 drop function app.users_keep_holders();
 
+drop function app.users_end_children();
+
 drop function app.archived_users(uuid,int);
 
 drop function app.users_restore_children();
@@ -1126,6 +1134,8 @@ drop function audit.record_subscriptions();
 drop function app.subscription_private(uuid);
 
 drop function audit.record_sessions();
+
+drop function app.sessions_end_children();
 
 drop function audit.record_service_requests();
 
@@ -1351,7 +1361,7 @@ drop function audit.record_email_tokens();
 
 drop function audit.record_devices();
 
-drop function app.archived_devices(uuid,int);
+drop function app.devices_move_push_token();
 
 drop function sec.restore_devices(uuid[]);
 
@@ -1552,6 +1562,8 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1833,7 +1845,11 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
+alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
+
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
+
+alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -2082,6 +2098,10 @@ drop function sec.is_https(text);
 drop function sec.is_url(text);
 
 drop function sec.is_email(text);
+
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
 

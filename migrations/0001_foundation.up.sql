@@ -138,6 +138,26 @@ end
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
 
+create function sec.is_seen(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
+$$;
+alter function sec.is_seen(text) owner to culturepass_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
+$$;
+alter function sec.is_line(text) owner to culturepass_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 begin
@@ -229,7 +249,9 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
@@ -269,14 +291,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_plain((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_plain((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_plain((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
   end;
 end
 $$;
@@ -288,8 +310,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
   end;
 end
 $$;
@@ -722,14 +744,16 @@ alter table app.countries force row level security;
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  password_hash text not null,
+  password_hash text,
   changed_at timestamptz default now() not null,
+  valid_from timestamptz default now() not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'The password a member signs in with, as an argon2id hash.';
+comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
+comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -738,6 +762,7 @@ create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
+  session_id uuid default sec.session(),
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
@@ -749,7 +774,7 @@ create table app.devices (
   live_user_id uuid generated always as (case when status <> 'archived' then user_id end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on.';
+comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
 comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
@@ -758,9 +783,11 @@ alter table app.devices force row level security;
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  session_id uuid,
   purpose text not null,
   token_hash text not null,
   email citext not null,
+  issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
   version bigint default 1 not null,
@@ -769,6 +796,9 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
+comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
+comment on column app.email_tokens.email is 'Where it was sent to.';
+comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -833,13 +863,17 @@ create table app.external_identities (
   user_id uuid not null,
   issuer text not null,
   subject text not null,
+  email citext,
   last_used_at timestamptz default now() not null,
+  unlinked_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
+comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
+comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -1519,18 +1553,23 @@ alter table app.service_requests force row level security;
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  external_identity_id uuid,
   authenticated_at timestamptz default now() not null,
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revoked_because text,
   ip_address text,
   user_agent text,
+  issuer_session text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
 comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
+comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
+comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
+comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -1541,7 +1580,6 @@ create table app.sign_ups (
   email citext not null,
   handle text not null,
   display_name text not null,
-  password_hash text not null,
   locale text,
   timezone text,
   expires_at timestamptz not null,
@@ -1550,7 +1588,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. The member exists from then on, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -1929,7 +1967,7 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
@@ -1953,7 +1991,7 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.businesses add constraint businesses_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -1968,13 +2006,13 @@ alter table app.check_ins add constraint check_ins_result_choice
   check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_plain(nonce));
+  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_plain(device));
+  check (char_length(device) between 1 and 120 and sec.is_line(device));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_plain(gate));
+  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1983,7 +2021,7 @@ alter table app.cities add constraint cities_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -2058,7 +2096,7 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
@@ -2097,7 +2135,7 @@ alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -2109,7 +2147,7 @@ alter table app.countries add constraint countries_live_id_key
   unique (live_id);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
 
 alter table app.devices add constraint devices_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2118,16 +2156,19 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token));
+  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
+
+alter table app.email_tokens add constraint email_tokens_issued_for_length
+  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2139,7 +2180,7 @@ alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_plain(title));
+  check (char_length(title) between 1 and 140 and sec.is_line(title));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
@@ -2178,10 +2219,13 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_plain(issuer));
+  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_plain(subject));
+  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
+
+alter table app.external_identities add constraint external_identities_email_format
+  check (sec.is_email(email::text));
 
 alter table app.follows add constraint follows_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2196,7 +2240,7 @@ alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_plain(rule));
+  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -2208,7 +2252,7 @@ alter table app.grant_announcements add constraint grant_announcements_status_ch
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
@@ -2244,7 +2288,7 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
@@ -2274,7 +2318,7 @@ alter table app.leads add constraint leads_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.leads add constraint leads_details_length
   check (char_length(details) between 0 and 10000 and sec.is_plain(details));
@@ -2316,7 +2360,7 @@ alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_plain(storage_key));
+  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2328,19 +2372,19 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_plain(content_hash));
+  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_plain(title));
+  check (char_length(title) between 1 and 200 and sec.is_line(title));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message));
+  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
 
 alter table app.notifications add constraint notifications_type_choice
   check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_plain(dedupe_key));
+  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel in ('push', 'email', 'in_app'));
@@ -2352,10 +2396,10 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_plain(provider_id));
+  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error));
+  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2400,7 +2444,7 @@ alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by in ('buyer', 'organizer'));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2439,7 +2483,7 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
@@ -2448,7 +2492,7 @@ alter table app.organizations add constraint organizations_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_plain(legal_name));
+  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2457,7 +2501,7 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.organizations add constraint organizations_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -2472,13 +2516,13 @@ alter table app.payment_methods add constraint payment_methods_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_plain(stripe_payment_method_id));
+  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_plain(brand));
+  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_plain(last4));
+  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2490,7 +2534,7 @@ alter table app.plans add constraint plans_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.plans add constraint plans_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2508,13 +2552,13 @@ alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_plain(stripe_price_id));
+  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_plain(code));
+  check (char_length(code) between 3 and 40 and sec.is_line(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2593,7 +2637,7 @@ alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -2646,7 +2690,7 @@ alter table app.service_requests add constraint service_requests_host_type_choic
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.service_requests add constraint service_requests_category_choice
   check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
@@ -2670,28 +2714,28 @@ alter table app.service_requests add constraint service_requests_live_id_key
   unique (live_id);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'token_reused'));
+  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_plain(ip_address));
+  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_plain(user_agent));
+  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
+
+alter table app.sessions add constraint sessions_issuer_session_length
+  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
-
-alter table app.sign_ups add constraint sign_ups_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2700,13 +2744,13 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_plain(stripe_subscription_id));
+  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_plain(key_hash));
+  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
@@ -2715,7 +2759,7 @@ alter table app.tickets add constraint tickets_state_choice
   check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code));
+  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2730,7 +2774,7 @@ alter table app.ticket_types add constraint ticket_types_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.ticket_types add constraint ticket_types_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2778,19 +2822,19 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_plain(stripe_payment_intent_id));
+  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
 
 alter table app.transactions add constraint transactions_status_choice
   check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_plain(failure_code));
+  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_plain(stripe_idempotency_key));
+  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -2802,10 +2846,10 @@ alter table app.users add constraint users_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.users add constraint users_bio_length
   check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
@@ -2832,7 +2876,7 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_plain(stripe_customer_id));
+  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
 
 alter table app.users add constraint users_live_id_key
   unique (live_id);
@@ -2856,7 +2900,7 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
@@ -2865,7 +2909,7 @@ alter table app.venues add constraint venues_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 300 and sec.is_plain(address));
+  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -2925,7 +2969,7 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state in ('pending', 'posted', 'voided', 'expired'));
@@ -2934,10 +2978,10 @@ alter table app.wallet_journals add constraint wallet_journals_kind_choice
   check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -2949,7 +2993,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_type_choi
   check (type in ('credit', 'debit'));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
@@ -3176,8 +3220,8 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
-create index devices_while_archived_idx
-  on app.devices (id) where status = 'archived';
+create index devices_session_id_idx
+  on app.devices (session_id, id) where session_id is not null;
 
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
@@ -3190,6 +3234,9 @@ create index email_tokens_expires_at_idx
 
 create index email_tokens_user_id_idx
   on app.email_tokens (user_id, id);
+
+create index email_tokens_session_id_idx
+  on app.email_tokens (session_id, id) where session_id is not null;
 
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
@@ -3851,6 +3898,9 @@ create index sessions_expires_at_idx
 create index sessions_user_id_idx
   on app.sessions (user_id, id);
 
+create index sessions_external_identity_id_idx
+  on app.sessions (external_identity_id, id) where external_identity_id is not null;
+
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -4211,8 +4261,14 @@ alter table app.devices add constraint devices_user_id_fkey
 alter table app.devices add constraint devices_live_user_id_fkey
   foreign key (live_user_id) references app.users (live_id);
 
+alter table app.devices add constraint devices_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
+
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.email_tokens add constraint email_tokens_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
 
 alter table app.events add constraint events_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4633,6 +4689,9 @@ alter table app.service_requests add constraint service_requests_live_event_id_f
 
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.sessions add constraint sessions_external_identity_id_fkey
+  foreign key (external_identity_id) references app.external_identities (id);
 
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
@@ -6392,6 +6451,9 @@ begin
   if new.changed_at is distinct from old.changed_at then
     v_changed := v_changed || jsonb_build_object('changed_at', jsonb_build_array(old.changed_at, new.changed_at));
   end if;
+  if new.valid_from is distinct from old.valid_from then
+    v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+  end if;
   perform audit.write('credential', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
@@ -6487,20 +6549,18 @@ $$;
 alter function sec.restore_devices(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_devices(uuid[]) from public;
 
-create function app.archived_devices(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Archived rows that the caller may restore, newest first.
+create function app.devices_move_push_token() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The newest row gets the value; the one that had it is archived.
 begin
-  return query
-  select t.id from app.devices t
-  where t.status = 'archived' and t.id < p_before and t.user_id = (select sec.uid())
-  order by t.id desc
-  limit p_limit;
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
+  update app.devices set status = 'archived'
+    where push_token = new.push_token and id <> new.id and status <> 'archived';
+  return new;
 end
 $$;
-alter function app.archived_devices(uuid,int) owner to culturepass_authz;
-revoke execute on function app.archived_devices(uuid,int) from public;
-grant execute on function app.archived_devices(uuid,int) to culturepass_app;
+alter function app.devices_move_push_token() owner to culturepass_counter;
+revoke execute on function app.devices_move_push_token() from public;
 
 create function audit.record_devices() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6513,6 +6573,9 @@ begin
   end if;
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.session_id is distinct from old.session_id then
+    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
   end if;
   if new.platform is distinct from old.platform then
     v_changed := v_changed || jsonb_build_object('platform', jsonb_build_array(old.platform, new.platform));
@@ -6539,6 +6602,9 @@ begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
   end if;
+  if new.session_id is distinct from old.session_id then
+    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
+  end if;
   if new.purpose is distinct from old.purpose then
     v_changed := v_changed || jsonb_build_object('purpose', jsonb_build_array(old.purpose, new.purpose));
   end if;
@@ -6547,6 +6613,9 @@ begin
   end if;
   if new.email::text is distinct from old.email::text then
     v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.issued_for is distinct from old.issued_for then
+    v_changed := v_changed || jsonb_build_object('issued_for', jsonb_build_array(case when old.issued_for is not null then '•' end, case when new.issued_for is not null then '•' end));
   end if;
   if new.used_at is distinct from old.used_at then
     v_changed := v_changed || jsonb_build_object('used_at', jsonb_build_array(old.used_at, new.used_at));
@@ -6961,8 +7030,14 @@ begin
   if new.subject is distinct from old.subject then
     v_changed := v_changed || jsonb_build_object('subject', jsonb_build_array(case when old.subject is not null then '•' end, case when new.subject is not null then '•' end));
   end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
   if new.last_used_at is distinct from old.last_used_at then
     v_changed := v_changed || jsonb_build_object('last_used_at', jsonb_build_array(old.last_used_at, new.last_used_at));
+  end if;
+  if new.unlinked_at is distinct from old.unlinked_at then
+    v_changed := v_changed || jsonb_build_object('unlinked_at', jsonb_build_array(old.unlinked_at, new.unlinked_at));
   end if;
   perform audit.write('external_identity', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -10938,6 +11013,17 @@ $$;
 alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
+create function app.sessions_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
+  return null;
+end
+$$;
+alter function app.sessions_end_children() owner to culturepass_counter;
+revoke execute on function app.sessions_end_children() from public;
+
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -10946,6 +11032,9 @@ declare
 begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.external_identity_id is distinct from old.external_identity_id then
+    v_changed := v_changed || jsonb_build_object('external_identity_id', jsonb_build_array(old.external_identity_id, new.external_identity_id));
   end if;
   if new.authenticated_at is distinct from old.authenticated_at then
     v_changed := v_changed || jsonb_build_object('authenticated_at', jsonb_build_array(old.authenticated_at, new.authenticated_at));
@@ -10964,6 +11053,9 @@ begin
   end if;
   if new.user_agent is distinct from old.user_agent then
     v_changed := v_changed || jsonb_build_object('user_agent', jsonb_build_array(case when old.user_agent is not null then '•' end, case when new.user_agent is not null then '•' end));
+  end if;
+  if new.issuer_session is distinct from old.issuer_session then
+    v_changed := v_changed || jsonb_build_object('issuer_session', jsonb_build_array(case when old.issuer_session is not null then '•' end, case when new.issuer_session is not null then '•' end));
   end if;
   perform audit.write('session', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -11605,6 +11697,19 @@ $$;
 alter function app.archived_users(uuid,int) owner to culturepass_authz;
 revoke execute on function app.archived_users(uuid,int) from public;
 grant execute on function app.archived_users(uuid,int) to culturepass_app;
+
+create function app.users_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.credentials set valid_from = now() where user_id = new.id;
+  update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
+  update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
+  return null;
+end
+$$;
+alter function app.users_end_children() owner to culturepass_counter;
+revoke execute on function app.users_end_children() from public;
 
 create function app.users_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -14530,11 +14635,11 @@ create trigger countries_audit
   for each row execute function audit.record_countries();
 
 create trigger credentials_stamp
-  before update of user_id, password_hash, changed_at on app.credentials
+  before update of user_id, password_hash, changed_at, valid_from on app.credentials
   for each row execute function sec.stamp();
 
 create trigger credentials_audit
-  after insert or update of user_id, password_hash, changed_at or delete on app.credentials
+  after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record_credentials();
 
 create trigger devices_archived
@@ -14542,7 +14647,7 @@ create trigger devices_archived
   for each row execute function sec.keep_status('along');
 
 create trigger devices_stamp
-  before update of status, user_id, platform, push_token, last_seen_at on app.devices
+  before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
 
 create trigger devices_guard
@@ -14550,16 +14655,21 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
+create trigger devices_move_push_token
+  before insert or update of push_token on app.devices
+  for each row when (new.push_token is not null and new.status <> 'archived')
+  execute function app.devices_move_push_token();
+
 create trigger devices_audit
-  after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
+  after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record_devices();
 
 create trigger email_tokens_stamp
-  before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
+  before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
 
 create trigger email_tokens_audit
-  after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
+  after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record_email_tokens();
 
 create trigger events_restore_slug
@@ -14608,11 +14718,11 @@ create trigger events_audit
   for each row execute function audit.record_events();
 
 create trigger external_identities_stamp
-  before update of user_id, issuer, subject, last_used_at on app.external_identities
+  before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
   for each row execute function sec.stamp();
 
 create trigger external_identities_audit
-  after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
+  after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
   for each row execute function audit.record_external_identities();
 
 create trigger follows_archived
@@ -15095,15 +15205,20 @@ create trigger service_requests_audit
   for each row execute function audit.record_service_requests();
 
 create trigger sessions_stamp
-  before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
+  before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
   for each row execute function sec.stamp();
 
+create trigger "0_end_children"
+  after update on app.sessions
+  for each row when (new.revoked_at is not null and old.revoked_at is null)
+  execute function app.sessions_end_children();
+
 create trigger sessions_audit
-  after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
+  after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
   for each row execute function audit.record_sessions();
 
 create trigger sign_ups_stamp
-  before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
+  before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
   for each row execute function sec.stamp();
 
 create trigger subscriptions_stamp
@@ -15206,6 +15321,11 @@ create trigger "0_restore_children"
   after update of status on app.users
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
+
+create trigger "0_end_children"
+  after update on app.users
+  for each row when (new.status <> 'active' and old.status = 'active')
+  execute function app.users_end_children();
 
 create trigger users_keep_holders
   after update of status on app.users
@@ -15874,7 +15994,9 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    sec.uid() is not null and devices.user_id = sec.uid()
+    sec.uid() is not null
+    and devices.user_id = sec.uid()
+    and devices.session_id is not distinct from sec.session()
   );
 
 create policy devices_update on app.devices for update to culturepass_app
@@ -15882,7 +16004,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.status = 'active' and devices.user_id = sec.uid()
       when 'archive' then devices.status = 'active' and devices.user_id = sec.uid()
-      when 'restore' then devices.status = 'archived' and devices.user_id = sec.uid()
       else false
     end
   )
@@ -15890,7 +16011,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.user_id = sec.uid()
       when 'archive' then devices.user_id = sec.uid()
-      when 'restore' then devices.user_id = sec.uid()
       else false
     end
   );
@@ -18446,35 +18566,37 @@ grant select on app.countries to culturepass_counter;
 grant update (status, archived_from) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
-grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
-grant update (user_id, password_hash, changed_at) on app.credentials to culturepass_job;
+grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
+grant update (user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
 grant delete on app.credentials to culturepass_job;
 
 grant select on app.credentials to culturepass_authz;
 
 grant select on app.credentials to culturepass_counter;
+grant update (valid_from) on app.credentials to culturepass_counter;
 
-grant select (id, status, user_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
+grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant insert (id, status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
-grant update (status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_from, archived_with) on app.devices to culturepass_counter;
+grant update (status, archived_from, archived_with, session_id) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
-grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
-grant update (user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant update (user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
 grant delete on app.email_tokens to culturepass_job;
 
 grant select on app.email_tokens to culturepass_authz;
 
 grant select on app.email_tokens to culturepass_counter;
+grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
@@ -18490,8 +18612,8 @@ grant select on app.events to culturepass_counter;
 grant update (status, like_count, ticket_count, attendance_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
-grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
-grant update (user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
+grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
+grant update (user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
 grant delete on app.external_identities to culturepass_job;
 
 grant select on app.external_identities to culturepass_authz;
@@ -18763,17 +18885,18 @@ grant select on app.service_requests to culturepass_counter;
 grant update (status, lead_count, archived_from, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
-grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
-grant update (user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
+grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
+grant update (user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
 grant delete on app.sessions to culturepass_job;
 
 grant select on app.sessions to culturepass_authz;
 
 grant select on app.sessions to culturepass_counter;
+grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
 grant select on app.sign_ups to culturepass_job;
-grant insert (id, token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
-grant update (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant delete on app.sign_ups to culturepass_job;
 
 grant select on app.sign_ups to culturepass_authz;

@@ -121,6 +121,9 @@ pub struct Field {
     pub optional: bool,
     pub default: Option<Literal>,
     pub unique: bool,
+    /// The value goes to the newest row; the one that had it is archived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     pub search: bool,
     pub filter: bool,
     pub sort: bool,
@@ -217,6 +220,14 @@ pub enum OnArchive {
     Detach,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEnd {
+    Archive,
+    /// This time is when it ended. An optional one is set once, a required one each time.
+    Set(String),
+}
+
 /// A reference to one entity (`targets.len() == 1`, column `<name>_id`) or to one of several
 /// (columns `<name>_type`, `<name>_id`, and a generated column `<name>_<target>_id` each).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,8 +241,14 @@ pub struct Relation {
     /// has that relation a composite foreign key is made.
     pub same: Vec<String>,
     pub on_archive: OnArchive,
+    /// What becomes of the row when the one it refers to has ended: suspended or archived; a session: revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_end: Option<OnEnd>,
     pub movable: bool,
     pub set_me: bool,
+    /// The session of the caller.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_session: bool,
     pub system: bool,
     pub unique: bool,
     pub filter: bool,
@@ -389,6 +406,10 @@ impl Model {
 pub const ENDED_BY: &str = "ended_by_";
 
 impl Relation {
+    /// The server knows its value from who asks: no body has it.
+    pub fn of_caller(&self) -> bool {
+        self.set_me || self.set_session
+    }
     pub fn id_column(&self) -> String {
         format!("{}_id", self.name)
     }

@@ -65,6 +65,7 @@ pub enum TyPhrase {
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldModifier {
     Unique,
+    Moves,
     Search,
     Filter,
     Sort,
@@ -98,7 +99,9 @@ pub enum RelationModifier {
     Same(Word),
     OnArchive(OnArchive),
     Movable,
+    OnEnd(OnEndPhrase),
     SetMe,
+    SetSession,
     System,
     Unique,
     Filter,
@@ -106,6 +109,13 @@ pub enum RelationModifier {
     Was(Word),
     Doc(At<String>),
     Read(Rule),
+}
+
+/// `on end archive`, `on end set revoked_at`
+#[derive(Clone, Debug, PartialEq)]
+pub enum OnEndPhrase {
+    Archive,
+    Set(Word),
 }
 
 /// `like* via event`
@@ -248,6 +258,7 @@ impl FieldModifier {
     pub fn word(&self) -> &'static str {
         match self {
             FieldModifier::Unique => "unique",
+            FieldModifier::Moves => "moves",
             FieldModifier::Search => "search",
             FieldModifier::Filter => "filter",
             FieldModifier::Sort => "sort",
@@ -269,7 +280,9 @@ impl RelationModifier {
             RelationModifier::Same(_) => "same",
             RelationModifier::OnArchive(_) => "on archive",
             RelationModifier::Movable => "movable",
+            RelationModifier::OnEnd(_) => "on end",
             RelationModifier::SetMe => "set me",
+            RelationModifier::SetSession => "set session",
             RelationModifier::System => "system",
             RelationModifier::Unique => "unique",
             RelationModifier::Filter => "filter",

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "404f0c559c0ec6bc83ad1059f738a1f618dd37754312ef86de8c85b5ec3c9a653ffa4892aa492021ab7667e26fb63fbc",
+        checksum: "69db8630ceace51a45a734b0c0cbcb5da34b36710a2e57654af41c5e62ed6ec3732a56caf80863db46199086baf66c5a",
     },
 ];

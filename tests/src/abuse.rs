@@ -4,6 +4,8 @@ mod archived;
 mod bodies;
 mod connections;
 mod consent;
+mod credentials;
+mod devices;
 mod endings;
 mod errors;
 mod failures;

@@ -144,7 +144,7 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
     for relation in entity
         .belongs
         .iter()
-        .filter(|relation| !relation.system && !relation.set_me)
+        .filter(|relation| !relation.system && !relation.of_caller())
     {
         let blamed = format!("/{}", relation.id_column());
         for target in &relation.targets {

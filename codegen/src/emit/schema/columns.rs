@@ -151,7 +151,11 @@ fn relation(relation: &Relation) -> Vec<Column> {
     }
     columns.push(Column {
         was: was("id"),
-        default: relation.set_me.then(|| "sec.uid()".into()),
+        default: match relation {
+            r if r.set_me => Some("sec.uid()".into()),
+            r if r.set_session => Some("sec.session()".into()),
+            _ => None,
+        },
         comment: relation.doc.clone(),
         ..column(relation.id_column(), "uuid", !relation.optional)
     });

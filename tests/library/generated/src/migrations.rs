@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "54e043e948dc130d851fd5e2bacfe909b2f2aacdd713b53ead38bf3a5a27d891d867d716e70fbc786b80e05b4634c6d6",
+        checksum: "f19f693d801ba9a093e6c36fe7992b76071ca886a9cf0972ee6f8ad6e22d2665aef9e3d92cf7b7fba6423a8ad80d1752",
     },
 ];
