@@ -473,6 +473,10 @@ drop trigger venues_slug on app.venues;
 
 drop trigger venues_restore_slug on app.venues;
 
+drop trigger venues_document_update on app.venues;
+
+drop trigger venues_document_insert on app.venues;
+
 drop trigger users_audit on app.users;
 
 drop trigger users_keep_holders on app.users;
@@ -490,6 +494,10 @@ drop trigger users_live on app.users;
 drop trigger users_stamp on app.users;
 
 drop trigger users_archived on app.users;
+
+drop trigger users_document_update on app.users;
+
+drop trigger users_document_insert on app.users;
 
 drop trigger transactions_audit on app.transactions;
 
@@ -647,6 +655,10 @@ drop trigger organizations_slug on app.organizations;
 
 drop trigger organizations_restore_slug on app.organizations;
 
+drop trigger organizations_document_update on app.organizations;
+
+drop trigger organizations_document_insert on app.organizations;
+
 drop trigger order_items_audit on app.order_items;
 
 drop trigger orders_audit on app.orders;
@@ -729,6 +741,10 @@ drop trigger institutions_slug on app.institutions;
 
 drop trigger institutions_restore_slug on app.institutions;
 
+drop trigger institutions_document_update on app.institutions;
+
+drop trigger institutions_document_insert on app.institutions;
+
 drop trigger grant_announcements_audit on app.grant_announcements;
 
 drop trigger grant_announcements_guard on app.grant_announcements;
@@ -736,6 +752,10 @@ drop trigger grant_announcements_guard on app.grant_announcements;
 drop trigger grant_announcements_stamp on app.grant_announcements;
 
 drop trigger grant_announcements_archived on app.grant_announcements;
+
+drop trigger grant_announcements_document_update on app.grant_announcements;
+
+drop trigger grant_announcements_document_insert on app.grant_announcements;
 
 drop trigger fraud_flags_audit on app.fraud_flags;
 
@@ -777,6 +797,10 @@ drop trigger events_slug on app.events;
 
 drop trigger events_restore_slug on app.events;
 
+drop trigger events_document_update on app.events;
+
+drop trigger events_document_insert on app.events;
+
 drop trigger email_tokens_audit on app.email_tokens;
 
 drop trigger email_tokens_stamp on app.email_tokens;
@@ -808,6 +832,10 @@ drop trigger countries_live on app.countries;
 drop trigger countries_stamp on app.countries;
 
 drop trigger countries_archived on app.countries;
+
+drop trigger countries_document_update on app.countries;
+
+drop trigger countries_document_insert on app.countries;
 
 drop trigger community_members_audit on app.community_members;
 
@@ -847,6 +875,10 @@ drop trigger communities_slug on app.communities;
 
 drop trigger communities_restore_slug on app.communities;
 
+drop trigger communities_document_update on app.communities;
+
+drop trigger communities_document_insert on app.communities;
+
 drop trigger commission_rules_audit on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
@@ -873,6 +905,10 @@ drop trigger cities_slug on app.cities;
 
 drop trigger cities_restore_slug on app.cities;
 
+drop trigger cities_document_update on app.cities;
+
+drop trigger cities_document_insert on app.cities;
+
 drop trigger check_ins_audit on app.check_ins;
 
 drop trigger businesses_audit on app.businesses;
@@ -897,27 +933,51 @@ drop trigger businesses_slug on app.businesses;
 
 drop trigger businesses_restore_slug on app.businesses;
 
+drop trigger businesses_document_update on app.businesses;
+
+drop trigger businesses_document_insert on app.businesses;
+
 drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
 
+drop table search.venues;
+
 drop view app.venues_public;
+
+drop table search.users;
 
 drop view app.users_public;
 
+drop table search.organizations;
+
 drop view app.organizations_public;
+
+drop table search.institutions;
 
 drop view app.institutions_public;
 
+drop table search.grant_announcements;
+
 drop view app.grant_announcements_public;
+
+drop table search.events;
 
 drop view app.events_public;
 
+drop table search.countries;
+
 drop view app.countries_public;
+
+drop table search.communities;
 
 drop view app.communities_public;
 
+drop table search.cities;
+
 drop view app.cities_public;
+
+drop table search.businesses;
 
 drop view app.businesses_public;
 
@@ -1087,6 +1147,10 @@ drop function app.venues_slug_from_name();
 
 drop function app.venues_slug_again();
 
+drop function app.venues_document();
+
+drop function app.venues_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_users();
 
 drop function app.users_keep_holders();
@@ -1102,6 +1166,10 @@ drop function app.users_archive_children();
 drop function app.users_guard();
 
 drop function app.user_private(uuid);
+
+drop function app.users_document();
+
+drop function app.users_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_transactions();
 
@@ -1239,6 +1307,10 @@ drop function app.organizations_slug_again();
 
 drop function app.organization_private(uuid);
 
+drop function app.organizations_document();
+
+drop function app.organizations_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_order_items();
 
 drop function audit.record_orders();
@@ -1313,6 +1385,10 @@ drop function app.institutions_slug_from_name();
 
 drop function app.institutions_slug_again();
 
+drop function app.institutions_document();
+
+drop function app.institutions_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_grant_announcements();
 
 drop function app.archived_grant_announcements(uuid,int);
@@ -1320,6 +1396,10 @@ drop function app.archived_grant_announcements(uuid,int);
 drop function sec.restore_grant_announcements(uuid[]);
 
 drop function app.grant_announcements_guard();
+
+drop function app.grant_announcements_document();
+
+drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_fraud_flags();
 
@@ -1357,6 +1437,10 @@ drop function app.events_slug_again();
 
 drop function app.event_private(uuid);
 
+drop function app.events_document();
+
+drop function app.events_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_email_tokens();
 
 drop function audit.record_devices();
@@ -1378,6 +1462,10 @@ drop function app.countries_restore_children();
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
+
+drop function app.countries_document();
+
+drop function app.countries_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_community_members();
 
@@ -1419,6 +1507,10 @@ drop function app.communities_slug_again();
 
 drop function app.community_private(uuid);
 
+drop function app.communities_document();
+
+drop function app.communities_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_commission_rules();
 
 drop function app.archived_commission_rules(uuid,int);
@@ -1441,6 +1533,10 @@ drop function app.cities_slug_from_name();
 
 drop function app.cities_slug_again();
 
+drop function app.cities_document();
+
+drop function app.cities_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_check_ins();
 
 drop function audit.record_businesses();
@@ -1462,6 +1558,10 @@ drop function app.businesses_slug_from_name();
 drop function app.businesses_slug_again();
 
 drop function app.business_private(uuid);
+
+drop function app.businesses_document();
+
+drop function app.businesses_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_attendances();
 
@@ -2077,6 +2177,12 @@ drop function sec.is_opening_hours(jsonb);
 
 drop function sec.is_social_links(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -2110,6 +2216,8 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
 
 drop schema audit;
 

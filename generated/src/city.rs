@@ -87,7 +87,6 @@ pub static CITY: Resource = Resource {
         returning ", columns!()),
         archive: "update app.cities as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.cities as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_cities",
         suspend: "update app.cities as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.cities as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -100,10 +99,11 @@ pub static CITY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
-        Filter::new("q", "app.cities_public", Kind::Search),
+        Filter::new("q", "app.cities_search", Kind::Search),
         Filter::new("location", "app.cities_public", Kind::Point),
         Filter::new("country_id", "t.country_id", Kind::Uuid),
     ],
+    within: &["t.country_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
     ],

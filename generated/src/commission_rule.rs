@@ -122,7 +122,6 @@ pub static COMMISSION_RULE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.commission_rules as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.commission_rules as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_commission_rules",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_platform_admin then 'update' end,
           case when me.is_platform_admin then 'delete' end,
@@ -139,6 +138,7 @@ pub static COMMISSION_RULE: Resource = Resource {
         Filter::new("scope_type", "t.scope_type", Kind::Enum(CommissionRuleScopeType::WORDS)),
         Filter::new("scope_id", "t.scope_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("valid_from", "t.valid_from", Kind::Time),
     ],

@@ -77,7 +77,6 @@ pub static COUNTRY: Resource = Resource {
         returning ", columns!()),
         archive: "update app.countries as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.countries as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_countries",
         suspend: "update app.countries as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.countries as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -90,9 +89,10 @@ pub static COUNTRY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
-        Filter::new("q", "app.countries_public", Kind::Search),
+        Filter::new("q", "app.countries_search", Kind::Search),
         Filter::new("code", "t.code", Kind::Text),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
     ],

@@ -60,7 +60,6 @@ pub static FOLLOW: Resource = Resource {
         returning ", columns!()),
         archive: "update app.follows as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.follows as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_follows",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.follower_id = me.id then 'delete' end,
           case when t.follower_id = me.id then 'restore' end
@@ -73,6 +72,7 @@ pub static FOLLOW: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(FollowEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("follower", "follower_id", &["user"]),

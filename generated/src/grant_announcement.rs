@@ -93,7 +93,6 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
         returning ", columns!()),
         archive: "update app.grant_announcements as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_grant_announcements",
         suspend: "update app.grant_announcements as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -106,11 +105,12 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.grant_announcements_public", Kind::Search),
+        Filter::new("q", "app.grant_announcements_search", Kind::Search),
         Filter::new("opens_at", "t.opens_at", Kind::Time),
         Filter::new("closes_at", "t.closes_at", Kind::Time),
         Filter::new("institution_id", "t.institution_id", Kind::Uuid),
     ],
+    within: &["t.institution_id"], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("opens_at", "t.opens_at", Kind::Time),

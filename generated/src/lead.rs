@@ -99,7 +99,6 @@ pub static LEAD: Resource = Resource {
         returning ", columns!()),
         archive: "update app.leads as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_leads",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
@@ -118,6 +117,7 @@ pub static LEAD: Resource = Resource {
         Filter::new("service_request_id", "t.service_request_id", Kind::Uuid),
         Filter::new("business_id", "t.business_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("service_request", "service_request_id", &["service_request"]),

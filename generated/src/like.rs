@@ -54,7 +54,6 @@ pub static LIKE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.likes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.likes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_likes",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'delete' end,
           case when t.user_id = me.id then 'restore' end
@@ -66,6 +65,7 @@ pub static LIKE: Resource = Resource {
         Filter::new("user_id", "t.user_id", Kind::Uuid),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -89,7 +89,12 @@ pub static MEDIA: Resource = Resource {
         ], null) as allowed_actions
         from app.media as t left join lateral app.media_private(t.id) p on true where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.media as t left join lateral app.media_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.type, t.url, t.alt_text, t.position, t.width, t.height, t.bytes, t.entity_type,
+          t.entity_id, t.version, t.created_at, t.updated_at
+          from app.media as t"),
+        list_end: ") as t left join lateral app.media_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.media as t
           (type, url, alt_text, position, entity_type, entity_id)
@@ -103,7 +108,6 @@ pub static MEDIA: Resource = Resource {
         returning t.id, t.version",
         archive: "update app.media as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_media",
         suspend: "update app.media as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -120,6 +124,7 @@ pub static MEDIA: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(MediaEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("position", "t.position", Kind::Int),
     ],

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "69db8630ceace51a45a734b0c0cbcb5da34b36710a2e57654af41c5e62ed6ec3732a56caf80863db46199086baf66c5a",
+        checksum: "3a1751fc9add0ce483ac10e8130a8fda47d56a90895a0532d420fd0249fa5db0a4c955d9a0942c9350fa0feb5976e1c5",
     },
 ];

@@ -85,7 +85,6 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.notification_preferences as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.notification_preferences as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_notification_preferences",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end,
@@ -98,6 +97,7 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
         Filter::new("channel", "t.channel", Kind::Enum(NotificationPreferenceChannel::WORDS)),
         Filter::new("type", "t.type", Kind::Enum(NotificationPreferenceType::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -97,7 +97,6 @@ pub static PROMO_CODE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.promo_codes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.promo_codes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_promo_codes",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when sec.seen_event_admin(t.event_id) then 'update' end,
           case when sec.seen_event_admin(t.event_id) then 'delete' end,
@@ -112,6 +111,7 @@ pub static PROMO_CODE: Resource = Resource {
         Filter::new("valid_to", "t.valid_to", Kind::Time),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("event", "event_id", &["event"]),

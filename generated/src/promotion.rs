@@ -96,7 +96,6 @@ pub static PROMOTION: Resource = Resource {
         returning ", columns!()),
         archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_promotions",
         suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
@@ -121,6 +120,7 @@ pub static PROMOTION: Resource = Resource {
         Filter::new("target_id", "t.target_id", Kind::Uuid),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],

@@ -94,7 +94,6 @@ pub static QUOTE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.quotes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.quotes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_quotes",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'update' end,
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'delete' end,
@@ -112,6 +111,7 @@ pub static QUOTE: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(QuoteState::WORDS)),
         Filter::new("lead_id", "t.lead_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("amount_cents", "t.amount_cents", Kind::Bigint),
     ],

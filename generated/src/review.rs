@@ -87,7 +87,6 @@ pub static REVIEW: Resource = Resource {
         returning ", columns!()),
         archive: "update app.reviews as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_reviews",
         suspend: "update app.reviews as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -105,6 +104,7 @@ pub static REVIEW: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(ReviewEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("rating", "t.rating", Kind::Int),
     ],

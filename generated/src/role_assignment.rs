@@ -87,7 +87,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         returning ", columns!()),
         archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_role_assignments",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id or me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id)))) then 'delete' end,
           case when (me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))))) and ((t.ended_by_user) is not true or t.user_id = me.id) then 'restore' end,
@@ -104,6 +103,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Filter::new("scope_type", "t.scope_type", Kind::Enum(RoleAssignmentScopeType::WORDS)),
         Filter::new("scope_id", "t.scope_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -114,7 +114,6 @@ pub static SERVICE_REQUEST: Resource = Resource {
         returning ", columns!()),
         archive: "update app.service_requests as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_service_requests",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
@@ -135,6 +134,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
         Filter::new("host_id", "t.host_id", Kind::Uuid),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
     ],

@@ -111,7 +111,6 @@ pub static TICKET_TYPE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.ticket_types as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.ticket_types as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_ticket_types",
         suspend: "update app.ticket_types as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.ticket_types as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -128,6 +127,7 @@ pub static TICKET_TYPE: Resource = Resource {
         Filter::new("sales_end", "t.sales_end", Kind::Time),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("price_cents", "t.price_cents", Kind::Bigint),

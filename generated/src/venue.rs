@@ -134,7 +134,6 @@ pub static VENUE: Resource = Resource {
         returning ", columns!()),
         archive: "update app.venues as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_venues",
         suspend: "update app.venues as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -149,7 +148,7 @@ pub static VENUE: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.venues_public", Kind::Search),
+        Filter::new("q", "app.venues_search", Kind::Search),
         Filter::new("location", "app.venues_public", Kind::Point),
         Filter::new("capacity", "t.capacity", Kind::Int),
         Filter::new("verified", "t.verified", Kind::Bool),
@@ -157,6 +156,7 @@ pub static VENUE: Resource = Resource {
         Filter::new("owner_type", "t.owner_type", Kind::Enum(VenueOwnerType::WORDS)),
         Filter::new("owner_id", "t.owner_id", Kind::Uuid),
     ],
+    within: &["t.city_id", "t.owner_id", "t.owner_organization_id", "t.owner_business_id", "t.owner_institution_id", "t.owner_community_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),

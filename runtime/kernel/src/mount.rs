@@ -89,7 +89,7 @@ fn entity(mut router: Router, endpoint: &Endpoint) -> Router {
     if !resource.sql.archive.is_empty() && is_open(rules.delete) {
         router = router.route(&one, delete(act(endpoint, Action::Archive)));
     }
-    if !resource.sql.archived.is_empty() && is_open(rules.restore) {
+    if !resource.sql.restore.is_empty() && is_open(rules.restore) {
         router = router.route(&format!("{all}/archived"), archived(endpoint));
     }
     for (text, rule, action) in [

@@ -49,7 +49,7 @@ pub fn of(resource: &'static Resource) -> Vec<Operation> {
     add(resource.update.is_some(), rules.update, Kind::Merge);
     let sql = &resource.sql;
     add(!sql.archive.is_empty(), rules.delete, Kind::Archive);
-    add(!sql.archived.is_empty(), rules.restore, Kind::Archived);
+    add(!sql.restore.is_empty(), rules.restore, Kind::Archived);
     add(!sql.restore.is_empty(), rules.restore, Kind::Restore);
     add(!sql.suspend.is_empty(), rules.suspend, Kind::Suspend);
     add(!sql.unsuspend.is_empty(), rules.suspend, Kind::Unsuspend);

@@ -143,7 +143,10 @@ impl Asker<'_> {
 
     /// What may be restored, as the list of it has it.
     fn archived(&self, oracle: &Oracle) -> Option<Question> {
-        let function = Some(self.resource.sql.archived).filter(|name| !name.is_empty())?;
+        if self.resource.sql.restore.is_empty() {
+            return None;
+        }
+        let function = format!("app.archived_{}", self.resource.plural);
         let may = |row: &&Row| oracle.may(self.resource, "restore", row);
         let granted = self.rows.iter().filter(may).map(id).collect();
         let mut question = self.question(How::Read, "restore", granted);

@@ -75,7 +75,8 @@ impl<'a> Statements<'a> {
                 )),
             ),
             ("get_anonymous", self.get_anonymous(&from, &actions)),
-            ("list", select(&format!(" from {from}"))),
+            ("list", self.list()),
+            ("list_end", self.list_end()),
             (
                 "by_ids",
                 select(&format!(" from {from} where t.id = any($1)")),
@@ -85,7 +86,6 @@ impl<'a> Statements<'a> {
             ("update_private", format!("&[{}]", private.join(", "))),
             ("archive", self.status(Action::Delete, "archived")),
             ("restore", self.status(Action::Restore, "active")),
-            ("archived", self.archived()),
             ("suspend", self.status(Action::Suspend, "suspended")),
             ("unsuspend", self.status(Action::Suspend, "active")),
             ("probe", self.probe()),
@@ -102,14 +102,6 @@ impl<'a> Statements<'a> {
         lines
     }
 
-    /// The function that finds what the caller may restore.
-    fn archived(&self) -> String {
-        let function = Action::Restore
-            .open(self.entity)
-            .map(|_| schema::names::archived(self.entity));
-        text(&function.unwrap_or_default())
-    }
-
     fn table(&self) -> String {
         format!("app.{} as t", self.entity.plural)
     }
@@ -122,6 +114,37 @@ impl<'a> Statements<'a> {
                 self.entity.name
             ),
             false => self.table(),
+        }
+    }
+
+    /// Up to the place where the conditions of a list go.
+    fn list(&self) -> String {
+        let rest = match columns::guarded(self.entity) {
+            false => format!(" from {}", self.table()),
+            true => {
+                let row = columns::row(self.entity);
+                let open = row.iter().filter(|c| {
+                    let flag = matches!(c.source, Source::Derived(d) if matches!(d.kind, DerivedKind::Flag { .. }));
+                    c.read_rule().is_none() && !flag
+                });
+                let open: Vec<String> = open.map(|c| format!("t.{}", c.name())).collect();
+                let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
+                format!(
+                    "\n{INDENT}from (\n{INDENT}  select {open}\n{INDENT}  from {}",
+                    self.table()
+                )
+            }
+        };
+        format!("concat!(\"select \", columns!(), {})", text(&rest))
+    }
+
+    fn list_end(&self) -> String {
+        match columns::guarded(self.entity) {
+            true => text(&format!(
+                ") as t left join lateral app.{}_private(t.id) p on true",
+                self.entity.name
+            )),
+            false => "\"\"".into(),
         }
     }
 

@@ -45,6 +45,11 @@ pub fn projection(entity: &Entity) -> String {
     format!("app.{}_public", entity.plural)
 }
 
+/// `app.events_search`
+pub fn search(entity: &Entity) -> String {
+    format!("app.{}_search", entity.plural)
+}
+
 /// `orgAdmin` → `org_admin`
 pub fn snake(name: &str) -> String {
     let mut out = String::new();
@@ -125,9 +130,9 @@ pub fn along(entity: &Entity, relation: &Relation) -> String {
     fit(format!("{}_{}_along", entity.plural, relation.name))
 }
 
-/// `app.archived_events`
+/// `app.archived_events`: the engine calls it by this name.
 pub fn archived(entity: &Entity) -> String {
-    fit(format!("app.archived_{}", entity.plural))
+    format!("app.archived_{}", entity.plural)
 }
 
 /// `events_while_archived_idx`

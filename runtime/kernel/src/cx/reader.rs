@@ -3,7 +3,7 @@
 //! One round trip instead of three (context, statement, rollback). A statement by itself is a transaction, so
 //! what `sec.enter` says ends with it, as it does with a transaction that was begun.
 
-use super::{Cx, Db};
+use super::{Cx, Db, lanes::Seat};
 use crate::{
     actor::Actor,
     caller::Caller,
@@ -24,6 +24,18 @@ pub(crate) struct Reader {
     caller: Caller,
     /// What is read for: shows archived rows to those who may restore them, or not.
     action: &'static str,
+    /// Given back after the connection.
+    _seat: Option<Seat>,
+}
+
+/// What a caller's share of connections depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// By id: always short.
+    One,
+    List,
+    /// Words, places, counts.
+    Search,
 }
 
 /// A `select` with its arguments.
@@ -36,21 +48,33 @@ pub(crate) struct Question {
 
 impl Db {
     /// For reading as this caller, mostly by one statement.
-    pub(crate) async fn read(&self, caller: &Caller) -> Result<Reader> {
-        self.reader(caller, "read").await
+    pub(crate) async fn read(&self, caller: &Caller, work: Work) -> Result<Reader> {
+        self.reader(caller, work, "read").await
     }
 
     /// For reading what this caller may restore.
     pub(crate) async fn read_archived(&self, caller: &Caller) -> Result<Reader> {
-        self.reader(caller, "restore").await
+        self.reader(caller, Work::List, "restore").await
     }
 
-    async fn reader(&self, caller: &Caller, action: &'static str) -> Result<Reader> {
+    async fn reader(&self, caller: &Caller, work: Work, action: &'static str) -> Result<Reader> {
+        let (pool, seat) = match work {
+            Work::One => (&self.pools.request, None),
+            Work::List => (
+                &self.pools.request,
+                Some(self.pools.lists.enter(caller).await?),
+            ),
+            Work::Search => (
+                &self.pools.search,
+                Some(self.pools.searches.enter(caller).await?),
+            ),
+        };
         Ok(Reader {
             db: self.clone(),
-            connection: self.pools.request.acquire().await?,
+            connection: pool.acquire().await?,
             caller: *caller,
             action,
+            _seat: seat,
         })
     }
 }

@@ -59,7 +59,6 @@ pub static APPOINTMENT: Resource = Resource {
         returning ", columns!()),
         archive: "update app.appointments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.appointments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_appointments",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_admin then 'delete' end,
           case when me.is_admin and ((t.ended_by_member) is not true or t.member_id = me.id) then 'restore' end
@@ -71,6 +70,7 @@ pub static APPOINTMENT: Resource = Resource {
         Filter::new("role", "t.role", Kind::Enum(AppointmentRole::WORDS)),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("member", "member_id", &["member"]),

@@ -81,7 +81,6 @@ pub static AUTHOR: Resource = Resource {
         returning ", columns!()),
         archive: "update app.authors as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.authors as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_authors",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_admin then 'delete' end,
@@ -91,10 +90,11 @@ pub static AUTHOR: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.authors_public", Kind::Search),
+        Filter::new("q", "app.authors_search", Kind::Search),
         Filter::new("name", "t.name", Kind::Text),
         Filter::new("born_on", "t.born_on", Kind::Date),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("work_count", "t.work_count", Kind::Bigint),

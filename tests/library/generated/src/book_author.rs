@@ -75,7 +75,6 @@ pub static BOOK_AUTHOR: Resource = Resource {
         returning ", columns!()),
         archive: "update app.book_authors as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.book_authors as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_book_authors",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_librarian or me.is_admin then 'delete' end,
@@ -89,6 +88,7 @@ pub static BOOK_AUTHOR: Resource = Resource {
         Filter::new("book_id", "t.book_id", Kind::Uuid),
         Filter::new("author_id", "t.author_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("position", "t.position", Kind::Int),
     ],

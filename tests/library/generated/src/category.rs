@@ -73,7 +73,6 @@ pub static CATEGORY: Resource = Resource {
         returning ", columns!()),
         archive: "update app.categories as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.categories as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_categories",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_admin then 'delete' end,
@@ -83,9 +82,10 @@ pub static CATEGORY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.categories_public", Kind::Search),
+        Filter::new("q", "app.categories_search", Kind::Search),
         Filter::new("parent_id", "t.parent_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("book_count", "t.book_count", Kind::Bigint),

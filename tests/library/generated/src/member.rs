@@ -90,7 +90,6 @@ pub static MEMBER: Resource = Resource {
         returning ", columns!()),
         archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_members",
         suspend: "update app.members as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
@@ -105,6 +104,7 @@ pub static MEMBER: Resource = Resource {
     filters: &[
         Filter::new("joined_on", "t.joined_on", Kind::Date),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("joined_on", "t.joined_on", Kind::Date),

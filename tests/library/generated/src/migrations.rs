@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "f19f693d801ba9a093e6c36fe7992b76071ca886a9cf0972ee6f8ad6e22d2665aef9e3d92cf7b7fba6423a8ad80d1752",
+        checksum: "58f32500a937692e95a8891682657a764bfa08ead0ab1027be2d5e03798bb4feab063ab3cd9b7d1726dfa06113da6518",
     },
 ];
