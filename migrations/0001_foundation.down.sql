@@ -1039,13 +1039,13 @@ drop function sec.seen_community_staff(uuid);
 
 drop function sec.seen_community_open(uuid);
 
-drop function sec.seen_community_member(uuid);
-
 drop function sec.seen_community_city_admin(uuid);
 
 drop function sec.seen_community_askable(uuid);
 
 drop function sec.seen_community_admin(uuid);
+
+drop function sec.seen_community__member(uuid);
 
 drop function sec.seen_community(uuid);
 

@@ -2200,7 +2200,7 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
+  check (char_length(push_token) between 10 and 650 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
@@ -11605,12 +11605,12 @@ create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;
   end if;
-  for parent in
+  for v_parent in
     select distinct o.scope_id from removed o
     where o.scope_id is not null and (o.status = 'active' and o.role = 'orgAdmin') and o.state = 'accepted'
       and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
@@ -11618,15 +11618,15 @@ begin
     )
     order by 1
   loop
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || v_parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = v_parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
       and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
-      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+      and (exists (select from app.cities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = v_parent and p.status <> 'archived'))
     then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
         constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
@@ -14410,6 +14410,52 @@ alter function sec.seen_community(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community(uuid) from public;
 grant execute on function sec.seen_community(uuid) to culturepass_app;
 
+create function sec.seen_community__member(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.id in (select sec.my_community_members_2())
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community__member(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community__member(uuid) from public;
+grant execute on function sec.seen_community__member(uuid) to culturepass_app;
+
 create function sec.seen_community_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
@@ -14495,52 +14541,6 @@ $$;
 alter function sec.seen_community_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
-
-create function sec.seen_community_member(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
-begin
-  return exists (
-    select from app.communities t
-    where t.id = p_id
-    and t.id in (select sec.my_community_members_2())
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_community_member(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_community_member(uuid) from public;
-grant execute on function sec.seen_community_member(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -14701,7 +14701,7 @@ begin
             t.state <> 'draft'
             and t.visibility = 'community'
             and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
+            and sec.seen_community__member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
         )

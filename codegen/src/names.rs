@@ -106,6 +106,11 @@ pub fn is_rule_word(word: &str) -> bool {
     )
 }
 
+/// Parameters (`p_id`), variables (`v_base`) and the one alias of generated SQL that stands beside columns.
+pub fn is_generated_variable(word: &str) -> bool {
+    word.starts_with("p_") || word.starts_with("v_") || word == "parent"
+}
+
 /// Names of columns that every table may have.
 pub fn is_builtin_column(word: &str) -> bool {
     matches!(

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "3a1751fc9add0ce483ac10e8130a8fda47d56a90895a0532d420fd0249fa5db0a4c955d9a0942c9350fa0feb5976e1c5",
+        checksum: "de3e0bdb443cda1de024ea280a4aeaec0630649da9a70877bac65fda4bbd2df327c5fa5c7a0b1f785a148a40bde7ee3b",
     },
 ];

@@ -43,13 +43,13 @@ mod template;
 mod uniques;
 mod visible;
 
-pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, sql_type};
+pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, columns, sql_type};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
-pub use may::allowed;
-pub use private::private_columns;
+pub use may::{allowed, possible_now};
+pub use references::children;
 pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
 
 use crate::model::{EntityId, Model};
@@ -57,6 +57,19 @@ use crate::objects::{Kind, Object, Schema};
 
 /// Every object, in the order of [`Kind`], within a kind in the order of the spec.
 pub fn schema(model: &Model) -> Schema {
+    of_objects(objects(model))
+}
+
+/// Objects with one entry for each name, in order.
+pub fn of_objects(mut objects: Vec<Object>) -> Schema {
+    let mut seen = std::collections::BTreeSet::new();
+    objects.retain(|o| seen.insert((o.kind, o.name.clone())));
+    objects.sort_by_key(|o| o.kind);
+    Schema { objects }
+}
+
+/// Every object once for each reason that it is there.
+pub fn objects(model: &Model) -> Vec<Object> {
     let mut objects = roles::objects(model);
     objects.extend(template::functions(
         include_str!("sql/formats.sql"),
@@ -75,10 +88,7 @@ pub fn schema(model: &Model) -> Schema {
     objects.extend(audit::objects(model));
     objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
-    let mut seen = std::collections::BTreeSet::new();
-    objects.retain(|o| seen.insert((o.kind, o.name.clone())));
-    objects.sort_by_key(|o| o.kind);
-    Schema { objects }
+    objects
 }
 
 fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {

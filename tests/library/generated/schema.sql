@@ -1226,7 +1226,7 @@ create function app.appointments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;

@@ -8,6 +8,19 @@ use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
+    let mut schemas = own_schemas();
+    for (index, object) in model.objects.iter().enumerate() {
+        let name = crate::names::pascal(&object.name);
+        if is_patched(model, index) {
+            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
+        }
+        schemas.insert(name, closed_object(model, index, true));
+    }
+    schemas
+}
+
+/// Those of the engine.
+pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
     schemas.insert(
@@ -50,13 +63,6 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
     );
     schemas.insert("StillArchived".to_owned(), still_archived());
     schemas.insert("Point".to_owned(), point());
-    for (index, object) in model.objects.iter().enumerate() {
-        let name = crate::names::pascal(&object.name);
-        if is_patched(model, index) {
-            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
-        }
-        schemas.insert(name, closed_object(model, index, true));
-    }
     schemas
 }
 

@@ -55,8 +55,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 /// Relations that lead to this entity. Children that others of them go along with come first: what is asked of
 /// their state is asked before those others are gone, and who waits for them is restored after them.
 fn children(model: &Model, id: EntityId) -> Vec<(EntityId, &Relation)> {
-    let mut rest: Vec<(EntityId, &Relation)> = (model.entities.iter().enumerate())
-        .flat_map(|(child, entity)| references::of(model, entity).map(move |r| (child, r)))
+    let mut rest: Vec<(EntityId, &Relation)> = (references::children(model, id).into_iter())
+        .flat_map(|child| references::of(model, &model.entities[child]).map(move |r| (child, r)))
         .filter(|(_, reference)| reference.target == id)
         .map(|(child, Reference { relation, .. })| (child, relation))
         .collect();

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "58f32500a937692e95a8891682657a764bfa08ead0ab1027be2d5e03798bb4feab063ab3cd9b7d1726dfa06113da6518",
+        checksum: "401951f6ff3829475df519b789946be5592e39900114dde079f0189d1a9c29f013811d3b7c7626a3ceb2744ab8ee1ea6",
     },
 ];
