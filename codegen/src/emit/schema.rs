@@ -24,13 +24,16 @@ mod mine;
 mod moves;
 pub mod names;
 mod object;
+mod outbox;
 mod outranks;
 mod parents;
 mod policies;
 mod predicate;
 mod private;
 mod projection;
+mod queue;
 mod references;
+mod requests;
 mod restore;
 mod roles;
 pub mod rules;
@@ -86,6 +89,9 @@ pub fn objects(model: &Model) -> Vec<Object> {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(queue::objects(model));
+    objects.extend(outbox::shared(model));
+    objects.extend(requests::objects(model));
     objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     objects
@@ -110,6 +116,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
     objects.extend(audit::of_entity(model, id));
+    objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

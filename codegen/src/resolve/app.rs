@@ -109,6 +109,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             },
             creator: None,
             hooks: Vec::new(),
+            emits: Vec::new(),
             page: entity.page.as_ref().map_or(20, |p| p.it),
             audit: entity.audit_off.is_none(),
             dropped: Vec::new(),
@@ -227,6 +228,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             doc: module.doc.clone(),
             reads: list(model, &module.reads, index),
             writes: list(model, &module.writes, index),
+            requested: module.requested.iter().map(|w| w.it.clone()).collect(),
         };
         let owned = model.entities.iter().any(|e| e.module == Some(index));
         if !owned && module.reads.is_empty() && module.writes.is_empty() {

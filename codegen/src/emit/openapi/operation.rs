@@ -154,7 +154,7 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
             all.push(parameters::common("IfNoneMatch"));
         }
         Action::Archived => all.extend(parameters::of_page(entity)),
-        Action::Create => {}
+        Action::Create => all.push(parameters::common("IdempotencyKey")),
         Action::Replace | Action::Patch => all.push(parameters::common("IfMatch")),
         _ => {
             if entity.lifecycle != Lifecycle::AppendOnly {
