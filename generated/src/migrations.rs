@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "de3e0bdb443cda1de024ea280a4aeaec0630649da9a70877bac65fda4bbd2df327c5fa5c7a0b1f785a148a40bde7ee3b",
+        checksum: "375d18b6e857092575386767350936fca5e396345c5d14aaececf884055e85fa845ea152fc691b490679d5b267385efc",
     },
 ];

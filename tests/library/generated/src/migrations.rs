@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "401951f6ff3829475df519b789946be5592e39900114dde079f0189d1a9c29f013811d3b7c7626a3ceb2744ab8ee1ea6",
+        checksum: "56f08c2277c82496da133df7e9f9a469b1b85d04a928730b8f6d36cb9e75859199c0e425db438f70ac91b9eae6cb4b3d",
     },
 ];

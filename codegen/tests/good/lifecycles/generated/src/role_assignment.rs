@@ -66,7 +66,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         returning ", columns!()),
         archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_role_assignments",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id or me.is_admin then 'delete' end,
           case when me.is_admin and ((t.ended_by_user) is not true or t.user_id = me.id) then 'restore' end,
@@ -76,6 +75,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_READ, restore: &CAN_RESTORE, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -60,7 +60,6 @@ pub static MEMBER: Resource = Resource {
         returning ", columns!()),
         archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_members",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id and t.state = 'pending' then 'delete' end,
           case when t.user_id = me.id and t.state = 'pending' then 'restore' end,
@@ -70,6 +69,7 @@ pub static MEMBER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("organization", "organization_id", &["organization"]),

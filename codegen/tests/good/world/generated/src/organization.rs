@@ -75,7 +75,6 @@ pub static ORGANIZATION: Resource = Resource {
         returning ", columns!()),
         archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        archived: "app.archived_organizations",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'delete' end,
@@ -87,6 +86,7 @@ pub static ORGANIZATION: Resource = Resource {
     filters: &[
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
