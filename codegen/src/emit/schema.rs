@@ -4,6 +4,7 @@
 //! security, grants and triggers hold whatever the program in front of the database does.
 
 mod archive;
+mod archived;
 mod assume;
 mod audit;
 mod cases;
@@ -33,23 +34,26 @@ mod projection;
 mod queue;
 mod references;
 mod requests;
+mod restore;
 mod roles;
 pub mod rules;
 mod seen;
 pub mod sets;
 mod slugs;
+mod states;
 mod tables;
 mod template;
 mod uniques;
 mod visible;
 
-pub use columns::{ARCHIVED_WITH, LIVE_ID, columns, sql_type};
+pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, columns, sql_type};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::{allowed, possible_now};
 pub use references::children;
+pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
 pub use uniques::unique_sets;
 
 use crate::model::{EntityId, Model};
@@ -107,6 +111,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(archived::objects(model, id));
     objects.extend(endings::objects(model, id));
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
