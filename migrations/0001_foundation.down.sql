@@ -455,6 +455,8 @@ drop trigger waitlist_entries_stamp on app.waitlist_entries;
 
 drop trigger venues_audit on app.venues;
 
+drop trigger venues_counters on app.venues;
+
 drop trigger "0_restore_children" on app.venues;
 
 drop trigger "0_archive_children" on app.venues;
@@ -469,9 +471,7 @@ drop trigger venues_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
-drop trigger users_keep_holders on app.users;
-
-drop trigger "0_end_children" on app.users;
+drop trigger users_counters on app.users;
 
 drop trigger "0_restore_children" on app.users;
 
@@ -517,11 +517,11 @@ drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
 
-drop trigger "0_end_children" on app.sessions;
-
 drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
+
+drop trigger service_requests_counters on app.service_requests;
 
 drop trigger "0_restore_children" on app.service_requests;
 
@@ -538,8 +538,6 @@ drop trigger role_assignments_audit on app.role_assignments;
 drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
-
-drop trigger role_assignments_ended on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
 
@@ -579,6 +577,8 @@ drop trigger promotions_stamp on app.promotions;
 
 drop trigger promo_codes_audit on app.promo_codes;
 
+drop trigger promo_codes_counters on app.promo_codes;
+
 drop trigger promo_codes_guard on app.promo_codes;
 
 drop trigger promo_codes_stamp on app.promo_codes;
@@ -594,6 +594,8 @@ drop trigger payment_methods_audit on app.payment_methods;
 drop trigger payment_methods_stamp on app.payment_methods;
 
 drop trigger organizations_audit on app.organizations;
+
+drop trigger organizations_counters on app.organizations;
 
 drop trigger "0_restore_children" on app.organizations;
 
@@ -669,6 +671,8 @@ drop trigger leads_stamp on app.leads;
 
 drop trigger institutions_audit on app.institutions;
 
+drop trigger institutions_counters on app.institutions;
+
 drop trigger "0_restore_children" on app.institutions;
 
 drop trigger "0_archive_children" on app.institutions;
@@ -707,6 +711,8 @@ drop trigger external_identities_stamp on app.external_identities;
 
 drop trigger events_audit on app.events;
 
+drop trigger events_counters on app.events;
+
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
@@ -724,8 +730,6 @@ drop trigger email_tokens_audit on app.email_tokens;
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
-
-drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -757,11 +761,11 @@ drop trigger community_members_guard_insert on app.community_members;
 
 drop trigger community_members_guard on app.community_members;
 
-drop trigger community_members_ended on app.community_members;
-
 drop trigger community_members_stamp on app.community_members;
 
 drop trigger communities_audit on app.communities;
+
+drop trigger communities_counters on app.communities;
 
 drop trigger "0_restore_children" on app.communities;
 
@@ -802,6 +806,8 @@ drop trigger cities_slug on app.cities;
 drop trigger check_ins_audit on app.check_ins;
 
 drop trigger businesses_audit on app.businesses;
+
+drop trigger businesses_counters on app.businesses;
 
 drop trigger "0_restore_children" on app.businesses;
 
@@ -935,8 +941,6 @@ drop function sec.mine_lead_organizer();
 
 drop function sec.mine_event_admin();
 
-drop function sec.outranks(uuid,uuid);
-
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -950,6 +954,8 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 drop function audit.row_hash(audit.audit_logs);
 
 drop function audit.write(text,uuid,text,jsonb);
+
+drop function counters.roll_up(integer);
 
 drop function audit.record_wallet_transactions();
 
@@ -965,6 +971,8 @@ drop function app.waitlist_entries_guard();
 
 drop function audit.record_venues();
 
+drop function app.venues_counters();
+
 drop function app.venues_restore_children();
 
 drop function app.venues_archive_children();
@@ -975,9 +983,7 @@ drop function app.venues_slug_from_name();
 
 drop function audit.record_users();
 
-drop function app.users_keep_holders();
-
-drop function app.users_end_children();
+drop function app.users_counters();
 
 drop function app.users_restore_children();
 
@@ -1013,9 +1019,9 @@ drop function app.subscription_private(uuid);
 
 drop function audit.record_sessions();
 
-drop function app.sessions_end_children();
-
 drop function audit.record_service_requests();
+
+drop function app.service_requests_counters();
 
 drop function app.service_requests_restore_children();
 
@@ -1028,8 +1034,6 @@ drop function audit.record_role_assignments();
 drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
-
-drop function app.role_assignments_ended();
 
 drop function audit.record_reviews();
 
@@ -1055,6 +1059,8 @@ drop function app.promotions_guard();
 
 drop function audit.record_promo_codes();
 
+drop function app.promo_codes_counters();
+
 drop function app.promo_codes_guard();
 
 drop function audit.record_plans();
@@ -1066,6 +1072,8 @@ drop function app.plan_private(uuid);
 drop function audit.record_payment_methods();
 
 drop function audit.record_organizations();
+
+drop function app.organizations_counters();
 
 drop function app.organizations_restore_children();
 
@@ -1127,6 +1135,8 @@ drop function app.leads_guard();
 
 drop function audit.record_institutions();
 
+drop function app.institutions_counters();
+
 drop function app.institutions_restore_children();
 
 drop function app.institutions_archive_children();
@@ -1153,6 +1163,8 @@ drop function audit.record_external_identities();
 
 drop function audit.record_events();
 
+drop function app.events_counters();
+
 drop function app.events_restore_children();
 
 drop function app.events_archive_children();
@@ -1166,8 +1178,6 @@ drop function app.event_private(uuid);
 drop function audit.record_email_tokens();
 
 drop function audit.record_devices();
-
-drop function app.devices_move_push_token();
 
 drop function app.devices_guard();
 
@@ -1191,13 +1201,13 @@ drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
 
-drop function app.community_members_ended();
-
 drop function app.community_member_may(uuid);
 
 drop function app.community_member_private(uuid);
 
 drop function audit.record_communities();
+
+drop function app.communities_counters();
 
 drop function app.communities_restore_children();
 
@@ -1230,6 +1240,8 @@ drop function app.cities_slug_from_name();
 drop function audit.record_check_ins();
 
 drop function audit.record_businesses();
+
+drop function app.businesses_counters();
 
 drop function app.businesses_restore_children();
 
@@ -1344,8 +1356,6 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
-
-alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1627,11 +1637,7 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
-alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
-
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
-
-alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -1719,7 +1725,11 @@ drop table app.wallet_accounts;
 
 drop table app.waitlist_entries;
 
+drop table counters.venues;
+
 drop table app.venues;
+
+drop table counters.users;
 
 drop table app.users;
 
@@ -1737,6 +1747,8 @@ drop table app.sign_ups;
 
 drop table app.sessions;
 
+drop table counters.service_requests;
+
 drop table app.service_requests;
 
 drop table app.role_assignments;
@@ -1753,11 +1765,15 @@ drop table app.quotes;
 
 drop table app.promotions;
 
+drop table counters.promo_codes;
+
 drop table app.promo_codes;
 
 drop table app.plans;
 
 drop table app.payment_methods;
+
+drop table counters.organizations;
 
 drop table app.organizations;
 
@@ -1777,6 +1793,8 @@ drop table app.likes;
 
 drop table app.leads;
 
+drop table counters.institutions;
+
 drop table app.institutions;
 
 drop table app.grant_announcements;
@@ -1786,6 +1804,8 @@ drop table app.fraud_flags;
 drop table app.follows;
 
 drop table app.external_identities;
+
+drop table counters.events;
 
 drop table app.events;
 
@@ -1799,6 +1819,8 @@ drop table app.countries;
 
 drop table app.community_members;
 
+drop table counters.communities;
+
 drop table app.communities;
 
 drop table app.commission_rules;
@@ -1806,6 +1828,8 @@ drop table app.commission_rules;
 drop table app.cities;
 
 drop table app.check_ins;
+
+drop table counters.businesses;
 
 drop table app.businesses;
 
@@ -1877,10 +1901,6 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
-drop function sec.is_line(text);
-
-drop function sec.is_seen(text);
-
 drop function sec.is_plain(text);
 
 drop function sec.patched(jsonb,jsonb);
@@ -1890,6 +1910,8 @@ drop function sec.merge_patch(jsonb,jsonb);
 drop function sec.uuid_v7();
 
 drop schema audit;
+
+drop schema counters;
 
 drop schema sec;
 

@@ -77,6 +77,10 @@ create schema sec;
 alter schema sec owner to culturepass_authz;
 grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit;
 
+create schema counters;
+alter schema counters owner to culturepass_owner;
+grant usage on schema counters to culturepass_app, culturepass_job, culturepass_authz, culturepass_counter;
+
 create schema audit;
 alter schema audit owner to culturepass_audit;
 grant usage on schema audit to culturepass_job;
@@ -137,26 +141,6 @@ begin
 end
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
-
-create function sec.is_seen(p_text text) returns boolean
-  language plpgsql immutable strict parallel safe as $$
--- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
-begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
-end
-$$;
-alter function sec.is_seen(text) owner to culturepass_owner;
-
-create function sec.is_line(p_text text) returns boolean
-  language plpgsql immutable strict parallel safe as $$
--- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
-begin
-  return p_text = '' or (sec.is_seen(p_text)
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
-end
-$$;
-alter function sec.is_line(text) owner to culturepass_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -249,9 +233,7 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
-      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
-      from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
@@ -291,14 +273,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_plain((p_value ->> 'wednesday')) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_plain((p_value ->> 'thursday')) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_plain((p_value ->> 'friday')) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
   end;
 end
 $$;
@@ -310,8 +292,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
   end;
 end
 $$;
@@ -512,11 +494,6 @@ create table app.businesses (
   payouts_enabled boolean default false not null,
   verified boolean default false not null,
   state text default 'pending' not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -534,6 +511,19 @@ comment on column app.businesses.state is 'Only an approved one is public.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
 alter table app.businesses force row level security;
+
+create table counters.businesses (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  constraint businesses_pkey primary key (id)
+);
+comment on table counters.businesses is 'Counters of app.businesses, which change more often than they do.';
+alter table counters.businesses owner to culturepass_owner;
+alter table counters.businesses set (fillfactor = 75);
 
 create table app.check_ins (
   id uuid default sec.uuid_v7() not null,
@@ -642,12 +632,6 @@ create table app.communities (
   visibility text default 'public' not null,
   join_policy text default 'open' not null,
   verified boolean default false not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
-  member_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -665,6 +649,20 @@ alter table app.communities owner to culturepass_owner;
 alter table app.communities enable row level security;
 alter table app.communities force row level security;
 
+create table counters.communities (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  member_count bigint default 0 not null,
+  constraint communities_pkey primary key (id)
+);
+comment on table counters.communities is 'Counters of app.communities, which change more often than they do.';
+alter table counters.communities owner to culturepass_owner;
+alter table counters.communities set (fillfactor = 75);
+
 create table app.community_members (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
@@ -674,7 +672,6 @@ create table app.community_members (
   role text default 'member' not null,
   state text default 'pending' not null,
   archived_with uuid,
-  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -685,7 +682,7 @@ create table app.community_members (
 );
 comment on table app.community_members is 'Someone''s place in a community. Whoever makes the row asks (for themselves) or invites (for another).';
 comment on column app.community_members.added_by_id is 'The member, who asked, or the one who invited.';
-comment on column app.community_members.state is 'pending until the other side agrees; unbanned until the member joins again.';
+comment on column app.community_members.state is 'pending until the other side agrees.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
@@ -713,16 +710,14 @@ alter table app.countries force row level security;
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  password_hash text,
+  password_hash text not null,
   changed_at timestamptz default now() not null,
-  valid_from timestamptz default now() not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
-comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
+comment on table app.credentials is 'The password a member signs in with, as an argon2id hash.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -731,7 +726,6 @@ create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
-  session_id uuid default sec.session(),
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
@@ -742,7 +736,7 @@ create table app.devices (
   live_user_id uuid generated always as (case when status <> 'archived' then user_id end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
+comment on table app.devices is 'A phone or browser that a member gets push messages on.';
 comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
@@ -751,11 +745,9 @@ alter table app.devices force row level security;
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  session_id uuid,
   purpose text not null,
   token_hash text not null,
   email citext not null,
-  issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
   version bigint default 1 not null,
@@ -764,9 +756,6 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
-comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
-comment on column app.email_tokens.email is 'Where it was sent to.';
-comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -792,9 +781,7 @@ create table app.events (
   capacity integer,
   trending_score numeric(20,6) default 0 not null,
   featured_until timestamptz,
-  like_count bigint default 0 not null,
   ticket_count bigint default 0 not null,
-  attendance_count bigint default 0 not null,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -825,22 +812,28 @@ alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
 alter table app.events force row level security;
 
+create table counters.events (
+  id uuid not null,
+  like_count bigint default 0 not null,
+  attendance_count bigint default 0 not null,
+  constraint events_pkey primary key (id)
+);
+comment on table counters.events is 'Counters of app.events, which change more often than they do.';
+alter table counters.events owner to culturepass_owner;
+alter table counters.events set (fillfactor = 75);
+
 create table app.external_identities (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
   issuer text not null,
   subject text not null,
-  email citext,
   last_used_at timestamptz default now() not null,
-  unlinked_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
-comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
-comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -948,7 +941,6 @@ create table app.institutions (
   contact_email citext,
   location geography(Point,4326),
   verified boolean default true not null,
-  follower_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -961,6 +953,15 @@ comment on column app.institutions.verified is 'Entered by the administration of
 alter table app.institutions owner to culturepass_owner;
 alter table app.institutions enable row level security;
 alter table app.institutions force row level security;
+
+create table counters.institutions (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  constraint institutions_pkey primary key (id)
+);
+comment on table counters.institutions is 'Counters of app.institutions, which change more often than they do.';
+alter table counters.institutions owner to culturepass_owner;
+alter table counters.institutions set (fillfactor = 75);
 
 create table app.leads (
   id uuid default sec.uuid_v7() not null,
@@ -1187,11 +1188,6 @@ create table app.organizations (
   payouts_enabled boolean default false not null,
   verified boolean default false not null,
   state text default 'pending' not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1209,6 +1205,19 @@ comment on column app.organizations.state is 'Only an approved one is public.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
 alter table app.organizations force row level security;
+
+create table counters.organizations (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  constraint organizations_pkey primary key (id)
+);
+comment on table counters.organizations is 'Counters of app.organizations, which change more often than they do.';
+alter table counters.organizations owner to culturepass_owner;
+alter table counters.organizations set (fillfactor = 75);
 
 create table app.payment_methods (
   id uuid default sec.uuid_v7() not null,
@@ -1267,7 +1276,6 @@ create table app.promo_codes (
   per_user_limit integer default 1 not null,
   valid_from timestamptz default now() not null,
   valid_to timestamptz,
-  redemption_count bigint default 0 not null,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1282,6 +1290,15 @@ comment on column app.promo_codes.per_user_limit is 'Orders of one buyer.';
 alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
 alter table app.promo_codes force row level security;
+
+create table counters.promo_codes (
+  id uuid not null,
+  redemption_count bigint default 0 not null,
+  constraint promo_codes_pkey primary key (id)
+);
+comment on table counters.promo_codes is 'Counters of app.promo_codes, which change more often than they do.';
+alter table counters.promo_codes owner to culturepass_owner;
+alter table counters.promo_codes set (fillfactor = 75);
 
 create table app.promotions (
   id uuid default sec.uuid_v7() not null,
@@ -1433,9 +1450,7 @@ create table app.role_assignments (
   scope_id uuid,
   granted_by_id uuid default sec.uid(),
   role text not null,
-  state text default 'offered' not null,
   archived_with uuid,
-  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1455,10 +1470,9 @@ create table app.role_assignments (
   live_granted_by_id uuid generated always as (case when status <> 'archived' then granted_by_id end) stored,
   constraint role_assignments_pkey primary key (id)
 );
-comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. It is offered, and holds once the member has accepted. Nobody grants above what they hold.';
+comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. Nobody grants above what they hold.';
 comment on column app.role_assignments.scope_id is 'What the role is held for; none for platformAdmin.';
 comment on column app.role_assignments.granted_by_id is 'Who gave the role; none where founding a profile gave it.';
-comment on column app.role_assignments.state is 'An offer gives nothing until the member accepts it; founding a profile accepts its role.';
 alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
@@ -1477,7 +1491,6 @@ create table app.service_requests (
   currency text,
   needed_at timestamptz,
   state text default 'open' not null,
-  lead_count bigint default 0 not null,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1500,26 +1513,30 @@ alter table app.service_requests owner to culturepass_owner;
 alter table app.service_requests enable row level security;
 alter table app.service_requests force row level security;
 
+create table counters.service_requests (
+  id uuid not null,
+  lead_count bigint default 0 not null,
+  constraint service_requests_pkey primary key (id)
+);
+comment on table counters.service_requests is 'Counters of app.service_requests, which change more often than they do.';
+alter table counters.service_requests owner to culturepass_owner;
+alter table counters.service_requests set (fillfactor = 75);
+
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  external_identity_id uuid,
   authenticated_at timestamptz default now() not null,
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revoked_because text,
   ip_address text,
   user_agent text,
-  issuer_session text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
 comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
-comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
-comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
-comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -1530,6 +1547,7 @@ create table app.sign_ups (
   email citext not null,
   handle text not null,
   display_name text not null,
+  password_hash text not null,
   locale text,
   timezone text,
   expires_at timestamptz not null,
@@ -1538,7 +1556,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. The member exists from then on, so nobody holds an address that is not theirs.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -1681,10 +1699,6 @@ create table app.users (
   email citext not null,
   phone text,
   stripe_customer_id text,
-  follower_count bigint default 0 not null,
-  following_count bigint default 0 not null,
-  community_count bigint default 0 not null,
-  attended_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1701,6 +1715,18 @@ comment on column app.users.stripe_customer_id is 'Who this is to Stripe.';
 alter table app.users owner to culturepass_owner;
 alter table app.users enable row level security;
 alter table app.users force row level security;
+
+create table counters.users (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  following_count bigint default 0 not null,
+  community_count bigint default 0 not null,
+  attended_count bigint default 0 not null,
+  constraint users_pkey primary key (id)
+);
+comment on table counters.users is 'Counters of app.users, which change more often than they do.';
+alter table counters.users owner to culturepass_owner;
+alter table counters.users set (fillfactor = 75);
 
 create table app.venues (
   id uuid default sec.uuid_v7() not null,
@@ -1720,11 +1746,6 @@ create table app.venues (
   accessibility text[],
   opening_hours jsonb,
   verified boolean default false not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1750,6 +1771,19 @@ comment on column app.venues.verified is 'The city has looked at it.';
 alter table app.venues owner to culturepass_owner;
 alter table app.venues enable row level security;
 alter table app.venues force row level security;
+
+create table counters.venues (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  constraint venues_pkey primary key (id)
+);
+comment on table counters.venues is 'Counters of app.venues, which change more often than they do.';
+alter table counters.venues owner to culturepass_owner;
+alter table counters.venues set (fillfactor = 75);
 
 create table app.waitlist_entries (
   id uuid default sec.uuid_v7() not null,
@@ -1913,7 +1947,7 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
@@ -1937,7 +1971,7 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
 
 alter table app.businesses add constraint businesses_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -1952,13 +1986,13 @@ alter table app.check_ins add constraint check_ins_result_choice
   check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
+  check (char_length(nonce) between 8 and 64 and sec.is_plain(nonce));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_line(device));
+  check (char_length(device) between 1 and 120 and sec.is_plain(device));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
+  check (char_length(gate) between 1 and 120 and sec.is_plain(gate));
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1967,7 +2001,7 @@ alter table app.cities add constraint cities_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -2042,7 +2076,7 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
@@ -2069,7 +2103,7 @@ alter table app.community_members add constraint community_members_role_choice
   check (role in ('member', 'moderator'));
 
 alter table app.community_members add constraint community_members_state_choice
-  check (state in ('pending', 'active', 'banned', 'unbanned'));
+  check (state in ('pending', 'active', 'banned'));
 
 alter table app.countries add constraint countries_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2081,7 +2115,7 @@ alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_line(name));
+  check (char_length(name) between 1 and 80 and sec.is_plain(name));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -2093,7 +2127,7 @@ alter table app.countries add constraint countries_live_id_key
   unique (live_id);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
+  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
 
 alter table app.devices add constraint devices_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2102,19 +2136,16 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
+  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
-
-alter table app.email_tokens add constraint email_tokens_issued_for_length
-  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2126,7 +2157,7 @@ alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_line(title));
+  check (char_length(title) between 1 and 140 and sec.is_plain(title));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
@@ -2165,13 +2196,10 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
+  check (char_length(issuer) between 1 and 300 and sec.is_plain(issuer));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
-
-alter table app.external_identities add constraint external_identities_email_format
-  check (sec.is_email(email::text));
+  check (char_length(subject) between 1 and 255 and sec.is_plain(subject));
 
 alter table app.follows add constraint follows_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2186,7 +2214,7 @@ alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
+  check (char_length(rule) between 1 and 80 and sec.is_plain(rule));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -2198,7 +2226,7 @@ alter table app.grant_announcements add constraint grant_announcements_status_ch
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_line(title));
+  check (char_length(title) between 1 and 160 and sec.is_plain(title));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
@@ -2234,7 +2262,7 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_line(name));
+  check (char_length(name) between 1 and 160 and sec.is_plain(name));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
@@ -2264,7 +2292,7 @@ alter table app.leads add constraint leads_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_line(title));
+  check (char_length(title) between 1 and 160 and sec.is_plain(title));
 
 alter table app.leads add constraint leads_details_length
   check (char_length(details) between 0 and 10000 and sec.is_plain(details));
@@ -2306,7 +2334,7 @@ alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
+  check (char_length(storage_key) between 1 and 300 and sec.is_plain(storage_key));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2318,19 +2346,19 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
+  check (char_length(content_hash) between 64 and 64 and sec.is_plain(content_hash));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_line(title));
+  check (char_length(title) between 1 and 200 and sec.is_plain(title));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
+  check (char_length(message) between 1 and 4000 and sec.is_plain(message));
 
 alter table app.notifications add constraint notifications_type_choice
   check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
+  check (char_length(dedupe_key) between 1 and 200 and sec.is_plain(dedupe_key));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel in ('push', 'email', 'in_app'));
@@ -2342,10 +2370,10 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
+  check (char_length(provider_id) between 1 and 255 and sec.is_plain(provider_id));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
+  check (char_length(error) between 1 and 1000 and sec.is_plain(error));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2390,7 +2418,7 @@ alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by in ('buyer', 'organizer'));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
+  check (char_length(idempotency_key) between 16 and 255 and sec.is_plain(idempotency_key));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2429,7 +2457,7 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
@@ -2438,7 +2466,7 @@ alter table app.organizations add constraint organizations_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
+  check (char_length(legal_name) between 0 and 200 and sec.is_plain(legal_name));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2447,7 +2475,7 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
 
 alter table app.organizations add constraint organizations_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -2462,13 +2490,13 @@ alter table app.payment_methods add constraint payment_methods_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
+  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_plain(stripe_payment_method_id));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
+  check (char_length(brand) between 1 and 40 and sec.is_plain(brand));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
+  check (char_length(last4) between 4 and 4 and sec.is_plain(last4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2480,7 +2508,7 @@ alter table app.plans add constraint plans_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_line(name));
+  check (char_length(name) between 1 and 80 and sec.is_plain(name));
 
 alter table app.plans add constraint plans_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2498,13 +2526,13 @@ alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
+  check (char_length(stripe_price_id) between 1 and 255 and sec.is_plain(stripe_price_id));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_line(code));
+  check (char_length(code) between 3 and 40 and sec.is_plain(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2583,7 +2611,7 @@ alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -2618,9 +2646,6 @@ alter table app.role_assignments add constraint role_assignments_scope_type_pair
 alter table app.role_assignments add constraint role_assignments_role_choice
   check (role in ('orgAdmin', 'cityAdmin', 'platformAdmin'));
 
-alter table app.role_assignments add constraint role_assignments_state_choice
-  check (state in ('offered', 'accepted', 'declined'));
-
 alter table app.role_assignments add constraint role_assignments_role_fits_scope_check
   check ((role = 'platformAdmin' and scope_id is null)
     or (role = 'cityAdmin' and scope_type = 'city')
@@ -2636,7 +2661,7 @@ alter table app.service_requests add constraint service_requests_host_type_choic
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_line(title));
+  check (char_length(title) between 1 and 160 and sec.is_plain(title));
 
 alter table app.service_requests add constraint service_requests_category_choice
   check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
@@ -2660,28 +2685,28 @@ alter table app.service_requests add constraint service_requests_live_id_key
   unique (live_id);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
+  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'token_reused'));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
+  check (char_length(ip_address) between 2 and 45 and sec.is_plain(ip_address));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
-
-alter table app.sessions add constraint sessions_issuer_session_length
-  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
+  check (char_length(user_agent) between 1 and 300 and sec.is_plain(user_agent));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
+
+alter table app.sign_ups add constraint sign_ups_password_hash_length
+  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2690,13 +2715,13 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
+  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_plain(stripe_subscription_id));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
+  check (char_length(key_hash) between 43 and 64 and sec.is_plain(key_hash));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
@@ -2705,7 +2730,7 @@ alter table app.tickets add constraint tickets_state_choice
   check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
+  check (char_length(code) between 20 and 400 and sec.is_plain(code));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2720,7 +2745,7 @@ alter table app.ticket_types add constraint ticket_types_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.ticket_types add constraint ticket_types_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2768,19 +2793,19 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
+  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_plain(stripe_payment_intent_id));
 
 alter table app.transactions add constraint transactions_status_choice
   check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
+  check (char_length(failure_code) between 1 and 100 and sec.is_plain(failure_code));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
+  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_plain(stripe_idempotency_key));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -2792,10 +2817,10 @@ alter table app.users add constraint users_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
 
 alter table app.users add constraint users_bio_length
   check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
@@ -2822,7 +2847,7 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
+  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_plain(stripe_customer_id));
 
 alter table app.users add constraint users_live_id_key
   unique (live_id);
@@ -2846,7 +2871,7 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
@@ -2855,7 +2880,7 @@ alter table app.venues add constraint venues_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
+  check (char_length(address) between 1 and 300 and sec.is_plain(address));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -2915,7 +2940,7 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state in ('pending', 'posted', 'voided', 'expired'));
@@ -2924,10 +2949,10 @@ alter table app.wallet_journals add constraint wallet_journals_kind_choice
   check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
+  check (char_length(idempotency_key) between 8 and 255 and sec.is_plain(idempotency_key));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -2939,7 +2964,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_type_choi
   check (type in ('credit', 'debit'));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
@@ -2962,12 +2987,6 @@ create index businesses_city_id_name_id_idx
 create index businesses_name_id_idx
   on app.businesses (name, id);
 
-create index businesses_follower_count_id_idx
-  on app.businesses (follower_count, id);
-
-create index businesses_rating_count_id_idx
-  on app.businesses (rating_count, id);
-
 create index businesses_city_id_idx
   on app.businesses (city_id, id);
 
@@ -2982,6 +3001,12 @@ create index businesses_search_text_idx
 
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
+
+create index businesses_follower_count_id_idx
+  on counters.businesses (follower_count, id);
+
+create index businesses_rating_count_id_idx
+  on counters.businesses (rating_count, id);
 
 create unique index check_ins_nonce_key
   on app.check_ins (nonce);
@@ -3073,15 +3098,6 @@ create index communities_city_id_name_id_idx
 create index communities_name_id_idx
   on app.communities (name, id);
 
-create index communities_follower_count_id_idx
-  on app.communities (follower_count, id);
-
-create index communities_rating_count_id_idx
-  on app.communities (rating_count, id);
-
-create index communities_member_count_id_idx
-  on app.communities (member_count, id);
-
 create index communities_city_id_idx
   on app.communities (city_id, id);
 
@@ -3099,6 +3115,15 @@ create index communities_search_idx
 
 create index communities_search_text_idx
   on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
+
+create index communities_follower_count_id_idx
+  on counters.communities (follower_count, id);
+
+create index communities_rating_count_id_idx
+  on counters.communities (rating_count, id);
+
+create index communities_member_count_id_idx
+  on counters.communities (member_count, id);
 
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
@@ -3148,9 +3173,6 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
-create index devices_session_id_idx
-  on app.devices (session_id, id) where session_id is not null;
-
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3162,9 +3184,6 @@ create index email_tokens_expires_at_idx
 
 create index email_tokens_user_id_idx
   on app.email_tokens (user_id, id);
-
-create index email_tokens_session_id_idx
-  on app.email_tokens (session_id, id) where session_id is not null;
 
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
@@ -3180,9 +3199,6 @@ create index events_starts_at_id_idx
 
 create index events_trending_score_id_idx
   on app.events (trending_score, id);
-
-create index events_like_count_id_idx
-  on app.events (like_count, id);
 
 create index events_ticket_count_id_idx
   on app.events (ticket_count, id);
@@ -3231,6 +3247,9 @@ create index events_search_text_idx
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
+
+create index events_like_count_id_idx
+  on counters.events (like_count, id);
 
 create unique index external_identities_issuer_subject_key
   on app.external_identities (issuer, subject);
@@ -3358,9 +3377,6 @@ create index institutions_city_id_name_id_idx
 create index institutions_name_id_idx
   on app.institutions (name, id);
 
-create index institutions_follower_count_id_idx
-  on app.institutions (follower_count, id);
-
 create index institutions_city_id_idx
   on app.institutions (city_id, id);
 
@@ -3375,6 +3391,9 @@ create index institutions_search_text_idx
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
+
+create index institutions_follower_count_id_idx
+  on counters.institutions (follower_count, id);
 
 create unique index leads_service_request_id_business_id_key
   on app.leads (service_request_id, business_id) where status <> 'archived';
@@ -3529,12 +3548,6 @@ create index organizations_city_id_name_id_idx
 create index organizations_name_id_idx
   on app.organizations (name, id);
 
-create index organizations_follower_count_id_idx
-  on app.organizations (follower_count, id);
-
-create index organizations_rating_count_id_idx
-  on app.organizations (rating_count, id);
-
 create index organizations_city_id_idx
   on app.organizations (city_id, id);
 
@@ -3546,6 +3559,12 @@ create index organizations_search_idx
 
 create index organizations_search_text_idx
   on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
+
+create index organizations_follower_count_id_idx
+  on counters.organizations (follower_count, id);
+
+create index organizations_rating_count_id_idx
+  on counters.organizations (rating_count, id);
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3778,9 +3797,6 @@ create index sessions_expires_at_idx
 create index sessions_user_id_idx
   on app.sessions (user_id, id);
 
-create index sessions_external_identity_id_idx
-  on app.sessions (external_identity_id, id) where external_identity_id is not null;
-
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -3871,9 +3887,6 @@ create unique index users_email_key
 create index users_display_name_id_idx
   on app.users (display_name, id);
 
-create index users_follower_count_id_idx
-  on app.users (follower_count, id);
-
 create index users_home_city_id_idx
   on app.users (home_city_id, id) where home_city_id is not null;
 
@@ -3886,6 +3899,9 @@ create index users_search_idx
 create index users_search_text_idx
   on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
 
+create index users_follower_count_id_idx
+  on counters.users (follower_count, id);
+
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
@@ -3894,12 +3910,6 @@ create index venues_city_id_name_id_idx
 
 create index venues_name_id_idx
   on app.venues (name, id);
-
-create index venues_follower_count_id_idx
-  on app.venues (follower_count, id);
-
-create index venues_rating_count_id_idx
-  on app.venues (rating_count, id);
 
 create index venues_city_id_idx
   on app.venues (city_id, id);
@@ -3939,6 +3949,12 @@ create index venues_search_text_idx
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
+
+create index venues_follower_count_id_idx
+  on counters.venues (follower_count, id);
+
+create index venues_rating_count_id_idx
+  on counters.venues (rating_count, id);
 
 create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
   on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived';
@@ -4132,14 +4148,8 @@ alter table app.devices add constraint devices_user_id_fkey
 alter table app.devices add constraint devices_live_user_id_fkey
   foreign key (live_user_id) references app.users (live_id);
 
-alter table app.devices add constraint devices_session_id_fkey
-  foreign key (session_id) references app.sessions (id);
-
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
-
-alter table app.email_tokens add constraint email_tokens_session_id_fkey
-  foreign key (session_id) references app.sessions (id);
 
 alter table app.events add constraint events_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4561,9 +4571,6 @@ alter table app.service_requests add constraint service_requests_live_event_id_f
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
 
-alter table app.sessions add constraint sessions_external_identity_id_fkey
-  foreign key (external_identity_id) references app.external_identities (id);
-
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
 
@@ -4722,7 +4729,7 @@ begin
   into v_held
   from app.role_assignments a
   where a.user_id = p_user
-    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id)) and a.state = 'accepted';
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4788,43 +4795,45 @@ grant execute on function sec.my_event_tickets() to culturepass_app, culturepass
 create function app.attendances_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(attendance_count) as attendance_count
     from (
       select c.event_id as parent, (case when true then 1 else 0 end) as attendance_count from added c where c.event_id is not null
     ) changed
     group by parent
     having sum(attendance_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.events p set attendance_count = p.attendance_count + v_row.attendance_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.events as p (id, attendance_count) values (v_row.parent, v_row.attendance_count)
+        on conflict (id) do update set attendance_count = p.attendance_count + v_row.attendance_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set attendance_count = p.attendance_count + d.attendance_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(attended_count) as attended_count
     from (
       select c.user_id as parent, (case when true then 1 else 0 end) as attended_count from added c where c.user_id is not null
     ) changed
     group by parent
     having sum(attended_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set attended_count = p.attended_count + d.attended_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.users p set attended_count = p.attended_count + v_row.attended_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, attended_count) values (v_row.parent, v_row.attended_count)
+        on conflict (id) do update set attended_count = p.attended_count + v_row.attended_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -4873,15 +4882,26 @@ revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
 create function app.businesses_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.name);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'business') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'business-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.businesses_slug_from_name() owner to culturepass_owner;
+alter function app.businesses_slug_from_name() owner to culturepass_counter;
+revoke execute on function app.businesses_slug_from_name() from public;
 
 create function app.businesses_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -4900,8 +4920,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
-  values (sec.uid(), 'orgAdmin', 'business', new.id, 'accepted');
+  insert into app.role_assignments (user_id, role, scope_type, scope_id)
+  values (sec.uid(), 'orgAdmin', 'business', new.id);
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -5049,6 +5069,17 @@ $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
+create function app.businesses_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.businesses (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.businesses_counters() owner to culturepass_counter;
+revoke execute on function app.businesses_counters() from public;
+
 create function audit.record_businesses() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -5160,15 +5191,26 @@ alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
 create function app.cities_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.name);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'city') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'city-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.cities_slug_from_name() owner to culturepass_owner;
+alter function app.cities_slug_from_name() owner to culturepass_counter;
+revoke execute on function app.cities_slug_from_name() from public;
 
 create function app.cities_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5385,15 +5427,26 @@ revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
 
 create function app.communities_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.name);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'community') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'community-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.communities_slug_from_name() owner to culturepass_owner;
+alter function app.communities_slug_from_name() owner to culturepass_counter;
+revoke execute on function app.communities_slug_from_name() from public;
 
 create function app.communities_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5412,8 +5465,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
-  values (sec.uid(), 'orgAdmin', 'community', new.id, 'accepted');
+  insert into app.role_assignments (user_id, role, scope_type, scope_id)
+  values (sec.uid(), 'orgAdmin', 'community', new.id);
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -5530,6 +5583,17 @@ $$;
 alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
 
+create function app.communities_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.communities (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.communities_counters() owner to culturepass_counter;
+revoke execute on function app.communities_counters() from public;
+
 create function audit.record_communities() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -5603,8 +5667,7 @@ create function app.community_member_may(p_id uuid) returns text[]
 begin
   return (
     select array_remove(array[
-      case when t.user_id = sec.uid()
-        and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id or t.state = 'unbanned') then 'join' end,
+      case when t.user_id = sec.uid() and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id) then 'join' end,
       case when t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id) then 'approve' end
     ], null)
     from app.community_members t where t.id = p_id
@@ -5614,16 +5677,6 @@ $$;
 alter function app.community_member_may(uuid) owner to culturepass_authz;
 revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
-
-create function app.community_members_ended() returns trigger
-  language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
-begin
-  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
-  return new;
-end
-$$;
-alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5662,7 +5715,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'join' then
-      if old.state not in ('pending', 'unbanned') then
+      if old.state not in ('pending') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'community_members_join_from';
       end if;
       if new.state <> 'active' then
@@ -5689,7 +5742,7 @@ begin
       if old.state not in ('banned') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'community_members_unban_from';
       end if;
-      if new.state <> 'unbanned' then
+      if new.state <> 'active' then
         raise exception 'not this state' using errcode = '42501';
       end if;
     else
@@ -5715,43 +5768,45 @@ alter function app.community_members_guard_insert() owner to culturepass_owner;
 create function app.community_members_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(member_count) as member_count
     from (
       select c.community_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as member_count from added c where c.community_id is not null
     ) changed
     group by parent
     having sum(member_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set member_count = p.member_count + v_row.member_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, member_count) values (v_row.parent, v_row.member_count)
+        on conflict (id) do update set member_count = p.member_count + v_row.member_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set member_count = p.member_count + d.member_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(community_count) as community_count
     from (
       select c.user_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as community_count from added c where c.user_id is not null
     ) changed
     group by parent
     having sum(community_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set community_count = p.community_count + d.community_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.users p set community_count = p.community_count + v_row.community_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, community_count) values (v_row.parent, v_row.community_count)
+        on conflict (id) do update set community_count = p.community_count + v_row.community_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -5761,12 +5816,15 @@ revoke execute on function app.community_members_count_insert() from public;
 create function app.community_members_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(member_count) as member_count
     from (
       select c.community_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as member_count from added c where c.community_id is not null
@@ -5775,16 +5833,16 @@ begin
     ) changed
     group by parent
     having sum(member_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set member_count = p.member_count + v_row.member_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, member_count) values (v_row.parent, v_row.member_count)
+        on conflict (id) do update set member_count = p.member_count + v_row.member_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set member_count = p.member_count + d.member_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(community_count) as community_count
     from (
       select c.user_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as community_count from added c where c.user_id is not null
@@ -5793,15 +5851,14 @@ begin
     ) changed
     group by parent
     having sum(community_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set community_count = p.community_count + d.community_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.users p set community_count = p.community_count + v_row.community_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, community_count) values (v_row.parent, v_row.community_count)
+        on conflict (id) do update set community_count = p.community_count + v_row.community_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -5945,9 +6002,6 @@ begin
   if new.changed_at is distinct from old.changed_at then
     v_changed := v_changed || jsonb_build_object('changed_at', jsonb_build_array(old.changed_at, new.changed_at));
   end if;
-  if new.valid_from is distinct from old.valid_from then
-    v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
-  end if;
   perform audit.write('credential', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
@@ -5994,19 +6048,6 @@ end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
-create function app.devices_move_push_token() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- The newest row gets the value; the one that had it is archived.
-begin
-  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
-  update app.devices set status = 'archived'
-    where push_token = new.push_token and id <> new.id and status <> 'archived';
-  return new;
-end
-$$;
-alter function app.devices_move_push_token() owner to culturepass_counter;
-revoke execute on function app.devices_move_push_token() from public;
-
 create function audit.record_devices() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -6018,9 +6059,6 @@ begin
   end if;
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
-  end if;
-  if new.session_id is distinct from old.session_id then
-    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
   end if;
   if new.platform is distinct from old.platform then
     v_changed := v_changed || jsonb_build_object('platform', jsonb_build_array(old.platform, new.platform));
@@ -6047,9 +6085,6 @@ begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
   end if;
-  if new.session_id is distinct from old.session_id then
-    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
-  end if;
   if new.purpose is distinct from old.purpose then
     v_changed := v_changed || jsonb_build_object('purpose', jsonb_build_array(old.purpose, new.purpose));
   end if;
@@ -6058,9 +6093,6 @@ begin
   end if;
   if new.email::text is distinct from old.email::text then
     v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
-  end if;
-  if new.issued_for is distinct from old.issued_for then
-    v_changed := v_changed || jsonb_build_object('issued_for', jsonb_build_array(case when old.issued_for is not null then '•' end, case when new.issued_for is not null then '•' end));
   end if;
   if new.used_at is distinct from old.used_at then
     v_changed := v_changed || jsonb_build_object('used_at', jsonb_build_array(old.used_at, new.used_at));
@@ -6097,15 +6129,26 @@ revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
 create function app.events_slug_from_title() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.title);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.title), ''), 'event') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'event-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.events_slug_from_title() owner to culturepass_owner;
+alter function app.events_slug_from_title() owner to culturepass_counter;
+revoke execute on function app.events_slug_from_title() from public;
 
 create function app.events_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6242,6 +6285,17 @@ $$;
 alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
 
+create function app.events_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.events (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.events_counters() owner to culturepass_counter;
+revoke execute on function app.events_counters() from public;
+
 create function audit.record_events() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -6327,14 +6381,8 @@ begin
   if new.subject is distinct from old.subject then
     v_changed := v_changed || jsonb_build_object('subject', jsonb_build_array(case when old.subject is not null then '•' end, case when new.subject is not null then '•' end));
   end if;
-  if new.email::text is distinct from old.email::text then
-    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
-  end if;
   if new.last_used_at is distinct from old.last_used_at then
     v_changed := v_changed || jsonb_build_object('last_used_at', jsonb_build_array(old.last_used_at, new.last_used_at));
-  end if;
-  if new.unlinked_at is distinct from old.unlinked_at then
-    v_changed := v_changed || jsonb_build_object('unlinked_at', jsonb_build_array(old.unlinked_at, new.unlinked_at));
   end if;
   perform audit.write('external_identity', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -6380,123 +6428,111 @@ alter function app.follows_guard() owner to culturepass_owner;
 create function app.follows_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_business_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_community_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_institution_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_institution_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.institutions p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.institutions as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.institutions p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.institutions p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_organization_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(follower_count) as follower_count
+  for v_row in
+    select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
-      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_user_id is not null
+      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count, 0 as following_count from added c where c.entity_user_id is not null
+      union all
+      select c.follower_id as parent, 0 as follower_count, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
     ) changed
     group by parent
-    having sum(follower_count) <> 0
-  ),
+    having sum(follower_count) <> 0 or sum(following_count) <> 0
+    order by parent
+  loop
+    update counters.users p set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, follower_count, following_count) values (v_row.parent, v_row.follower_count, v_row.following_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(following_count) as following_count
-    from (
-      select c.follower_id as parent, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
-    ) changed
-    group by parent
-    having sum(following_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set following_count = p.following_count + d.following_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_venue_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -6506,12 +6542,15 @@ revoke execute on function app.follows_count_insert() from public;
 create function app.follows_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_business_id is not null
@@ -6520,16 +6559,16 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_community_id is not null
@@ -6538,16 +6577,16 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_institution_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_institution_id is not null
@@ -6556,16 +6595,16 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.institutions p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.institutions as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.institutions p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.institutions p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_organization_id is not null
@@ -6574,52 +6613,38 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(follower_count) as follower_count
+  for v_row in
+    select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
-      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_user_id is not null
+      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count, 0 as following_count from added c where c.entity_user_id is not null
       union all
-      select c.entity_user_id as parent, -(case when c.status = 'active' then 1 else 0 end) as follower_count from removed c where c.entity_user_id is not null
+      select c.entity_user_id as parent, -(case when c.status = 'active' then 1 else 0 end) as follower_count, 0 as following_count from removed c where c.entity_user_id is not null
+      union all
+      select c.follower_id as parent, 0 as follower_count, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
+      union all
+      select c.follower_id as parent, 0 as follower_count, -(case when c.status = 'active' then 1 else 0 end) as following_count from removed c where c.follower_id is not null
     ) changed
     group by parent
-    having sum(follower_count) <> 0
-  ),
+    having sum(follower_count) <> 0 or sum(following_count) <> 0
+    order by parent
+  loop
+    update counters.users p set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, follower_count, following_count) values (v_row.parent, v_row.follower_count, v_row.following_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(following_count) as following_count
-    from (
-      select c.follower_id as parent, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
-      union all
-      select c.follower_id as parent, -(case when c.status = 'active' then 1 else 0 end) as following_count from removed c where c.follower_id is not null
-    ) changed
-    group by parent
-    having sum(following_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set following_count = p.following_count + d.following_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_venue_id is not null
@@ -6628,15 +6653,14 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -6785,15 +6809,26 @@ alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
 
 create function app.institutions_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.name);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'institution') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'institution-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.institutions_slug_from_name() owner to culturepass_owner;
+alter function app.institutions_slug_from_name() owner to culturepass_counter;
+revoke execute on function app.institutions_slug_from_name() from public;
 
 create function app.institutions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6899,6 +6934,17 @@ end
 $$;
 alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
+
+create function app.institutions_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.institutions (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.institutions_counters() owner to culturepass_counter;
+revoke execute on function app.institutions_counters() from public;
 
 create function audit.record_institutions() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7049,27 +7095,29 @@ revoke execute on function app.leads_restore_children() from public;
 create function app.leads_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(lead_count) as lead_count
     from (
       select c.service_request_id as parent, (case when c.status = 'active' then 1 else 0 end) as lead_count from added c where c.service_request_id is not null
     ) changed
     group by parent
     having sum(lead_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.service_requests p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.service_requests p
-  set lead_count = p.lead_count + d.lead_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.service_requests p set lead_count = p.lead_count + v_row.lead_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.service_requests as p (id, lead_count) values (v_row.parent, v_row.lead_count)
+        on conflict (id) do update set lead_count = p.lead_count + v_row.lead_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7079,12 +7127,15 @@ revoke execute on function app.leads_count_insert() from public;
 create function app.leads_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(lead_count) as lead_count
     from (
       select c.service_request_id as parent, (case when c.status = 'active' then 1 else 0 end) as lead_count from added c where c.service_request_id is not null
@@ -7093,15 +7144,14 @@ begin
     ) changed
     group by parent
     having sum(lead_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.service_requests p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.service_requests p
-  set lead_count = p.lead_count + d.lead_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.service_requests p set lead_count = p.lead_count + v_row.lead_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.service_requests as p (id, lead_count) values (v_row.parent, v_row.lead_count)
+        on conflict (id) do update set lead_count = p.lead_count + v_row.lead_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7185,27 +7235,29 @@ alter function app.likes_guard() owner to culturepass_owner;
 create function app.likes_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(like_count) as like_count
     from (
       select c.event_id as parent, (case when c.status = 'active' then 1 else 0 end) as like_count from added c where c.event_id is not null
     ) changed
     group by parent
     having sum(like_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set like_count = p.like_count + d.like_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.events p set like_count = p.like_count + v_row.like_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.events as p (id, like_count) values (v_row.parent, v_row.like_count)
+        on conflict (id) do update set like_count = p.like_count + v_row.like_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7215,12 +7267,15 @@ revoke execute on function app.likes_count_insert() from public;
 create function app.likes_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(like_count) as like_count
     from (
       select c.event_id as parent, (case when c.status = 'active' then 1 else 0 end) as like_count from added c where c.event_id is not null
@@ -7229,15 +7284,14 @@ begin
     ) changed
     group by parent
     having sum(like_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set like_count = p.like_count + d.like_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.events p set like_count = p.like_count + v_row.like_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.events as p (id, like_count) values (v_row.parent, v_row.like_count)
+        on conflict (id) do update set like_count = p.like_count + v_row.like_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7553,27 +7607,29 @@ grant execute on function app.order_private(uuid) to culturepass_app;
 create function app.orders_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
       select c.promo_code_id as parent, (case when c.state in ('pending', 'paid', 'part_refunded') then 1 else 0 end) as redemption_count from added c where c.promo_code_id is not null
     ) changed
     group by parent
     having sum(redemption_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.promo_codes p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.promo_codes p
-  set redemption_count = p.redemption_count + d.redemption_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.promo_codes as p (id, redemption_count) values (v_row.parent, v_row.redemption_count)
+        on conflict (id) do update set redemption_count = p.redemption_count + v_row.redemption_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7583,12 +7639,15 @@ revoke execute on function app.orders_count_insert() from public;
 create function app.orders_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
       select c.promo_code_id as parent, (case when c.state in ('pending', 'paid', 'part_refunded') then 1 else 0 end) as redemption_count from added c where c.promo_code_id is not null
@@ -7597,15 +7656,14 @@ begin
     ) changed
     group by parent
     having sum(redemption_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.promo_codes p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.promo_codes p
-  set redemption_count = p.redemption_count + d.redemption_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.promo_codes as p (id, redemption_count) values (v_row.parent, v_row.redemption_count)
+        on conflict (id) do update set redemption_count = p.redemption_count + v_row.redemption_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7728,15 +7786,26 @@ revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
 create function app.organizations_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.name);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'organization') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'organization-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.organizations_slug_from_name() owner to culturepass_owner;
+alter function app.organizations_slug_from_name() owner to culturepass_counter;
+revoke execute on function app.organizations_slug_from_name() from public;
 
 create function app.organizations_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7755,8 +7824,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
-  values (sec.uid(), 'orgAdmin', 'organization', new.id, 'accepted');
+  insert into app.role_assignments (user_id, role, scope_type, scope_id)
+  values (sec.uid(), 'orgAdmin', 'organization', new.id);
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -7895,6 +7964,17 @@ end
 $$;
 alter function app.organizations_restore_children() owner to culturepass_counter;
 revoke execute on function app.organizations_restore_children() from public;
+
+create function app.organizations_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.organizations (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.organizations_counters() owner to culturepass_counter;
+revoke execute on function app.organizations_counters() from public;
 
 create function audit.record_organizations() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8129,6 +8209,17 @@ begin
 end
 $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
+
+create function app.promo_codes_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.promo_codes (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.promo_codes_counters() owner to culturepass_counter;
+revoke execute on function app.promo_codes_counters() from public;
 
 create function audit.record_promo_codes() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8551,75 +8642,77 @@ alter function app.reviews_guard_insert() owner to culturepass_owner;
 create function app.reviews_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_business_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_community_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_organization_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_venue_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8629,12 +8722,15 @@ revoke execute on function app.reviews_count_insert() from public;
 create function app.reviews_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_business_id is not null
@@ -8643,16 +8739,16 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_community_id is not null
@@ -8661,16 +8757,16 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_organization_id is not null
@@ -8679,16 +8775,16 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_venue_id is not null
@@ -8697,15 +8793,14 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8746,16 +8841,6 @@ $$;
 alter function audit.record_reviews() owner to culturepass_audit;
 revoke execute on function audit.record_reviews() from public;
 
-create function app.role_assignments_ended() returns trigger
-  language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
-begin
-  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
-  return new;
-end
-$$;
-alter function app.role_assignments_ended() owner to culturepass_owner;
-
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -8763,9 +8848,6 @@ declare
   v_action constant text := coalesce(sec.action(), '');
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
-    raise exception 'not changed by %', v_action using errcode = '42501';
-  end if;
-  if v_action not in ('accept', 'decline') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -8784,20 +8866,6 @@ begin
     when 'unsuspend' then
       if old.status <> 'suspended' or new.status <> 'active' then
         raise exception 'not this status' using errcode = '42501';
-      end if;
-    when 'accept' then
-      if old.state not in ('offered', 'declined') then
-        raise exception 'not from this state' using errcode = '23514', constraint = 'role_assignments_accept_from';
-      end if;
-      if new.state <> 'accepted' then
-        raise exception 'not this state' using errcode = '42501';
-      end if;
-    when 'decline' then
-      if old.state not in ('offered') then
-        raise exception 'not from this state' using errcode = '23514', constraint = 'role_assignments_decline_from';
-      end if;
-      if new.state <> 'declined' then
-        raise exception 'not this state' using errcode = '42501';
       end if;
     else
       raise exception 'no such action: %', v_action using errcode = '42501';
@@ -8818,15 +8886,13 @@ begin
   end if;
   for parent in
     select distinct o.scope_id from removed o
-    where o.scope_id is not null and (o.status = 'active' and o.role = 'orgAdmin') and o.state = 'accepted'
-      and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
-      select from added n where n.id = o.id and n.scope_id = o.scope_id and (n.status = 'active' and n.role = 'orgAdmin') and n.state = 'accepted'
+    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
     )
     order by 1
   loop
     perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
-      and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
+    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
       and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
         or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
         or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
@@ -8838,17 +8904,6 @@ begin
         constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
     end if;
   end loop;
-  if exists (
-    select from removed o
-    where (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted' and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'platformAdmin') and n.state = 'accepted')
-  ) then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
-    if not exists (select from app.role_assignments c where (c.status = 'active' and c.role = 'platformAdmin') and c.state = 'accepted'
-      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
-      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
-        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
-    end if;
-  end if;
   return null;
 end
 $$;
@@ -8878,9 +8933,6 @@ begin
   end if;
   if new.role is distinct from old.role then
     v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
-  end if;
-  if new.state is distinct from old.state then
-    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
   end if;
   perform audit.write('role_assignment', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -8976,6 +9028,17 @@ $$;
 alter function app.service_requests_restore_children() owner to culturepass_counter;
 revoke execute on function app.service_requests_restore_children() from public;
 
+create function app.service_requests_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.service_requests (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.service_requests_counters() owner to culturepass_counter;
+revoke execute on function app.service_requests_counters() from public;
+
 create function audit.record_service_requests() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -9025,17 +9088,6 @@ $$;
 alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
-create function app.sessions_end_children() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- What is good only while a row is active ends with it.
-begin
-  update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
-  return null;
-end
-$$;
-alter function app.sessions_end_children() owner to culturepass_counter;
-revoke execute on function app.sessions_end_children() from public;
-
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -9044,9 +9096,6 @@ declare
 begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
-  end if;
-  if new.external_identity_id is distinct from old.external_identity_id then
-    v_changed := v_changed || jsonb_build_object('external_identity_id', jsonb_build_array(old.external_identity_id, new.external_identity_id));
   end if;
   if new.authenticated_at is distinct from old.authenticated_at then
     v_changed := v_changed || jsonb_build_object('authenticated_at', jsonb_build_array(old.authenticated_at, new.authenticated_at));
@@ -9065,9 +9114,6 @@ begin
   end if;
   if new.user_agent is distinct from old.user_agent then
     v_changed := v_changed || jsonb_build_object('user_agent', jsonb_build_array(case when old.user_agent is not null then '•' end, case when new.user_agent is not null then '•' end));
-  end if;
-  if new.issuer_session is distinct from old.issuer_session then
-    v_changed := v_changed || jsonb_build_object('issuer_session', jsonb_build_array(case when old.issuer_session is not null then '•' end, case when new.issuer_session is not null then '•' end));
   end if;
   perform audit.write('session', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -9149,27 +9195,25 @@ grant execute on function app.ticket_private(uuid) to culturepass_app;
 create function app.tickets_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
       select c.event_id as parent, (case when c.state in ('valid', 'checked_in') then 1 else 0 end) as ticket_count from added c where c.event_id is not null
     ) changed
     group by parent
     having sum(ticket_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set ticket_count = p.ticket_count + d.ticket_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.events p set ticket_count = p.ticket_count + v_row.ticket_count where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -9179,12 +9223,15 @@ revoke execute on function app.tickets_count_insert() from public;
 create function app.tickets_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
       select c.event_id as parent, (case when c.state in ('valid', 'checked_in') then 1 else 0 end) as ticket_count from added c where c.event_id is not null
@@ -9193,15 +9240,10 @@ begin
     ) changed
     group by parent
     having sum(ticket_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set ticket_count = p.ticket_count + d.ticket_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.events p set ticket_count = p.ticket_count + v_row.ticket_count where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -9575,36 +9617,16 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
-create function app.users_end_children() returns trigger
+create function app.users_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- What is good only while a row is active ends with it.
+-- A new row has nothing to count yet.
 begin
-  update app.credentials set valid_from = now() where user_id = new.id;
-  update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
-  update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
+  insert into counters.users (id) select a.id from added a on conflict (id) do nothing;
   return null;
 end
 $$;
-alter function app.users_end_children() owner to culturepass_counter;
-revoke execute on function app.users_end_children() from public;
-
-create function app.users_keep_holders() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- The last one who holds a role that somebody must hold keeps the account.
-begin
-  if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
-    if not exists (select from app.role_assignments c where (c.status = 'active' and c.role = 'platformAdmin') and c.state = 'accepted'
-      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
-      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
-        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
-    end if;
-  end if;
-  return null;
-end
-$$;
-alter function app.users_keep_holders() owner to culturepass_counter;
-revoke execute on function app.users_keep_holders() from public;
+alter function app.users_counters() owner to culturepass_counter;
+revoke execute on function app.users_counters() from public;
 
 create function audit.record_users() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9662,15 +9684,26 @@ alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
 
 create function app.venues_slug_from_name() returns trigger
-  language plpgsql set search_path = '' as $$
--- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+  language plpgsql security definer set search_path = '' as $$
+-- Two at once may still choose the same; then the unique index refuses one of them.
+declare
+  v_base text := sec.slugify(new.name);
+  v_number int := 1;
 begin
-  -- Nothing Latin in it: what it is.
-  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'venue') || '-' || right(new.id::text, 8);
+  -- Nothing Latin in it: the end of the id is as good.
+  if v_base = '' then
+    v_base := 'venue-' || right(new.id::text, 8);
+  end if;
+  new.slug := v_base;
+  while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    v_number := v_number + 1;
+    new.slug := v_base || '-' || v_number;
+  end loop;
   return new;
 end
 $$;
-alter function app.venues_slug_from_name() owner to culturepass_owner;
+alter function app.venues_slug_from_name() owner to culturepass_counter;
+revoke execute on function app.venues_slug_from_name() from public;
 
 create function app.venues_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9765,6 +9798,17 @@ end
 $$;
 alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
+
+create function app.venues_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.venues (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.venues_counters() owner to culturepass_counter;
+revoke execute on function app.venues_counters() from public;
 
 create function audit.record_venues() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10034,6 +10078,23 @@ $$;
 alter function audit.record_wallet_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_transactions() from public;
 
+create function counters.roll_up(p_most integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
+-- One worker at a time: another one finds nothing to do.
+declare
+  v_total bigint := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then
+    return 0;
+  end if;
+  return v_total;
+end
+$$;
+alter function counters.roll_up(integer) owner to culturepass_counter;
+revoke execute on function counters.roll_up(integer) from public;
+grant execute on function counters.roll_up(integer) to culturepass_job;
+
 create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
   language plpgsql set search_path = '' as $$
 -- For the triggers of tables, which say what changed.
@@ -10187,37 +10248,6 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
-
-create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller is somebody else and could give every role that this person holds (of this scope, if any).
-begin
-  return coalesce(p_person <> sec.uid(), false) and not exists (
-    select from app.role_assignments t
-    where t.user_id = p_person and (p_scope is null or t.scope_id = p_scope)
-      and (t.status <> 'archived' or t.archived_with = p_person) and t.state = 'accepted'
-      and (
-        sec.is_platform_admin()
-        or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
-        or (
-          t.role = 'orgAdmin'
-          and (
-            strpos(sec.held_org_admin(), t.scope_id::text) > 0
-            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-          )
-        )
-      ) is not true
-  );
-end
-$$;
-alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
-revoke execute on function sec.outranks(uuid,uuid) from public;
-grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -11357,10 +11387,7 @@ begin
         and (
           t.id = sec.uid()
           or sec.is_platform_admin()
-          or (
-            (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
-            and sec.outranks(t.id, null)
-          )
+          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
         )
       )
       or (
@@ -11386,9 +11413,7 @@ begin
     and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
-      or (
-        t.status = 'suspended' and (t.id = sec.uid() or sec.is_platform_admin() or sec.outranks(t.id, null))
-      )
+      or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -11751,6 +11776,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.businesses_restore_children();
 
+create trigger businesses_counters
+  after insert on app.businesses
+  referencing new table as added
+  for each statement execute function app.businesses_counters();
+
 create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
   for each row execute function audit.record_businesses();
@@ -11838,6 +11868,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.communities_restore_children();
 
+create trigger communities_counters
+  after insert on app.communities
+  referencing new table as added
+  for each statement execute function app.communities_counters();
+
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
   for each row execute function audit.record_communities();
@@ -11845,11 +11880,6 @@ create trigger communities_audit
 create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function sec.stamp();
-
-create trigger community_members_ended
-  before update of status on app.community_members
-  for each row when (new.status is distinct from old.status)
-  execute function app.community_members_ended();
 
 create trigger community_members_guard
   before update of status, role, state on app.community_members
@@ -11903,15 +11933,15 @@ create trigger countries_audit
   for each row execute function audit.record_countries();
 
 create trigger credentials_stamp
-  before update of user_id, password_hash, changed_at, valid_from on app.credentials
+  before update of user_id, password_hash, changed_at on app.credentials
   for each row execute function sec.stamp();
 
 create trigger credentials_audit
-  after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
+  after insert or update of user_id, password_hash, changed_at or delete on app.credentials
   for each row execute function audit.record_credentials();
 
 create trigger devices_stamp
-  before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
+  before update of status, user_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
 
 create trigger devices_guard
@@ -11919,21 +11949,16 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
-create trigger devices_move_push_token
-  before insert or update of push_token on app.devices
-  for each row when (new.push_token is not null and new.status <> 'archived')
-  execute function app.devices_move_push_token();
-
 create trigger devices_audit
-  after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
+  after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record_devices();
 
 create trigger email_tokens_stamp
-  before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
+  before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
 
 create trigger email_tokens_audit
-  after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
+  after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record_email_tokens();
 
 create trigger events_slug
@@ -11963,16 +11988,21 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.events_restore_children();
 
+create trigger events_counters
+  after insert on app.events
+  referencing new table as added
+  for each statement execute function app.events_counters();
+
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
   for each row execute function audit.record_events();
 
 create trigger external_identities_stamp
-  before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
+  before update of user_id, issuer, subject, last_used_at on app.external_identities
   for each row execute function sec.stamp();
 
 create trigger external_identities_audit
-  after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
+  after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
   for each row execute function audit.record_external_identities();
 
 create trigger follows_stamp
@@ -12045,6 +12075,11 @@ create trigger "0_restore_children"
   after update of status on app.institutions
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.institutions_restore_children();
+
+create trigger institutions_counters
+  after insert on app.institutions
+  referencing new table as added
+  for each statement execute function app.institutions_counters();
 
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
@@ -12209,6 +12244,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.organizations_restore_children();
 
+create trigger organizations_counters
+  after insert on app.organizations
+  referencing new table as added
+  for each statement execute function app.organizations_counters();
+
 create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
   for each row execute function audit.record_organizations();
@@ -12242,6 +12282,11 @@ create trigger promo_codes_guard
   before update of status, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
   for each row when (current_user = 'culturepass_app')
   execute function app.promo_codes_guard();
+
+create trigger promo_codes_counters
+  after insert on app.promo_codes
+  referencing new table as added
+  for each statement execute function app.promo_codes_counters();
 
 create trigger promo_codes_audit
   after insert or update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
@@ -12322,16 +12367,11 @@ create trigger reviews_audit
   for each row execute function audit.record_reviews();
 
 create trigger role_assignments_stamp
-  before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
+  before update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
   for each row execute function sec.stamp();
 
-create trigger role_assignments_ended
-  before update of status on app.role_assignments
-  for each row when (new.status is distinct from old.status)
-  execute function app.role_assignments_ended();
-
 create trigger role_assignments_guard
-  before update of status, state on app.role_assignments
+  before update of status on app.role_assignments
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
@@ -12341,7 +12381,7 @@ create trigger role_assignments_keep
   for each statement execute function app.role_assignments_keep();
 
 create trigger role_assignments_audit
-  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
+  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
   for each row execute function audit.record_role_assignments();
 
 create trigger service_requests_stamp
@@ -12367,25 +12407,25 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.service_requests_restore_children();
 
+create trigger service_requests_counters
+  after insert on app.service_requests
+  referencing new table as added
+  for each statement execute function app.service_requests_counters();
+
 create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
   for each row execute function audit.record_service_requests();
 
 create trigger sessions_stamp
-  before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
+  before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
   for each row execute function sec.stamp();
 
-create trigger "0_end_children"
-  after update on app.sessions
-  for each row when (new.revoked_at is not null and old.revoked_at is null)
-  execute function app.sessions_end_children();
-
 create trigger sessions_audit
-  after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
+  after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
   for each row execute function audit.record_sessions();
 
 create trigger sign_ups_stamp
-  before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
+  before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
   for each row execute function sec.stamp();
 
 create trigger subscriptions_stamp
@@ -12476,15 +12516,10 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
 
-create trigger "0_end_children"
-  after update on app.users
-  for each row when (new.status <> 'active' and old.status = 'active')
-  execute function app.users_end_children();
-
-create trigger users_keep_holders
-  after update of status on app.users
-  for each row when (old.status = 'active' and new.status <> 'active')
-  execute function app.users_keep_holders();
+create trigger users_counters
+  after insert on app.users
+  referencing new table as added
+  for each statement execute function app.users_counters();
 
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
@@ -12516,6 +12551,11 @@ create trigger "0_restore_children"
   after update of status on app.venues
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.venues_restore_children();
+
+create trigger venues_counters
+  after insert on app.venues
+  referencing new table as added
+  for each statement execute function app.venues_counters();
 
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
@@ -12937,29 +12977,13 @@ create policy community_members_select on app.community_members for select to cu
         )
       )
     )
-    or (
-      community_members.status = 'suspended'
-      and sec.seen_community_staff(community_members.community_id)
-      and (
-        community_members.user_id = (select sec.uid())
-        or sec.outranks(community_members.user_id, community_members.community_id)
-      )
-    )
+    or (community_members.status = 'suspended' and sec.seen_community_staff(community_members.community_id))
     or (
       community_members.status = 'archived'
       and (select sec.show_archived())
       and (
         (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or (
-          sec.seen_community_staff(community_members.community_id)
-          and sec.outranks(community_members.user_id, community_members.community_id)
-        )
-        or (
-          sec.seen_community_staff(community_members.community_id)
-          and (
-            (community_members.ended_by_user) is not true or community_members.user_id = (select sec.uid())
-          )
-        )
+        or sec.seen_community_staff(community_members.community_id)
       )
     )
   );
@@ -12980,36 +13004,25 @@ create policy community_members_insert on app.community_members for insert to cu
 create policy community_members_update on app.community_members for update to culturepass_app
   using (
     case sec.action()
-      when 'update' then community_members.status = 'active'
-        and sec.seen_community_staff(community_members.community_id)
-        and (
-          community_members.user_id = sec.uid()
-          or sec.outranks(community_members.user_id, community_members.community_id)
-        )
+      when 'update' then community_members.status = 'active' and sec.seen_community_staff(community_members.community_id)
       when 'archive' then community_members.status = 'active'
         and (
           (community_members.user_id = sec.uid() and community_members.state <> 'banned')
-          or (
-            sec.seen_community_staff(community_members.community_id)
-            and sec.outranks(community_members.user_id, community_members.community_id)
-          )
+          or sec.seen_community_staff(community_members.community_id)
         )
-      when 'restore' then community_members.status = 'archived'
-        and sec.seen_community_staff(community_members.community_id)
-        and ((community_members.ended_by_user) is not true or community_members.user_id = sec.uid())
+      when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.status = 'active'
         and community_members.user_id = sec.uid()
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
-          or community_members.state = 'unbanned'
         )
       when 'approve' then community_members.status = 'active'
         and community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
-        and sec.outranks(community_members.user_id, community_members.community_id)
+        and (community_members.user_id = sec.uid()) is not true
       when 'unban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = sec.uid()) is not true
@@ -13019,27 +13032,18 @@ create policy community_members_update on app.community_members for update to cu
   with check (
     case sec.action()
       when 'update' then sec.seen_community_staff(community_members.community_id)
-        and (
-          community_members.user_id = sec.uid()
-          or sec.outranks(community_members.user_id, community_members.community_id)
-        )
       when 'archive' then (community_members.user_id = sec.uid() and community_members.state <> 'banned')
-        or (
-          sec.seen_community_staff(community_members.community_id)
-          and sec.outranks(community_members.user_id, community_members.community_id)
-        )
+        or sec.seen_community_staff(community_members.community_id)
       when 'restore' then sec.seen_community_staff(community_members.community_id)
-        and ((community_members.ended_by_user) is not true or community_members.user_id = sec.uid())
       when 'join' then community_members.user_id = sec.uid()
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
-          or community_members.state = 'unbanned'
         )
       when 'approve' then community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then sec.seen_community_staff(community_members.community_id)
-        and sec.outranks(community_members.user_id, community_members.community_id)
+        and (community_members.user_id = sec.uid()) is not true
       when 'unban' then sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = sec.uid()) is not true
       else false
@@ -13124,9 +13128,7 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    sec.uid() is not null
-    and devices.user_id = sec.uid()
-    and devices.session_id is not distinct from sec.session()
+    sec.uid() is not null and devices.user_id = sec.uid()
   );
 
 create policy devices_update on app.devices for update to culturepass_app
@@ -13134,6 +13136,7 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.status = 'active' and devices.user_id = sec.uid()
       when 'archive' then devices.status = 'active' and devices.user_id = sec.uid()
+      when 'restore' then devices.status = 'archived' and devices.user_id = sec.uid()
       else false
     end
   )
@@ -13141,6 +13144,7 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.user_id = sec.uid()
       when 'archive' then devices.user_id = sec.uid()
+      when 'restore' then devices.user_id = sec.uid()
       else false
     end
   );
@@ -14858,9 +14862,6 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
-        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
-      when 'accept' then role_assignments.status = 'active' and role_assignments.user_id = sec.uid()
-      when 'decline' then role_assignments.status = 'active' and role_assignments.user_id = sec.uid()
       else false
     end
   )
@@ -14898,44 +14899,37 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
-      when 'restore' then (
-          sec.is_platform_admin()
-          or (
-            role_assignments.role = 'cityAdmin'
-            and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
-          )
-          or (
-            role_assignments.role = 'orgAdmin'
-            and (
-              strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
-              or (
-                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'organization'
-                and sec.seen_organization_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'business'
-                and sec.seen_business_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'community'
-                and sec.seen_community_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'institution'
-                and sec.seen_institution_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
-              )
+      when 'restore' then sec.is_platform_admin()
+        or (
+          role_assignments.role = 'cityAdmin'
+          and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
+        )
+        or (
+          role_assignments.role = 'orgAdmin'
+          and (
+            strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
+            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
+            or (
+              role_assignments.scope_type = 'organization'
+              and sec.seen_organization_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'business'
+              and sec.seen_business_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'community'
+              and sec.seen_community_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'institution'
+              and sec.seen_institution_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
             )
           )
         )
-        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
-      when 'accept' then role_assignments.user_id = sec.uid()
-      when 'decline' then role_assignments.user_id = sec.uid()
       else false
     end
   );
@@ -15236,12 +15230,7 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.id = (select sec.uid())
         or (select sec.is_platform_admin())
-        or (
-          (
-            (select sec.is_platform_admin()) or users.home_city_id in (select unnest(sec.scopes_city_admin()))
-          )
-          and sec.outranks(users.id, null)
-        )
+        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
       )
     )
     or (
@@ -15259,10 +15248,8 @@ create policy users_update on app.users for update to culturepass_app
       when 'restore' then users.status = 'archived' and sec.is_platform_admin()
       when 'suspend' then users.status = 'active'
         and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
-        and sec.outranks(users.id, null)
       when 'unsuspend' then users.status = 'suspended'
         and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
-        and sec.outranks(users.id, null)
       else false
     end
   )
@@ -15271,10 +15258,8 @@ create policy users_update on app.users for update to culturepass_app
       when 'update' then users.id = sec.uid() or sec.is_platform_admin()
       when 'archive' then users.id = sec.uid() or sec.is_platform_admin()
       when 'restore' then sec.is_platform_admin()
-      when 'suspend' then (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
-        and sec.outranks(users.id, null)
-      when 'unsuspend' then (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
-        and sec.outranks(users.id, null)
+      when 'suspend' then strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -15572,7 +15557,17 @@ grant select on app.attendances to culturepass_authz;
 
 grant select on app.attendances to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, verified, state, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.businesses to culturepass_app;
+grant select on counters.businesses to culturepass_app;
+
+grant select on counters.businesses to culturepass_job;
+
+grant select on counters.businesses to culturepass_authz;
+
+grant select on counters.businesses to culturepass_counter;
+grant insert on counters.businesses to culturepass_counter;
+grant update on counters.businesses to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, verified, state, version, created_at, updated_at) on app.businesses to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band) on app.businesses to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified) on app.businesses to culturepass_app;
 
@@ -15583,7 +15578,7 @@ grant update (status, city_id, avatar_url, banner_url, social_links, name, slug,
 grant select on app.businesses to culturepass_authz;
 
 grant select on app.businesses to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count) on app.businesses to culturepass_counter;
+grant update (status) on app.businesses to culturepass_counter;
 
 grant select (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
 
@@ -15616,7 +15611,17 @@ grant select on app.commission_rules to culturepass_authz;
 grant select on app.commission_rules to culturepass_counter;
 grant update (status, archived_with, scope_type, scope_id) on app.commission_rules to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified, follower_count, rating_avg, rating_count, member_count, version, created_at, updated_at) on app.communities to culturepass_app;
+grant select on counters.communities to culturepass_app;
+
+grant select on counters.communities to culturepass_job;
+
+grant select on counters.communities to culturepass_authz;
+
+grant select on counters.communities to culturepass_counter;
+grant insert on counters.communities to culturepass_counter;
+grant update on counters.communities to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified, version, created_at, updated_at) on app.communities to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy) on app.communities to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified) on app.communities to culturepass_app;
 
@@ -15625,9 +15630,9 @@ grant select on app.communities to culturepass_job;
 grant select on app.communities to culturepass_authz;
 
 grant select on app.communities to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, member_count, created_by_id) on app.communities to culturepass_counter;
+grant update (status, created_by_id) on app.communities to culturepass_counter;
 
-grant select (id, status, community_id, user_id, role, state, ended_by_user, version, created_at, updated_at) on app.community_members to culturepass_app;
+grant select (id, status, community_id, user_id, role, state, version, created_at, updated_at) on app.community_members to culturepass_app;
 grant insert (community_id, user_id, role) on app.community_members to culturepass_app;
 grant update (status, role, state) on app.community_members to culturepass_app;
 
@@ -15636,7 +15641,7 @@ grant select on app.community_members to culturepass_job;
 grant select on app.community_members to culturepass_authz;
 
 grant select on app.community_members to culturepass_counter;
-grant update (status, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
+grant update (status, archived_with, added_by_id) on app.community_members to culturepass_counter;
 
 grant select (id, status, code, name, currency, default_locale, version, created_at, updated_at) on app.countries to culturepass_app;
 grant insert (code, name, currency, default_locale) on app.countries to culturepass_app;
@@ -15650,39 +15655,47 @@ grant select on app.countries to culturepass_counter;
 grant update (status) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
-grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
-grant update (user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
+grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
+grant update (user_id, password_hash, changed_at) on app.credentials to culturepass_job;
 grant delete on app.credentials to culturepass_job;
 
 grant select on app.credentials to culturepass_authz;
 
 grant select on app.credentials to culturepass_counter;
-grant update (valid_from) on app.credentials to culturepass_counter;
 
-grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
+grant select (id, status, user_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
-grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant insert (id, status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with, session_id) on app.devices to culturepass_counter;
+grant update (status, archived_with) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
-grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
-grant update (user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant update (user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
 grant delete on app.email_tokens to culturepass_job;
 
 grant select on app.email_tokens to culturepass_authz;
 
 grant select on app.email_tokens to culturepass_counter;
-grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
-grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
+grant select on counters.events to culturepass_app;
+
+grant select on counters.events to culturepass_job;
+
+grant select on counters.events to culturepass_authz;
+
+grant select on counters.events to culturepass_counter;
+grant insert on counters.events to culturepass_counter;
+grant update on counters.events to culturepass_counter;
+
+grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, ticket_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
 grant update (status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state) on app.events to culturepass_app;
 
@@ -15693,11 +15706,11 @@ grant update (status, city_id, host_type, host_id, venue_id, title, slug, descri
 grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
-grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
+grant update (status, ticket_count, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
-grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
-grant update (user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
+grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
+grant update (user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
 grant delete on app.external_identities to culturepass_job;
 
 grant select on app.external_identities to culturepass_authz;
@@ -15735,7 +15748,17 @@ grant select on app.grant_announcements to culturepass_authz;
 grant select on app.grant_announcements to culturepass_counter;
 grant update (status, archived_with) on app.grant_announcements to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified, follower_count, version, created_at, updated_at) on app.institutions to culturepass_app;
+grant select on counters.institutions to culturepass_app;
+
+grant select on counters.institutions to culturepass_job;
+
+grant select on counters.institutions to culturepass_authz;
+
+grant select on counters.institutions to culturepass_counter;
+grant insert on counters.institutions to culturepass_counter;
+grant update on counters.institutions to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified, version, created_at, updated_at) on app.institutions to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location) on app.institutions to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified) on app.institutions to culturepass_app;
 
@@ -15744,7 +15767,7 @@ grant select on app.institutions to culturepass_job;
 grant select on app.institutions to culturepass_authz;
 
 grant select on app.institutions to culturepass_counter;
-grant update (status, follower_count) on app.institutions to culturepass_counter;
+grant update (status) on app.institutions to culturepass_counter;
 
 grant select (id, status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.leads to culturepass_app;
 grant insert (service_request_id, business_id, title, details, budget_cents, currency, needed_at) on app.leads to culturepass_app;
@@ -15835,7 +15858,17 @@ grant select on app.order_items to culturepass_authz;
 
 grant select on app.order_items to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, website, contact_email, verified, state, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.organizations to culturepass_app;
+grant select on counters.organizations to culturepass_app;
+
+grant select on counters.organizations to culturepass_job;
+
+grant select on counters.organizations to culturepass_authz;
+
+grant select on counters.organizations to culturepass_counter;
+grant insert on counters.organizations to culturepass_counter;
+grant update on counters.organizations to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, website, contact_email, verified, state, version, created_at, updated_at) on app.organizations to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email) on app.organizations to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified) on app.organizations to culturepass_app;
 
@@ -15846,7 +15879,7 @@ grant update (status, city_id, avatar_url, banner_url, social_links, name, slug,
 grant select on app.organizations to culturepass_authz;
 
 grant select on app.organizations to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count) on app.organizations to culturepass_counter;
+grant update (status) on app.organizations to culturepass_counter;
 
 grant select (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, version, created_at, updated_at) on app.payment_methods to culturepass_app;
 
@@ -15870,7 +15903,17 @@ grant select on app.plans to culturepass_authz;
 grant select on app.plans to culturepass_counter;
 grant update (status) on app.plans to culturepass_counter;
 
-grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, redemption_count, version, created_at, updated_at) on app.promo_codes to culturepass_app;
+grant select on counters.promo_codes to culturepass_app;
+
+grant select on counters.promo_codes to culturepass_job;
+
+grant select on counters.promo_codes to culturepass_authz;
+
+grant select on counters.promo_codes to culturepass_counter;
+grant insert on counters.promo_codes to culturepass_counter;
+grant update on counters.promo_codes to culturepass_counter;
+
+grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, version, created_at, updated_at) on app.promo_codes to culturepass_app;
 grant insert (event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 grant update (status, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 
@@ -15879,7 +15922,7 @@ grant select on app.promo_codes to culturepass_job;
 grant select on app.promo_codes to culturepass_authz;
 
 grant select on app.promo_codes to culturepass_counter;
-grant update (status, redemption_count, archived_with) on app.promo_codes to culturepass_counter;
+grant update (status, archived_with) on app.promo_codes to culturepass_counter;
 
 grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
 grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currency) on app.promotions to culturepass_app;
@@ -15947,9 +15990,9 @@ grant select on app.reviews to culturepass_authz;
 grant select on app.reviews to culturepass_counter;
 grant update (status, archived_with) on app.reviews to culturepass_counter;
 
-grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, ended_by_user, version, created_at, updated_at) on app.role_assignments to culturepass_app;
+grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
-grant update (status, state) on app.role_assignments to culturepass_app;
+grant update (status) on app.role_assignments to culturepass_app;
 
 grant select on app.role_assignments to culturepass_job;
 
@@ -15957,30 +16000,39 @@ grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;
 
 grant select on app.role_assignments to culturepass_counter;
-grant update (status, archived_with, ended_by_user, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
+grant update (status, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
-grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, lead_count, version, created_at, updated_at) on app.service_requests to culturepass_app;
+grant select on counters.service_requests to culturepass_app;
+
+grant select on counters.service_requests to culturepass_job;
+
+grant select on counters.service_requests to culturepass_authz;
+
+grant select on counters.service_requests to culturepass_counter;
+grant insert on counters.service_requests to culturepass_counter;
+grant update on counters.service_requests to culturepass_counter;
+
+grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.service_requests to culturepass_app;
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;
 grant update (status, title, category, description, budget_cents, currency, needed_at, state) on app.service_requests to culturepass_app;
 
 grant select on app.service_requests to culturepass_authz;
 
 grant select on app.service_requests to culturepass_counter;
-grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
+grant update (status, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
-grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
-grant update (user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
+grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
+grant update (user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
 grant delete on app.sessions to culturepass_job;
 
 grant select on app.sessions to culturepass_authz;
 
 grant select on app.sessions to culturepass_counter;
-grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
 grant select on app.sign_ups to culturepass_job;
-grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
-grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant insert (id, token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant update (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant delete on app.sign_ups to culturepass_job;
 
 grant select on app.sign_ups to culturepass_authz;
@@ -16040,7 +16092,17 @@ grant select on app.transactions to culturepass_authz;
 grant select on app.transactions to culturepass_counter;
 grant update (city_id, order_id, subscription_id, promotion_id) on app.transactions to culturepass_counter;
 
-grant select (id, status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, follower_count, following_count, community_count, attended_count, version, created_at, updated_at) on app.users to culturepass_app;
+grant select on counters.users to culturepass_app;
+
+grant select on counters.users to culturepass_job;
+
+grant select on counters.users to culturepass_authz;
+
+grant select on counters.users to culturepass_counter;
+grant insert on counters.users to culturepass_counter;
+grant update on counters.users to culturepass_counter;
+
+grant select (id, status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, version, created_at, updated_at) on app.users to culturepass_app;
 grant update (status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone) on app.users to culturepass_app;
 
 grant select on app.users to culturepass_job;
@@ -16050,9 +16112,19 @@ grant update (status, home_city_id, handle, display_name, bio, profile_image_url
 grant select on app.users to culturepass_authz;
 
 grant select on app.users to culturepass_counter;
-grant update (status, follower_count, following_count, community_count, attended_count, home_city_id) on app.users to culturepass_counter;
+grant update (status, home_city_id) on app.users to culturepass_counter;
 
-grant select (id, status, city_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_institution_id, owner_community_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.venues to culturepass_app;
+grant select on counters.venues to culturepass_app;
+
+grant select on counters.venues to culturepass_job;
+
+grant select on counters.venues to culturepass_authz;
+
+grant select on counters.venues to culturepass_counter;
+grant insert on counters.venues to culturepass_counter;
+grant update on counters.venues to culturepass_counter;
+
+grant select (id, status, city_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_institution_id, owner_community_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified, version, created_at, updated_at) on app.venues to culturepass_app;
 grant insert (city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours) on app.venues to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified) on app.venues to culturepass_app;
 
@@ -16061,7 +16133,7 @@ grant select on app.venues to culturepass_job;
 grant select on app.venues to culturepass_authz;
 
 grant select on app.venues to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, archived_with) on app.venues to culturepass_counter;
+grant update (status, archived_with) on app.venues to culturepass_counter;
 
 grant select (id, status, event_id, ticket_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
 grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_app;

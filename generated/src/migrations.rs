@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2dcb425e116a60ec1cfb68abd4d6771c6d5e2255422ab9e9b7581ab2c9b308cb6ae1e963fbbb37519eb024727b6ed6ca",
+        checksum: "93ce4e4d9be09ef4540f389efa3a16a17cddfd36044474c674cb3da8a9189dd4d5b072617554fad43aa59f3cebc2d58e",
     },
 ];

@@ -3,6 +3,7 @@
 //! One module per concern below; each gives the objects of one entity or of the application. Row-level
 //! security, grants and triggers hold whatever the program in front of the database does.
 
+mod apart;
 mod archive;
 mod assume;
 mod audit;
@@ -39,6 +40,7 @@ mod template;
 mod uniques;
 mod visible;
 
+pub use apart::{delta_table, is_apart, reader, table as counters_table};
 pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
 pub use counters::{Recount, recounts};
 pub use grants::{insertable, updatable};
@@ -66,6 +68,7 @@ pub fn schema(model: &Model) -> Schema {
     for id in 0..model.entities.len() {
         objects.extend(of_entity(model, id));
     }
+    objects.push(apart::roll_up(model));
     objects.extend(audit::objects(model));
     objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
@@ -87,6 +90,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(apart::objects(model, id));
     objects.extend(endings::objects(model, id));
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));

@@ -7,6 +7,7 @@ pub mod api;
 mod audit_logs;
 pub mod background;
 pub mod clock;
+mod counters;
 pub mod hooks;
 pub mod mail;
 mod me;

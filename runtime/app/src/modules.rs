@@ -1,6 +1,6 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
-use crate::{audit_logs::AuditLogs, me::Me, module::*, sessions::Sessions};
+use crate::{audit_logs::AuditLogs, counters::Counters, me::Me, module::*, sessions::Sessions};
 use axum::Router;
 use kernel::{http::ConfigError, jobs::Periodic};
 use serde_json::Value;
@@ -10,6 +10,7 @@ modules! {
     sessions: Sessions,
     me: Me,
     audit_logs: AuditLogs,
+    counters: Counters,
 }
 
 /// Everything that is asked of all modules, from the list of them.

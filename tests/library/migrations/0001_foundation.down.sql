@@ -69,7 +69,7 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
-drop trigger members_keep_holders on app.members;
+drop trigger members_counters on app.members;
 
 drop trigger "0_restore_children" on app.members;
 
@@ -95,6 +95,8 @@ drop trigger loans_stamp on app.loans;
 
 drop trigger categories_audit on app.categories;
 
+drop trigger categories_counters on app.categories;
+
 drop trigger categories_guard on app.categories;
 
 drop trigger categories_live on app.categories;
@@ -117,6 +119,8 @@ drop trigger books_count_update on app.books;
 
 drop trigger books_count_insert on app.books;
 
+drop trigger books_counters on app.books;
+
 drop trigger "0_restore_children" on app.books;
 
 drop trigger "0_archive_children" on app.books;
@@ -129,6 +133,8 @@ drop trigger books_stamp on app.books;
 
 drop trigger authors_audit on app.authors;
 
+drop trigger authors_counters on app.authors;
+
 drop trigger authors_guard on app.authors;
 
 drop trigger authors_live on app.authors;
@@ -137,11 +143,7 @@ drop trigger authors_stamp on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
-drop trigger appointments_keep on app.appointments;
-
 drop trigger appointments_guard on app.appointments;
-
-drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
@@ -161,8 +163,6 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
-drop function sec.outranks(uuid,uuid);
-
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -176,6 +176,8 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 drop function audit.row_hash(audit.audit_logs);
 
 drop function audit.write(text,uuid,text,jsonb);
+
+drop function counters.roll_up(integer);
 
 drop function audit.record_reservations();
 
@@ -191,7 +193,7 @@ drop function app.penalties_count_insert();
 
 drop function audit.record_members();
 
-drop function app.members_keep_holders();
+drop function app.members_counters();
 
 drop function app.members_restore_children();
 
@@ -213,6 +215,8 @@ drop function app.loan_private(uuid);
 
 drop function audit.record_categories();
 
+drop function app.categories_counters();
+
 drop function app.categories_guard();
 
 drop function audit.record_book_authors();
@@ -229,6 +233,8 @@ drop function app.books_count_update();
 
 drop function app.books_count_insert();
 
+drop function app.books_counters();
+
 drop function app.books_restore_children();
 
 drop function app.books_archive_children();
@@ -239,15 +245,13 @@ drop function app.book_private(uuid);
 
 drop function audit.record_authors();
 
+drop function app.authors_counters();
+
 drop function app.authors_guard();
 
 drop function audit.record_appointments();
 
-drop function app.appointments_keep();
-
 drop function app.appointments_guard();
-
-drop function app.appointments_ended();
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -299,15 +303,25 @@ drop table app.reservations;
 
 drop table app.penalties;
 
+drop table counters.members;
+
 drop table app.members;
 
 drop table app.loans;
+
+drop table counters.categories;
 
 drop table app.categories;
 
 drop table app.book_authors;
 
+drop table counters.books_delta;
+
+drop table counters.books;
+
 drop table app.books;
+
+drop table counters.authors;
 
 drop table app.authors;
 
@@ -369,10 +383,6 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
-drop function sec.is_line(text);
-
-drop function sec.is_seen(text);
-
 drop function sec.is_plain(text);
 
 drop function sec.patched(jsonb,jsonb);
@@ -382,6 +392,8 @@ drop function sec.merge_patch(jsonb,jsonb);
 drop function sec.uuid_v7();
 
 drop schema audit;
+
+drop schema counters;
 
 drop schema sec;
 

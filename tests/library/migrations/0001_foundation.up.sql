@@ -77,6 +77,10 @@ create schema sec;
 alter schema sec owner to library_authz;
 grant usage on schema sec to library_app, library_job, library_owner, library_counter, library_audit;
 
+create schema counters;
+alter schema counters owner to library_owner;
+grant usage on schema counters to library_app, library_job, library_authz, library_counter;
+
 create schema audit;
 alter schema audit owner to library_audit;
 grant usage on schema audit to library_job;
@@ -137,26 +141,6 @@ begin
 end
 $$;
 alter function sec.is_plain(text) owner to library_owner;
-
-create function sec.is_seen(p_text text) returns boolean
-  language plpgsql immutable strict parallel safe as $$
--- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
-begin
-  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
-end
-$$;
-alter function sec.is_seen(text) owner to library_owner;
-
-create function sec.is_line(p_text text) returns boolean
-  language plpgsql immutable strict parallel safe as $$
--- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
--- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
-begin
-  return p_text = '' or (sec.is_seen(p_text)
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
-end
-$$;
-alter function sec.is_line(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -249,9 +233,7 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
-      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
-      from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
@@ -273,9 +255,9 @@ create function sec.is_postal_address(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
-    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_line((p_value ->> 'street')) else false end end
-    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_line((p_value ->> 'postal_code')) else false end end
-    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_line((p_value ->> 'town')) else false end end
+    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_plain((p_value ->> 'street')) else false end end
+    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_plain((p_value ->> 'postal_code')) else false end end
+    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_plain((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
   end;
 end
@@ -427,7 +409,6 @@ create table app.appointments (
   appointed_by_id uuid default sec.uid(),
   role text not null,
   archived_with uuid,
-  ended_by_member boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -448,7 +429,6 @@ create table app.authors (
   name text not null,
   born_on date,
   died_on date,
-  work_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -459,6 +439,15 @@ comment on table app.authors is 'Someone who wrote, drew or translated a book.';
 alter table app.authors owner to library_owner;
 alter table app.authors enable row level security;
 alter table app.authors force row level security;
+
+create table counters.authors (
+  id uuid not null,
+  work_count bigint default 0 not null,
+  constraint authors_pkey primary key (id)
+);
+comment on table counters.authors is 'Counters of app.authors, which change more often than they do.';
+alter table counters.authors owner to library_owner;
+alter table counters.authors set (fillfactor = 75);
 
 create table app.books (
   id uuid default sec.uuid_v7() not null,
@@ -477,7 +466,6 @@ create table app.books (
   currency text default 'EUR' not null,
   keywords text[],
   on_loan bigint default 0 not null,
-  reservation_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -489,6 +477,22 @@ comment on table app.books is 'A title of the catalogue, with as many copies as 
 alter table app.books owner to library_owner;
 alter table app.books enable row level security;
 alter table app.books force row level security;
+
+create table counters.books (
+  id uuid not null,
+  reservation_count bigint default 0 not null,
+  constraint books_pkey primary key (id)
+);
+comment on table counters.books is 'Counters of app.books, which change more often than they do.';
+alter table counters.books owner to library_owner;
+alter table counters.books set (fillfactor = 75);
+
+create table counters.books_delta (
+  parent_id uuid not null,
+  reservation_count bigint default 0 not null
+);
+comment on table counters.books_delta is 'What changed in counters.books and is not added up yet.';
+alter table counters.books_delta owner to library_owner;
 
 create table app.book_authors (
   id uuid default sec.uuid_v7() not null,
@@ -516,7 +520,6 @@ create table app.categories (
   parent_id uuid,
   name text not null,
   shelf_mark text not null,
-  book_count bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -528,6 +531,15 @@ comment on table app.categories is 'A branch of the tree that the shelves follow
 alter table app.categories owner to library_owner;
 alter table app.categories enable row level security;
 alter table app.categories force row level security;
+
+create table counters.categories (
+  id uuid not null,
+  book_count bigint default 0 not null,
+  constraint categories_pkey primary key (id)
+);
+comment on table counters.categories is 'Counters of app.categories, which change more often than they do.';
+alter table counters.categories owner to library_owner;
+alter table counters.categories set (fillfactor = 75);
 
 create table app.loans (
   id uuid default sec.uuid_v7() not null,
@@ -557,7 +569,6 @@ create table app.members (
   address jsonb,
   joined_on date not null,
   open_loans bigint default 0 not null,
-  owed_cents bigint default 0 not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -568,6 +579,15 @@ comment on table app.members is 'Someone with a library card. Members know of th
 alter table app.members owner to library_owner;
 alter table app.members enable row level security;
 alter table app.members force row level security;
+
+create table counters.members (
+  id uuid not null,
+  owed_cents bigint default 0 not null,
+  constraint members_pkey primary key (id)
+);
+comment on table counters.members is 'Counters of app.members, which change more often than they do.';
+alter table counters.members owner to library_owner;
+alter table counters.members set (fillfactor = 75);
 
 create table app.penalties (
   id uuid default sec.uuid_v7() not null,
@@ -656,7 +676,7 @@ alter table app.authors add constraint authors_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.authors add constraint authors_name_length
-  check (char_length(name) between 1 and 160 and sec.is_line(name));
+  check (char_length(name) between 1 and 160 and sec.is_plain(name));
 
 alter table app.authors add constraint authors_died_on_check
   check (died_on >= born_on);
@@ -677,10 +697,10 @@ alter table app.books add constraint books_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.books add constraint books_title_length
-  check (char_length(title) between 1 and 300 and sec.is_line(title));
+  check (char_length(title) between 1 and 300 and sec.is_plain(title));
 
 alter table app.books add constraint books_isbn_length
-  check (char_length(isbn) between 10 and 13 and sec.is_line(isbn));
+  check (char_length(isbn) between 10 and 13 and sec.is_plain(isbn));
 
 alter table app.books add constraint books_language_format
   check (sec.is_locale(language));
@@ -716,10 +736,10 @@ alter table app.categories add constraint categories_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.categories add constraint categories_name_length
-  check (char_length(name) between 1 and 80 and sec.is_line(name));
+  check (char_length(name) between 1 and 80 and sec.is_plain(name));
 
 alter table app.categories add constraint categories_shelf_mark_length
-  check (char_length(shelf_mark) between 1 and 12 and sec.is_line(shelf_mark));
+  check (char_length(shelf_mark) between 1 and 12 and sec.is_plain(shelf_mark));
 
 alter table app.categories add constraint categories_not_below_itself_check
   check (parent_id is null or parent_id <> id);
@@ -746,10 +766,10 @@ alter table app.members add constraint members_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.members add constraint members_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (char_length(name) between 1 and 120 and sec.is_plain(name));
 
 alter table app.members add constraint members_card_number_length
-  check (char_length(card_number) between 6 and 16 and sec.is_line(card_number));
+  check (char_length(card_number) between 6 and 16 and sec.is_plain(card_number));
 
 alter table app.members add constraint members_email_format
   check (sec.is_email(email::text));
@@ -770,7 +790,7 @@ alter table app.penalties add constraint penalties_currency_format
   check (sec.is_currency(currency));
 
 alter table app.penalties add constraint penalties_reason_length
-  check (char_length(reason) between 1 and 200 and sec.is_line(reason));
+  check (char_length(reason) between 1 and 200 and sec.is_plain(reason));
 
 alter table app.reservations add constraint reservations_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -796,14 +816,14 @@ create index appointments_live_appointed_by_id_idx
 create index authors_name_id_idx
   on app.authors (name, id);
 
-create index authors_work_count_id_idx
-  on app.authors (work_count, id);
-
 create index authors_search_idx
   on app.authors using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || name))) where status = 'active';
 
 create index authors_search_text_idx
   on app.authors using gin ((coalesce(summary, '') || ' ' || name) gin_trgm_ops) where status = 'active';
+
+create index authors_work_count_id_idx
+  on counters.authors (work_count, id);
 
 create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
@@ -825,6 +845,9 @@ create index books_search_idx
 
 create index books_search_text_idx
   on app.books using gin ((coalesce(summary, '') || ' ' || title) gin_trgm_ops) where status = 'active';
+
+create index books_reservation_count_id_idx
+  on counters.books (reservation_count, id);
 
 create unique index book_authors_book_id_author_id_part_key
   on app.book_authors (book_id, author_id, part) where status <> 'archived';
@@ -850,9 +873,6 @@ create unique index categories_shelf_mark_key
 create index categories_name_id_idx
   on app.categories (name, id);
 
-create index categories_book_count_id_idx
-  on app.categories (book_count, id);
-
 create index categories_parent_id_idx
   on app.categories (parent_id, id) where parent_id is not null;
 
@@ -864,6 +884,9 @@ create index categories_search_idx
 
 create index categories_search_text_idx
   on app.categories using gin ((name) gin_trgm_ops) where status = 'active';
+
+create index categories_book_count_id_idx
+  on counters.categories (book_count, id);
 
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
@@ -1015,16 +1038,6 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
-create function app.appointments_ended() returns trigger
-  language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
-begin
-  new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
-  return new;
-end
-$$;
-alter function app.appointments_ended() owner to library_owner;
-
 create function app.appointments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1058,32 +1071,6 @@ begin
 end
 $$;
 alter function app.appointments_guard() owner to library_owner;
-
-create function app.appointments_keep() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- The last row of its kind stays while what it refers to is there.
-declare
-  parent uuid;
-begin
-  if not exists (select from removed) then
-    return null;
-  end if;
-  if exists (
-    select from removed o
-    where (o.status = 'active' and o.role = 'admin') and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'admin'))
-  ) then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
-    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
-      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
-      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
-        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
-    end if;
-  end if;
-  return null;
-end
-$$;
-alter function app.appointments_keep() owner to library_counter;
-revoke execute on function app.appointments_keep() from public;
 
 create function audit.record_appointments() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1148,6 +1135,17 @@ begin
 end
 $$;
 alter function app.authors_guard() owner to library_owner;
+
+create function app.authors_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.authors (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.authors_counters() owner to library_counter;
+revoke execute on function app.authors_counters() from public;
 
 create function audit.record_authors() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1269,30 +1267,43 @@ $$;
 alter function app.books_restore_children() owner to library_counter;
 revoke execute on function app.books_restore_children() from public;
 
+create function app.books_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.books (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.books_counters() owner to library_counter;
+revoke execute on function app.books_counters() from public;
+
 create function app.books_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(book_count) as book_count
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
     ) changed
     group by parent
     having sum(book_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.categories p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.categories p
-  set book_count = p.book_count + d.book_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
+        on conflict (id) do update set book_count = p.book_count + v_row.book_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1302,12 +1313,15 @@ revoke execute on function app.books_count_insert() from public;
 create function app.books_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(book_count) as book_count
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
@@ -1316,15 +1330,14 @@ begin
     ) changed
     group by parent
     having sum(book_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.categories p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.categories p
-  set book_count = p.book_count + d.book_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
+        on conflict (id) do update set book_count = p.book_count + v_row.book_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1428,27 +1441,29 @@ alter function app.book_authors_guard() owner to library_owner;
 create function app.book_authors_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(work_count) as work_count
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
     ) changed
     group by parent
     having sum(work_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.authors p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.authors p
-  set work_count = p.work_count + d.work_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
+        on conflict (id) do update set work_count = p.work_count + v_row.work_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1458,12 +1473,15 @@ revoke execute on function app.book_authors_count_insert() from public;
 create function app.book_authors_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(work_count) as work_count
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
@@ -1472,15 +1490,14 @@ begin
     ) changed
     group by parent
     having sum(work_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.authors p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.authors p
-  set work_count = p.work_count + d.work_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
+        on conflict (id) do update set work_count = p.work_count + v_row.work_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1557,6 +1574,17 @@ begin
 end
 $$;
 alter function app.categories_guard() owner to library_owner;
+
+create function app.categories_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.categories (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.categories_counters() owner to library_counter;
+revoke execute on function app.categories_counters() from public;
 
 create function audit.record_categories() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1658,43 +1686,37 @@ alter function app.loans_guard_insert() owner to library_owner;
 create function app.loans_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(on_loan) as on_loan
     from (
       select c.book_id as parent, (case when c.state = 'out' then 1 else 0 end) as on_loan from added c where c.book_id is not null
     ) changed
     group by parent
     having sum(on_loan) <> 0
-  ),
+    order by parent
+  loop
+    update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set on_loan = p.on_loan + d.on_loan
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(open_loans) as open_loans
     from (
       select c.member_id as parent, (case when c.state = 'out' then 1 else 0 end) as open_loans from added c where c.member_id is not null
     ) changed
     group by parent
     having sum(open_loans) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set open_loans = p.open_loans + d.open_loans
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.members p set open_loans = p.open_loans + v_row.open_loans where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -1704,12 +1726,15 @@ revoke execute on function app.loans_count_insert() from public;
 create function app.loans_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(on_loan) as on_loan
     from (
       select c.book_id as parent, (case when c.state = 'out' then 1 else 0 end) as on_loan from added c where c.book_id is not null
@@ -1718,16 +1743,12 @@ begin
     ) changed
     group by parent
     having sum(on_loan) <> 0
-  ),
+    order by parent
+  loop
+    update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set on_loan = p.on_loan + d.on_loan
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(open_loans) as open_loans
     from (
       select c.member_id as parent, (case when c.state = 'out' then 1 else 0 end) as open_loans from added c where c.member_id is not null
@@ -1736,15 +1757,10 @@ begin
     ) changed
     group by parent
     having sum(open_loans) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set open_loans = p.open_loans + d.open_loans
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.members p set open_loans = p.open_loans + v_row.open_loans where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -1850,23 +1866,16 @@ $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
 
-create function app.members_keep_holders() returns trigger
+create function app.members_counters() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- The last one who holds a role that somebody must hold keeps the account.
+-- A new row has nothing to count yet.
 begin
-  if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
-    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
-      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
-      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
-        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
-    end if;
-  end if;
+  insert into counters.members (id) select a.id from added a on conflict (id) do nothing;
   return null;
 end
 $$;
-alter function app.members_keep_holders() owner to library_counter;
-revoke execute on function app.members_keep_holders() from public;
+alter function app.members_counters() owner to library_counter;
+revoke execute on function app.members_counters() from public;
 
 create function audit.record_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1905,27 +1914,29 @@ revoke execute on function audit.record_members() from public;
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(owed_cents) as owed_cents
     from (
       select c.member_id as parent, (case when true then c.amount_cents else 0 end) as owed_cents from added c where c.member_id is not null
     ) changed
     group by parent
     having sum(owed_cents) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set owed_cents = p.owed_cents + d.owed_cents
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.members p set owed_cents = p.owed_cents + v_row.owed_cents where p.id = v_row.parent;
+    if not found then
+      insert into counters.members as p (id, owed_cents) values (v_row.parent, v_row.owed_cents)
+        on conflict (id) do update set owed_cents = p.owed_cents + v_row.owed_cents;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -2024,22 +2035,13 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  insert into counters.books_delta (parent_id, reservation_count)
     select parent, sum(reservation_count) as reservation_count
     from (
       select c.book_id as parent, (case when c.status = 'active' then 1 else 0 end) as reservation_count from added c where c.book_id is not null
     ) changed
     group by parent
-    having sum(reservation_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set reservation_count = p.reservation_count + d.reservation_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    having sum(reservation_count) <> 0;
   return null;
 end
 $$;
@@ -2054,7 +2056,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  insert into counters.books_delta (parent_id, reservation_count)
     select parent, sum(reservation_count) as reservation_count
     from (
       select c.book_id as parent, (case when c.status = 'active' then 1 else 0 end) as reservation_count from added c where c.book_id is not null
@@ -2062,16 +2064,7 @@ begin
       select c.book_id as parent, -(case when c.status = 'active' then 1 else 0 end) as reservation_count from removed c where c.book_id is not null
     ) changed
     group by parent
-    having sum(reservation_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set reservation_count = p.reservation_count + d.reservation_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    having sum(reservation_count) <> 0;
   return null;
 end
 $$;
@@ -2105,6 +2098,34 @@ end
 $$;
 alter function audit.record_reservations() owner to library_audit;
 revoke execute on function audit.record_reservations() from public;
+
+create function counters.roll_up(p_most integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
+-- One worker at a time: another one finds nothing to do.
+declare
+  v_total bigint := 0;
+  v_row record;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then
+    return 0;
+  end if;
+  for v_row in
+    with taken as (
+      delete from counters.books_delta d where d.ctid = any (array(select t.ctid from counters.books_delta t limit p_most))
+      returning d.*
+    )
+    select parent_id, count(*) as notes, sum(reservation_count) as reservation_count from taken group by parent_id order by parent_id
+  loop
+    v_total := v_total + v_row.notes;
+    update counters.books p set reservation_count = p.reservation_count + v_row.reservation_count where p.id = v_row.parent_id;
+  end loop;
+  return v_total;
+end
+$$;
+alter function counters.roll_up(integer) owner to library_counter;
+revoke execute on function counters.roll_up(integer) from public;
+grant execute on function counters.roll_up(integer) to library_job;
 
 create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
   language plpgsql set search_path = '' as $$
@@ -2260,24 +2281,6 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_aud
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
 
-create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller is somebody else and could give every role that this person holds (of this scope, if any).
-begin
-  return coalesce(p_person <> sec.uid(), false) and not exists (
-    select from app.appointments t
-    where t.member_id = p_person
-      and (t.status <> 'archived' or t.archived_with = p_person)
-      and (
-        sec.is_admin()
-      ) is not true
-  );
-end
-$$;
-alter function sec.outranks(uuid,uuid) owner to library_authz;
-revoke execute on function sec.outranks(uuid,uuid) from public;
-grant execute on function sec.outranks(uuid,uuid) to library_app;
-
 create function sec.seen_author(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -2358,18 +2361,8 @@ begin
     where t.id = p_id
     and (
       (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
-      or (
-        t.status = 'suspended'
-        and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null) and t.open_loans = 0)
-          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null))
-        )
-      )
+      or (t.status = 'suspended' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
     )
   );
 end
@@ -2415,20 +2408,10 @@ create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
 
-create trigger appointments_ended
-  before update of status on app.appointments
-  for each row when (new.status is distinct from old.status)
-  execute function app.appointments_ended();
-
 create trigger appointments_guard
   before update of status on app.appointments
   for each row when (current_user = 'library_app')
   execute function app.appointments_guard();
-
-create trigger appointments_keep
-  after update on app.appointments
-  referencing old table as removed new table as added
-  for each statement execute function app.appointments_keep();
 
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
@@ -2446,6 +2429,11 @@ create trigger authors_guard
   before update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row when (current_user = 'library_app')
   execute function app.authors_guard();
+
+create trigger authors_counters
+  after insert on app.authors
+  referencing new table as added
+  for each statement execute function app.authors_counters();
 
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2473,6 +2461,11 @@ create trigger "0_restore_children"
   after update of status on app.books
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.books_restore_children();
+
+create trigger books_counters
+  after insert on app.books
+  referencing new table as added
+  for each statement execute function app.books_counters();
 
 create trigger books_count_insert
   after insert on app.books
@@ -2523,6 +2516,11 @@ create trigger categories_guard
   before update of status, parent_id, name, shelf_mark on app.categories
   for each row when (current_user = 'library_app')
   execute function app.categories_guard();
+
+create trigger categories_counters
+  after insert on app.categories
+  referencing new table as added
+  for each statement execute function app.categories_counters();
 
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
@@ -2579,10 +2577,10 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
 
-create trigger members_keep_holders
-  after update of status on app.members
-  for each row when (old.status = 'active' and new.status <> 'active')
-  execute function app.members_keep_holders();
+create trigger members_counters
+  after insert on app.members
+  referencing new table as added
+  for each statement execute function app.members_counters();
 
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
@@ -2640,16 +2638,14 @@ create policy appointments_update on app.appointments for update to library_app
   using (
     case sec.action()
       when 'archive' then appointments.status = 'active' and sec.is_admin()
-      when 'restore' then appointments.status = 'archived'
-        and sec.is_admin()
-        and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
+      when 'restore' then appointments.status = 'archived' and sec.is_admin()
       else false
     end
   )
   with check (
     case sec.action()
       when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin() and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
+      when 'restore' then sec.is_admin()
       else false
     end
   );
@@ -2827,22 +2823,12 @@ create policy members_select on app.members for select to library_app
     )
     or (
       members.status = 'suspended'
-      and (
-        members.id = (select sec.uid())
-        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
-      )
+      and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
     )
     or (
       members.status = 'archived'
       and (select sec.show_archived())
-      and (
-        (
-          ((select sec.is_librarian()) or (select sec.is_admin()))
-          and sec.outranks(members.id, null)
-          and members.open_loans = 0
-        )
-        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
-      )
+      and ((select sec.is_librarian()) or (select sec.is_admin()))
     )
   );
 
@@ -2854,34 +2840,21 @@ create policy members_insert on app.members for insert to library_app
 create policy members_update on app.members for update to library_app
   using (
     case sec.action()
-      when 'update' then members.status = 'active'
-        and (
-          members.id = sec.uid()
-          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
-        )
-      when 'archive' then members.status = 'active'
-        and (sec.is_librarian() or sec.is_admin())
-        and sec.outranks(members.id, null)
-        and members.open_loans = 0
-      when 'restore' then members.status = 'archived'
-        and (sec.is_librarian() or sec.is_admin())
-        and sec.outranks(members.id, null)
-      when 'suspend' then members.status = 'active'
-        and (sec.is_librarian() or sec.is_admin())
-        and sec.outranks(members.id, null)
-      when 'unsuspend' then members.status = 'suspended'
-        and (sec.is_librarian() or sec.is_admin())
-        and sec.outranks(members.id, null)
+      when 'update' then members.status = 'active' and (members.id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      when 'archive' then members.status = 'active' and (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
+      when 'restore' then members.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+      when 'suspend' then members.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'unsuspend' then members.status = 'suspended' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
     case sec.action()
-      when 'update' then members.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null) and members.open_loans = 0
-      when 'restore' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
-      when 'suspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
-      when 'unsuspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'update' then members.id = sec.uid() or sec.is_librarian() or sec.is_admin()
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
+      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'suspend' then sec.is_librarian() or sec.is_admin()
+      when 'unsuspend' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2944,32 +2917,56 @@ create policy reservations_update on app.reservations for update to library_app
     end
   );
 
-grant select (id, status, member_id, appointed_by_id, role, ended_by_member, version, created_at, updated_at) on app.appointments to library_app;
+grant select (id, status, member_id, appointed_by_id, role, version, created_at, updated_at) on app.appointments to library_app;
 grant insert (member_id, role) on app.appointments to library_app;
 grant update (status) on app.appointments to library_app;
 
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_with, appointed_by_id) on app.appointments to library_counter;
 
-grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
+grant select on counters.authors to library_app;
+
+grant select on counters.authors to library_job;
+
+grant select on counters.authors to library_authz;
+
+grant select on counters.authors to library_counter;
+grant insert on counters.authors to library_counter;
+grant update on counters.authors to library_counter;
+
+grant select (id, status, summary, homepage, name, born_on, died_on, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;
 grant update (status, summary, homepage, name, born_on, died_on) on app.authors to library_app;
 
 grant select on app.authors to library_authz;
 
 grant select on app.authors to library_counter;
-grant update (status, work_count) on app.authors to library_counter;
+grant update (status) on app.authors to library_counter;
 
-grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, reservation_count, version, created_at, updated_at) on app.books to library_app;
+grant select on counters.books to library_app;
+
+grant select on counters.books to library_job;
+
+grant select on counters.books to library_authz;
+
+grant select on counters.books to library_counter;
+grant insert on counters.books to library_counter;
+grant update on counters.books to library_counter;
+
+grant select on counters.books_delta to library_counter;
+grant insert on counters.books_delta to library_counter;
+grant delete on counters.books_delta to library_counter;
+
+grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, version, created_at, updated_at) on app.books to library_app;
 grant insert (category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
 grant update (status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
 
 grant select on app.books to library_authz;
 
 grant select on app.books to library_counter;
-grant update (status, on_loan, reservation_count) on app.books to library_counter;
+grant update (status, on_loan) on app.books to library_counter;
 
 grant select (id, status, book_id, author_id, part, position, version, created_at, updated_at) on app.book_authors to library_app;
 grant insert (book_id, author_id, part, position) on app.book_authors to library_app;
@@ -2980,14 +2977,24 @@ grant select on app.book_authors to library_authz;
 grant select on app.book_authors to library_counter;
 grant update (status, archived_with) on app.book_authors to library_counter;
 
-grant select (id, status, parent_id, name, shelf_mark, book_count, version, created_at, updated_at) on app.categories to library_app;
+grant select on counters.categories to library_app;
+
+grant select on counters.categories to library_job;
+
+grant select on counters.categories to library_authz;
+
+grant select on counters.categories to library_counter;
+grant insert on counters.categories to library_counter;
+grant update on counters.categories to library_counter;
+
+grant select (id, status, parent_id, name, shelf_mark, version, created_at, updated_at) on app.categories to library_app;
 grant insert (parent_id, name, shelf_mark) on app.categories to library_app;
 grant update (status, parent_id, name, shelf_mark) on app.categories to library_app;
 
 grant select on app.categories to library_authz;
 
 grant select on app.categories to library_counter;
-grant update (status, book_count, parent_id) on app.categories to library_counter;
+grant update (status, parent_id) on app.categories to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;
@@ -2997,14 +3004,24 @@ grant select on app.loans to library_authz;
 
 grant select on app.loans to library_counter;
 
-grant select (id, status, name, card_number, email, phone, address, joined_on, open_loans, owed_cents, version, created_at, updated_at) on app.members to library_app;
+grant select on counters.members to library_app;
+
+grant select on counters.members to library_job;
+
+grant select on counters.members to library_authz;
+
+grant select on counters.members to library_counter;
+grant insert on counters.members to library_counter;
+grant update on counters.members to library_counter;
+
+grant select (id, status, name, card_number, email, phone, address, joined_on, open_loans, version, created_at, updated_at) on app.members to library_app;
 grant insert (name, card_number, email, phone, address, joined_on) on app.members to library_app;
 grant update (status, name, email, phone, address, joined_on) on app.members to library_app;
 
 grant select on app.members to library_authz;
 
 grant select on app.members to library_counter;
-grant update (status, open_loans, owed_cents) on app.members to library_counter;
+grant update (status, open_loans) on app.members to library_counter;
 
 grant select (id, member_id, loan_id, amount_cents, currency, reason, created_at) on app.penalties to library_app;
 grant insert (member_id, loan_id, amount_cents, currency, reason) on app.penalties to library_app;

@@ -204,7 +204,7 @@ fn sorts(plan: &Value) -> bool {
 }
 
 /// The first page and the one after it, in this order, as the engine writes them.
-fn pages(resource: &Resource, column: Option<&str>) -> [(String, usize); 2] {
+fn pages(resource: &Resource, column: Option<(&str, &str)>) -> [(String, usize); 2] {
     let list = resource.sql.list;
     match column {
         None => [
@@ -214,11 +214,11 @@ fn pages(resource: &Resource, column: Option<&str>) -> [(String, usize); 2] {
                 1,
             ),
         ],
-        Some(column) => [
-            (format!("{list} order by {column}, t.id limit 21"), 0),
+        Some((column, id)) => [
+            (format!("{list} order by {column}, {id} limit 21"), 0),
             (
                 format!(
-                    "{list} where ({column}, t.id) > ($1, $2) order by {column}, t.id limit 21"
+                    "{list} where ({column}, {id}) > ($1, $2) order by {column}, {id} limit 21"
                 ),
                 2,
             ),
@@ -239,7 +239,10 @@ async fn every_order_is_that_of_an_index() {
     .await;
     let mut wrong = Vec::new();
     for resource in resources().values() {
-        let orders = resource.sorts.iter().map(|sort| Some(sort.sql));
+        let orders = resource
+            .sorts
+            .iter()
+            .map(|sort| Some((sort.sql, sort.id())));
         for column in orders.chain([None]) {
             for (text, parameters) in pages(resource, column) {
                 let plan = explain(&mut conn, &text, parameters).await;
@@ -251,7 +254,7 @@ async fn every_order_is_that_of_an_index() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let event = resources()["event"];
-    let [(text, _), _] = pages(event, Some("t.description"));
+    let [(text, _), _] = pages(event, Some(("t.description", "t.id")));
     assert!(
         sorts(&explain(&mut conn, &text, 0).await),
         "the check would see one"

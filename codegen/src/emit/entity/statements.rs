@@ -13,7 +13,7 @@ use crate::emit::schema::{
     rules::{Context, compile, me},
 };
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty,
+    Change, Derived, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty,
 };
 
 /// Wider than code: SQL is read, but seldom edited here.
@@ -36,6 +36,13 @@ pub fn macros(model: &Model, id: EntityId) -> String {
         .map(|c| statements.select(c))
         .collect();
     let mut out = macro_of("columns", &columns);
+    if statements.gives_counters() {
+        let fresh: Vec<String> = columns::row(statements.entity)
+            .iter()
+            .map(|c| statements.select_fresh(c))
+            .collect();
+        out.push_str(&macro_of("fresh", &fresh));
+    }
     let sets = statements.sets();
     if Action::Update.open(statements.entity).is_some()
         && !private(statements.entity).is_empty()
@@ -106,14 +113,24 @@ impl<'a> Statements<'a> {
     }
 
     fn from(&self) -> String {
+        let table = match self.counted() {
+            Some(counts) => format!("{} join {counts} on counts.id = t.id", self.table()),
+            None => self.table(),
+        };
         match columns::guarded(self.entity) {
             true => format!(
-                "{} left join lateral app.{}_private(t.id) p on true",
-                self.table(),
+                "{table} left join lateral app.{}_private(t.id) p on true",
                 self.entity.name
             ),
-            false => self.table(),
+            false => table,
         }
+    }
+
+    /// The narrow table of counters, if there is one.
+    pub(super) fn counted(&self) -> Option<String> {
+        let apart = |d: &Derived| schema::is_apart(self.model, self.id, d);
+        let table = schema::counters_table(self.entity);
+        (self.entity.derived.iter().any(apart)).then(|| format!("{table} as counts"))
     }
 
     /// With the row of what is known of the caller, if the text asks for it.
@@ -152,11 +169,34 @@ impl<'a> Statements<'a> {
         schema::allowed(self.model, self.id, action, rule, "t")
     }
 
+    /// Of a row that this statement makes: its counters come to be at the statement's end.
+    fn select_fresh(&self, column: &Column) -> String {
+        let Source::Derived(derived) = column.source else {
+            return self.select(column);
+        };
+        if !schema::is_apart(self.model, self.id, derived) {
+            return self.select(column);
+        }
+        match derived.kind {
+            DerivedKind::Avg { .. } => format!("null::float8 as {}", derived.name),
+            _ if column.sums_decimals(self.model) => format!("0::float8 as {}", derived.name),
+            _ => format!("0::int8 as {}", derived.name),
+        }
+    }
+
+    /// Whether a create gives back the whole row, counters and all.
+    fn gives_counters(&self) -> bool {
+        Action::Create.open(self.entity).is_some()
+            && self.counted().is_some()
+            && !columns::guarded(self.entity)
+    }
+
     fn select(&self, column: &Column) -> String {
-        let row = if column.read_rule().is_some() {
-            "p"
-        } else {
-            "t"
+        let apart = |d: &Derived| schema::is_apart(self.model, self.id, d);
+        let row = match column.source {
+            _ if column.read_rule().is_some() => "p",
+            Source::Derived(derived) if apart(derived) => "counts",
+            _ => "t",
         };
         let plain = format!("{row}.{}", column.name());
         match column.source {

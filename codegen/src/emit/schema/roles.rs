@@ -52,6 +52,11 @@ pub fn objects(model: &Model) -> Vec<Object> {
         roles.audit(),
     ];
     found.push(schema("sec", &roles.authz(), &everybody));
+    found.push(schema(
+        "counters",
+        &roles.owner(),
+        &[roles.app(), roles.job(), roles.authz(), roles.counter()],
+    ));
     found.push(schema("audit", &roles.audit(), &[roles.job()]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");

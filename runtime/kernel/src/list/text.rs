@@ -7,7 +7,10 @@ use super::{
     query::{Condition, Direction, Query},
     value::Value,
 };
-use crate::{cx::Question, resource::Resource};
+use crate::{
+    cx::Question,
+    resource::{Resource, Sort},
+};
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
@@ -59,7 +62,9 @@ pub fn page(
             (Some(sort), Some(key)) => {
                 builder.push("(");
                 builder.push(sort.sql);
-                builder.push(", t.id)");
+                builder.push(", ");
+                builder.push(sort.id());
+                builder.push(")");
                 builder.push(than);
                 builder.push("(");
                 builder.value(&key)?;
@@ -80,7 +85,7 @@ pub fn page(
         builder.push(order);
         builder.push(", ");
     }
-    builder.push("t.id");
+    builder.push(sort.map_or("t.id", Sort::id));
     builder.push(order);
     // A number in the text, not a parameter: the plan depends on it.
     let _ = write!(builder.text, " limit {}", query.limit + 1);

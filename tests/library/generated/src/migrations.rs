@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "23aa18f36e88d4bf13d74c593ce20cdd8767c9b3679d0ed633b8a78d59d1cd16cf63cdc5bbb8ea0389785370693c0926",
+        checksum: "6b0238911ed5a7a26f5e4021943d7a0c4ccbeef349de3686abb4bdf5ae99c01827a02b757496941d55b6b72121bd5a19",
     },
 ];
