@@ -1,6 +1,6 @@
 local common = require("common")
 local headers = common.headers("application/merge-patch+json")
--- A field that is in no index and no search. Each row once, with its version; `bench` writes the file anew before every run.
+-- Each row once, with its version; `bench` writes the file anew before every run.
 local rows, at = {}, 0
 for line in io.lines((os.getenv("BENCH_IDS"):gsub("ids.txt", "versions.txt"))) do rows[#rows + 1] = line end
 request = function()

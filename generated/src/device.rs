@@ -87,6 +87,7 @@ pub static DEVICE: Resource = Resource {
     filters: &[
         Filter::new("platform", "t.platform", Kind::Enum(DevicePlatform::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -67,8 +67,12 @@ select 'a request role writes counters: ' || c.oid::regclass from pg_class c cro
   and (has_any_column_privilege(r.rolname, c.oid, 'insert,update') or has_table_privilege(r.rolname, c.oid, 'delete,truncate')
     or pg_get_userbyid(c.relowner) <> 'culturepass_owner')
 union all
+select 'a request role reaches search documents: ' || c.oid::regclass from pg_class c cross join requests r
+  where c.relnamespace = 'search'::regnamespace and c.relkind = 'r'
+  and (has_schema_privilege(r.rolname, 'search', 'usage') or has_any_column_privilege(r.rolname, c.oid, 'select,insert,update'))
+union all
 select 'a request role may create in: ' || n.nspname from pg_namespace n cross join requests r
-  where n.nspname in ('app', 'sec', 'audit', 'counters', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
+  where n.nspname in ('app', 'sec', 'audit', 'search', 'counters', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
 union all
 select 'reference without index: ' || k.conrelid::regclass || ' ' || k.conname from pg_constraint k
   where k.contype = 'f' and k.connamespace = 'app'::regnamespace

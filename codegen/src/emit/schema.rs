@@ -13,6 +13,7 @@ mod columns;
 mod context;
 mod counters;
 mod creators;
+mod documents;
 mod endings;
 mod grants;
 mod guards;
@@ -43,11 +44,11 @@ mod visible;
 pub use apart::{delta_table, is_apart, reader, table as counters_table};
 pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
 pub use counters::{Recount, recounts};
+pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::allowed;
 pub use private::private_columns;
-pub use projection::projected;
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};
@@ -60,6 +61,7 @@ pub fn schema(model: &Model) -> Schema {
         &model.app,
         Kind::Function,
     ));
+    objects.extend(documents::shared(model));
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));
@@ -84,6 +86,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(uniques::objects(model, id));
     objects.extend(references::objects(model, id));
     objects.extend(projection::objects(model, id));
+    objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
     objects.extend(slugs::objects(model, id));

@@ -82,7 +82,8 @@ impl<'a> Statements<'a> {
                 )),
             ),
             ("get_anonymous", self.get_anonymous(&from, &actions)),
-            ("list", select(&format!(" from {from}"))),
+            ("list", self.list()),
+            ("list_end", self.list_end()),
             (
                 "by_ids",
                 select(&format!(" from {from} where t.id = any($1)")),
@@ -113,10 +114,7 @@ impl<'a> Statements<'a> {
     }
 
     fn from(&self) -> String {
-        let table = match self.counted() {
-            Some(counts) => format!("{} join {counts} on counts.id = t.id", self.table()),
-            None => self.table(),
-        };
+        let table = self.joined();
         match columns::guarded(self.entity) {
             true => format!(
                 "{table} left join lateral app.{}_private(t.id) p on true",
@@ -131,6 +129,70 @@ impl<'a> Statements<'a> {
         let apart = |d: &Derived| schema::is_apart(self.model, self.id, d);
         let table = schema::counters_table(self.entity);
         (self.entity.derived.iter().any(apart)).then(|| format!("{table} as counts"))
+    }
+
+    /// The table, and its counters.
+    fn joined(&self) -> String {
+        format!("{}{}", self.table(), self.join())
+    }
+
+    fn join(&self) -> String {
+        let join = |counts| format!(" join {counts} on counts.id = t.id");
+        self.counted().map_or(String::new(), join)
+    }
+
+    /// Up to the place where the conditions of a list go.
+    fn list(&self) -> String {
+        let rest = match columns::guarded(self.entity) {
+            false => format!(" from {}", self.joined()),
+            true => {
+                let row = columns::row(self.entity);
+                let open = row.iter().filter(|c| {
+                    let flag = matches!(c.source, Source::Derived(d) if matches!(d.kind, DerivedKind::Flag { .. }));
+                    c.read_rule().is_none() && !flag
+                });
+                let kept = |c: &Column| match self.is_apart(c) {
+                    true => format!("counts.{}", c.name()),
+                    false => format!("t.{}", c.name()),
+                };
+                let open: Vec<String> = open.map(kept).collect();
+                let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
+                format!(
+                    "\n{INDENT}from (\n{INDENT}  select {open}\n{INDENT}  from {}",
+                    self.joined()
+                )
+            }
+        };
+        format!("concat!(\"select \", columns!(), {})", text(&rest))
+    }
+
+    fn list_end(&self) -> String {
+        match columns::guarded(self.entity) {
+            true => text(&format!(
+                ") as t{} left join lateral app.{}_private(t.id) p on true",
+                self.counts_of_page(),
+                self.entity.name
+            )),
+            false => "\"\"".into(),
+        }
+    }
+
+    /// Around a page of rows that have their counters: the same under the name that all statements use.
+    fn counts_of_page(&self) -> String {
+        let row = columns::row(self.entity);
+        let apart = row.iter().filter(|c| self.is_apart(c));
+        let names: Vec<String> = apart.map(|c| format!("t.{}", c.name())).collect();
+        match names.is_empty() {
+            true => String::new(),
+            false => format!(
+                " cross join lateral (select t.id, {}) as counts",
+                names.join(", ")
+            ),
+        }
+    }
+
+    fn is_apart(&self, column: &Column) -> bool {
+        matches!(column.source, Source::Derived(d) if schema::is_apart(self.model, self.id, d))
     }
 
     /// With the row of what is known of the caller, if the text asks for it.
@@ -192,11 +254,10 @@ impl<'a> Statements<'a> {
     }
 
     fn select(&self, column: &Column) -> String {
-        let apart = |d: &Derived| schema::is_apart(self.model, self.id, d);
-        let row = match column.source {
-            _ if column.read_rule().is_some() => "p",
-            Source::Derived(derived) if apart(derived) => "counts",
-            _ => "t",
+        let row = match column.read_rule() {
+            Some(_) => "p",
+            None if self.is_apart(column) => "counts",
+            None => "t",
         };
         let plain = format!("{row}.{}", column.name());
         match column.source {

@@ -3,7 +3,7 @@
 use crate::emit::columns::{self, Source};
 use crate::emit::rust::{pascal, text, texts};
 use crate::emit::schema::rules::{Context, compile};
-use crate::emit::schema::{counters_table, is_apart, names};
+use crate::emit::schema::{self, counters_table, is_apart, names};
 use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Model, Relation, Ty};
 
 use super::types::enum_name;
@@ -13,10 +13,10 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
     let line = |param: &str, sql: &str, kind: &str| {
         format!("Filter::new({}, {}, {kind})", text(param), text(sql))
     };
-    let projection = format!("app.{}_public", entity.plural);
+    let projection = names::projection(entity);
     let mut lines = Vec::new();
-    if entity.fields.iter().any(|field| field.search) {
-        lines.push(line("q", &projection, "Kind::Search"));
+    if schema::searched(entity) {
+        lines.push(line("q", &names::search(entity), "Kind::Search"));
     }
     for column in columns::row(entity) {
         let name = column.name();

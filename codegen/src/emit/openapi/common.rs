@@ -24,8 +24,17 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
             "type": "integer",
             "format": "int64",
             "minimum": 0,
-            "description": "How many there are on all pages together; only with `count=exact`.",
+            "maximum": 10000,
+            "description": "How many there are on all pages together; only with `count=exact`. 10000 where there are more.",
             "example": 42,
+        }),
+    );
+    schemas.insert(
+        "CountIsExact".to_owned(),
+        json!({
+            "type": "boolean",
+            "description": "False: there are more than `count`. Only with `count=exact`.",
+            "example": true,
         }),
     );
     schemas.insert(
@@ -172,7 +181,7 @@ pub fn parameters() -> Map<String, Value> {
         "CountParameter": {
             "name": "count",
             "in": "query",
-            "description": "`exact`: also answer how many there are. Slow for long lists.",
+            "description": "`exact`: also answer how many there are, up to 10,000.",
             "schema": {"type": "string", "enum": ["exact"]},
         },
         "IfMatch": {

@@ -51,7 +51,11 @@ pub static SETTING: Resource = Resource {
         ], null) as allowed_actions
         from app.settings as t left join lateral app.setting_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.user_id, t.version, t.created_at, t.updated_at
+          from app.settings as t"),
+        list_end: ") as t left join lateral app.setting_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.settings as t
           (value)
@@ -69,6 +73,7 @@ pub static SETTING: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -62,6 +62,7 @@ pub static USER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &CAN_SUSPEND },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],
