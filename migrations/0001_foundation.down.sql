@@ -469,7 +469,15 @@ drop trigger venues_stamp on app.venues;
 
 drop trigger venues_slug on app.venues;
 
+drop trigger venues_document_update on app.venues;
+
+drop trigger venues_document_insert on app.venues;
+
 drop trigger users_audit on app.users;
+
+drop trigger users_keep_holders on app.users;
+
+drop trigger "0_end_children" on app.users;
 
 drop trigger users_counters on app.users;
 
@@ -482,6 +490,10 @@ drop trigger users_guard on app.users;
 drop trigger users_live on app.users;
 
 drop trigger users_stamp on app.users;
+
+drop trigger users_document_update on app.users;
+
+drop trigger users_document_insert on app.users;
 
 drop trigger transactions_audit on app.transactions;
 
@@ -517,6 +529,8 @@ drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
 
+drop trigger "0_end_children" on app.sessions;
+
 drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
@@ -538,6 +552,8 @@ drop trigger role_assignments_audit on app.role_assignments;
 drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
+
+drop trigger role_assignments_ended on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
 
@@ -613,6 +629,10 @@ drop trigger organizations_announce on app.organizations;
 
 drop trigger organizations_slug on app.organizations;
 
+drop trigger organizations_document_update on app.organizations;
+
+drop trigger organizations_document_insert on app.organizations;
+
 drop trigger order_items_audit on app.order_items;
 
 drop trigger orders_audit on app.orders;
@@ -685,11 +705,19 @@ drop trigger institutions_stamp on app.institutions;
 
 drop trigger institutions_slug on app.institutions;
 
+drop trigger institutions_document_update on app.institutions;
+
+drop trigger institutions_document_insert on app.institutions;
+
 drop trigger grant_announcements_audit on app.grant_announcements;
 
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
+
+drop trigger grant_announcements_document_update on app.grant_announcements;
+
+drop trigger grant_announcements_document_insert on app.grant_announcements;
 
 drop trigger fraud_flags_audit on app.fraud_flags;
 
@@ -725,11 +753,17 @@ drop trigger events_stamp on app.events;
 
 drop trigger events_slug on app.events;
 
+drop trigger events_document_update on app.events;
+
+drop trigger events_document_insert on app.events;
+
 drop trigger email_tokens_audit on app.email_tokens;
 
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
+
+drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -751,6 +785,10 @@ drop trigger countries_live on app.countries;
 
 drop trigger countries_stamp on app.countries;
 
+drop trigger countries_document_update on app.countries;
+
+drop trigger countries_document_insert on app.countries;
+
 drop trigger community_members_audit on app.community_members;
 
 drop trigger community_members_count_update on app.community_members;
@@ -760,6 +798,8 @@ drop trigger community_members_count_insert on app.community_members;
 drop trigger community_members_guard_insert on app.community_members;
 
 drop trigger community_members_guard on app.community_members;
+
+drop trigger community_members_ended on app.community_members;
 
 drop trigger community_members_stamp on app.community_members;
 
@@ -783,6 +823,10 @@ drop trigger communities_announce on app.communities;
 
 drop trigger communities_slug on app.communities;
 
+drop trigger communities_document_update on app.communities;
+
+drop trigger communities_document_insert on app.communities;
+
 drop trigger commission_rules_audit on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
@@ -802,6 +846,10 @@ drop trigger cities_live on app.cities;
 drop trigger cities_stamp on app.cities;
 
 drop trigger cities_slug on app.cities;
+
+drop trigger cities_document_update on app.cities;
+
+drop trigger cities_document_insert on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
 
@@ -825,27 +873,51 @@ drop trigger businesses_announce on app.businesses;
 
 drop trigger businesses_slug on app.businesses;
 
+drop trigger businesses_document_update on app.businesses;
+
+drop trigger businesses_document_insert on app.businesses;
+
 drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
 
+drop table search.venues;
+
 drop view app.venues_public;
+
+drop table search.users;
 
 drop view app.users_public;
 
+drop table search.organizations;
+
 drop view app.organizations_public;
+
+drop table search.institutions;
 
 drop view app.institutions_public;
 
+drop table search.grant_announcements;
+
 drop view app.grant_announcements_public;
+
+drop table search.events;
 
 drop view app.events_public;
 
+drop table search.countries;
+
 drop view app.countries_public;
+
+drop table search.communities;
 
 drop view app.communities_public;
 
+drop table search.cities;
+
 drop view app.cities_public;
+
+drop table search.businesses;
 
 drop view app.businesses_public;
 
@@ -941,6 +1013,8 @@ drop function sec.mine_lead_organizer();
 
 drop function sec.mine_event_admin();
 
+drop function sec.outranks(uuid,uuid);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -981,7 +1055,15 @@ drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
 
+drop function app.venues_document();
+
+drop function app.venues_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_users();
+
+drop function app.users_keep_holders();
+
+drop function app.users_end_children();
 
 drop function app.users_counters();
 
@@ -992,6 +1074,10 @@ drop function app.users_archive_children();
 drop function app.users_guard();
 
 drop function app.user_private(uuid);
+
+drop function app.users_document();
+
+drop function app.users_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_transactions();
 
@@ -1019,6 +1105,8 @@ drop function app.subscription_private(uuid);
 
 drop function audit.record_sessions();
 
+drop function app.sessions_end_children();
+
 drop function audit.record_service_requests();
 
 drop function app.service_requests_counters();
@@ -1034,6 +1122,8 @@ drop function audit.record_role_assignments();
 drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
+
+drop function app.role_assignments_ended();
 
 drop function audit.record_reviews();
 
@@ -1088,6 +1178,10 @@ drop function app.organizations_announce();
 drop function app.organizations_slug_from_name();
 
 drop function app.organization_private(uuid);
+
+drop function app.organizations_document();
+
+drop function app.organizations_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_order_items();
 
@@ -1145,9 +1239,17 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
+drop function app.institutions_document();
+
+drop function app.institutions_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_grant_announcements();
 
 drop function app.grant_announcements_guard();
+
+drop function app.grant_announcements_document();
+
+drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_fraud_flags();
 
@@ -1175,9 +1277,15 @@ drop function app.events_slug_from_title();
 
 drop function app.event_private(uuid);
 
+drop function app.events_document();
+
+drop function app.events_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_email_tokens();
 
 drop function audit.record_devices();
+
+drop function app.devices_move_push_token();
 
 drop function app.devices_guard();
 
@@ -1191,6 +1299,10 @@ drop function app.countries_archive_children();
 
 drop function app.countries_guard();
 
+drop function app.countries_document();
+
+drop function app.countries_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_community_members();
 
 drop function app.community_members_count_update();
@@ -1200,6 +1312,8 @@ drop function app.community_members_count_insert();
 drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
+
+drop function app.community_members_ended();
 
 drop function app.community_member_may(uuid);
 
@@ -1223,6 +1337,10 @@ drop function app.communities_slug_from_name();
 
 drop function app.community_private(uuid);
 
+drop function app.communities_document();
+
+drop function app.communities_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_commission_rules();
 
 drop function app.commission_rules_guard();
@@ -1236,6 +1354,10 @@ drop function app.cities_archive_children();
 drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
+
+drop function app.cities_document();
+
+drop function app.cities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_check_ins();
 
@@ -1256,6 +1378,10 @@ drop function app.businesses_announce();
 drop function app.businesses_slug_from_name();
 
 drop function app.business_private(uuid);
+
+drop function app.businesses_document();
+
+drop function app.businesses_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_attendances();
 
@@ -1356,6 +1482,8 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1637,7 +1765,11 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
+alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
+
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
+
+alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -1879,6 +2011,12 @@ drop function sec.is_opening_hours(jsonb);
 
 drop function sec.is_social_links(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -1901,6 +2039,10 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
+
 drop function sec.is_plain(text);
 
 drop function sec.patched(jsonb,jsonb);
@@ -1908,6 +2050,8 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
 
 drop schema audit;
 

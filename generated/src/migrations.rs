@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "93ce4e4d9be09ef4540f389efa3a16a17cddfd36044474c674cb3da8a9189dd4d5b072617554fad43aa59f3cebc2d58e",
+        checksum: "541b9f5da9e92ec1311bbcc54bb7b30d3a5f1f1fae97e961b52d74eba1ebfd43bd98127eb6aea0f4b946d716a545449e",
     },
 ];

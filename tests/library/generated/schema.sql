@@ -50,6 +50,7 @@ begin
     alter role library_app set statement_timeout = '5s';
     alter role library_app set lock_timeout = '2s';
     alter role library_app set idle_in_transaction_session_timeout = '10s';
+    alter role library_app set client_min_messages = 'warning';
     alter role library_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -63,6 +64,7 @@ begin
     create role library_job login noinherit;
     alter role library_job set lock_timeout = '10s';
     alter role library_job set idle_in_transaction_session_timeout = '60s';
+    alter role library_job set client_min_messages = 'warning';
     alter role library_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -88,6 +90,9 @@ create schema audit;
 alter schema audit owner to library_audit;
 grant usage on schema audit to library_job;
 
+create schema search;
+alter schema search owner to library_authz;
+
 -- Extensions
 
 create extension if not exists citext with schema public;
@@ -95,6 +100,8 @@ create extension if not exists citext with schema public;
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -149,11 +156,34 @@ end
 $$;
 alter function sec.is_plain(text) owner to library_owner;
 
+create function sec.is_seen(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
+$$;
+alter function sec.is_seen(text) owner to library_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
+$$;
+alter function sec.is_line(text) owner to library_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
+-- Lengths beside the pattern: counted in it, they cost a hundred times as much.
 begin
   return char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]+@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z0-9]+(-+[A-Za-z0-9]+)*$'
+    and strpos(p_text, '@') <= 65
+    and (char_length(p_text) <= 64 or split_part(p_text, '@', 2) !~ '[^.]{64}');
 end
 $$;
 alter function sec.is_email(text) owner to library_owner;
@@ -240,7 +270,9 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
@@ -256,15 +288,52 @@ create function sec.slugify(p_text text) returns text
 $$;
 alter function sec.slugify(text) owner to library_owner;
 
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to library_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to library_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to library_owner;
+
 create function sec.is_postal_address(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
-    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_plain((p_value ->> 'street')) else false end end
-    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_plain((p_value ->> 'postal_code')) else false end end
-    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_plain((p_value ->> 'town')) else false end end
+    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_line((p_value ->> 'street')) else false end end
+    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_line((p_value ->> 'postal_code')) else false end end
+    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_line((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
   end;
 end
@@ -418,6 +487,7 @@ create table app.appointments (
   appointed_by_id uuid default sec.uid(),
   role text not null,
   archived_with uuid,
+  ended_by_member boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -448,6 +518,7 @@ comment on table app.authors is 'Someone who wrote, drew or translated a book.';
 alter table app.authors owner to library_owner;
 alter table app.authors enable row level security;
 alter table app.authors force row level security;
+alter table app.authors set (fillfactor = 80);
 
 create table counters.authors (
   id uuid not null,
@@ -486,6 +557,7 @@ comment on table app.books is 'A title of the catalogue, with as many copies as 
 alter table app.books owner to library_owner;
 alter table app.books enable row level security;
 alter table app.books force row level security;
+alter table app.books set (fillfactor = 80);
 
 create table counters.books (
   id uuid not null,
@@ -522,6 +594,7 @@ comment on table app.book_authors is 'That an author had a part in a book, and w
 alter table app.book_authors owner to library_owner;
 alter table app.book_authors enable row level security;
 alter table app.book_authors force row level security;
+alter table app.book_authors set (fillfactor = 80);
 
 create table app.categories (
   id uuid default sec.uuid_v7() not null,
@@ -540,6 +613,7 @@ comment on table app.categories is 'A branch of the tree that the shelves follow
 alter table app.categories owner to library_owner;
 alter table app.categories enable row level security;
 alter table app.categories force row level security;
+alter table app.categories set (fillfactor = 80);
 
 create table counters.categories (
   id uuid not null,
@@ -567,6 +641,7 @@ comment on table app.loans is 'A copy of a book in a member''s hands. Loans stay
 alter table app.loans owner to library_owner;
 alter table app.loans enable row level security;
 alter table app.loans force row level security;
+alter table app.loans set (fillfactor = 80);
 
 create table app.members (
   id uuid default sec.uuid_v7() not null,
@@ -588,6 +663,7 @@ comment on table app.members is 'Someone with a library card. Members know of th
 alter table app.members owner to library_owner;
 alter table app.members enable row level security;
 alter table app.members force row level security;
+alter table app.members set (fillfactor = 80);
 
 create table counters.members (
   id uuid not null,
@@ -632,6 +708,7 @@ comment on table app.reservations is 'A member waits for a book to come back.';
 alter table app.reservations owner to library_owner;
 alter table app.reservations enable row level security;
 alter table app.reservations force row level security;
+alter table app.reservations set (fillfactor = 80);
 
 create table audit.audit_logs (
   id bigint generated always as identity not null,
@@ -687,7 +764,7 @@ alter table app.authors add constraint authors_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.authors add constraint authors_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.authors add constraint authors_died_on_check
   check (died_on >= born_on);
@@ -708,10 +785,10 @@ alter table app.books add constraint books_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.books add constraint books_title_length
-  check (char_length(title) between 1 and 300 and sec.is_plain(title));
+  check (char_length(title) between 1 and 300 and sec.is_line(title));
 
 alter table app.books add constraint books_isbn_length
-  check (char_length(isbn) between 10 and 13 and sec.is_plain(isbn));
+  check (char_length(isbn) between 10 and 13 and sec.is_line(isbn));
 
 alter table app.books add constraint books_language_format
   check (sec.is_locale(language));
@@ -747,10 +824,10 @@ alter table app.categories add constraint categories_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.categories add constraint categories_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.categories add constraint categories_shelf_mark_length
-  check (char_length(shelf_mark) between 1 and 12 and sec.is_plain(shelf_mark));
+  check (char_length(shelf_mark) between 1 and 12 and sec.is_line(shelf_mark));
 
 alter table app.categories add constraint categories_not_below_itself_check
   check (parent_id is null or parent_id <> id);
@@ -777,10 +854,10 @@ alter table app.members add constraint members_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.members add constraint members_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.members add constraint members_card_number_length
-  check (char_length(card_number) between 6 and 16 and sec.is_plain(card_number));
+  check (char_length(card_number) between 6 and 16 and sec.is_line(card_number));
 
 alter table app.members add constraint members_email_format
   check (sec.is_email(email::text));
@@ -801,7 +878,7 @@ alter table app.penalties add constraint penalties_currency_format
   check (sec.is_currency(currency));
 
 alter table app.penalties add constraint penalties_reason_length
-  check (char_length(reason) between 1 and 200 and sec.is_plain(reason));
+  check (char_length(reason) between 1 and 200 and sec.is_line(reason));
 
 alter table app.reservations add constraint reservations_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -829,12 +906,6 @@ create index appointments_live_appointed_by_id_idx
 create index authors_name_id_idx
   on app.authors (name, id);
 
-create index authors_search_idx
-  on app.authors using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || name))) where status = 'active';
-
-create index authors_search_text_idx
-  on app.authors using gin ((coalesce(summary, '') || ' ' || name) gin_trgm_ops) where status = 'active';
-
 create index authors_work_count_id_idx
   on counters.authors (work_count, id);
 
@@ -852,12 +923,6 @@ create index books_category_id_idx
 
 create index books_live_category_id_idx
   on app.books (live_category_id) where live_category_id is not null;
-
-create index books_search_idx
-  on app.books using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || title))) where status = 'active';
-
-create index books_search_text_idx
-  on app.books using gin ((coalesce(summary, '') || ' ' || title) gin_trgm_ops) where status = 'active';
 
 create index books_reservation_count_id_idx
   on counters.books (reservation_count, id);
@@ -891,12 +956,6 @@ create index categories_parent_id_idx
 
 create index categories_live_parent_id_idx
   on app.categories (live_parent_id) where live_parent_id is not null;
-
-create index categories_search_idx
-  on app.categories using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index categories_search_text_idx
-  on app.categories using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index categories_book_count_id_idx
   on counters.categories (book_count, id);
@@ -1055,6 +1114,16 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
+create function app.appointments_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.appointments_ended() owner to library_owner;
+
 create function app.appointments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1089,6 +1158,32 @@ end
 $$;
 alter function app.appointments_guard() owner to library_owner;
 
+create function app.appointments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  if exists (
+    select from removed o
+    where (o.status = 'active' and o.role = 'admin') and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'admin'))
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.appointments_keep() owner to library_counter;
+revoke execute on function app.appointments_keep() from public;
+
 create function audit.record_appointments() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -1113,6 +1208,119 @@ end
 $$;
 alter function audit.record_appointments() owner to library_audit;
 revoke execute on function audit.record_appointments() from public;
+
+create function app.authors_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.authors_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) w
+        where (select true from app.authors_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.authors d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.authors_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.authors_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.authors_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.authors_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.authors_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.authors where id = new.id;
+    return null;
+  end if;
+  insert into search.authors as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.authors_document() owner to library_authz;
+revoke execute on function app.authors_document() from public;
 
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1194,6 +1402,119 @@ end
 $$;
 alter function audit.record_authors() owner to library_audit;
 revoke execute on function audit.record_authors() from public;
+
+create function app.books_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.books d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.books_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.books d where d.document @@ v_words offset 0) w
+        where (select true from app.books_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.books d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.books_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.books_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.books_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.books_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.books_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.books where id = new.id;
+    return null;
+  end if;
+  insert into search.books as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.title)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.books_document() owner to library_authz;
+revoke execute on function app.books_document() from public;
 
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -1549,6 +1870,119 @@ $$;
 alter function audit.record_book_authors() owner to library_audit;
 revoke execute on function audit.record_book_authors() from public;
 
+create function app.categories_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.categories_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) w
+        where (select true from app.categories_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.categories d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.categories_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.categories_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.categories_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.categories_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.categories_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.categories where id = new.id;
+    return null;
+  end if;
+  insert into search.categories as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.categories_document() owner to library_authz;
+revoke execute on function app.categories_document() from public;
+
 create function app.categories_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1893,6 +2327,24 @@ end
 $$;
 alter function app.members_counters() owner to library_counter;
 revoke execute on function app.members_counters() from public;
+
+create function app.members_keep_holders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last one who holds a role that somebody must hold keeps the account.
+begin
+  if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.members_keep_holders() owner to library_counter;
+revoke execute on function app.members_keep_holders() from public;
 
 create function audit.record_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2298,6 +2750,24 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_aud
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
 
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.appointments t
+    where t.member_id = p_person
+      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (
+        sec.is_admin()
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to library_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to library_app;
+
 create function sec.seen_author(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -2378,8 +2848,18 @@ begin
     where t.id = p_id
     and (
       (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
-      or (t.status = 'suspended' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+      or (
+        t.status = 'suspended'
+        and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null) and t.open_loans = 0)
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null))
+        )
+      )
     )
   );
 end
@@ -2392,36 +2872,78 @@ grant execute on function sec.seen_member(uuid) to library_app;
 
 create view app.authors_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, coalesce(t.summary, '') || ' ' || t.name) as search,
-    coalesce(t.summary, '') || ' ' || t.name as search_text
+    t.id
   from app.authors t
   where t.status = 'active';
 comment on view app.authors_public is 'What everybody may search.';
 alter view app.authors_public owner to library_authz;
 grant select on app.authors_public to library_app;
 
+create table search.authors (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint authors_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.authors is 'What can be searched of rows that may be public.';
+alter table search.authors alter column document set storage external;
+alter table search.authors owner to library_authz;
+insert into search.authors (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.name)), sec.folded(' ' || t.name)
+  from app.authors t
+  where t.status = 'active';
+create index authors_document_idx on search.authors using gin (document) with (gin_pending_list_limit = 256);
+create index authors_names_idx on search.authors using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.books_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, coalesce(t.summary, '') || ' ' || t.title) as search,
-    coalesce(t.summary, '') || ' ' || t.title as search_text
+    t.id
   from app.books t
   where t.status = 'active';
 comment on view app.books_public is 'What everybody may search.';
 alter view app.books_public owner to library_authz;
 grant select on app.books_public to library_app;
 
+create table search.books (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint books_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.books is 'What can be searched of rows that may be public.';
+alter table search.books alter column document set storage external;
+alter table search.books owner to library_authz;
+insert into search.books (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.title)), sec.folded(' ' || t.title)
+  from app.books t
+  where t.status = 'active';
+create index books_document_idx on search.books using gin (document) with (gin_pending_list_limit = 256);
+create index books_names_idx on search.books using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.categories_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.categories t
   where t.status = 'active';
 comment on view app.categories_public is 'What everybody may search.';
 alter view app.categories_public owner to library_authz;
 grant select on app.categories_public to library_app;
+
+create table search.categories (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint categories_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.categories is 'What can be searched of rows that may be public.';
+alter table search.categories alter column document set storage external;
+alter table search.categories owner to library_authz;
+insert into search.categories (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.categories t
+  where t.status = 'active';
+create index categories_document_idx on search.categories using gin (document) with (gin_pending_list_limit = 256);
+create index categories_names_idx on search.categories using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
 -- Triggers
 
@@ -2429,14 +2951,32 @@ create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
 
+create trigger appointments_ended
+  before update of status on app.appointments
+  for each row when (new.status is distinct from old.status)
+  execute function app.appointments_ended();
+
 create trigger appointments_guard
   before update of status on app.appointments
   for each row when (current_user = 'library_app')
   execute function app.appointments_guard();
 
+create trigger appointments_keep
+  after update on app.appointments
+  referencing old table as removed new table as added
+  for each statement execute function app.appointments_keep();
+
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function audit.record_appointments();
+
+create trigger authors_document_insert
+  after insert on app.authors
+  for each row when (new.status = 'active') execute function app.authors_document();
+
+create trigger authors_document_update
+  after update of summary, name, status on app.authors
+  for each row when (new.summary is distinct from old.summary or new.name is distinct from old.name or new.status is distinct from old.status) execute function app.authors_document();
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2459,6 +2999,14 @@ create trigger authors_counters
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function audit.record_authors();
+
+create trigger books_document_insert
+  after insert on app.books
+  for each row when (new.status = 'active') execute function app.books_document();
+
+create trigger books_document_update
+  after update of summary, title, status on app.books
+  for each row when (new.summary is distinct from old.summary or new.title is distinct from old.title or new.status is distinct from old.status) execute function app.books_document();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -2524,6 +3072,14 @@ create trigger book_authors_count_update
 create trigger book_authors_audit
   after insert or update of status, book_id, author_id, part, position on app.book_authors
   for each row execute function audit.record_book_authors();
+
+create trigger categories_document_insert
+  after insert on app.categories
+  for each row when (new.status = 'active') execute function app.categories_document();
+
+create trigger categories_document_update
+  after update of name, status on app.categories
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.categories_document();
 
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
@@ -2603,6 +3159,11 @@ create trigger members_counters
   referencing new table as added
   for each statement execute function app.members_counters();
 
+create trigger members_keep_holders
+  after update of status on app.members
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.members_keep_holders();
+
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
   for each row execute function audit.record_members();
@@ -2661,14 +3222,16 @@ create policy appointments_update on app.appointments for update to library_app
   using (
     case sec.action()
       when 'archive' then appointments.status = 'active' and sec.is_admin()
-      when 'restore' then appointments.status = 'archived' and sec.is_admin()
+      when 'restore' then appointments.status = 'archived'
+        and sec.is_admin()
+        and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
       else false
     end
   )
   with check (
     case sec.action()
       when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin()
+      when 'restore' then sec.is_admin() and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
       else false
     end
   );
@@ -2846,12 +3409,22 @@ create policy members_select on app.members for select to library_app
     )
     or (
       members.status = 'suspended'
-      and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        members.id = (select sec.uid())
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
     or (
       members.status = 'archived'
       and (select sec.show_archived())
-      and ((select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        (
+          ((select sec.is_librarian()) or (select sec.is_admin()))
+          and sec.outranks(members.id, null)
+          and members.open_loans = 0
+        )
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
   );
 
@@ -2863,21 +3436,34 @@ create policy members_insert on app.members for insert to library_app
 create policy members_update on app.members for update to library_app
   using (
     case sec.action()
-      when 'update' then members.status = 'active' and (members.id = sec.uid() or sec.is_librarian() or sec.is_admin())
-      when 'archive' then members.status = 'active' and (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
-      when 'restore' then members.status = 'archived' and (sec.is_librarian() or sec.is_admin())
-      when 'suspend' then members.status = 'active' and (sec.is_librarian() or sec.is_admin())
-      when 'unsuspend' then members.status = 'suspended' and (sec.is_librarian() or sec.is_admin())
+      when 'update' then members.status = 'active'
+        and (
+          members.id = sec.uid()
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
+        )
+      when 'archive' then members.status = 'active'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+        and members.open_loans = 0
+      when 'restore' then members.status = 'archived'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+      when 'suspend' then members.status = 'active'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+      when 'unsuspend' then members.status = 'suspended'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
       else false
     end
   )
   with check (
     case sec.action()
-      when 'update' then members.id = sec.uid() or sec.is_librarian() or sec.is_admin()
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
-      when 'restore' then sec.is_librarian() or sec.is_admin()
-      when 'suspend' then sec.is_librarian() or sec.is_admin()
-      when 'unsuspend' then sec.is_librarian() or sec.is_admin()
+      when 'update' then members.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null) and members.open_loans = 0
+      when 'restore' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'suspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'unsuspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
       else false
     end
   );
@@ -2942,14 +3528,14 @@ create policy reservations_update on app.reservations for update to library_app
 
 -- Privileges
 
-grant select (id, status, member_id, appointed_by_id, role, version, created_at, updated_at) on app.appointments to library_app;
+grant select (id, status, member_id, appointed_by_id, role, ended_by_member, version, created_at, updated_at) on app.appointments to library_app;
 grant insert (member_id, role) on app.appointments to library_app;
 grant update (status) on app.appointments to library_app;
 
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
 
 grant select on counters.authors to library_app;
 

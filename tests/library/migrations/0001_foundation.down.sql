@@ -69,6 +69,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger members_counters on app.members;
 
 drop trigger "0_restore_children" on app.members;
@@ -103,6 +105,10 @@ drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
 
+drop trigger categories_document_update on app.categories;
+
+drop trigger categories_document_insert on app.categories;
+
 drop trigger book_authors_audit on app.book_authors;
 
 drop trigger book_authors_count_update on app.book_authors;
@@ -131,6 +137,10 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_document_update on app.books;
+
+drop trigger books_document_insert on app.books;
+
 drop trigger authors_audit on app.authors;
 
 drop trigger authors_counters on app.authors;
@@ -141,15 +151,29 @@ drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
 
+drop trigger authors_document_update on app.authors;
+
+drop trigger authors_document_insert on app.authors;
+
 drop trigger appointments_audit on app.appointments;
+
+drop trigger appointments_keep on app.appointments;
 
 drop trigger appointments_guard on app.appointments;
 
+drop trigger appointments_ended on app.appointments;
+
 drop trigger appointments_stamp on app.appointments;
+
+drop table search.categories;
 
 drop view app.categories_public;
 
+drop table search.books;
+
 drop view app.books_public;
+
+drop table search.authors;
 
 drop view app.authors_public;
 
@@ -162,6 +186,8 @@ drop function sec.seen_category(uuid);
 drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
+
+drop function sec.outranks(uuid,uuid);
 
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
@@ -193,6 +219,8 @@ drop function app.penalties_count_insert();
 
 drop function audit.record_members();
 
+drop function app.members_keep_holders();
+
 drop function app.members_counters();
 
 drop function app.members_restore_children();
@@ -219,6 +247,10 @@ drop function app.categories_counters();
 
 drop function app.categories_guard();
 
+drop function app.categories_document();
+
+drop function app.categories_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
@@ -243,15 +275,27 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function app.books_document();
+
+drop function app.books_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_authors();
 
 drop function app.authors_counters();
 
 drop function app.authors_guard();
 
+drop function app.authors_document();
+
+drop function app.authors_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_appointments();
 
+drop function app.appointments_keep();
+
 drop function app.appointments_guard();
+
+drop function app.appointments_ended();
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -361,6 +405,12 @@ drop function sec.uid();
 
 drop function sec.is_postal_address(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -383,6 +433,10 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
+
 drop function sec.is_plain(text);
 
 drop function sec.patched(jsonb,jsonb);
@@ -390,6 +444,8 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
 
 drop schema audit;
 

@@ -49,5 +49,9 @@ async fn an_update_of_an_ordinary_field_touches_no_index() {
     }
     assert!(wrong.is_empty() && tried > 10, "{tried}, {wrong:?}");
     run(&mut conn, "create index on app.events (updated_at)").await;
-    assert_eq!(leaves_indexes_alone(&mut conn, "events").await, Some(false), "the check would see one");
+    assert_eq!(
+        leaves_indexes_alone(&mut conn, "events").await,
+        Some(false),
+        "the check would see one"
+    );
 }

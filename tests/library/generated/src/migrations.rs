@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6b0238911ed5a7a26f5e4021943d7a0c4ccbeef349de3686abb4bdf5ae99c01827a02b757496941d55b6b72121bd5a19",
+        checksum: "24005af58ecda3439e92db13b02225926c28af65ce4d2d8fd18f82f3859572dbc45f212fc84565993e7cc9c02b5da817",
     },
 ];
