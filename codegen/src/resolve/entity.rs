@@ -21,13 +21,14 @@ pub struct Parts {
     unique: Vec<Vec<String>>,
     exclude: Vec<Exclude>,
     index: Vec<Vec<String>>,
-    checks: Vec<NamedExpr>,
+    checks: Vec<Check>,
     keeps: Vec<Keep>,
     transitions: Vec<Transition>,
     conditions: Vec<NamedExpr>,
     access: Option<Access>,
     creator: Option<usize>,
     hooks: Vec<Hook>,
+    emits: Vec<String>,
 }
 
 impl Parts {
@@ -61,6 +62,7 @@ impl Parts {
         entity.conditions = self.conditions;
         entity.creator = self.creator;
         entity.hooks = self.hooks;
+        entity.emits = self.emits;
         if let Some(access) = self.access {
             entity.access = access;
         }
@@ -95,6 +97,7 @@ pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
         access: Some(access::access(r, id, lines, places)),
         creator: spec.creator.as_ref().and_then(|role| r.role(role)),
         hooks: access::hooks(r, id, lines, places),
+        emits: access::emits(r, id, lines, places),
     };
     put_keys(id, lines, places);
     parts
@@ -123,14 +126,15 @@ fn derived_rule(r: &Resolver, id: EntityId, form: &DerivedForm) -> Option<Expr> 
     }
 }
 
-fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<NamedExpr> {
+fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Check> {
     let mut checks = Vec::new();
-    for (name, rule) in &lines.check {
+    for (name, phrase) in &lines.check {
         places.put(id, Part::Check, &name.it, name.span);
-        let expr = r.rule(id, rule, Kind::Stored);
-        checks.extend(expr.map(|expr| NamedExpr {
+        let expr = r.rule(id, &phrase.rule, Kind::Stored);
+        checks.extend(expr.map(|expr| Check {
             name: name.it.clone(),
             expr,
+            doc: phrase.doc.as_ref().map(|doc| doc.it.clone()),
         }));
     }
     checks

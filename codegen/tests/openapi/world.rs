@@ -14,6 +14,7 @@ pub const PLATFORM_ADMIN: usize = 1;
 
 pub fn model() -> Model {
     Model {
+        memo: Default::default(),
         app: "culturepass".into(),
         title: "CulturePass".into(),
         doc: "What is on, who hosts it, who goes.".into(),
@@ -43,6 +44,7 @@ pub fn model() -> Model {
             doc: "Payments.".into(),
             reads: vec![],
             writes: vec![],
+            requested: vec![],
         }],
         tags: vec![
             ("Events".into(), vec![EVENT, LIKE]),
@@ -482,6 +484,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         access: nothing(),
         creator: None,
         hooks: vec![],
+        emits: vec![],
         page: 20,
         dropped: vec![],
         was: None,

@@ -1,4 +1,5 @@
-//! Counters that are a moment behind (`delta` in the spec): changes are noted, and a worker adds them up.
+//! Counters that are a moment behind (`delta` in the spec): changes are noted, and a worker adds them up. An
+//! application with such a counter calls this from a periodic job.
 
 use crate::{cx::Db, error::Result};
 use uuid::Uuid;

@@ -312,8 +312,14 @@ impl<'a> Statements<'a> {
             }
         }
         for transition in actions::transitions(self.entity) {
-            let mut conditions = vec![self.starts(transition)];
-            conditions.extend(transition.when.as_ref().map(|when| closed(self.rule(when))));
+            let mut conditions = match schema::possible_now(self.model, self.id, transition, "t") {
+                Some(now) => vec![now],
+                None => {
+                    let when = transition.when.as_ref();
+                    let when = when.map(|when| closed(self.rule(when)));
+                    [self.starts(transition)].into_iter().chain(when).collect()
+                }
+            };
             conditions.push(closed(self.allowed(&transition.name, &transition.by)));
             case(&transition.name, "active", conditions);
         }
@@ -378,12 +384,16 @@ impl<'a> Statements<'a> {
             Lifecycle::AppendOnly => "1::int8 as version",
             _ => "t.version",
         };
-        let state = self
-            .entity
-            .states_field()
-            .map_or("null::text as state".to_owned(), |f| {
-                format!("t.{} as state", f.name)
-            });
+        let state =
+            self.entity
+                .states_field()
+                .map_or("null::text as state".to_owned(), |f| match &f.read {
+                    None => format!("t.{} as state", f.name),
+                    Some(_) => format!(
+                        "(select p.{} from app.{}_private(t.id) p) as state",
+                        f.name, self.entity.name
+                    ),
+                });
         let cases = cases.join(&format!(",\n{INDENT}  "));
         text(&format!(
             "select {version}, {status}, {state}, array_remove(array[\n{INDENT}  {cases}\n{INDENT}], null) as may from {} where t.id = $1",

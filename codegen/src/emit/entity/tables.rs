@@ -164,7 +164,7 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
 pub fn children(model: &Model, entity: &Entity) -> Vec<String> {
     let line = |has: &Has| {
         let child = &model.entities[has.child];
-        let relation = child.relation(&has.via).filter(|_| !child.internal)?;
+        let relation = child.relation(&has.via).filter(|_| model.is_listed(has))?;
         let column = match relation.polymorphic {
             true => names::target_column(relation, entity),
             false => relation.id_column(),

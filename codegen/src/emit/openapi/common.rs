@@ -8,6 +8,19 @@ use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
+    let mut schemas = own_schemas();
+    for (index, object) in model.objects.iter().enumerate() {
+        let name = crate::names::pascal(&object.name);
+        if is_patched(model, index) {
+            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
+        }
+        schemas.insert(name, closed_object(model, index, true));
+    }
+    schemas
+}
+
+/// Those of the engine.
+pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
     schemas.insert(
@@ -49,13 +62,6 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
         }),
     );
     schemas.insert("Point".to_owned(), point());
-    for (index, object) in model.objects.iter().enumerate() {
-        let name = crate::names::pascal(&object.name);
-        if is_patched(model, index) {
-            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
-        }
-        schemas.insert(name, closed_object(model, index, true));
-    }
     schemas
 }
 
@@ -196,6 +202,12 @@ pub fn parameters() -> Map<String, Value> {
             "in": "header",
             "description": "ETag of the version that is meant. Another version in the meantime is answered with 412.",
             "schema": {"type": "string", "pattern": TAGS},
+        },
+        "IdempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days.",
+            "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
         },
         "IfNoneMatch": {
             "name": "If-None-Match",

@@ -25,6 +25,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found.push(performed_role(model));
     found.push(enter(model));
     found.push(enter_job(model));
+    found.push(is_active(model));
     found
 }
 
@@ -288,6 +289,31 @@ fn settings(model: &Model) -> Vec<String> {
 
 fn set(name: &str, value: &str) -> String {
     format!("pg_catalog.set_config({}, {value}, true)", quote(name))
+}
+
+fn is_active(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let identity = &model.entities[model.identity];
+    let status = if identity.lifecycle == Lifecycle::SoftDelete {
+        " and u.status = 'active'"
+    } else {
+        ""
+    };
+    Function {
+        kind: Kind::TableFunction,
+        name: "sec.is_active",
+        arguments: "p_user uuid",
+        returns: "boolean",
+        attributes: "language sql stable",
+        definer: Some(roles.authz()),
+        callers: vec![roles.job()],
+        doc: "Is the account good, now? Asked before a job works on somebody's behalf.",
+        body: format!(
+            "  select exists (select 1 from {} u where u.id = p_user{status})",
+            names::table(identity)
+        ),
+    }
+    .object(roles)
 }
 
 fn enter_job(model: &Model) -> Object {

@@ -22,6 +22,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         role(&roles.authz(), "nologin bypassrls", &[]),
         role(&roles.counter(), "nologin bypassrls", &[]),
         role(&roles.audit(), "nologin", &[]),
+        role(&roles.queue(), "nologin", &[]),
         role(
             &roles.app(),
             "login noinherit",
@@ -55,6 +56,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         roles.owner(),
         roles.counter(),
         roles.audit(),
+        roles.queue(),
     ];
     found.push(schema("sec", &roles.authz(), &everybody));
     found.push(schema(
@@ -62,7 +64,17 @@ pub fn objects(model: &Model) -> Vec<Object> {
         &roles.owner(),
         &[roles.app(), roles.job(), roles.authz(), roles.counter()],
     ));
-    found.push(schema("audit", &roles.audit(), &[roles.job()]));
+    found.push(schema(
+        "audit",
+        &roles.audit(),
+        &[roles.job(), roles.queue()],
+    ));
+    found.push(schema(
+        "requests",
+        &roles.queue(),
+        &[roles.app(), roles.job()],
+    ));
+    found.push(schema("jobs", &roles.queue(), &[roles.app(), roles.job()]));
     found.push(schema("search", &roles.authz(), &[]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");
