@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
-use crate::emit::schema::{ARCHIVED_WITH, LIVE_ID, counters_table, delta_table};
+use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, counters_table, delta_table};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl Hints {
 
 /// Bookkeeping of archiving, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
-    [LIVE_ID, ARCHIVED_WITH].contains(&column)
+    [LIVE_ID, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
 
 pub fn table(entity: &Entity) -> String {

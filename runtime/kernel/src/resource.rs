@@ -237,6 +237,8 @@ pub enum Answer {
     Reference,
     /// 409: the last row of its kind stays
     Kept,
+    /// 409: a row that would go along may not be archived
+    Blocked,
 }
 
 impl Filter {
@@ -322,6 +324,14 @@ impl Constraint {
         Constraint {
             name,
             answer: Answer::Kept,
+            pointer: "",
+            detail,
+        }
+    }
+    pub const fn blocked(name: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Blocked,
             pointer: "",
             detail,
         }

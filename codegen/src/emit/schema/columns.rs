@@ -7,9 +7,7 @@ use super::{
     references::{self, Reference},
     rules::literal,
 };
-use crate::model::{
-    Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, OnArchive, Relation, Ty,
-};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
 use crate::objects::Column;
 
 pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
@@ -27,9 +25,11 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     columns.extend(entity.belongs.iter().flat_map(relation));
     columns.extend(entity.fields.iter().map(field));
     columns.extend(beside(model, id));
-    if goes_along(model, entity) {
-        columns.push(column(ARCHIVED_WITH, "uuid", false));
-    }
+    columns.extend(
+        archiving(model, entity)
+            .into_iter()
+            .map(|(name, ty)| column(name, ty, false)),
+    );
     columns.extend(ended_columns(entity).map(|name| Column {
         default: Some("false".into()),
         ..column(name, "boolean", true)
@@ -86,9 +86,21 @@ pub fn derived_columns(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let columns = beside(model, id);
     let names = columns.filter(|c| c.generated.is_none()).map(|c| c.name);
+    let archiving = archiving(model, entity).into_iter();
     names
-        .chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned()))
+        .chain(archiving.map(|(name, _)| name.to_owned()))
         .chain(ended_columns(entity))
+        .collect()
+}
+
+/// What is remembered of how a row was archived.
+fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)> {
+    if entity.lifecycle != Lifecycle::SoftDelete {
+        return Vec::new();
+    }
+    let with = goes_along(model, entity).then_some((ARCHIVED_WITH, "uuid"));
+    std::iter::once((ARCHIVED_FROM, "text"))
+        .chain(with)
         .collect()
 }
 
@@ -101,15 +113,18 @@ pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
 /// The id while the row is not archived.
 pub const LIVE_ID: &str = "live_id";
 
-/// The parent whose archiving took this row along: restoring the parent brings it back.
+/// The status that archiving found: restoring brings it back.
+pub const ARCHIVED_FROM: &str = "archived_from";
+
+/// The archived parent that this row waits for: it went along with one, or would have. Null for a row that was
+/// archived for itself.
 pub const ARCHIVED_WITH: &str = "archived_with";
 
 /// Is it archived together with something else?
 pub fn goes_along(model: &Model, entity: &Entity) -> bool {
     let soft = |e: &Entity| e.lifecycle == Lifecycle::SoftDelete;
-    let cascades = |r: &Relation| {
-        r.on_archive == OnArchive::Cascade && r.targets.iter().any(|&t| soft(&model.entities[t]))
-    };
+    let cascades =
+        |r: &Relation| r.cascades() && r.targets.iter().any(|&t| soft(&model.entities[t]));
     soft(entity) && entity.belongs.iter().any(cascades)
 }
 

@@ -56,6 +56,75 @@ pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     sets
 }
 
+/// What keeps an archived row from coming back: a live row that has its place.
+pub struct Clash {
+    /// The column to blame.
+    pub column: String,
+    /// Over the archived row `t`.
+    pub condition: String,
+}
+
+/// One for each thing that is unique or never overlaps. Slugs that are made of another field are not among them:
+/// they get another end.
+pub fn clashes(entity: &Entity) -> Vec<Clash> {
+    let table = names::table(entity);
+    let clash = |column: &str, equal: Vec<String>| Clash {
+        column: column.to_owned(),
+        condition: format!(
+            "exists (select from {table} o where o.status <> 'archived' and {})",
+            equal.join(" and ")
+        ),
+    };
+    let is_made = |column: &String| {
+        let field = entity.field(column);
+        field.is_some_and(|f| matches!(f.ty, Ty::Slug { from: Some(_) }))
+    };
+    let sets = unique_sets(entity)
+        .into_iter()
+        .filter(|set| !set.iter().any(is_made));
+    let mut found: Vec<Clash> = sets
+        .map(|set| {
+            let null_is_a_value = !nulls(entity, &set).is_empty();
+            let equal = set
+                .iter()
+                .map(|column| equal(entity, column, null_is_a_value));
+            clash(set.last().map_or("", String::as_str), equal.collect())
+        })
+        .collect();
+    found.extend(entity.exclude.iter().map(|exclude| {
+        let range = |row: &str| {
+            format!(
+                "pg_catalog.{}({row}.{}, {row}.{}, '[)')",
+                range_type(entity, &exclude.from),
+                exclude.from,
+                exclude.to
+            )
+        };
+        let equal = exclude.columns.iter().map(|column| {
+            format!(
+                "{} = {}",
+                comparable(entity, "o.", column),
+                comparable(entity, "t.", column)
+            )
+        });
+        let overlap = format!("{} && {}", range("o"), range("t"));
+        clash(&exclude.from, equal.chain([overlap]).collect())
+    }));
+    found
+}
+
+fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
+    let field = entity.field(column);
+    if field.is_some_and(|f| f.ty == Ty::Email) {
+        // The operator of an extension is outside of the empty search path.
+        return format!("o.{column} operator(public.=) t.{column}");
+    }
+    match null_is_a_value && field.is_none() && may_refer_to_nothing(entity, column) {
+        true => format!("o.{column} is not distinct from t.{column}"),
+        false => format!("o.{column} = t.{column}"),
+    }
+}
+
 /// The rows that a rule is about.
 fn rows(entity: &Entity, columns: &[String]) -> String {
     let live =
@@ -153,7 +222,7 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
     let equal = exclude
         .columns
         .iter()
-        .map(|column| format!("{} with =", comparable(entity, column)));
+        .map(|column| format!("{} with =", comparable(entity, "", column)));
     let range = format!(
         "{}({}, {}, '[)') with &&",
         range_type(entity, &exclude.from),
@@ -183,15 +252,16 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
 
 /// Referring to nothing is a scope like others (a rule without a scope is one scope); a field that is empty
 /// overlaps with nothing. Booleans have no GiST class.
-fn comparable(entity: &Entity, column: &str) -> String {
+fn comparable(entity: &Entity, row: &str, column: &str) -> String {
+    let plain = format!("{row}{column}");
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
-    let or = |value: &str| format!("(coalesce({column}, {value}))");
+    let or = |value: &str| format!("(coalesce({plain}, {value}))");
     match entity.field(column).map(|field| &field.ty) {
-        None if !may_refer_to_nothing(entity, column) => column.to_owned(),
+        None if !may_refer_to_nothing(entity, column) => plain,
         None if column.ends_with("_type") => or("''"),
         None => or(nil),
-        Some(Ty::Bool) => format!("({column}::int)"),
-        Some(_) => column.to_owned(),
+        Some(Ty::Bool) => format!("({plain}::int)"),
+        Some(_) => plain,
     }
 }
 
