@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "541b9f5da9e92ec1311bbcc54bb7b30d3a5f1f1fae97e961b52d74eba1ebfd43bd98127eb6aea0f4b946d716a545449e",
+        checksum: "ac8dbed6456875efa8ba4f9c29a9efc9e6a53765f7546f7d2af4b790624ffc486e8b4da8e86e1bbff0d2bdca5ae46c7a",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "24005af58ecda3439e92db13b02225926c28af65ce4d2d8fd18f82f3859572dbc45f212fc84565993e7cc9c02b5da817",
+        checksum: "4ff903312b09197e4e5d23fc349b0b86a50bbc05ca2f776ca2873efb14f88e4a12c5b5d0d8d8c7a980eb9cc1a5c1a425",
     },
 ];
