@@ -292,6 +292,9 @@ pub struct Derived {
     pub kind: DerivedKind,
     pub sort: bool,
     pub filter: bool,
+    /// Changes are noted and added up later, so that many may change it at once.
+    #[serde(default)]
+    pub delta: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

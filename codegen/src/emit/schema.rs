@@ -3,6 +3,7 @@
 //! One module per concern below; each gives the objects of one entity or of the application. Row-level
 //! security, grants and triggers hold whatever the program in front of the database does.
 
+mod apart;
 mod archive;
 mod archived;
 mod assume;
@@ -46,6 +47,7 @@ mod template;
 mod uniques;
 mod visible;
 
+pub use apart::{delta_table, is_apart, reader, table as counters_table};
 pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, columns, sql_type};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
@@ -89,6 +91,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     for id in 0..model.entities.len() {
         objects.extend(of_entity(model, id));
     }
+    objects.push(apart::roll_up(model));
     objects.extend(audit::objects(model));
     objects.extend(queue::objects(model));
     objects.extend(outbox::shared(model));
@@ -112,6 +115,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
     objects.extend(archived::objects(model, id));
+    objects.extend(apart::objects(model, id));
     objects.extend(endings::objects(model, id));
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));

@@ -182,7 +182,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Sort {
     pub name: &'static str,
-    /// `t.starts_at`
+    /// `t.starts_at`, `counts.like_count`
     pub sql: &'static str,
     pub kind: Kind,
 }
@@ -254,6 +254,14 @@ impl Filter {
 impl Sort {
     pub const fn new(name: &'static str, sql: &'static str, kind: Kind) -> Self {
         Sort { name, sql, kind }
+    }
+
+    /// The id that breaks ties: of the same table, so that one index gives the order.
+    pub fn id(&self) -> &'static str {
+        match self.sql.starts_with("counts.") {
+            true => "counts.id",
+            false => "t.id",
+        }
     }
 }
 

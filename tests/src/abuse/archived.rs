@@ -207,7 +207,7 @@ async fn abuse_75_what_is_hung_on_a_vanishing_parent_vanishes_too() {
             .expect("a count");
         assert_eq!(orphans, 0, "{event}");
         let counted: i64 =
-            sqlx::query_scalar("select like_count::int8 from app.events where id = $1")
+            sqlx::query_scalar("select like_count::int8 from counters.events where id = $1")
                 .bind(event)
                 .fetch_one(&mut conn)
                 .await

@@ -152,7 +152,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
     }
     let count: i64 = world
         .look(format!(
-            "select like_count from app.events where id = '{}'",
+            "select like_count from counters.events where id = '{}'",
             world.event
         ))
         .await;
@@ -173,7 +173,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
     }
     let count: i64 = world
         .look(format!(
-            "select like_count from app.events where id = '{}'",
+            "select like_count from counters.events where id = '{}'",
             world.event
         ))
         .await;

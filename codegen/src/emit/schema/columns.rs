@@ -1,6 +1,7 @@
 //! The columns of a table, in order: key, status, references, fields, derived, bookkeeping, generated.
 
 use super::{
+    apart::is_apart,
     names::{live_column, target_column},
     object::quote,
     references::{self, Reference},
@@ -23,12 +24,7 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     }
     columns.extend(entity.belongs.iter().flat_map(relation));
     columns.extend(entity.fields.iter().map(field));
-    columns.extend(
-        entity
-            .derived
-            .iter()
-            .flat_map(|d| derived(model, entity, d)),
-    );
+    columns.extend(beside(model, id));
     columns.extend(
         archiving(model, entity)
             .into_iter()
@@ -59,12 +55,36 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     columns
 }
 
-/// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
-pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
-    let columns = entity
+/// Derived columns that are kept in the row.
+fn beside(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
+    let entity = &model.entities[id];
+    let kept = entity
         .derived
         .iter()
-        .flat_map(|d| derived(model, entity, d));
+        .filter(move |d| !is_apart(model, id, d));
+    kept.flat_map(move |d| derived(model, entity, d))
+}
+
+/// Derived columns that are kept in the narrow table.
+pub fn apart(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
+    let entity = &model.entities[id];
+    let kept = entity
+        .derived
+        .iter()
+        .filter(move |d| is_apart(model, id, d));
+    kept.flat_map(move |d| derived(model, entity, d))
+}
+
+/// What is added up for a derived value, without what is computed of it.
+pub fn kept_parts(model: &Model, entity: &Entity, of: &Derived) -> Vec<Column> {
+    let columns = derived(model, entity, of).into_iter();
+    columns.filter(|c| c.generated.is_none()).collect()
+}
+
+/// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
+pub fn derived_columns(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let columns = beside(model, id);
     let names = columns.filter(|c| c.generated.is_none()).map(|c| c.name);
     let archiving = archiving(model, entity).into_iter();
     names
@@ -128,7 +148,11 @@ pub fn sql_type(ty: &Ty) -> String {
     }
 }
 
-fn column(name: impl Into<String>, sql_type: impl Into<String>, not_null: bool) -> Column {
+pub(super) fn column(
+    name: impl Into<String>,
+    sql_type: impl Into<String>,
+    not_null: bool,
+) -> Column {
     Column {
         name: name.into(),
         sql_type: sql_type.into(),

@@ -146,7 +146,7 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
 
 /// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.
 pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
-    let derived = derived_columns(model, &model.entities[id]);
+    let derived = derived_columns(model, id);
     let fixed = ["id", LIVE_ID, "version", "created_at", "updated_at"];
     (columns(model, id).into_iter())
         .filter(|c| {

@@ -1,6 +1,7 @@
 //! What is unique among live rows, what never overlaps, and which orders are quick.
 
 use super::{
+    apart::is_apart,
     names,
     object::{constraint, index},
 };
@@ -19,8 +20,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             .iter()
             .map(|exclude| exclusion(entity, exclude)),
     );
-    found.extend(entity.index.iter().map(|columns| extra(entity, columns)));
-    found.extend(sorted(entity).map(|column| plain(entity, &[column, "id".into()])));
+    found.extend(entity.index.iter().map(|columns| extra(model, id, columns)));
+    found.extend(sorted(model, id).map(|column| plain(entity, &[column, "id".into()])));
     found.dedup_by(|a, b| a.name == b.name);
     found
 }
@@ -174,10 +175,11 @@ fn may_refer_to_nothing(entity: &Entity, column: &str) -> bool {
 
 /// One that ends in what a list may be sorted by ends in the id too: without it, each page of such a
 /// list would read and sort all rows that share the last value of the page before.
-fn extra(entity: &Entity, columns: &[String]) -> Object {
+fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
+    let entity = &model.entities[id];
     let pages = columns
         .last()
-        .is_some_and(|last| sorted(entity).any(|column| column == *last));
+        .is_some_and(|last| sorted(model, id).any(|column| column == *last));
     if !pages {
         return plain(entity, columns);
     }
@@ -202,17 +204,17 @@ fn is_point(entity: &Entity, column: &str) -> bool {
     entity.field(column).is_some_and(|f| f.ty == Ty::Point)
 }
 
-/// What a list may be sorted by, each with the id that breaks ties.
-fn sorted(entity: &Entity) -> impl Iterator<Item = String> + '_ {
+/// What a list may be sorted by, each with the id that breaks ties; but for what is kept in another table.
+fn sorted(model: &Model, id: EntityId) -> impl Iterator<Item = String> + '_ {
+    let entity = &model.entities[id];
     let fields = entity
         .fields
         .iter()
         .filter(|f| f.sort)
         .map(|f| f.name.clone());
-    let derived = entity
-        .derived
-        .iter()
-        .filter(|d| d.sort && !matches!(d.kind, DerivedKind::Flag { .. }));
+    let derived = entity.derived.iter().filter(move |d| {
+        d.sort && !matches!(d.kind, DerivedKind::Flag { .. }) && !is_apart(model, id, d)
+    });
     fields.chain(derived.map(|d| d.name.clone()))
 }
 

@@ -245,7 +245,9 @@ impl Builder {
                 self.and();
                 self.push("(");
                 self.push(sort.sql);
-                self.push(", t.id)");
+                self.push(", ");
+                self.push(sort.id());
+                self.push(")");
                 self.push(than);
                 self.push("(");
                 self.value(key)?;
@@ -285,7 +287,10 @@ impl Builder {
             }
             Order::Id(_) => {}
         }
-        self.push("t.id");
+        self.push(match query.order {
+            Order::By(sort, _) => sort.id(),
+            _ => "t.id",
+        });
         self.push(direction);
         Ok(())
     }
