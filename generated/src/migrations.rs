@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "f93a73527f7591c4fb72d3cdc6858bd3ce9c31a25e2499f6874ce6921a0e3380fb572cb89c648e769667815dadcfa9a4",
+        checksum: "2ea991afef41b338ba1a51291acf5c2cb747dd6800777c57dae618d17badddb50070fabc7cd5b9562b7028fc7347b1f9",
     },
 ];

@@ -45,6 +45,16 @@ $$;
 
 do $$
 begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'library_queue') then
+    create role library_queue nologin;
+  end if;
+exception when duplicate_object or unique_violation then
+  null;
+end
+$$;
+
+do $$
+begin
   if not exists (select from pg_catalog.pg_roles where rolname = 'library_app') then
     create role library_app login noinherit;
     alter role library_app set statement_timeout = '5s';
@@ -80,11 +90,23 @@ grant usage on schema app to library_app, library_job, library_authz, library_co
 
 create schema sec;
 alter schema sec owner to library_authz;
-grant usage on schema sec to library_app, library_job, library_owner, library_counter, library_audit;
+grant usage on schema sec to library_app, library_job, library_owner, library_counter, library_audit, library_queue;
+
+create schema counters;
+alter schema counters owner to library_owner;
+grant usage on schema counters to library_app, library_job, library_authz, library_counter;
 
 create schema audit;
 alter schema audit owner to library_audit;
-grant usage on schema audit to library_job;
+grant usage on schema audit to library_job, library_queue;
+
+create schema requests;
+alter schema requests owner to library_queue;
+grant usage on schema requests to library_app, library_job;
+
+create schema jobs;
+alter schema jobs owner to library_queue;
+grant usage on schema jobs to library_app, library_job;
 
 create schema search;
 alter schema search owner to library_authz;
@@ -174,9 +196,12 @@ alter function sec.is_line(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
+-- Lengths beside the pattern: counted in it, they cost a hundred times as much.
 begin
   return char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]+@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z0-9]+(-+[A-Za-z0-9]+)*$'
+    and strpos(p_text, '@') <= 65
+    and (char_length(p_text) <= 64 or split_part(p_text, '@', 2) !~ '[^.]{64}');
 end
 $$;
 alter function sec.is_email(text) owner to library_owner;
@@ -399,6 +424,13 @@ create function sec.set_reason(p_reason text) returns void
 $$;
 alter function sec.set_reason(text) owner to library_owner;
 
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to library_owner;
+
 create function sec.is_librarian() returns boolean
   language sql stable parallel safe as $$
 -- The caller's role librarian.
@@ -478,6 +510,24 @@ end
 $$;
 alter function sec.live() owner to library_owner;
 
+create function sec.keep_status() returns trigger
+  language plpgsql set search_path = '' as $$
+-- A row that is archived and restored is what it was: restoring does not undo a suspension.
+begin
+  if new.status = 'archived' and old.status <> 'archived' then
+    new.archived_from := old.status;
+  elsif new.status <> 'archived' and old.status = 'archived' then
+    new.status := coalesce(old.archived_from, 'active');
+    new.archived_from := null;
+    if tg_nargs > 0 then
+      new.archived_with := null;
+    end if;
+  end if;
+  return new;
+end
+$$;
+alter function sec.keep_status() owner to library_owner;
+
 -- Tables
 
 create table app.appointments (
@@ -486,6 +536,7 @@ create table app.appointments (
   member_id uuid not null,
   appointed_by_id uuid default sec.uid(),
   role text not null,
+  archived_from text,
   archived_with uuid,
   ended_by_member boolean default false not null,
   version bigint default 1 not null,
@@ -508,7 +559,7 @@ create table app.authors (
   name text not null,
   born_on date,
   died_on date,
-  work_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -519,6 +570,16 @@ comment on table app.authors is 'Someone who wrote, drew or translated a book.';
 alter table app.authors owner to library_owner;
 alter table app.authors enable row level security;
 alter table app.authors force row level security;
+alter table app.authors set (fillfactor = 80);
+
+create table counters.authors (
+  id uuid not null,
+  work_count bigint default 0 not null,
+  constraint authors_pkey primary key (id)
+);
+comment on table counters.authors is 'Counters of app.authors, which change more often than they do.';
+alter table counters.authors owner to library_owner;
+alter table counters.authors set (fillfactor = 75);
 
 create table app.books (
   id uuid default sec.uuid_v7() not null,
@@ -537,7 +598,7 @@ create table app.books (
   currency text default 'EUR' not null,
   keywords text[],
   on_loan bigint default 0 not null,
-  reservation_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -549,6 +610,23 @@ comment on table app.books is 'A title of the catalogue, with as many copies as 
 alter table app.books owner to library_owner;
 alter table app.books enable row level security;
 alter table app.books force row level security;
+alter table app.books set (fillfactor = 80);
+
+create table counters.books (
+  id uuid not null,
+  reservation_count bigint default 0 not null,
+  constraint books_pkey primary key (id)
+);
+comment on table counters.books is 'Counters of app.books, which change more often than they do.';
+alter table counters.books owner to library_owner;
+alter table counters.books set (fillfactor = 75);
+
+create table counters.books_delta (
+  parent_id uuid not null,
+  reservation_count bigint default 0 not null
+);
+comment on table counters.books_delta is 'What changed in counters.books and is not added up yet.';
+alter table counters.books_delta owner to library_owner;
 
 create table app.book_authors (
   id uuid default sec.uuid_v7() not null,
@@ -557,6 +635,7 @@ create table app.book_authors (
   author_id uuid not null,
   part text default 'writer' not null,
   position integer default 1 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -569,6 +648,7 @@ comment on table app.book_authors is 'That an author had a part in a book, and w
 alter table app.book_authors owner to library_owner;
 alter table app.book_authors enable row level security;
 alter table app.book_authors force row level security;
+alter table app.book_authors set (fillfactor = 80);
 
 create table app.categories (
   id uuid default sec.uuid_v7() not null,
@@ -576,7 +656,7 @@ create table app.categories (
   parent_id uuid,
   name text not null,
   shelf_mark text not null,
-  book_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -588,6 +668,16 @@ comment on table app.categories is 'A branch of the tree that the shelves follow
 alter table app.categories owner to library_owner;
 alter table app.categories enable row level security;
 alter table app.categories force row level security;
+alter table app.categories set (fillfactor = 80);
+
+create table counters.categories (
+  id uuid not null,
+  book_count bigint default 0 not null,
+  constraint categories_pkey primary key (id)
+);
+comment on table counters.categories is 'Counters of app.categories, which change more often than they do.';
+alter table counters.categories owner to library_owner;
+alter table counters.categories set (fillfactor = 75);
 
 create table app.enquiries (
   id uuid default sec.uuid_v7() not null,
@@ -596,6 +686,7 @@ create table app.enquiries (
   question text not null,
   answer_to citext,
   desk text default 'lending' not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -606,6 +697,7 @@ comment on table app.enquiries is 'A question that anybody may leave at the desk
 alter table app.enquiries owner to library_owner;
 alter table app.enquiries enable row level security;
 alter table app.enquiries force row level security;
+alter table app.enquiries set (fillfactor = 80);
 
 create table app.loans (
   id uuid default sec.uuid_v7() not null,
@@ -624,6 +716,7 @@ comment on table app.loans is 'A copy of a book in a member''s hands. Loans stay
 alter table app.loans owner to library_owner;
 alter table app.loans enable row level security;
 alter table app.loans force row level security;
+alter table app.loans set (fillfactor = 80);
 
 create table app.members (
   id uuid default sec.uuid_v7() not null,
@@ -635,7 +728,7 @@ create table app.members (
   address jsonb,
   joined_on date not null,
   open_loans bigint default 0 not null,
-  owed_cents bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -646,6 +739,16 @@ comment on table app.members is 'Someone with a library card. Members know of th
 alter table app.members owner to library_owner;
 alter table app.members enable row level security;
 alter table app.members force row level security;
+alter table app.members set (fillfactor = 80);
+
+create table counters.members (
+  id uuid not null,
+  owed_cents bigint default 0 not null,
+  constraint members_pkey primary key (id)
+);
+comment on table counters.members is 'Counters of app.members, which change more often than they do.';
+alter table counters.members owner to library_owner;
+alter table counters.members set (fillfactor = 75);
 
 create table app.penalties (
   id uuid default sec.uuid_v7() not null,
@@ -669,6 +772,7 @@ create table app.reservations (
   member_id uuid default sec.uid() not null,
   wanted_until date,
   state text default 'waiting' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -681,6 +785,7 @@ comment on table app.reservations is 'A member waits for a book to come back.';
 alter table app.reservations owner to library_owner;
 alter table app.reservations enable row level security;
 alter table app.reservations force row level security;
+alter table app.reservations set (fillfactor = 80);
 
 create table audit.audit_logs (
   id bigint generated always as identity not null,
@@ -714,6 +819,80 @@ create table audit.seals (
 );
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to library_audit;
+
+create table jobs.queue (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  name text not null,
+  payload jsonb not null,
+  unique_key text,
+  order_key text,
+  on_behalf_of uuid,
+  request_id text,
+  priority integer default 0 not null,
+  run_at timestamptz default now() not null,
+  state text default 'queued' not null,
+  attempts integer default 0 not null,
+  max_attempts integer not null,
+  locked_by uuid,
+  locked_until timestamptz,
+  last_error text,
+  created_at timestamptz default now() not null,
+  ended_at timestamptz,
+  constraint queue_pkey primary key (id)
+);
+comment on table jobs.queue is 'Jobs that wait, run or are dead; one that is done is gone.';
+alter table jobs.queue owner to library_queue;
+
+create table jobs.periodic (
+  name text not null,
+  last_tick timestamptz not null,
+  constraint periodic_pkey primary key (name)
+);
+comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
+alter table jobs.periodic owner to library_queue;
+
+create table jobs.events (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  event text not null,
+  entity_type text not null,
+  entity_id uuid not null,
+  payload jsonb default '{}' not null,
+  caused_by uuid,
+  request_id text,
+  created_at timestamptz default now() not null,
+  relayed_at timestamptz,
+  constraint events_pkey primary key (id)
+);
+comment on table jobs.events is 'What happened, until it has been told to every consumer, and a week longer.';
+alter table jobs.events owner to library_queue;
+
+create table jobs.subscriptions (
+  event text not null,
+  job text not null,
+  seen_at timestamptz default now() not null,
+  constraint subscriptions_pkey primary key (event, job)
+);
+comment on table jobs.subscriptions is 'Which job consumes which event.';
+alter table jobs.subscriptions owner to library_queue;
+
+create table requests.keys (
+  principal uuid not null,
+  method text not null,
+  route text not null,
+  key text not null,
+  fingerprint text not null,
+  attempt integer default 1 not null,
+  locked_until timestamptz not null,
+  status integer,
+  headers jsonb,
+  body bytea,
+  created_at timestamptz default now() not null,
+  constraint keys_pkey primary key (principal, method, route, key)
+);
+comment on table requests.keys is 'Requests that must have their effect once, and their answers.';
+alter table requests.keys owner to library_queue;
 
 -- Checks, keys, exclusions
 
@@ -870,6 +1049,33 @@ alter table app.reservations add constraint reservations_status_choice
 alter table app.reservations add constraint reservations_state_choice
   check (state in ('waiting', 'ready', 'collected'));
 
+alter table jobs.queue add constraint queue_name_check
+  check (name ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$');
+
+alter table jobs.queue add constraint queue_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 65536);
+
+alter table jobs.queue add constraint queue_state_check
+  check (state in ('queued', 'running', 'dead'));
+
+alter table jobs.queue add constraint queue_locked_check
+  check ((state = 'running') = (locked_by is not null and locked_until is not null));
+
+alter table jobs.queue add constraint queue_attempts_check
+  check (attempts >= 0 and max_attempts between 1 and 100);
+
+alter table jobs.queue add constraint queue_keys_check
+  check (length(unique_key) between 1 and 200 and length(order_key) between 1 and 200);
+
+alter table jobs.events add constraint events_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768);
+
+alter table requests.keys add constraint keys_key_check
+  check (length(key) between 16 and 255);
+
+alter table requests.keys add constraint keys_answer_check
+  check ((status is null) = (headers is null) and (status is null) = (body is null));
+
 -- Indexes
 
 create unique index appointments_member_id_role_key
@@ -887,11 +1093,17 @@ create index appointments_appointed_by_id_idx
 create index appointments_live_appointed_by_id_idx
   on app.appointments (live_appointed_by_id) where live_appointed_by_id is not null;
 
+create index appointments_while_archived_idx
+  on app.appointments (id) where status = 'archived';
+
 create index authors_name_id_idx
   on app.authors (name, id);
 
+create index authors_while_archived_idx
+  on app.authors (id) where status = 'archived';
+
 create index authors_work_count_id_idx
-  on app.authors (work_count, id);
+  on counters.authors (work_count, id);
 
 create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
@@ -907,6 +1119,12 @@ create index books_category_id_idx
 
 create index books_live_category_id_idx
   on app.books (live_category_id) where live_category_id is not null;
+
+create index books_while_archived_idx
+  on app.books (id) where status = 'archived';
+
+create index books_reservation_count_id_idx
+  on counters.books (reservation_count, id);
 
 create unique index book_authors_book_id_author_id_part_key
   on app.book_authors (book_id, author_id, part) where status <> 'archived';
@@ -926,14 +1144,14 @@ create index book_authors_author_id_idx
 create index book_authors_live_author_id_idx
   on app.book_authors (live_author_id) where live_author_id is not null;
 
+create index book_authors_while_archived_idx
+  on app.book_authors (id) where status = 'archived';
+
 create unique index categories_shelf_mark_key
   on app.categories (shelf_mark) where status <> 'archived';
 
 create index categories_name_id_idx
   on app.categories (name, id);
-
-create index categories_book_count_id_idx
-  on app.categories (book_count, id);
 
 create index categories_parent_id_idx
   on app.categories (parent_id, id) where parent_id is not null;
@@ -941,11 +1159,20 @@ create index categories_parent_id_idx
 create index categories_live_parent_id_idx
   on app.categories (live_parent_id) where live_parent_id is not null;
 
+create index categories_while_archived_idx
+  on app.categories (id) where status = 'archived';
+
+create index categories_book_count_id_idx
+  on counters.categories (book_count, id);
+
 create index enquiries_book_id_idx
   on app.enquiries (book_id, id) where book_id is not null;
 
 create index enquiries_live_book_id_idx
   on app.enquiries (live_book_id) where live_book_id is not null;
+
+create index enquiries_while_archived_idx
+  on app.enquiries (id) where status = 'archived';
 
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
@@ -967,6 +1194,9 @@ create index members_name_id_idx
 
 create index members_joined_on_id_idx
   on app.members (joined_on, id);
+
+create index members_while_archived_idx
+  on app.members (id) where status = 'archived';
 
 create index penalties_member_id_idx
   on app.penalties (member_id, id);
@@ -997,6 +1227,30 @@ create index audit_logs_performed_by_idx
 
 create index seals_seen_id_idx
   on audit.seals (seen_id);
+
+create index queue_due_idx
+  on jobs.queue (priority, run_at, place) where state = 'queued';
+
+create unique index queue_unique_key
+  on jobs.queue (name, unique_key) where state = 'queued' and unique_key is not null;
+
+create index queue_order_idx
+  on jobs.queue (order_key, place) where order_key is not null and state <> 'dead';
+
+create index queue_locked_idx
+  on jobs.queue (locked_until) where state = 'running';
+
+create index queue_dead_idx
+  on jobs.queue (place) where state = 'dead';
+
+create index events_waiting_idx
+  on jobs.events (place) where relayed_at is null;
+
+create index events_relayed_idx
+  on jobs.events (relayed_at) where relayed_at is not null;
+
+create index keys_answered_idx
+  on requests.keys (created_at) where status is not null;
 
 -- References
 
@@ -1107,6 +1361,15 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
+create function sec.is_active(p_user uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is the account good, now? Asked before a job works on somebody's behalf.
+  select exists (select 1 from app.members u where u.id = p_user and u.status = 'active')
+$$;
+alter function sec.is_active(uuid) owner to library_authz;
+revoke execute on function sec.is_active(uuid) from public;
+grant execute on function sec.is_active(uuid) to library_job;
+
 create function app.appointments_ended() returns trigger
   language plpgsql set search_path = '' as $$
 -- Whether somebody archived a row about themselves.
@@ -1132,7 +1395,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1151,11 +1414,81 @@ end
 $$;
 alter function app.appointments_guard() owner to library_owner;
 
+create function sec.restore_appointments(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.appointments t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+      and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
+      and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.appointments t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+          and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
+          and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'appointment', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/appointed_by_id"}'::jsonb
+        when exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role) then '{"code": "conflict", "pointer": "/role"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.appointments t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.appointments t set archived_with = case
+    when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then t.member_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_appointments(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_appointments(uuid[]) from public;
+
+create function app.archived_appointments(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.appointments t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (select sec.is_admin())
+    and ((t.ended_by_member) is not true or t.member_id = (select sec.uid()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_appointments(uuid,int) owner to library_authz;
+revoke execute on function app.archived_appointments(uuid,int) from public;
+grant execute on function app.archived_appointments(uuid,int) to library_app;
+
 create function app.appointments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;
@@ -1335,7 +1668,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1353,6 +1686,32 @@ begin
 end
 $$;
 alter function app.authors_guard() owner to library_owner;
+
+create function app.archived_authors(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.authors t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_authors(uuid,int) owner to library_authz;
+revoke execute on function app.archived_authors(uuid,int) from public;
+grant execute on function app.archived_authors(uuid,int) to library_app;
+
+create function app.authors_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.authors (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.authors_counters() owner to library_counter;
+revoke execute on function app.authors_counters() from public;
 
 create function audit.record_authors() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1540,7 +1899,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1563,11 +1922,11 @@ create function app.books_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.book_authors set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where book_id = new.id and status <> 'archived';
+  update app.book_authors t set status = 'archived', archived_with = new.id
+    where t.book_id = new.id and t.status <> 'archived';
   update app.enquiries set book_id = null where book_id = new.id;
-  update app.reservations set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where book_id = new.id and status <> 'archived';
+  update app.reservations t set status = 'archived', archived_with = new.id
+    where t.book_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -1578,40 +1937,88 @@ create function app.books_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.book_authors set status = 'active', archived_with = null
-    where book_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reservations set status = 'active', archived_with = null
-    where book_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_book_authors(array(
+    select t.id from app.book_authors t
+    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reservations(array(
+    select t.id from app.reservations t
+    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.books_restore_children() owner to library_counter;
 revoke execute on function app.books_restore_children() from public;
 
+create function app.books_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.on_loan = 0 and (new.on_loan = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'books',
+      constraint = 'books_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.books_stays() owner to library_counter;
+revoke execute on function app.books_stays() from public;
+
+create function app.archived_books(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.books t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_books(uuid,int) owner to library_authz;
+revoke execute on function app.archived_books(uuid,int) from public;
+grant execute on function app.archived_books(uuid,int) to library_app;
+
+create function app.books_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.books (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.books_counters() owner to library_counter;
+revoke execute on function app.books_counters() from public;
+
 create function app.books_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(book_count) as book_count
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
     ) changed
     group by parent
     having sum(book_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.categories p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.categories p
-  set book_count = p.book_count + d.book_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
+        on conflict (id) do update set book_count = p.book_count + v_row.book_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1621,12 +2028,15 @@ revoke execute on function app.books_count_insert() from public;
 create function app.books_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(book_count) as book_count
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
@@ -1635,15 +2045,14 @@ begin
     ) changed
     group by parent
     having sum(book_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.categories p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.categories p
-  set book_count = p.book_count + d.book_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
+        on conflict (id) do update set book_count = p.book_count + v_row.book_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1735,7 +2144,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1754,30 +2163,99 @@ end
 $$;
 alter function app.book_authors_guard() owner to library_owner;
 
+create function sec.restore_book_authors(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.book_authors t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+      and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
+      and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.book_authors t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+          and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
+          and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'book_author', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
+        when exists (select from app.authors p where p.id = t.author_id and p.status = 'archived') then '{"code": "reference", "pointer": "/author_id"}'::jsonb
+        when exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part) then '{"code": "conflict", "pointer": "/part"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.book_authors t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.book_authors t set archived_with = case
+    when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then t.book_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_book_authors(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_book_authors(uuid[]) from public;
+
+create function app.archived_book_authors(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.book_authors t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_book_authors(uuid,int) owner to library_authz;
+revoke execute on function app.archived_book_authors(uuid,int) from public;
+grant execute on function app.archived_book_authors(uuid,int) to library_app;
+
 create function app.book_authors_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(work_count) as work_count
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
     ) changed
     group by parent
     having sum(work_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.authors p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.authors p
-  set work_count = p.work_count + d.work_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
+        on conflict (id) do update set work_count = p.work_count + v_row.work_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1787,12 +2265,15 @@ revoke execute on function app.book_authors_count_insert() from public;
 create function app.book_authors_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(work_count) as work_count
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
@@ -1801,15 +2282,14 @@ begin
     ) changed
     group by parent
     having sum(work_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.authors p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.authors p
-  set work_count = p.work_count + d.work_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
+        on conflict (id) do update set work_count = p.work_count + v_row.work_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1981,7 +2461,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1999,6 +2479,32 @@ begin
 end
 $$;
 alter function app.categories_guard() owner to library_owner;
+
+create function app.archived_categories(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.categories t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_categories(uuid,int) owner to library_authz;
+revoke execute on function app.archived_categories(uuid,int) from public;
+grant execute on function app.archived_categories(uuid,int) to library_app;
+
+create function app.categories_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.categories (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.categories_counters() owner to library_counter;
+revoke execute on function app.categories_counters() from public;
 
 create function audit.record_categories() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2055,7 +2561,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -2073,6 +2579,21 @@ begin
 end
 $$;
 alter function app.enquiries_guard() owner to library_owner;
+
+create function app.archived_enquiries(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.enquiries t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_enquiries(uuid,int) owner to library_authz;
+revoke execute on function app.archived_enquiries(uuid,int) from public;
+grant execute on function app.archived_enquiries(uuid,int) to library_app;
 
 create function audit.record_enquiries() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2177,43 +2698,37 @@ alter function app.loans_guard_insert() owner to library_owner;
 create function app.loans_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(on_loan) as on_loan
     from (
       select c.book_id as parent, (case when c.state = 'out' then 1 else 0 end) as on_loan from added c where c.book_id is not null
     ) changed
     group by parent
     having sum(on_loan) <> 0
-  ),
+    order by parent
+  loop
+    update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set on_loan = p.on_loan + d.on_loan
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(open_loans) as open_loans
     from (
       select c.member_id as parent, (case when c.state = 'out' then 1 else 0 end) as open_loans from added c where c.member_id is not null
     ) changed
     group by parent
     having sum(open_loans) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set open_loans = p.open_loans + d.open_loans
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.members p set open_loans = p.open_loans + v_row.open_loans where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -2223,12 +2738,15 @@ revoke execute on function app.loans_count_insert() from public;
 create function app.loans_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(on_loan) as on_loan
     from (
       select c.book_id as parent, (case when c.state = 'out' then 1 else 0 end) as on_loan from added c where c.book_id is not null
@@ -2237,16 +2755,12 @@ begin
     ) changed
     group by parent
     having sum(on_loan) <> 0
-  ),
+    order by parent
+  loop
+    update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set on_loan = p.on_loan + d.on_loan
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(open_loans) as open_loans
     from (
       select c.member_id as parent, (case when c.state = 'out' then 1 else 0 end) as open_loans from added c where c.member_id is not null
@@ -2255,15 +2769,10 @@ begin
     ) changed
     group by parent
     having sum(open_loans) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set open_loans = p.open_loans + d.open_loans
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.members p set open_loans = p.open_loans + v_row.open_loans where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -2321,7 +2830,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -2344,11 +2853,11 @@ create function app.members_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.appointments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where member_id = new.id and status <> 'archived';
+  update app.appointments t set status = 'archived', archived_with = new.id
+    where t.member_id = new.id and t.status <> 'archived';
   update app.appointments set appointed_by_id = null where appointed_by_id = new.id;
-  update app.reservations set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where member_id = new.id and status <> 'archived';
+  update app.reservations t set status = 'archived', archived_with = new.id
+    where t.member_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -2359,15 +2868,64 @@ create function app.members_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.appointments set status = 'active', archived_with = null
-    where member_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reservations set status = 'active', archived_with = null
-    where member_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_appointments(array(
+    select t.id from app.appointments t
+    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reservations(array(
+    select t.id from app.reservations t
+    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
+
+create function app.members_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.open_loans = 0 and (new.open_loans = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'members',
+      constraint = 'members_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.members_stays() owner to library_counter;
+revoke execute on function app.members_stays() from public;
+
+create function app.archived_members(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.members t
+  where t.status = 'archived'
+    and t.id < p_before
+    and ((select sec.is_librarian()) or (select sec.is_admin()))
+    and sec.outranks(t.id, null)
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_members(uuid,int) owner to library_authz;
+revoke execute on function app.archived_members(uuid,int) from public;
+grant execute on function app.archived_members(uuid,int) to library_app;
+
+create function app.members_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.members (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.members_counters() owner to library_counter;
+revoke execute on function app.members_counters() from public;
 
 create function app.members_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2424,27 +2982,29 @@ revoke execute on function audit.record_members() from public;
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(owed_cents) as owed_cents
     from (
       select c.member_id as parent, (case when true then c.amount_cents else 0 end) as owed_cents from added c where c.member_id is not null
     ) changed
     group by parent
     having sum(owed_cents) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set owed_cents = p.owed_cents + d.owed_cents
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.members p set owed_cents = p.owed_cents + v_row.owed_cents where p.id = v_row.parent;
+    if not found then
+      insert into counters.members as p (id, owed_cents) values (v_row.parent, v_row.owed_cents)
+        on conflict (id) do update set owed_cents = p.owed_cents + v_row.owed_cents;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -2502,7 +3062,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -2535,6 +3095,59 @@ end
 $$;
 alter function app.reservations_guard() owner to library_owner;
 
+create function sec.restore_reservations(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.reservations t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+      and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+      and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.reservations t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+          and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+          and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'reservation', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
+        when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id) then '{"code": "conflict", "pointer": "/member_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.reservations t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.reservations t set archived_with = case
+    when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then t.book_id
+    when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then t.member_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_reservations(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_reservations(uuid[]) from public;
+
 create function app.reservations_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -2543,22 +3156,13 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  insert into counters.books_delta (parent_id, reservation_count)
     select parent, sum(reservation_count) as reservation_count
     from (
       select c.book_id as parent, (case when c.status = 'active' then 1 else 0 end) as reservation_count from added c where c.book_id is not null
     ) changed
     group by parent
-    having sum(reservation_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set reservation_count = p.reservation_count + d.reservation_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    having sum(reservation_count) <> 0;
   return null;
 end
 $$;
@@ -2573,7 +3177,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  insert into counters.books_delta (parent_id, reservation_count)
     select parent, sum(reservation_count) as reservation_count
     from (
       select c.book_id as parent, (case when c.status = 'active' then 1 else 0 end) as reservation_count from added c where c.book_id is not null
@@ -2581,16 +3185,7 @@ begin
       select c.book_id as parent, -(case when c.status = 'active' then 1 else 0 end) as reservation_count from removed c where c.book_id is not null
     ) changed
     group by parent
-    having sum(reservation_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set reservation_count = p.reservation_count + d.reservation_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    having sum(reservation_count) <> 0;
   return null;
 end
 $$;
@@ -2625,6 +3220,34 @@ $$;
 alter function audit.record_reservations() owner to library_audit;
 revoke execute on function audit.record_reservations() from public;
 
+create function counters.roll_up(p_most integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
+-- One worker at a time: another one finds nothing to do.
+declare
+  v_total bigint := 0;
+  v_row record;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then
+    return 0;
+  end if;
+  for v_row in
+    with taken as (
+      delete from counters.books_delta d where d.ctid = any (array(select t.ctid from counters.books_delta t limit p_most))
+      returning d.*
+    )
+    select parent_id, count(*) as notes, sum(reservation_count) as reservation_count from taken group by parent_id order by parent_id
+  loop
+    v_total := v_total + v_row.notes;
+    update counters.books p set reservation_count = p.reservation_count + v_row.reservation_count where p.id = v_row.parent_id;
+  end loop;
+  return v_total;
+end
+$$;
+alter function counters.roll_up(integer) owner to library_counter;
+revoke execute on function counters.roll_up(integer) from public;
+grant execute on function counters.roll_up(integer) to library_job;
+
 create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
   language plpgsql set search_path = '' as $$
 -- For the triggers of tables, which say what changed.
@@ -2640,6 +3263,20 @@ end
 $$;
 alter function audit.write(text,uuid,text,jsonb) owner to library_audit;
 revoke execute on function audit.write(text,uuid,text,jsonb) from public;
+
+create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
+  language sql security definer set search_path = '' as $$
+-- What was done to something that is no row of a table: an administrator's orders to the queue.
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id, p_action,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  )
+$$;
+alter function audit.note(text,uuid,text,jsonb) owner to library_audit;
+revoke execute on function audit.note(text,uuid,text,jsonb) from public;
+grant execute on function audit.note(text,uuid,text,jsonb) to library_queue;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
@@ -2778,6 +3415,528 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
+
+create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql set search_path = '' as $$
+-- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+declare
+  v_id uuid;
+begin
+  if coalesce(p_on_key, 'keep') not in ('keep', 'replace') then
+    raise exception 'p_on_key is keep or replace' using errcode = '22023';
+  end if;
+  insert into jobs.queue as q
+    (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
+  values (
+    p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 100)
+  )
+  on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
+    set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
+      request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      attempts = 0, last_error = null
+    where p_on_key = 'replace'
+  returning q.id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to library_queue;
+revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+
+create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each puts in its own jobs only.
+begin
+  if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
+    raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
+      using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, p_unique_key, p_on_key, p_order_key, p_on_behalf_of, p_priority, p_max_attempts);
+end
+$$;
+alter function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to library_queue;
+revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to library_job;
+
+create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+begin
+  if sec.uid() is null or not p_name = any (array['reminders.remind']::text[]) then
+    raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, sec.uid() || ' ' || p_unique_key, p_on_key, null, sec.uid(), 0, null);
+end
+$$;
+alter function jobs.request(text,jsonb,timestamptz,text,text) owner to library_queue;
+revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from public;
+grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to library_app;
+
+create function jobs.cancel(p_name text, p_unique_key text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+declare
+  v_key text := p_unique_key;
+begin
+  if sec.job() is null then
+    v_key := sec.uid() || ' ' || p_unique_key;
+  elsif not starts_with(p_name, sec.job() || '.') then
+    raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
+  end if;
+  delete from jobs.queue q where q.name = p_name and q.unique_key = v_key and q.state = 'queued';
+  return found;
+end
+$$;
+alter function jobs.cancel(text,text) owner to library_queue;
+revoke execute on function jobs.cancel(text,text) from public;
+grant execute on function jobs.cancel(text,text) to library_app, library_job;
+
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+  language plpgsql security definer set search_path = '' as $$
+-- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
+-- another attempt; one that is dead lets the others go on.
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select q.id
+      from jobs.queue q
+      where q.state = 'queued' and q.run_at <= now() and q.name = any (p_names)
+        and (q.order_key is null or not exists (
+          select 1 from jobs.queue e where e.order_key = q.order_key and e.place < q.place and e.state <> 'dead'
+        ))
+      order by q.priority, q.run_at, q.place
+      limit p_limit
+      for update of q skip locked
+    )
+    update jobs.queue q
+    set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
+    from due
+    where q.id = due.id
+    returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
+end
+$$;
+alter function jobs.claim(uuid,text[],integer,interval) owner to library_queue;
+revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
+grant execute on function jobs.claim(uuid,text[],integer,interval) to library_job;
+
+create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
+  language sql security definer set search_path = '' as $$
+-- Prolongs leases; answers those that the worker still has.
+  update jobs.queue q set locked_until = now() + p_lease
+  where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+  returning q.id
+$$;
+alter function jobs.heartbeat(uuid,uuid[],interval) owner to library_queue;
+revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
+grant execute on function jobs.heartbeat(uuid,uuid[],interval) to library_job;
+
+create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+begin
+  delete from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
+  return found;
+end
+$$;
+alter function jobs.complete(uuid,uuid,integer) owner to library_queue;
+revoke execute on function jobs.complete(uuid,uuid,integer) from public;
+grant execute on function jobs.complete(uuid,uuid,integer) to library_job;
+
+create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
+  language plpgsql set search_path = '' as $$
+-- After a failed attempt: to wait for the next, or to be kept as dead.
+begin
+  if p_dead then
+    update jobs.queue q
+    set state = 'dead', ended_at = now(), last_error = p_error, locked_by = null, locked_until = null
+    where q.id = p_id;
+    return 'dead';
+  end if;
+  update jobs.queue q
+  set state = 'queued', run_at = now() + p_delay, last_error = p_error, locked_by = null, locked_until = null
+  where q.id = p_id;
+  return 'queued';
+exception when unique_violation then
+  -- One with the same key was put in meanwhile: it stands for both.
+  delete from jobs.queue q where q.id = p_id;
+  return 'superseded';
+end
+$$;
+alter function jobs.put_back(uuid,text,interval,boolean) owner to library_queue;
+revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
+
+create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+declare
+  v_max integer;
+begin
+  select q.max_attempts into v_max from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt
+  for update;
+  if not found then
+    return null;
+  end if;
+  return jobs.put_back(p_id, left(p_error, 2000), p_delay, p_final or p_attempt >= v_max);
+end
+$$;
+alter function jobs.fail(uuid,uuid,integer,text,interval,boolean) owner to library_queue;
+revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) from public;
+grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to library_job;
+
+create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- A worker that stops gives back what it did not finish; that was no attempt.
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select q.id from jobs.queue q
+    where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+    for update
+  loop
+    update jobs.queue q set attempts = greatest(q.attempts - 1, 0) where q.id = v_id;
+    perform jobs.put_back(v_id, 'The worker was stopped.', '0', false);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.release(uuid,uuid[]) owner to library_queue;
+revoke execute on function jobs.release(uuid,uuid[]) from public;
+grant execute on function jobs.release(uuid,uuid[]) to library_job;
+
+create function jobs.rescue() returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
+-- runs out of attempts like one that fails.
+declare
+  v_job record;
+  v_count integer := 0;
+begin
+  for v_job in
+    select q.id, q.attempts, q.max_attempts from jobs.queue q
+    where q.state = 'running' and q.locked_until < now()
+    for update skip locked
+  loop
+    perform jobs.put_back(v_job.id, 'The worker went away without finishing.', '0', v_job.attempts >= v_job.max_attempts);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.rescue() owner to library_queue;
+revoke execute on function jobs.rescue() from public;
+grant execute on function jobs.rescue() to library_job;
+
+create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
+  language plpgsql security definer set search_path = '' as $$
+-- Up to when periodic jobs have been enqueued; one that is new begins now.
+#variable_conflict use_column
+begin
+  insert into jobs.periodic (name, last_tick)
+  select u.name, now() from unnest(p_names) u(name)
+  on conflict (name) do nothing;
+  return query select p.name, p.last_tick, now() from jobs.periodic p where p.name = any (p_names);
+end
+$$;
+alter function jobs.ticks(text[]) owner to library_queue;
+revoke execute on function jobs.ticks(text[]) from public;
+grant execute on function jobs.ticks(text[]) to library_job;
+
+create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
+-- waits stands for those after it.
+begin
+  update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
+  if not found then
+    return false;
+  end if;
+  perform jobs.put(p_name, jsonb_build_object('tick', r.run), null,
+    case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
+  from unnest(p_runs) with ordinality r(run, number)
+  order by r.number;
+  return true;
+end
+$$;
+alter function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) owner to library_queue;
+revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) from public;
+grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to library_job;
+
+create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
+  language sql stable security definer set search_path = '' as $$
+-- For monitoring; the oldest of those that are due.
+  select
+    (select count(*) from jobs.queue q where q.state = 'queued'),
+    (select count(*) from jobs.queue q where q.state = 'running'),
+    (select count(*) from jobs.queue q where q.state = 'dead'),
+    coalesce((
+      select extract(epoch from now() - min(q.run_at)) from jobs.queue q where q.state = 'queued' and q.run_at <= now()
+    ), 0)::double precision
+$$;
+alter function jobs.figures() owner to library_queue;
+revoke execute on function jobs.figures() from public;
+grant execute on function jobs.figures() to library_job;
+
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+  language sql stable security definer set search_path = '' as $$
+-- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+  select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
+  from jobs.queue q
+  where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
+  order by q.place desc
+  limit p_limit
+$$;
+alter function jobs.dead(text,bigint,integer) owner to library_queue;
+revoke execute on function jobs.dead(text,bigint,integer) from public;
+grant execute on function jobs.dead(text,bigint,integer) to library_job;
+
+create function jobs.revive(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+declare
+  v_name text;
+begin
+  update jobs.queue q
+  set state = 'queued', attempts = 0, run_at = now(), ended_at = null
+  where q.id = p_id and q.state = 'dead'
+  returning q.name into v_name;
+  if not found then
+    return null;
+  end if;
+  perform audit.note('job', p_id, 'retry', jsonb_build_object('state', jsonb_build_array('dead', 'queued'), 'name', jsonb_build_array(v_name, v_name)));
+  return 'queued';
+exception when unique_violation then
+  return 'waiting';
+end
+$$;
+alter function jobs.revive(uuid) owner to library_queue;
+revoke execute on function jobs.revive(uuid) from public;
+grant execute on function jobs.revive(uuid) to library_job;
+
+create function jobs.discard(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is given up.
+declare
+  v_name text;
+begin
+  delete from jobs.queue q where q.id = p_id and q.state = 'dead' returning q.name into v_name;
+  if not found then
+    return false;
+  end if;
+  perform audit.note('job', p_id, 'discard', jsonb_build_object('state', jsonb_build_array('dead', null), 'name', jsonb_build_array(v_name, null)));
+  return true;
+end
+$$;
+alter function jobs.discard(uuid) owner to library_queue;
+revoke execute on function jobs.discard(uuid) from public;
+grant execute on function jobs.discard(uuid) to library_job;
+
+create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Dead jobs that nobody asked for any more.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q where q.id in (
+    select d.id from jobs.queue d where d.state = 'dead' and d.ended_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge(timestamptz,integer) owner to library_queue;
+revoke execute on function jobs.purge(timestamptz,integer) from public;
+grant execute on function jobs.purge(timestamptz,integer) to library_job;
+
+create function jobs.emit() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
+-- locked by what fires this, so events of one object are in the order of their transactions.
+begin
+  insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
+  values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
+  return null;
+end
+$$;
+alter function jobs.emit() owner to library_queue;
+revoke execute on function jobs.emit() from public;
+
+create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
+-- events are in the order in which they became true.
+declare
+  v_id uuid;
+begin
+  if not coalesce(starts_with(p_event, sec.job() || '.'), false) then
+    raise exception 'the module % may not tell of %', coalesce(sec.job(), '(none)'), p_event using errcode = '42501';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('jobs.events ' || p_entity_id, 0));
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (p_event, p_entity_type, p_entity_id, coalesce(p_payload, '{}'), sec.uid(), sec.request())
+  returning id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.tell(text,text,uuid,jsonb) owner to library_queue;
+revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
+grant execute on function jobs.tell(text,text,uuid,jsonb) to library_job;
+
+create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
+  language sql security definer set search_path = '' as $$
+-- Which jobs consume which events, said again and again by the workers that know them.
+  insert into jobs.subscriptions (event, job)
+  select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
+  on conflict (event, job) do update set seen_at = now()
+$$;
+alter function jobs.subscribe(text[],text[]) owner to library_queue;
+revoke execute on function jobs.subscribe(text[],text[]) from public;
+grant execute on function jobs.subscribe(text[],text[]) to library_job;
+
+create function jobs.relay(p_limit integer) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
+-- are gone. One at a time: others have nothing to wait for.
+declare
+  v_count integer;
+begin
+  if not exists (select 1 from jobs.events e where e.relayed_at is null) then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
+    return 0;
+  end if;
+  -- Those that wait already have their place before those that follow.
+  with batch as (
+    select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
+  ),
+  enqueued as (
+    insert into jobs.queue (name, payload, order_key, request_id, max_attempts)
+    select s.job,
+      jsonb_build_object(
+        'event_id', b.id, 'event', b.event, 'entity_type', b.entity_type, 'entity_id', b.entity_id,
+        'caused_by', b.caused_by, 'created_at', b.created_at, 'payload', b.payload
+      ),
+      s.job || ' ' || b.entity_id, b.request_id, 100
+    from batch b
+    join jobs.subscriptions s on s.event = b.event and s.seen_at > now() - interval '7 days'
+    order by b.place, s.job
+  )
+  update jobs.events e set relayed_at = now() from batch b where e.id = b.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.relay(integer) owner to library_queue;
+revoke execute on function jobs.relay(integer) from public;
+grant execute on function jobs.relay(integer) to library_job;
+
+create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Events that were turned into jobs before this.
+declare
+  v_count bigint;
+begin
+  delete from jobs.events e where e.id in (
+    select d.id from jobs.events d where d.relayed_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge_events(timestamptz,integer) owner to library_queue;
+revoke execute on function jobs.purge_events(timestamptz,integer) from public;
+grant execute on function jobs.purge_events(timestamptz,integer) to library_job;
+
+create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
+  language plpgsql security definer set search_path = '' as $$
+-- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
+-- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
+-- answer. Whoever has it in an open transaction is waited for.
+#variable_conflict use_column
+declare
+  v_key requests.keys;
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has keys of requests' using errcode = '42501';
+  end if;
+  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+  on conflict (principal, method, route, key) do nothing;
+  if found then
+    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+    return;
+  end if;
+  select k.* into v_key from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+  for update;
+  if v_key.fingerprint is distinct from p_fingerprint then
+    return query select 'other', 0, null::integer, null::jsonb, null::bytea;
+  elsif v_key.status is not null then
+    return query select 'done', v_key.attempt, v_key.status, v_key.headers, v_key.body;
+  elsif v_key.locked_until > clock_timestamp() then
+    return query select 'busy', 0, null::integer, null::jsonb, null::bytea;
+  else
+    update requests.keys k set attempt = v_key.attempt + 1, locked_until = clock_timestamp() + p_lease
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key;
+    return query select 'again', v_key.attempt + 1, null::integer, null::jsonb, null::bytea;
+  end if;
+end
+$$;
+alter function requests.claim(text,text,text,text,interval) owner to library_queue;
+revoke execute on function requests.claim(text,text,text,text,interval) from public;
+grant execute on function requests.claim(text,text,text,text,interval) to library_app;
+
+create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Keeps what was answered. False: another attempt has the key by now.
+begin
+  update requests.keys k set status = p_status, headers = p_headers, body = p_body
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to library_queue;
+revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to library_app;
+
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The request had no effect and is not answered the same way again: the key is free.
+begin
+  delete from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.give_up(text,text,text,integer) owner to library_queue;
+revoke execute on function requests.give_up(text,text,text,integer) from public;
+grant execute on function requests.give_up(text,text,text,integer) to library_app;
+
+create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Answers that nobody asks for any more. What has no answer yet stays.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.ctid in (
+    select d.ctid from requests.keys d where d.status is not null and d.created_at < p_before limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.purge(timestamptz,integer) owner to library_queue;
+revoke execute on function requests.purge(timestamptz,integer) from public;
+grant execute on function requests.purge(timestamptz,integer) to library_job;
 
 create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -2976,6 +4135,10 @@ create index categories_names_idx on search.categories using gin (names public.g
 
 -- Triggers
 
+create trigger appointments_archived
+  before update of status on app.appointments
+  for each row execute function sec.keep_status('along');
+
 create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
@@ -3007,6 +4170,10 @@ create trigger authors_document_update
   after update of summary, name, status on app.authors
   for each row when (new.summary is distinct from old.summary or new.name is distinct from old.name or new.status is distinct from old.status) execute function app.authors_document();
 
+create trigger authors_archived
+  before update of status on app.authors
+  for each row execute function sec.keep_status();
+
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function sec.stamp();
@@ -3020,6 +4187,11 @@ create trigger authors_guard
   for each row when (current_user = 'library_app')
   execute function app.authors_guard();
 
+create trigger authors_counters
+  after insert on app.authors
+  referencing new table as added
+  for each statement execute function app.authors_counters();
+
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function audit.record_authors();
@@ -3031,6 +4203,10 @@ create trigger books_document_insert
 create trigger books_document_update
   after update of summary, title, status on app.books
   for each row when (new.summary is distinct from old.summary or new.title is distinct from old.title or new.status is distinct from old.status) execute function app.books_document();
+
+create trigger books_archived
+  before update of status on app.books
+  for each row execute function sec.keep_status();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -3055,6 +4231,16 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.books_restore_children();
 
+create trigger books_stays
+  before update of on_loan on app.books
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.books_stays();
+
+create trigger books_counters
+  after insert on app.books
+  referencing new table as added
+  for each statement execute function app.books_counters();
+
 create trigger books_count_insert
   after insert on app.books
   referencing new table as added
@@ -3072,6 +4258,10 @@ create trigger books_audit
 create trigger book_authors_announce
   before insert on app.book_authors
   for each row execute function app.book_authors_announce();
+
+create trigger book_authors_archived
+  before update of status on app.book_authors
+  for each row execute function sec.keep_status('along');
 
 create trigger book_authors_stamp
   before update of status, book_id, author_id, part, position on app.book_authors
@@ -3104,6 +4294,10 @@ create trigger categories_document_update
   after update of name, status on app.categories
   for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.categories_document();
 
+create trigger categories_archived
+  before update of status on app.categories
+  for each row execute function sec.keep_status();
+
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
   for each row execute function sec.stamp();
@@ -3117,6 +4311,11 @@ create trigger categories_guard
   for each row when (current_user = 'library_app')
   execute function app.categories_guard();
 
+create trigger categories_counters
+  after insert on app.categories
+  referencing new table as added
+  for each statement execute function app.categories_counters();
+
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
   for each row execute function audit.record_categories();
@@ -3124,6 +4323,10 @@ create trigger categories_audit
 create trigger enquiries_announce
   before insert on app.enquiries
   for each row execute function app.enquiries_announce();
+
+create trigger enquiries_archived
+  before update of status on app.enquiries
+  for each row execute function sec.keep_status();
 
 create trigger enquiries_stamp
   before update of status, book_id, question, answer_to, desk on app.enquiries
@@ -3166,6 +4369,27 @@ create trigger loans_audit
   after insert or update of book_id, member_id, due_on, renewals, state, note on app.loans
   for each row execute function audit.record_loans();
 
+create trigger loans_emit_create
+  after insert on app.loans
+  for each row
+  execute function jobs.emit('loan', 'create');
+
+create trigger loans_emit_update
+  after update of book_id, member_id, due_on, renewals, note on app.loans
+  for each row
+  when ((new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.due_on is distinct from old.due_on or new.renewals is distinct from old.renewals or new.note is distinct from old.note))
+  execute function jobs.emit('loan', 'update');
+
+create trigger loans_emit_take_back
+  after update of state on app.loans
+  for each row
+  when (old.state in ('out', 'lost') and new.state = 'back')
+  execute function jobs.emit('loan', 'take_back');
+
+create trigger members_archived
+  before update of status on app.members
+  for each row execute function sec.keep_status();
+
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
   for each row execute function sec.stamp();
@@ -3189,6 +4413,16 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
 
+create trigger members_stays
+  before update of open_loans on app.members
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.members_stays();
+
+create trigger members_counters
+  after insert on app.members
+  referencing new table as added
+  for each statement execute function app.members_counters();
+
 create trigger members_keep_holders
   after update of status on app.members
   for each row when (old.status = 'active' and new.status <> 'active')
@@ -3206,6 +4440,10 @@ create trigger penalties_count_insert
 create trigger penalties_audit
   after insert on app.penalties
   for each row execute function audit.record_penalties();
+
+create trigger reservations_archived
+  before update of status on app.reservations
+  for each row execute function sec.keep_status('along');
 
 create trigger reservations_stamp
   before update of status, book_id, member_id, wanted_until, state on app.reservations
@@ -3237,6 +4475,12 @@ create policy appointments_select on app.appointments for select to library_app
     (
       appointments.status = 'active'
       and (appointments.member_id = (select sec.uid()) or (select sec.is_admin()))
+    )
+    or (
+      appointments.status = 'suspended'
+      and (select sec.action()) = 'restore'
+      and (select sec.is_admin())
+      and ((appointments.ended_by_member) is not true or appointments.member_id = (select sec.uid()))
     )
     or (appointments.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
   );
@@ -3477,6 +4721,11 @@ create policy loans_update on app.loans for update to library_app
     end
   );
 
+create policy loans_job_select on app.loans for select to library_job
+  using (
+    (select sec.job()) in ('reminders')
+  );
+
 create policy members_select on app.members for select to library_app
   using (
     (
@@ -3611,25 +4860,49 @@ grant update (status) on app.appointments to library_app;
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_from, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
 
-grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
+grant select on counters.authors to library_app;
+
+grant select on counters.authors to library_job;
+
+grant select on counters.authors to library_authz;
+
+grant select on counters.authors to library_counter;
+grant insert on counters.authors to library_counter;
+grant update on counters.authors to library_counter;
+
+grant select (id, status, summary, homepage, name, born_on, died_on, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;
 grant update (status, summary, homepage, name, born_on, died_on) on app.authors to library_app;
 
 grant select on app.authors to library_authz;
 
 grant select on app.authors to library_counter;
-grant update (status, work_count) on app.authors to library_counter;
+grant update (status, archived_from) on app.authors to library_counter;
 
-grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, reservation_count, version, created_at, updated_at) on app.books to library_app;
+grant select on counters.books to library_app;
+
+grant select on counters.books to library_job;
+
+grant select on counters.books to library_authz;
+
+grant select on counters.books to library_counter;
+grant insert on counters.books to library_counter;
+grant update on counters.books to library_counter;
+
+grant select on counters.books_delta to library_counter;
+grant insert on counters.books_delta to library_counter;
+grant delete on counters.books_delta to library_counter;
+
+grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, version, created_at, updated_at) on app.books to library_app;
 grant insert (category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
 grant update (status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
 
 grant select on app.books to library_authz;
 
 grant select on app.books to library_counter;
-grant update (status, on_loan, reservation_count) on app.books to library_counter;
+grant update (status, on_loan, archived_from) on app.books to library_counter;
 
 grant select (id, status, book_id, author_id, part, position, version, created_at, updated_at) on app.book_authors to library_app;
 grant insert (book_id, author_id, part, position) on app.book_authors to library_app;
@@ -3638,16 +4911,26 @@ grant update (status, part, position) on app.book_authors to library_app;
 grant select on app.book_authors to library_authz;
 
 grant select on app.book_authors to library_counter;
-grant update (status, archived_with) on app.book_authors to library_counter;
+grant update (status, archived_from, archived_with) on app.book_authors to library_counter;
 
-grant select (id, status, parent_id, name, shelf_mark, book_count, version, created_at, updated_at) on app.categories to library_app;
+grant select on counters.categories to library_app;
+
+grant select on counters.categories to library_job;
+
+grant select on counters.categories to library_authz;
+
+grant select on counters.categories to library_counter;
+grant insert on counters.categories to library_counter;
+grant update on counters.categories to library_counter;
+
+grant select (id, status, parent_id, name, shelf_mark, version, created_at, updated_at) on app.categories to library_app;
 grant insert (parent_id, name, shelf_mark) on app.categories to library_app;
 grant update (status, parent_id, name, shelf_mark) on app.categories to library_app;
 
 grant select on app.categories to library_authz;
 
 grant select on app.categories to library_counter;
-grant update (status, book_count, parent_id) on app.categories to library_counter;
+grant update (status, archived_from, parent_id) on app.categories to library_counter;
 
 grant select (id, status, book_id, question, answer_to, desk, version, created_at, updated_at) on app.enquiries to library_app;
 grant insert (book_id, question, answer_to, desk) on app.enquiries to library_app;
@@ -3656,24 +4939,36 @@ grant update (status, question, answer_to, desk) on app.enquiries to library_app
 grant select on app.enquiries to library_authz;
 
 grant select on app.enquiries to library_counter;
-grant update (status, book_id) on app.enquiries to library_counter;
+grant update (status, archived_from, book_id) on app.enquiries to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;
 grant update (due_on, renewals, note, state) on app.loans to library_app;
 
+grant select on app.loans to library_job;
+
 grant select on app.loans to library_authz;
 
 grant select on app.loans to library_counter;
 
-grant select (id, status, name, card_number, email, phone, address, joined_on, open_loans, owed_cents, version, created_at, updated_at) on app.members to library_app;
+grant select on counters.members to library_app;
+
+grant select on counters.members to library_job;
+
+grant select on counters.members to library_authz;
+
+grant select on counters.members to library_counter;
+grant insert on counters.members to library_counter;
+grant update on counters.members to library_counter;
+
+grant select (id, status, name, card_number, email, phone, address, joined_on, open_loans, version, created_at, updated_at) on app.members to library_app;
 grant insert (name, card_number, email, phone, address, joined_on) on app.members to library_app;
 grant update (status, name, email, phone, address, joined_on) on app.members to library_app;
 
 grant select on app.members to library_authz;
 
 grant select on app.members to library_counter;
-grant update (status, open_loans, owed_cents) on app.members to library_counter;
+grant update (status, open_loans, archived_from) on app.members to library_counter;
 
 grant select (id, member_id, loan_id, amount_cents, currency, reason, created_at) on app.penalties to library_app;
 grant insert (member_id, loan_id, amount_cents, currency, reason) on app.penalties to library_app;
@@ -3689,4 +4984,4 @@ grant update (status, wanted_until, state) on app.reservations to library_app;
 grant select on app.reservations to library_authz;
 
 grant select on app.reservations to library_counter;
-grant update (status, archived_with) on app.reservations to library_counter;
+grant update (status, archived_from, archived_with) on app.reservations to library_counter;

@@ -17,6 +17,8 @@ drop policy members_insert on app.members;
 
 drop policy members_select on app.members;
 
+drop policy loans_job_select on app.loans;
+
 drop policy loans_update on app.loans;
 
 drop policy loans_insert on app.loans;
@@ -69,6 +71,8 @@ drop trigger reservations_guard on app.reservations;
 
 drop trigger reservations_stamp on app.reservations;
 
+drop trigger reservations_archived on app.reservations;
+
 drop trigger penalties_audit on app.penalties;
 
 drop trigger penalties_count_insert on app.penalties;
@@ -76,6 +80,10 @@ drop trigger penalties_count_insert on app.penalties;
 drop trigger members_audit on app.members;
 
 drop trigger members_keep_holders on app.members;
+
+drop trigger members_counters on app.members;
+
+drop trigger members_stays on app.members;
 
 drop trigger "0_restore_children" on app.members;
 
@@ -86,6 +94,14 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger members_archived on app.members;
+
+drop trigger loans_emit_take_back on app.loans;
+
+drop trigger loans_emit_update on app.loans;
+
+drop trigger loans_emit_create on app.loans;
 
 drop trigger loans_audit on app.loans;
 
@@ -105,15 +121,21 @@ drop trigger enquiries_guard on app.enquiries;
 
 drop trigger enquiries_stamp on app.enquiries;
 
+drop trigger enquiries_archived on app.enquiries;
+
 drop trigger enquiries_announce on app.enquiries;
 
 drop trigger categories_audit on app.categories;
+
+drop trigger categories_counters on app.categories;
 
 drop trigger categories_guard on app.categories;
 
 drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
+
+drop trigger categories_archived on app.categories;
 
 drop trigger categories_document_update on app.categories;
 
@@ -129,6 +151,8 @@ drop trigger book_authors_guard on app.book_authors;
 
 drop trigger book_authors_stamp on app.book_authors;
 
+drop trigger book_authors_archived on app.book_authors;
+
 drop trigger book_authors_announce on app.book_authors;
 
 drop trigger books_audit on app.books;
@@ -136,6 +160,10 @@ drop trigger books_audit on app.books;
 drop trigger books_count_update on app.books;
 
 drop trigger books_count_insert on app.books;
+
+drop trigger books_counters on app.books;
+
+drop trigger books_stays on app.books;
 
 drop trigger "0_restore_children" on app.books;
 
@@ -147,17 +175,23 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_archived on app.books;
+
 drop trigger books_document_update on app.books;
 
 drop trigger books_document_insert on app.books;
 
 drop trigger authors_audit on app.authors;
 
+drop trigger authors_counters on app.authors;
+
 drop trigger authors_guard on app.authors;
 
 drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
+
+drop trigger authors_archived on app.authors;
 
 drop trigger authors_document_update on app.authors;
 
@@ -172,6 +206,8 @@ drop trigger appointments_guard on app.appointments;
 drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
+
+drop trigger appointments_archived on app.appointments;
 
 drop table search.categories;
 
@@ -197,6 +233,60 @@ drop function sec.seen_author(uuid);
 
 drop function sec.outranks(uuid,uuid);
 
+drop function requests.purge(timestamptz,integer);
+
+drop function requests.give_up(text,text,text,integer);
+
+drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
+
+drop function requests.claim(text,text,text,text,interval);
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
+
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -209,13 +299,19 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
+drop function audit.note(text,uuid,text,jsonb);
+
 drop function audit.write(text,uuid,text,jsonb);
+
+drop function counters.roll_up(integer);
 
 drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
 drop function app.reservations_count_insert();
+
+drop function sec.restore_reservations(uuid[]);
 
 drop function app.reservations_guard();
 
@@ -226,6 +322,12 @@ drop function app.penalties_count_insert();
 drop function audit.record_members();
 
 drop function app.members_keep_holders();
+
+drop function app.members_counters();
+
+drop function app.archived_members(uuid,int);
+
+drop function app.members_stays();
 
 drop function app.members_restore_children();
 
@@ -247,11 +349,17 @@ drop function app.loan_private(uuid);
 
 drop function audit.record_enquiries();
 
+drop function app.archived_enquiries(uuid,int);
+
 drop function app.enquiries_guard();
 
 drop function app.enquiries_announce();
 
 drop function audit.record_categories();
+
+drop function app.categories_counters();
+
+drop function app.archived_categories(uuid,int);
 
 drop function app.categories_guard();
 
@@ -265,6 +373,10 @@ drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
+drop function app.archived_book_authors(uuid,int);
+
+drop function sec.restore_book_authors(uuid[]);
+
 drop function app.book_authors_guard();
 
 drop function app.book_authors_announce();
@@ -274,6 +386,12 @@ drop function audit.record_books();
 drop function app.books_count_update();
 
 drop function app.books_count_insert();
+
+drop function app.books_counters();
+
+drop function app.archived_books(uuid,int);
+
+drop function app.books_stays();
 
 drop function app.books_restore_children();
 
@@ -289,6 +407,10 @@ drop function app.books_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_authors();
 
+drop function app.authors_counters();
+
+drop function app.archived_authors(uuid,int);
+
 drop function app.authors_guard();
 
 drop function app.authors_document();
@@ -299,9 +421,15 @@ drop function audit.record_appointments();
 
 drop function app.appointments_keep();
 
+drop function app.archived_appointments(uuid,int);
+
+drop function sec.restore_appointments(uuid[]);
+
 drop function app.appointments_guard();
 
 drop function app.appointments_ended();
+
+drop function sec.is_active(uuid);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -349,6 +477,16 @@ alter table app.appointments drop constraint appointments_live_member_id_fkey;
 
 alter table app.appointments drop constraint appointments_member_id_fkey;
 
+drop table requests.keys;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
+
+drop table jobs.periodic;
+
+drop table jobs.queue;
+
 drop table audit.seals;
 
 drop table audit.audit_logs;
@@ -357,21 +495,33 @@ drop table app.reservations;
 
 drop table app.penalties;
 
+drop table counters.members;
+
 drop table app.members;
 
 drop table app.loans;
 
 drop table app.enquiries;
 
+drop table counters.categories;
+
 drop table app.categories;
 
 drop table app.book_authors;
 
+drop table counters.books_delta;
+
+drop table counters.books;
+
 drop table app.books;
+
+drop table counters.authors;
 
 drop table app.authors;
 
 drop table app.appointments;
+
+drop function sec.keep_status();
 
 drop function sec.live();
 
@@ -386,6 +536,8 @@ drop function sec.facts();
 drop function sec.is_admin();
 
 drop function sec.is_librarian();
+
+drop function sec.stayed();
 
 drop function sec.set_reason(text);
 
@@ -451,7 +603,13 @@ drop function sec.uuid_v7();
 
 drop schema search;
 
+drop schema jobs;
+
+drop schema requests;
+
 drop schema audit;
+
+drop schema counters;
 
 drop schema sec;
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "3eff81f7f9853bd5e61d1d20bd6542582f6e6563bb0d3f66794de6857526785e90903f0c87b456d7f43be209126e0d33",
+        checksum: "a18540c74712507bf590b15f1977aec56c1872f2e2fdda04dbd74ea91483843053fe4e3476823443519aca53686be873",
     },
 ];
