@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "90b6535b7a4ac437684975f43a1f8ce61b291268e739484a9ff96b79c407462fc1ba91b449aff07e95a7b8eebb6c8fb1",
+        checksum: "2ea991afef41b338ba1a51291acf5c2cb747dd6800777c57dae618d17badddb50070fabc7cd5b9562b7028fc7347b1f9",
     },
 ];
