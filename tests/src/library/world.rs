@@ -9,6 +9,7 @@ use kernel::{
     auth::{Authenticator, Tokens},
     config::{DbConfig, HttpConfig, TokenConfig},
     http::{Http, health::Health},
+    jobs::NewJob,
     migrate, mount,
     prelude::BoxFuture,
     problems, serve,
@@ -56,10 +57,16 @@ impl AppHooks for Desk {
                     .await?;
             match at_hand {
                 Some(false) => {
-                    Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."))
+                    return Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."));
                 }
-                _ => Ok(()),
+                _ => {}
             }
+            // In the request's own transaction: without the loan there is nothing to be reminded of.
+            NewJob::new("reminders.remind", json!({ "member": input.member_id }))?
+                .replacing(input.member_id.to_string())
+                .put(cx)
+                .await?;
+            Ok(())
         })
     }
 
