@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "f5a8455b24a4819571af3f2f9cd66852c3d194f511f8161f9f43be508cfe05a313008d6e85cd3283ca947057e6a4d518",
+        checksum: "a5034609486ed11087e8c9c5bb3c6e0d705b2354096e735f34f86f03c0a420fba28e236350c88e9f03bc7c844be21765",
     },
 ];

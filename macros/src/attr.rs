@@ -3,12 +3,22 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, Lit, LitInt, LitStr, Result, Token, UnOp, parenthesized};
+use syn::{
+    Attribute, Error, Expr, Lit, LitInt, LitStr, Meta, Path, Result, Token, UnOp, parenthesized,
+};
 
 /// An item of `#[input(…)]` on a struct.
 pub struct StructAttr {
     pub span: Span,
-    pub kind: InputKind,
+    pub word: StructWord,
+}
+
+pub enum StructWord {
+    Kind(InputKind),
+    /// JSON for the API document.
+    Example(LitStr),
+    /// `fn(&Self, &mut Body)`: what no field shows by itself.
+    Check(Path),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,6 +26,8 @@ pub enum InputKind {
     Create,
     Update,
     Object,
+    /// Of a hand-written route: bound to no statement, described in the API document.
+    Body,
 }
 
 /// An item of `#[input(…)]` on a field.
@@ -61,6 +73,22 @@ pub fn of_variant(attrs: &[Attribute]) -> Result<Vec<ChoiceAttr>> {
     items(attrs, "choice")
 }
 
+/// The lines of a doc comment, joined.
+pub fn doc(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter(|attr| attr.path().is_ident("doc"));
+    let lines = lines.filter_map(|attr| match &attr.meta {
+        Meta::NameValue(pair) => match &pair.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value().trim().to_owned()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn items<T: Parse>(attrs: &[Attribute], name: &str) -> Result<Vec<T>> {
     let mut found = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident(name)) {
@@ -72,15 +100,21 @@ fn items<T: Parse>(attrs: &[Attribute], name: &str) -> Result<Vec<T>> {
 impl Parse for StructAttr {
     fn parse(input: ParseStream) -> Result<Self> {
         let ident: Ident = input.parse()?;
-        let kind = match ident.to_string().as_str() {
-            "create" => InputKind::Create,
-            "update" => InputKind::Update,
-            "object" => InputKind::Object,
-            other => return Err(unknown(&ident, other, "`create`, `update` or `object`")),
+        let word = match ident.to_string().as_str() {
+            "create" => StructWord::Kind(InputKind::Create),
+            "update" => StructWord::Kind(InputKind::Update),
+            "object" => StructWord::Kind(InputKind::Object),
+            "body" => StructWord::Kind(InputKind::Body),
+            "example" => StructWord::Example(assigned(input)?),
+            "check" => StructWord::Check(assigned(input)?),
+            other => {
+                let known = "`create`, `update`, `object` or `body`, and `example = \"…\"` or `check = …` with `body`";
+                return Err(unknown(&ident, other, known));
+            }
         };
         Ok(StructAttr {
             span: ident.span(),
-            kind,
+            word,
         })
     }
 }

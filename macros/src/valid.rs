@@ -1,7 +1,7 @@
 //! What parses but makes no sense: said at the token that is wrong, with what to write instead.
 
 use crate::ast::{Enum, Field, Shape, Struct, all};
-use crate::attr::{InputKind, Rule, RuleKind};
+use crate::attr::{InputKind, Rule, RuleKind, StructWord};
 use crate::expand::choice::word;
 use syn::{Error, Result};
 
@@ -19,16 +19,34 @@ pub const FORMATS: [(&str, &str); 9] = [
 
 /// The one kind of body that the struct says it is.
 pub fn kind(item: &Struct) -> Result<InputKind> {
-    match &item.attrs[..] {
-        [one] => Ok(one.kind),
-        [] => Err(Error::new_spanned(
-            &item.ident,
-            "say what this is: `#[input(create)]`, `#[input(update)]` or `#[input(object)]`",
-        )),
-        [_, second, ..] => Err(Error::new(
-            second.span,
-            "only one of `create`, `update` and `object`",
-        )),
+    let kinds = item.attrs.iter().filter_map(|attr| match attr.word {
+        StructWord::Kind(kind) => Some((attr.span, kind)),
+        _ => None,
+    });
+    let kind = match &kinds.collect::<Vec<_>>()[..] {
+        [(_, one)] => *one,
+        [] => {
+            return Err(Error::new_spanned(
+                &item.ident,
+                "say what this is: `#[input(create)]`, `#[input(update)]`, `#[input(object)]` or `#[input(body)]`",
+            ));
+        }
+        [_, (span, _), ..] => {
+            return Err(Error::new(
+                *span,
+                "only one of `create`, `update`, `object` and `body`",
+            ));
+        }
+    };
+    let other = item
+        .attrs
+        .iter()
+        .find(|attr| !matches!(attr.word, StructWord::Kind(_)));
+    match other {
+        Some(other) if kind != InputKind::Body => {
+            Err(Error::new(other.span, "only together with `body`"))
+        }
+        _ => Ok(kind),
     }
 }
 
@@ -36,7 +54,7 @@ pub fn input(item: &Struct) -> Result<InputKind> {
     let kind = kind(item)?;
     all(item.fields.iter().map(|field| match kind {
         InputKind::Update => update_field(field),
-        InputKind::Create | InputKind::Object => create_field(field),
+        InputKind::Create | InputKind::Object | InputKind::Body => create_field(field),
     }))?;
     all(item
         .fields

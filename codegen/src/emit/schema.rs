@@ -4,6 +4,7 @@
 //! security, grants and triggers hold whatever the program in front of the database does.
 
 mod archive;
+mod ask;
 mod assume;
 mod audit;
 mod cases;
@@ -79,9 +80,11 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(projection::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
+    objects.extend(ask::functions(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
+    objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));

@@ -42,6 +42,7 @@ pub fn model() -> Model {
             doc: "Payments.".into(),
             reads: vec![],
             writes: vec![],
+            narrowed: Vec::new(),
         }],
         tags: vec![
             ("Events".into(), vec![EVENT, LIKE]),

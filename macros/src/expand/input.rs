@@ -2,7 +2,7 @@
 
 use super::Derive;
 use crate::ast::{Field, Shape, Struct};
-use crate::attr::{InputKind, RuleKind};
+use crate::attr::{InputKind, RuleKind, StructWord};
 use crate::valid::FORMATS;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -21,6 +21,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     let rest = match kind {
         InputKind::Object => object(&item.ident),
         InputKind::Create | InputKind::Update => body(&item, kind),
+        InputKind::Body => posted(&item),
     };
     Ok(quote!(#read #rest))
 }
@@ -172,6 +173,67 @@ fn body(item: &Struct, kind: InputKind) -> TokenStream {
             fn given(&self) -> ::std::vec::Vec<&'static str> {
                 [#(#given),*].into_iter().flatten().collect()
             }
+        }
+    }
+}
+
+/// A body of a hand-written route, and what the API document says about it.
+fn posted(item: &Struct) -> TokenStream {
+    let (name, doc) = (&item.ident, &item.doc);
+    let text = name.to_string();
+    let check = item.attrs.iter().find_map(|attr| match &attr.word {
+        StructWord::Check(path) => {
+            Some(quote!(if let Some(input) = &input { #path(input, body); }))
+        }
+        _ => None,
+    });
+    let example = item.attrs.iter().find_map(|attr| match &attr.word {
+        StructWord::Example(json) => Some(quote!(::core::option::Option::Some(#json))),
+        _ => None,
+    });
+    let example = example.unwrap_or_else(|| quote!(::core::option::Option::None));
+    let fields = item.fields.iter().map(described);
+    quote! {
+        #[automatically_derived]
+        impl ::kernel::input::Posted for #name {
+            fn from_body(body: &mut ::kernel::input::Body) -> ::core::option::Option<Self> {
+                let input = Self::read(body);
+                #check
+                input
+            }
+        }
+        #[automatically_derived]
+        impl ::kernel::private::PartialSchema for #name {
+            fn schema() -> ::kernel::private::RefOr<::kernel::private::Schema> {
+                ::kernel::input::schema::body(#doc, #example, &[#(#fields),*])
+            }
+        }
+        #[automatically_derived]
+        impl ::kernel::private::ToSchema for #name {
+            fn name() -> ::std::borrow::Cow<'static, str> {
+                ::std::borrow::Cow::Borrowed(#text)
+            }
+        }
+    }
+}
+
+fn described(field: &Field) -> TokenStream {
+    let (name, doc, value) = (field.name(), &field.doc, field.shape.value());
+    let checks = field.rules.iter().filter_map(|rule| check(&rule.kind));
+    let has_default = field
+        .rules
+        .iter()
+        .any(|rule| matches!(rule.kind, RuleKind::Default(_)));
+    let nullable = matches!(field.shape, Shape::Option(_));
+    let required = !nullable && !has_default;
+    quote! {
+        ::kernel::input::schema::Described {
+            name: #name,
+            doc: #doc,
+            required: #required,
+            nullable: #nullable,
+            checks: &[#(#checks),*],
+            value: <#value as ::kernel::input::FromJson>::schema,
         }
     }
 }

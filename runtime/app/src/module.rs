@@ -6,7 +6,7 @@ use crate::{background::Background, clock::Clock, mail::Mailer};
 use axum::Router;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Db, auth::Tokens, http::ConfigError, jobs::Periodic};
+use kernel::{Db, auth::Tokens, config::BodyLimit, http::ConfigError, jobs::Periodic};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::Sha256;
@@ -30,6 +30,11 @@ pub trait Module: Clone + Send + Sync + 'static {
     fn routes(&self, generated: &Router) -> Router {
         let _ = generated;
         Router::new()
+    }
+
+    /// Routes whose bodies may be longer, or must be shorter, than `BODY_LIMIT_BYTES`.
+    fn body_limits(&self) -> Vec<BodyLimit> {
+        Vec::new()
     }
 
     /// What the API document says about its routes.

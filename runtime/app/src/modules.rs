@@ -2,7 +2,7 @@
 
 use crate::{audit_logs::AuditLogs, me::Me, module::*, sessions::Sessions};
 use axum::Router;
-use kernel::{http::ConfigError, jobs::Periodic};
+use kernel::{config::BodyLimit, http::ConfigError, jobs::Periodic};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
@@ -44,13 +44,17 @@ macro_rules! modules {
                 Router::new()$(.merge(self.$name.routes(generated)))+
             }
 
+            pub fn body_limits(&self) -> Vec<BodyLimit> {
+                [$(self.$name.body_limits(),)+].concat()
+            }
+
             pub fn periodic(&self) -> Vec<Periodic> {
                 [$(self.$name.periodic(),)+].concat()
             }
         }
 
-        /// Names, as in `spec/app.yaml`.
-        pub const NAMES: &[&str] = &[$(<$module>::NAME,)+];
+        /// Folders of this crate, and the names in `spec/app.yaml`.
+        pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), <$module>::NAME),)+];
 
         /// What the modules say about their routes.
         pub fn document() -> OpenApi {

@@ -8,6 +8,7 @@ mod choice;
 mod format;
 mod json;
 mod scalar;
+pub mod schema;
 
 pub use bind::{bind, bind_patch};
 pub use body::Body;
@@ -29,6 +30,11 @@ pub trait Input: Any + Send + Sync {
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// Names of the given fields (for messages and field rules).
     fn given(&self) -> Vec<&'static str>;
+}
+
+/// A body of a hand-written route: `#[derive(Input)]` with `#[input(body)]`.
+pub trait Posted: Sized {
+    fn from_body(body: &mut Body) -> Option<Self>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 use super::{Sessions, bodies::Address, hours, recover::bad_link, sign_up::constraint};
 use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Caller, Error, Result, problems};
+use kernel::{Error, Member, Result, Visitor, problems};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 impl Sessions {
     /// Whether the new address is a member's already is not told here; its mailbox is.
-    pub async fn change_email(&self, caller: &Caller, input: Address) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
-        self.require_recent(caller, user, session).await?;
+    pub async fn change_email(&self, caller: &Member, input: Address) -> Result<()> {
+        self.require_recent(caller).await?;
+        let user = caller.id();
         let sessions = self.clone();
         let request = caller.request_id;
         self.0.background.spawn("change of address", async move {
@@ -21,7 +21,7 @@ impl Sessions {
     }
 
     async fn send_change(&self, request: Uuid, user: Uuid, email: &str) -> Result<()> {
-        let mut cx = self.cx(Some(user), request).await?;
+        let mut cx = self.cx_of_account(user, request).await?;
         let allowed = self.may_mail(&mut cx, email).await?;
         let member = self.is_member(&mut cx, email).await?;
         if !allowed || member {
@@ -56,8 +56,8 @@ impl Sessions {
     }
 
     /// The link was opened. The old address is told, so that a thief can't take an account quietly.
-    pub(super) async fn confirm_new_email(&self, caller: &Caller, hash: &str) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub(super) async fn confirm_new_email(&self, caller: &Visitor, hash: &str) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         let Some((user, email)) = self.use_mailed(&mut cx, "change_email", hash).await? else {
             return Err(bad_link());
         };
@@ -88,18 +88,13 @@ impl Sessions {
     }
 
     /// 401 unless the caller proved their password a short while ago.
-    pub(super) async fn require_recent(
-        &self,
-        caller: &Caller,
-        user: Uuid,
-        session: Option<Uuid>,
-    ) -> Result<()> {
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub(super) async fn require_recent(&self, caller: &Member) -> Result<()> {
+        let mut cx = self.cx_of(caller).await?;
         let authenticated_at: Option<DateTime<Utc>> = sqlx::query_scalar(
             "select authenticated_at from app.sessions where id = $1 and user_id = $2",
         )
-        .bind(session)
-        .bind(user)
+        .bind(caller.session())
+        .bind(caller.id())
         .fetch_optional(cx.conn())
         .await?;
         let recent = TimeDelta::from_std(self.0.config.recent).unwrap_or_default();

@@ -40,7 +40,7 @@ impl Resolver for Sessions {
 
 impl Sessions {
     async fn linked(&self, identity: &Identity) -> Result<Option<Uuid>> {
-        let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        let mut cx = self.cx(Uuid::now_v7()).await?;
         Ok(sqlx::query_scalar(
             "select e.user_id from app.external_identities e join app.users u on u.id = e.user_id
              where e.issuer = $1 and e.subject = $2 and u.status <> 'archived'",
@@ -52,7 +52,7 @@ impl Sessions {
     }
 
     async fn link_to_member(&self, identity: &Identity, email: &str) -> Result<Option<Uuid>> {
-        let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        let mut cx = self.cx(Uuid::now_v7()).await?;
         let user: Option<Uuid> = sqlx::query_scalar(
             "select id from app.users where email = $1 and status <> 'archived'",
         )
@@ -80,7 +80,7 @@ impl Sessions {
             .take(80)
             .collect();
         for attempt in 0..TRIES {
-            let mut cx = self.cx(None, Uuid::now_v7()).await?;
+            let mut cx = self.cx(Uuid::now_v7()).await?;
             let inserted: Result<Uuid, sqlx::Error> = sqlx::query_scalar(
                 "insert into app.users (handle, display_name, email) values ($1, $2, $3) returning id",
             )

@@ -2,7 +2,7 @@
 
 use super::{Sessions, bodies::Session};
 use chrono::{DateTime, Utc};
-use kernel::{Caller, Cx, Error, Result};
+use kernel::{Cx, Error, Member, Result};
 use uuid::Uuid;
 
 /// In the order of [`Session`]'s fields.
@@ -33,9 +33,8 @@ impl From<Row> for Session {
 }
 
 impl Sessions {
-    pub async fn sessions(&self, caller: &Caller) -> Result<Vec<Session>> {
-        let (user, session) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub async fn sessions(&self, caller: &Member) -> Result<Vec<Session>> {
+        let mut cx = self.cx_of(caller).await?;
         let rows: Vec<Row> = sqlx::query_as(
             "select s.id, s.authenticated_at, greatest(s.authenticated_at, max(r.used_at)) as last_used_at,
                     s.expires_at, s.ip_address, s.user_agent, coalesce(s.id = $2, false)
@@ -46,8 +45,8 @@ impl Sessions {
              order by last_used_at desc, s.id
              limit 100",
         )
-        .bind(user)
-        .bind(session)
+        .bind(caller.id())
+        .bind(caller.session())
         .bind(self.0.clock.now())
         .fetch_all(cx.conn())
         .await?;
@@ -55,16 +54,15 @@ impl Sessions {
     }
 
     /// Ends one session of the caller. One that ended before is ended still.
-    pub async fn end(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let (user, _) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub async fn end(&self, caller: &Member, id: Uuid) -> Result<()> {
+        let mut cx = self.cx_of(caller).await?;
         let found: Option<Uuid> = sqlx::query_scalar(
             "update app.sessions set revoked_at = coalesce(revoked_at, $3),
                     revoked_because = coalesce(revoked_because, 'signed_out')
              where id = $1 and user_id = $2 returning id",
         )
         .bind(id)
-        .bind(user)
+        .bind(caller.id())
         .bind(self.0.clock.now())
         .fetch_optional(cx.conn())
         .await?;
@@ -74,18 +72,17 @@ impl Sessions {
     }
 
     /// Ends the session of this request.
-    pub async fn sign_out(&self, caller: &Caller) -> Result<()> {
-        match self.signed_in(caller).await? {
-            (_, Some(session)) => self.end(caller, session).await,
+    pub async fn sign_out(&self, caller: &Member) -> Result<()> {
+        match caller.session() {
+            Some(session) => self.end(caller, session).await,
             // An issuer's token: its session is not ours to end.
-            (_, None) => Ok(()),
+            None => Ok(()),
         }
     }
 
-    pub async fn sign_out_everywhere(&self, caller: &Caller) -> Result<()> {
-        let (user, _) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
-        self.revoke(&mut cx, user, None, "signed_out_everywhere")
+    pub async fn sign_out_everywhere(&self, caller: &Member) -> Result<()> {
+        let mut cx = self.cx_of(caller).await?;
+        self.revoke(&mut cx, caller.id(), None, "signed_out_everywhere")
             .await?;
         cx.commit().await?;
         Ok(())

@@ -11,7 +11,7 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 impl Sessions {
     /// How many rows went.
     pub async fn purge(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        let mut cx = self.cx(Uuid::now_v7()).await?;
         let mut gone = 0;
         for (text, before) in [
             ("delete from app.sign_ups where expires_at <= $1", now),

@@ -6,28 +6,28 @@ use super::{
     hours, secret,
 };
 use crate::mail::Template;
-use kernel::{Caller, Cx, Error, Result, problems};
+use kernel::{Cx, Error, Member, Result, Visitor, problems};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 impl Sessions {
     /// Knowing the old password is what makes this recent. Other devices are signed out.
-    pub async fn change_password(&self, caller: &Caller, input: ChangePassword) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
-        self.check_own_password(caller, user, input.current_password)
+    pub async fn change_password(&self, caller: &Member, input: ChangePassword) -> Result<()> {
+        let user = caller.id();
+        self.check_own_password(caller, input.current_password)
             .await?;
         let hash = self.0.hasher.hash(input.password).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         self.set_password(&mut cx, user, &hash).await?;
-        self.revoke(&mut cx, user, session, "password_changed")
+        self.revoke(&mut cx, user, caller.session(), "password_changed")
             .await?;
         cx.commit().await?;
-        self.tell_of_new_password(caller, user);
+        self.tell_of_new_password(caller.request_id, user);
         Ok(())
     }
 
     /// Sends a link, if the address is a member's. The answer is the same, and waits for nothing.
-    pub fn forgot_password(&self, caller: &Caller, input: Address) {
+    pub fn forgot_password(&self, caller: &Visitor, input: Address) {
         let sessions = self.clone();
         let request = caller.request_id;
         self.0.background.spawn("password reset", async move {
@@ -36,7 +36,7 @@ impl Sessions {
     }
 
     async fn send_reset(&self, request: Uuid, email: &str) -> Result<()> {
-        let mut cx = self.cx(None, request).await?;
+        let mut cx = self.cx(request).await?;
         let allowed = self.may_mail(&mut cx, email).await?;
         let member: Option<(Uuid, String)> = sqlx::query_as(
             "select id, display_name from app.users where email = $1 and status = 'active'",
@@ -49,7 +49,7 @@ impl Sessions {
             return Ok(());
         };
 
-        let mut cx = self.cx(Some(user), request).await?;
+        let mut cx = self.cx_of_account(user, request).await?;
         let lifetime = self.0.config.reset_lifetime;
         let token = self
             .keep_mailed(&mut cx, user, "reset_password", email, lifetime)
@@ -69,8 +69,8 @@ impl Sessions {
     }
 
     /// The link was opened. Every session of the member ends.
-    pub async fn reset_password(&self, caller: &Caller, input: NewPassword) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub async fn reset_password(&self, caller: &Visitor, input: NewPassword) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         let hash = secret::digest(input.token.expose_secret());
         let user = self.use_mailed(&mut cx, "reset_password", &hash).await?;
         // Committed at once: a link is good for one try, and no row stays locked while hashing.
@@ -80,11 +80,11 @@ impl Sessions {
         };
 
         let password_hash = self.0.hasher.hash(input.password).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of_account(user, caller.request_id).await?;
         self.set_password(&mut cx, user, &password_hash).await?;
         self.revoke(&mut cx, user, None, "password_reset").await?;
         cx.commit().await?;
-        self.tell_of_new_password(caller, user);
+        self.tell_of_new_password(caller.request_id, user);
         Ok(())
     }
 
@@ -102,11 +102,10 @@ impl Sessions {
         Ok(())
     }
 
-    fn tell_of_new_password(&self, caller: &Caller, user: Uuid) {
+    fn tell_of_new_password(&self, request: Uuid, user: Uuid) {
         let sessions = self.clone();
-        let request = caller.request_id;
         self.0.background.spawn("password notice", async move {
-            let mut cx = sessions.cx(Some(user), request).await?;
+            let mut cx = sessions.cx_of_account(user, request).await?;
             let (name, email): (String, String) =
                 sqlx::query_as("select display_name, email from app.users where id = $1")
                     .bind(user)

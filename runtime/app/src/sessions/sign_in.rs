@@ -6,20 +6,20 @@ use super::{
     throttle::{self, Limit},
     too_many, wrong_credentials,
 };
-use kernel::{Caller, Error, Result, problems};
+use kernel::{Error, Member, Result, Visitor, problems};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 impl Sessions {
     pub async fn sign_in(
         &self,
-        caller: &Caller,
+        caller: &Visitor,
         input: Credentials,
         device: Device,
     ) -> Result<Signed> {
         let counters = self.count_attempt(caller, &input.email).await?;
 
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         let account: Option<(Uuid, String, Option<String>)> = sqlx::query_as(
             "select u.id, u.status, c.password_hash
              from app.users u left join app.credentials c on c.user_id = u.id
@@ -40,7 +40,7 @@ impl Sessions {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
         }
 
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of_account(user, caller.request_id).await?;
         throttle::forget(&mut cx, &counters).await?;
         let signed = self.begin(&mut cx, user, &device).await?;
         cx.commit().await?;
@@ -48,13 +48,11 @@ impl Sessions {
     }
 
     /// Makes the caller's session recent again, which sensitive changes ask for.
-    pub async fn step_up(&self, caller: &Caller, input: Password) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
-        self.check_own_password(caller, user, input.password)
-            .await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub async fn step_up(&self, caller: &Member, input: Password) -> Result<()> {
+        self.check_own_password(caller, input.password).await?;
+        let mut cx = self.cx_of(caller).await?;
         sqlx::query("update app.sessions set authenticated_at = $2 where id = $1")
-            .bind(session)
+            .bind(caller.session())
             .bind(self.0.clock.now())
             .execute(cx.conn())
             .await?;
@@ -65,24 +63,23 @@ impl Sessions {
     /// The password of somebody who is signed in. Wrong ones count like failures to sign in.
     pub(super) async fn check_own_password(
         &self,
-        caller: &Caller,
-        user: Uuid,
+        caller: &Member,
         password: SecretString,
     ) -> Result<()> {
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         let (email, hash): (String, Option<String>) = sqlx::query_as(
             "select u.email, c.password_hash
              from app.users u left join app.credentials c on c.user_id = u.id where u.id = $1",
         )
-        .bind(user)
+        .bind(caller.id())
         .fetch_one(cx.conn())
         .await?;
         drop(cx);
-        let counters = self.count_attempt(caller, &email).await?;
+        let counters = self.count_attempt(&caller.visitor(), &email).await?;
         if !self.0.hasher.verify(password, hash).await? {
             return Err(wrong_credentials());
         }
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         throttle::forget(&mut cx, &counters).await?;
         cx.commit().await?;
         Ok(())
@@ -90,7 +87,7 @@ impl Sessions {
 
     /// Counts an attempt for this account, from this address and from anywhere. Returns the counters that
     /// a success sets back.
-    async fn count_attempt(&self, caller: &Caller, email: &str) -> Result<Vec<String>> {
+    async fn count_attempt(&self, caller: &Visitor, email: &str) -> Result<Vec<String>> {
         let config = &self.0.config;
         let now = self.0.clock.now();
         let ip = caller.ip.map(|ip| ip.to_string()).unwrap_or_default();
@@ -98,7 +95,7 @@ impl Sessions {
         let anywhere = self.0.key.throttle("password", &[email]);
         let window = config.failure_window;
 
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         // The narrow counter first: who is stopped by it does not lock others out of the account.
         let mut wait = throttle::count(
             &mut cx,

@@ -6,15 +6,15 @@ use super::{
     hours, secret, throttle,
 };
 use crate::mail::Template;
-use kernel::{Caller, Cx, Error, Result, problems};
+use kernel::{Cx, Error, Result, Visitor, problems};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 impl Sessions {
     /// Says the same for addresses that are members and for those that are not. What is done about it
     /// happens after the answer.
-    pub async fn sign_up(&self, caller: &Caller, input: SignUp) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub async fn sign_up(&self, caller: &Visitor, input: SignUp) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         // Handles are public anyway.
         let taken: bool = sqlx::query_scalar(
             "select exists (select 1 from app.users where handle = $1 and status <> 'archived')",
@@ -36,7 +36,7 @@ impl Sessions {
     }
 
     async fn invite(&self, request: Uuid, input: SignUp, password_hash: String) -> Result<()> {
-        let mut cx = self.cx(None, request).await?;
+        let mut cx = self.cx(request).await?;
         if !self.may_mail(&mut cx, &input.email).await? {
             cx.commit().await?;
             return Ok(());
@@ -77,8 +77,8 @@ impl Sessions {
     }
 
     /// The link of a mail was opened: makes the member, or gives a member the new address.
-    pub async fn verify_email(&self, caller: &Caller, input: MailedToken) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub async fn verify_email(&self, caller: &Visitor, input: MailedToken) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         let hash = secret::digest(input.token.expose_secret());
         let wish: Option<Row> = sqlx::query_as(
             "delete from app.sign_ups where token_hash = $1 and expires_at > $2

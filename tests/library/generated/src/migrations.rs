@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "7fbb82fba8c70f5b8806cd32ca8172eb17abf28ab4fc0f990d0d66c757e72c9788c4d7d0dfc107c52a10c3170b7206b3",
+        checksum: "ce6c3d23f12a4cd015917ddefc19917681c3ce73946bb3ccc80245e96dfa01393fc5cd18f7d1547af6ad666267fb8ea0",
     },
 ];

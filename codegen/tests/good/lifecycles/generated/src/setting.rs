@@ -30,6 +30,12 @@ pub struct UpdateSetting {
     #[input(keep, length(0, 100))] pub value: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_KEY: &str = "settings_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, p.value, t.user_id, t.version, t.created_at, t.updated_at"

@@ -113,6 +113,12 @@ pub struct UpdateThing {
     #[input(keep, optional, length(1, 20))] pub secret: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const SLUG_KEY: &str = "things_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.note, t.slug, t.type, t.count, t.depth, t.views, t.weight::float8, t.ratio::float8,

@@ -68,6 +68,12 @@ pub struct UpdateEvent {
     #[input(keep, optional, length(4, 12))] pub door_code: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "events_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.state, t.starts_at, t.ends_at, t.capacity, t.price_cents, t.currency,

@@ -29,6 +29,12 @@ pub struct CreateMember {
     pub organization_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ORGANIZATION_ID_USER_ID_KEY: &str = "members_organization_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.state, t.organization_id, t.user_id, t.version, t.created_at, t.updated_at"
