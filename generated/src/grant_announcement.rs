@@ -89,12 +89,12 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
           currency = case when $9 then $10 else t.currency end,
           opens_at = case when $11 then $12 else t.opens_at end,
           closes_at = case when $13 then $14 else t.closes_at end, url = case when $15 then $16 else t.url end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.grant_announcements as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.grant_announcements as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.grant_announcements as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.grant_announcements as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.grant_announcements as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'update' end,
           case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'delete' end,

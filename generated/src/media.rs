@@ -99,12 +99,12 @@ pub static MEDIA: Resource = Resource {
         update: "update app.media as t set 
           type = case when $3 then $4 else t.type end, alt_text = case when $5 then $6 else t.alt_text end,
           position = case when $7 then $8 else t.position end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning t.id, t.version",
-        archive: "update app.media as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.media as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.media as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.media as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.media as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when (t.entity_type = 'user' and sec.seen_user_update(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id)) or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id)) or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id)) or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id)) then 'update' end,
           case when (t.entity_type = 'user' and sec.seen_user_update(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id)) or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id)) or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id)) or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id)) then 'delete' end,

@@ -90,10 +90,10 @@ pub static QUOTE: Resource = Resource {
           amount_cents = case when $3 then $4 else t.amount_cents end,
           currency = case when $5 then $6 else t.currency end, terms = case when $7 then $8 else t.terms end,
           valid_until = case when $9 then $10 else t.valid_until end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.quotes as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.quotes as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.quotes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.quotes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'update' end,
           case when sec.seen_lead_provider(t.lead_id) and t.state = 'draft' then 'delete' end,
@@ -120,13 +120,13 @@ pub static QUOTE: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "send", rule: &CAN_SEND, from: &["draft"], when: Some("valid_until > now"), reason: false,
-            sql: "update app.quotes as t set state = 'sent' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.quotes as t set state = 'sent' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["sent"], when: Some("valid_until > now"), reason: false,
-            sql: "update app.quotes as t set state = 'accepted' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.quotes as t set state = 'accepted' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "decline", rule: &CAN_DECLINE, from: &["sent"], when: None, reason: false,
-            sql: "update app.quotes as t set state = 'declined' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.quotes as t set state = 'declined' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "expire", rule: &CAN_EXPIRE, from: &["sent"], when: Some("valid_until ≤ now"), reason: false,
-            sql: "update app.quotes as t set state = 'expired' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.quotes as t set state = 'expired' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::reference("quotes_lead_id_fkey", "/lead_id"), Constraint::reference("quotes_live_lead_id_fkey", "/lead_id"),

@@ -110,10 +110,10 @@ pub static SERVICE_REQUEST: Resource = Resource {
           budget_cents = case when $9 then $10 else t.budget_cents end,
           currency = case when $11 then $12 else t.currency end,
           needed_at = case when $13 then $14 else t.needed_at end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.service_requests as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.service_requests as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'delete' end,
@@ -147,11 +147,11 @@ pub static SERVICE_REQUEST: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "settle", rule: &CAN_SETTLE, from: &["open"], when: None, reason: false,
-            sql: "update app.service_requests as t set state = 'settled' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.service_requests as t set state = 'settled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "close", rule: &CAN_CLOSE, from: &["open"], when: None, reason: false,
-            sql: "update app.service_requests as t set state = 'closed' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.service_requests as t set state = 'closed' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "reopen", rule: &CAN_REOPEN, from: &["closed", "settled"], when: None, reason: false,
-            sql: "update app.service_requests as t set state = 'open' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.service_requests as t set state = 'open' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::invalid("service_requests_budget_has_currency_check", "", "must hold: budget_cents is empty or currency is set"),

@@ -11,6 +11,7 @@ mod expect;
 mod hidden;
 mod matrix;
 pub mod operations;
+mod patches;
 mod people;
 mod ratings;
 mod refusals;

@@ -190,6 +190,7 @@ const TYPES: &[&str] = &[
     "child",
     "constraint",
     "date_time",
+    "edit",
     "expand",
     "filter",
     "json",

@@ -19,7 +19,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     let kind = crate::valid::input(&item)?;
     let read = read(&item);
     let rest = match kind {
-        InputKind::Object => object(&item.ident),
+        InputKind::Object => object(&item),
         InputKind::Create | InputKind::Update => body(&item, kind),
         InputKind::Body => posted(&item),
     };
@@ -260,7 +260,24 @@ fn given(field: &Field) -> TokenStream {
     quote!((#test).then_some(#name))
 }
 
-/// A closed object inside of a body, stored as jsonb.
-fn object(name: &Ident) -> TokenStream {
-    quote!(::kernel::object_impls!(#name);)
+/// A closed object inside of a body, stored as jsonb. PATCH changes single keys of it.
+fn object(item: &Struct) -> TokenStream {
+    let name = &item.ident;
+    let parts = item.fields.iter().map(|field| {
+        let (key, ty) = (field.name(), field.shape.value());
+        let checks = field.rules.iter().filter_map(|rule| check(&rule.kind));
+        let optional = matches!(field.shape, Shape::Option(_));
+        quote!(body.part::<#ty>(#key, &[#(#checks),*], #optional, &mut parts);)
+    });
+    quote! {
+        #[automatically_derived]
+        impl #name {
+            fn parts(body: &mut ::kernel::input::Body) -> ::kernel::input::Parts {
+                let mut parts = ::kernel::input::Parts::new();
+                #(#parts)*
+                parts
+            }
+        }
+        ::kernel::object_impls!(#name);
+    }
 }

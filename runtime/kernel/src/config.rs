@@ -45,11 +45,15 @@ pub struct HttpConfig {
     pub header_timeout: Duration,
     pub max_header_bytes: usize,
     pub max_connections: usize,
+    /// Of one IPv4 address or IPv6 /64; trusted proxies are not counted.
+    pub max_connections_per_address: usize,
     /// Requests in progress; more are answered 503 at once.
     pub max_requests: usize,
     pub body_limit: usize,
     pub body_timeout: Duration,
     pub handler_timeout: Duration,
+    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
+    pub write_timeout: Duration,
     /// After the signal to stop: not ready any more, but still accepting.
     pub drain_delay: Duration,
     /// Then: time for requests in progress.
@@ -73,10 +77,12 @@ impl Default for HttpConfig {
             header_timeout: Duration::from_secs(5),
             max_header_bytes: 16 * 1024,
             max_connections: 4096,
+            max_connections_per_address: 256,
             max_requests: 512,
             body_limit: 256 * 1024,
             body_timeout: Duration::from_secs(30),
             handler_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(60),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
             cors_origins: Vec::new(),

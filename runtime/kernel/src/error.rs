@@ -20,7 +20,17 @@ pub struct Error(Box<Inner>);
 struct Inner {
     problem: Problem,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    again: bool,
+    again: Again,
+}
+
+/// Whether the same transaction may succeed when it is run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    No,
+    /// It lost against another one: serialization failure, deadlock.
+    Transient,
+    /// Its statement came to nothing, and nothing that is there now says why.
+    Unexplained,
 }
 
 /// The name of the constraint that the database refused by. Generated code has the names: `user::constraint::EMAIL_KEY`.
@@ -103,14 +113,26 @@ impl Error {
         &self.0.problem
     }
 
-    /// A serialization failure or deadlock: the same transaction may succeed when run again.
+    /// 403 for a statement that changed no row although all that was asked afterwards allows it. Somebody else
+    /// may have changed the row in between, which another try finds out. If it stays so, policies and rules differ.
+    pub(crate) fn unexplained() -> Self {
+        let mut error = Self::forbidden().because("policy divergence: no row");
+        error.0.again = Again::Unexplained;
+        error
+    }
+
+    /// The same transaction may succeed when run again.
     pub fn is_transient(&self) -> bool {
-        self.0.again
+        self.0.again != Again::No
+    }
+
+    pub(crate) fn is_unexplained(&self) -> bool {
+        self.0.again == Again::Unexplained
     }
 
     /// Says no to the caller (4xx), in contrast to an accident of ours.
     pub fn is_refusal(&self) -> bool {
-        !self.0.again && self.0.problem.kind.status < 500
+        self.0.again == Again::No && self.0.problem.kind.status < 500
     }
 }
 
@@ -119,7 +141,7 @@ impl From<Problem> for Error {
         Self(Box::new(Inner {
             problem,
             cause: None,
-            again: false,
+            again: Again::No,
         }))
     }
 }
@@ -156,7 +178,7 @@ impl From<sqlx::Error> for Error {
             "28000" if message.contains("account_") => Self::new(&problems::ACCOUNT_SUSPENDED),
             "40001" | "40P01" => {
                 let mut again = Self::unavailable();
-                again.0.again = true;
+                again.0.again = Again::Transient;
                 again
             }
             // lock and statement timeouts, shutdown of the server, too many connections

@@ -51,6 +51,14 @@ impl Precondition {
         })
     }
 
+    /// What statements compare the version with: `None` if any will do.
+    pub fn versions(&self) -> Option<&[i64]> {
+        match self {
+            Self::Missing | Self::Any => None,
+            Self::Versions(versions) => Some(versions),
+        }
+    }
+
     pub fn holds(&self, version: i64) -> bool {
         match self {
             Self::Missing | Self::Any => true,

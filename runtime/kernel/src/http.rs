@@ -76,6 +76,10 @@ impl Http {
             .layer(from_fn_with_state(self.clone(), outer::outer))
     }
 
+    pub(crate) fn proxies(&self) -> &[Network] {
+        &self.proxies
+    }
+
     /// Forgets callers whose buckets are full again. Called now and then by the server.
     pub(crate) fn tidy(&self) {
         if let Some(limiter) = &self.per_ip {

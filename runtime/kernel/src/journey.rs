@@ -154,6 +154,16 @@ pub(crate) fn try_again(error: &Error, attempt: u32) -> bool {
     again
 }
 
+/// What is left after the last try. A refusal that nothing explains is an alarm: policies and rules differ.
+fn settled<T>(resource: &Resource, action: Action, result: Result<T>) -> Result<T> {
+    match result {
+        Err(error) if error.is_unexplained() => {
+            Err(diagnose::divergence(resource, action, "no row"))
+        }
+        settled => settled,
+    }
+}
+
 async fn hook(
     endpoint: &Endpoint,
     action: Action,

@@ -1,6 +1,6 @@
 //! What a generated entity file imports. Nothing is defined here.
 
-pub use crate::input::{Choice as _, Patch};
+pub use crate::input::{Choice as _, Edit, Patch};
 pub use crate::resource::{
     Child, Constraint, Expand, Filter, Kind, Lifecycle, Resource, Rules, Sort, Sql, Transition,
 };

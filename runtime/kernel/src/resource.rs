@@ -88,13 +88,13 @@ pub struct Sql {
     pub by_ids: &'static str,
     /// `insert into … returning <columns>` (guarded: `returning t.id, t.version`); arguments in the order of `Input::bind`.
     pub create: &'static str,
-    /// `update … where t.id = $1 and t.version = $2 returning <columns>` (guarded: `t.id, t.version`);
+    /// `update … where t.id = $1 and <$2 is null or holds the version> returning <columns>` (guarded: `t.id, t.version`);
     /// then per updatable column a boolean "is given" and the value.
     /// Columns of `private` stay untouched; see [`Resource::update_text`].
     pub update: &'static str,
     /// The same when some of `private` are given: at `mask - 1` for the set of them.
     pub update_private: &'static [&'static str],
-    /// `$1` id, `$2` version or null; `returning t.version`
+    /// `$1` id, `$2` the versions that will do, or null for any; `returning t.version`
     pub archive: &'static str,
     pub restore: &'static str,
     pub suspend: &'static str,
@@ -196,7 +196,7 @@ pub struct Transition {
     /// `publish`
     pub name: &'static str,
     pub rule: &'static Rule,
-    /// `$1` id, `$2` version or null; `returning t.version`
+    /// `$1` id, `$2` the versions that will do, or null for any; `returning t.version`
     pub sql: &'static str,
     /// states it starts from; empty for `set`
     pub from: &'static [&'static str],

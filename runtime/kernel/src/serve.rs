@@ -2,15 +2,29 @@
 //!
 //! hyper is driven directly because `axum::serve` sets no time limit for request headers.
 
-use crate::http::{Http, client::Peer, health::Health};
+mod patience;
+mod shares;
+
+use crate::http::{
+    Http,
+    client::{self, Peer},
+    health::Health,
+    metrics,
+};
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use patience::Patient;
+use shares::{Share, Shares};
 use std::{io, pin::pin, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
 use tower::Service;
 
 /// Answers requests until `stop` completes, then lets those in progress finish.
@@ -29,6 +43,7 @@ pub async fn serve(
     // In this order: of two routers, the second gives the answer to unknown paths, and that one has the layers.
     let routes = probes.merge(routes);
     let connections = Arc::new(Semaphore::new(http.config.max_connections));
+    let shares = Shares::new(http.config.max_connections_per_address);
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(async {
         stop.await;
@@ -55,18 +70,24 @@ pub async fn serve(
                 continue;
             }
         };
+        let Ok(share) = share(&http, &shares, peer) else {
+            metrics::CONNECTIONS_REFUSED.add();
+            tracing::debug!(peer = %peer.0, "one address, too many connections");
+            continue;
+        };
         let routes = routes.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             routes.clone().call(request.map(Body::new))
         });
-        let connection = builder(&http).serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Patient::new(stream, http.config.write_timeout));
+        let connection = builder(&http).serve_connection(stream, service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection");
             }
-            drop(permit);
+            drop((permit, share));
         });
     }
     drop(listener);
@@ -89,11 +110,7 @@ pub async fn serve_admin(listener: TcpListener, health: Health) -> io::Result<()
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(
-    tokio::net::TcpStream,
-    Peer,
-    tokio::sync::OwnedSemaphorePermit,
-)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = connections
         .clone()
         .acquire_owned()
@@ -103,6 +120,20 @@ async fn accept(
     stream.set_nodelay(true)?;
     Ok((stream, Peer(peer), permit))
 }
+
+/// One of the connections that this peer may have. `Ok(None)`: it is a proxy of ours and may have all.
+fn share(http: &Http, shares: &Arc<Shares>, peer: Peer) -> Result<Option<Share>, TooMany> {
+    let address = peer.0.ip().to_canonical();
+    if client::is_trusted(address, http.proxies()) {
+        return Ok(None);
+    }
+    match shares.take(client::bucket(address)) {
+        Some(share) => Ok(Some(share)),
+        None => Err(TooMany),
+    }
+}
+
+struct TooMany;
 
 fn builder(http: &Http) -> http1::Builder {
     let mut builder = http1::Builder::new();

@@ -1,6 +1,6 @@
 //! What must be so before the server answers anybody. Each refusal is a sentence that says what to do.
 
-use crate::{cli::Serve, wire::Parts};
+use crate::{cli::Serve, seed::demo, wire::Parts};
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use generated::migrations::MIGRATIONS;
@@ -75,6 +75,24 @@ pub fn token_key(pem: &str) -> Result<()> {
 /// What the database tells: both logins are what they should be, and the schema holds everybody to its rules.
 pub async fn database(config: &DbConfig) -> Result<()> {
     tokio::try_join!(request_role(&config.url), job_role(config.job_url.as_ref()))?;
+    Ok(())
+}
+
+/// Whoever reads the documentation could sign in as a platform administrator.
+pub async fn no_demonstration(db: &Db) -> Result<()> {
+    let people: Vec<Uuid> = demo::PEOPLE.iter().map(|person| person.id).collect();
+    let mut cx = db.job("sessions", None, Uuid::now_v7()).await?;
+    let found: i64 =
+        sqlx::query_scalar("select count(*) from app.credentials where user_id = any($1)")
+            .bind(people)
+            .fetch_one(cx.conn())
+            .await?;
+    if found > 0 {
+        bail!(
+            "this database has {found} demonstration accounts with a password that everybody knows; use another \
+             database, or set CULTUREPASS_ENV=development if this one is for trying things"
+        );
+    }
     Ok(())
 }
 

@@ -98,6 +98,9 @@ pub enum MigrateAction {
         /// The newest migration that stays; 0 takes back all
         #[arg(long)]
         to: i64,
+        /// The name of the database, to show that it is the one meant; needed in production
+        #[arg(long, value_name = "DATABASE")]
+        confirm: Option<String>,
     },
     /// Say what would run; ends with status 1 if something would
     Status,
@@ -152,7 +155,7 @@ pub struct Seed {
 pub enum SeedWhat {
     /// Countries and cities
     Reference,
-    /// Members, profiles, events and what they did, all invented
+    /// Members, profiles, events and what they did, all invented; never in production
     Demo,
 }
 

@@ -19,10 +19,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::serve(&cli.common, &arguments).await?,
         Command::Worker(arguments) => serve::work(&cli.common, &arguments).await?,
-        Command::Migrate(arguments) => return database::migrate(&arguments).await,
+        Command::Migrate(arguments) => return database::migrate(&cli.common, &arguments).await,
         Command::Audit { action } => return database::audit(&action).await,
         Command::Admin { action } => admin::run(&action).await?,
-        Command::Seed(arguments) => seed::run(&arguments).await?,
+        Command::Seed(arguments) => seed::run(&cli.common, &arguments).await?,
         Command::Token(arguments) => token::print(&cli.common, &arguments).await?,
         Command::TokenKey => print!("{}", token::fresh_key()),
         Command::Settings { write: true, .. } => settings::document::write()?,

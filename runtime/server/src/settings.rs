@@ -106,9 +106,15 @@ pub struct Http {
     /// A request is answered within this time, not counting that for its body.
     #[arg(long, env = "HANDLER_TIMEOUT_SECONDS", default_value_t = 15)]
     pub handler_timeout_seconds: u64,
+    /// A client that takes less than 256 KiB of its answer in this time is not waited for any longer.
+    #[arg(long, env = "WRITE_TIMEOUT_SECONDS", default_value_t = 60)]
+    pub write_timeout_seconds: u64,
     /// Open connections.
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 4096)]
     pub max_connections: usize,
+    /// Open connections of one IPv4 address or IPv6 /64. TRUSTED_PROXIES are not counted.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 256)]
+    pub max_connections_per_address: usize,
     /// Requests in progress; more are answered 503 at once.
     #[arg(long, env = "MAX_REQUESTS", default_value_t = 512)]
     pub max_requests: usize,

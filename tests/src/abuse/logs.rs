@@ -172,7 +172,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
     assert_eq!(code, Some(0));
     run(
         &database,
-        "delete from audit.audit_logs where tx >= (select max(from_tx) from audit.seals)",
+        "delete from audit.audit_logs l using audit.seals s where s.ids @> l.id and s.id = (select max(id) from audit.seals)",
     )
     .await;
     run(
@@ -201,7 +201,7 @@ async fn abuse_72_the_worker_seals_and_verify_names_the_seal_that_does_not_fit()
     let (code, said) = verify(&database, &[]);
     assert_eq!(code, Some(1), "{said}");
     let seal: i64 = sqlx::query_scalar(
-        "select min(s.id) from audit.seals s join audit.audit_logs l on l.tx >= s.from_tx and l.tx < s.to_tx where l.action = 'suspend'",
+        "select min(s.id) from audit.seals s join audit.audit_logs l on s.ids @> l.id where l.action = 'suspend'",
     )
     .fetch_one(&mut database.superuser().await)
     .await

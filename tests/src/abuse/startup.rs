@@ -219,3 +219,85 @@ async fn abuse_57_a_database_that_falls_behind_is_not_ready() {
     run(&server.database, "delete from public._sqlx_migrations").await;
     assert!(ready().await.is_err());
 }
+
+/// Runs `culturepass` as the owner of a database. Whether it ended well, and what it said.
+fn as_owner(database: &Database, environment: &str, arguments: &[&str]) -> (bool, String) {
+    let output = program::command(database, arguments)
+        .env("DATABASE_URL", database.owner_url())
+        .env("CULTUREPASS_ENV", environment)
+        .output()
+        .expect("the program runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn demonstration_accounts_stay_out_of_production() {
+    let database = prepared().await;
+    let (done, said) = as_owner(&database, "production", &["seed", "demo"]);
+    assert!(
+        !done && said.contains("CULTUREPASS_ENV=development"),
+        "{said}"
+    );
+    let (done, said) = as_owner(&database, "production", &["seed", "reference"]);
+    assert!(done, "{said}");
+    let (done, said) = as_owner(&database, "development", &["seed", "demo"]);
+    assert!(done, "{said}");
+
+    // Loaded all the same, the server does not open the door to them.
+    let db = kernel::Db::connect(&config(&database)).expect("urls");
+    let said = checks::no_demonstration(&db)
+        .await
+        .expect_err("they are there")
+        .to_string();
+    assert!(said.contains("6 demonstration accounts"), "{said}");
+    run(&database, "delete from app.credentials").await;
+    checks::no_demonstration(&db)
+        .await
+        .expect("nobody can sign in as them");
+}
+
+#[tokio::test]
+async fn demonstration_data_do_not_mix_with_members() {
+    let database = Database::new(Content::Reference).await;
+    run(
+        &database,
+        "insert into app.users (handle, display_name, email) values ('somebody', 'Somebody', 'somebody@example.org')",
+    )
+    .await;
+    let (done, said) = as_owner(&database, "development", &["seed", "demo"]);
+    assert!(!done && said.contains("members of its own"), "{said}");
+}
+
+#[tokio::test]
+async fn production_is_not_migrated_down_by_the_way() {
+    let database = prepared().await;
+    let down = ["migrate", "down", "--to", "0"];
+    let name = database.name().to_owned();
+    for confirm in [None, Some("other")] {
+        let arguments: Vec<&str> = (down.iter().copied())
+            .chain(confirm.into_iter().flat_map(|name| ["--confirm", name]))
+            .collect();
+        let (done, said) = as_owner(&database, "production", &arguments);
+        assert!(
+            !done && said.contains(&format!("--confirm {name}")),
+            "{said}"
+        );
+    }
+    let tables = "select count(*) from information_schema.tables where table_schema = 'app'";
+    let count = async || -> i64 {
+        let mut conn = database.superuser().await;
+        sqlx::query_scalar(tables)
+            .fetch_one(&mut conn)
+            .await
+            .expect("count")
+    };
+    assert!(count().await > 40, "nothing happened");
+    let confirmed = [&down[..], &["--confirm", &name]].concat();
+    let (done, said) = as_owner(&database, "production", &confirmed);
+    assert!(done, "{said}");
+    assert_eq!(count().await, 0);
+}

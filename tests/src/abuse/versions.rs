@@ -1,7 +1,10 @@
 //! Versions: who changes what somebody else has changed meanwhile, and what tags tell. For every entity.
 
 use crate::support::{Answer, Client, TestServer, resources, rows};
-use kernel::resource::{Lifecycle, Resource};
+use kernel::{
+    http::metrics,
+    resource::{Lifecycle, Resource},
+};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -89,6 +92,92 @@ async fn one_wins(client: &Client, path: &str, document: &Value, resource: &Reso
     assert_eq!(statuses, [200, 412], "{path}: {} {}", one.text, two.text);
     let lost = if one.status == 412 { one } else { two };
     expect_problem(path, &lost, 412, "precondition-failed");
+}
+
+/// `If-Match: *` asks for no version, so nobody loses; and whatever else is done at the same moment gets an answer
+/// that says why, never one that nothing explains.
+#[tokio::test]
+async fn abuse_63_changes_of_any_version_at_the_same_moment_all_count() {
+    let server = TestServer::demo().await;
+    let people = rows::people(&mut server.superuser().await).await;
+    let mut covered = BTreeSet::new();
+    for resource in resources().values() {
+        if resource.update.is_none() {
+            continue;
+        }
+        let Some(right) = rows::who_may(&server.database, &people, resource, "update").await else {
+            continue;
+        };
+        let client = server.sign_in(right.person).await.client;
+        let path = format!("/{}/{}", resource.path, right.row);
+        let before = client.get(&path).await.expect(200).json["version"].as_i64();
+        let patch = || client.send(Method::PATCH, &path, Some(json!({})), &[("if-match", "*")]);
+        let answers = futures_util::future::join_all((0..AT_ONCE).map(|_| patch())).await;
+        for answer in &answers {
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        }
+        let mut versions: Vec<_> = (answers.iter().map(|a| a.json["version"].as_i64())).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        assert_eq!(
+            versions.len(),
+            AT_ONCE,
+            "{path}: each made a version of its own"
+        );
+        assert_eq!(
+            versions.last(),
+            Some(&before.map(|v| v + AT_ONCE as i64)),
+            "{path}"
+        );
+        covered.insert(resource.name);
+    }
+    assert!(covered.len() > 15, "{covered:?}");
+    // Not those who are asked: what they may do ends with them.
+    for resource in resources()
+        .values()
+        .filter(|r| r.name != "user" && r.update.is_some())
+    {
+        if let Some(right) = rows::who_may(&server.database, &people, resource, "update").await {
+            let client = server.sign_in(right.person).await.client;
+            at_the_same_moment(
+                &client,
+                &format!("/{}/{}", resource.path, right.row),
+                resource,
+            )
+            .await;
+        }
+    }
+    assert_eq!(metrics::POLICY_DIVERGENCE.get(), 0, "alarms");
+}
+
+const AT_ONCE: usize = 8;
+
+/// Every change that is open to the caller, several times at once, deleting last.
+async fn at_the_same_moment(client: &Client, path: &str, resource: &Resource) {
+    let shown = client.get(path).await.expect(200);
+    let mut actions: Vec<&str> = (shown.json["allowed_actions"].as_array().expect("actions"))
+        .iter()
+        .filter_map(|action| action.as_str().filter(|action| *action != "update"))
+        .collect();
+    actions.sort_by_key(|action| *action == "delete");
+    for action in actions {
+        let transition = resource.transitions.iter().find(|t| t.name == action);
+        let reason = (transition.filter(|t| t.reason)).map(|_| json!({"reason": "because"}));
+        let (method, path) = match action {
+            "delete" => (Method::DELETE, path.to_owned()),
+            verb => (Method::POST, format!("{path}/{}", verb.replace('_', "-"))),
+        };
+        let send = || client.send(method.clone(), &path, reason.clone(), &[]);
+        for answer in futures_util::future::join_all((0..AT_ONCE).map(|_| send())).await {
+            let status = answer.status.as_u16();
+            // 401: the account itself. 403: a verb took away what allowed it.
+            assert!(
+                [200, 204, 401, 403, 404, 409].contains(&status),
+                "{method} {path}: {status} {}",
+                answer.text
+            );
+        }
+    }
 }
 
 /// Tags that no version has.

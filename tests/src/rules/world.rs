@@ -8,6 +8,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use std::collections::HashMap;
+use uuid::Uuid;
 
 pub type Row = Map<String, Value>;
 
@@ -56,6 +57,45 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
         filler.end_one(conn, entity).await;
     }
     read(conn, model).await
+}
+
+/// Rows for the tables that have none, by and about these people: so suites over all entities find something of an
+/// entity that nobody has written demonstration data for.
+pub async fn fill_empty(conn: &mut PgConnection, model: &Model, people: &[Uuid]) {
+    let there = read(conn, model).await;
+    let mut filler = Filler {
+        model,
+        rng: Rng::with_seed(1),
+        ids: there.rows.iter().map(|rows| references(rows)).collect(),
+        serial: 0,
+        hours: 0,
+        is_rough: false,
+    };
+    filler.ids[model.identity].retain(|(id, _)| people.iter().any(|one| one.to_string() == *id));
+    sqlx::raw_sql("begin")
+        .execute(&mut *conn)
+        .await
+        .expect("begin");
+    for id in order(model) {
+        if there.rows[id].is_empty() && !model.entities[id].internal {
+            filler.fill(conn, id, 12).await;
+        }
+    }
+    sqlx::raw_sql("commit").execute(conn).await.expect("commit");
+}
+
+/// What new rows that refer to these have to agree with.
+fn references(rows: &[Row]) -> Vec<(String, HashMap<String, String>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let live = rows
+        .iter()
+        .filter(|row| row.get("status").is_none_or(|status| status == "active"));
+    live.filter_map(|row| {
+        let columns = row.iter().filter(|(name, _)| name.ends_with("_id"));
+        let quoted = columns.filter_map(|(name, value)| Some((name.clone(), quote(&text(value)?))));
+        Some((text(row.get("id")?)?, quoted.collect()))
+    })
+    .collect()
 }
 
 pub async fn read(conn: &mut PgConnection, model: &Model) -> World {

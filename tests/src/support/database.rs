@@ -3,8 +3,10 @@
 //! `TEST_DATABASE_URL` is a superuser's URL of a PostgreSQL that may be littered; `script/test` starts one.
 
 use super::sample;
+use crate::rules::world;
 use generated::migrations::MIGRATIONS;
 use kernel::migrate::{self, Limits};
+use server::seed::demo::PEOPLE;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
@@ -79,6 +81,13 @@ impl Database {
             self.admin.get_port(),
             self.name
         )
+    }
+
+    /// Of its owner, for subcommands that migrate and seed.
+    pub fn owner_url(&self) -> String {
+        let admin = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL");
+        let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
+        format!("{server}/{}", self.name)
     }
 
     /// For tools that connect by themselves.
@@ -183,6 +192,10 @@ async fn fill(options: &PgConnectOptions, content: Content) {
         server::seed::demo::load(&mut conn)
             .await
             .expect("demonstration data");
+    }
+    if matches!(content, Content::Demo | Content::Sample) {
+        let people: Vec<Uuid> = PEOPLE.iter().map(|person| person.id).collect();
+        world::fill_empty(&mut conn, super::model(), &people).await;
     }
     if content == Content::Sample {
         sample::thin(&mut conn).await;

@@ -163,11 +163,12 @@ fn updated(model: &Model, column: &Column) -> String {
     }
     rules.extend(checks(column));
     rules.extend(default.filter(|_| !column.keeps()));
-    field_line(
-        column,
-        rules,
-        &format!("Patch<{}>", rust_type(model, column)),
-    )
+    let ty = match column.ty() {
+        // PATCH changes single keys.
+        Some(Ty::Json | Ty::Object { .. }) => format!("Edit<{}>", rust_type(model, column)),
+        _ => rust_type(model, column),
+    };
+    field_line(column, rules, &format!("Patch<{ty}>"))
 }
 
 fn field_line(column: &Column, rules: Vec<String>, ty: &str) -> String {

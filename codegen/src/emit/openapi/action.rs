@@ -178,7 +178,7 @@ impl<'a> Operation<'a> {
             Action::Create => format!("Creates {} and answers with it; `Location` says where it is.", article(&one)),
             Action::Replace => "Replaces every field that a body may hold: what is left out becomes its default or empty. Needs `If-Match`.".to_owned(),
             Action::Patch => {
-                "Changes the given fields and leaves the others (JSON Merge Patch, RFC 7396): `null` empties a field. Needs `If-Match`.".to_owned()
+                "Changes the given fields and leaves the others (JSON Merge Patch, RFC 7396): `null` empties a field, in an object a key. Needs `If-Match`.".to_owned()
             }
             Action::Archive => {
                 format!("Archives the {one}: it disappears from every answer{}.", if entity.access.restore.is_some() { " until it is restored" } else { "" })

@@ -2,8 +2,9 @@
 //!
 //! Knows no entity.
 
+use super::schema::{self, Body};
 use super::{example, problems, types};
-use crate::model::Model;
+use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
@@ -40,8 +41,11 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
     );
     schemas.insert("Point".to_owned(), point());
     for (index, object) in model.objects.iter().enumerate() {
-        let schema = closed_object(model, index);
-        schemas.insert(crate::names::pascal(&object.name), schema);
+        let name = crate::names::pascal(&object.name);
+        if is_patched(model, index) {
+            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
+        }
+        schemas.insert(name, closed_object(model, index, true));
     }
     schemas
 }
@@ -60,7 +64,18 @@ fn point() -> Value {
     })
 }
 
-fn closed_object(model: &Model, index: usize) -> Value {
+/// PATCH may send single keys of it, where a whole one must have some: a schema of its own.
+pub fn is_patched(model: &Model, index: usize) -> bool {
+    let demands = |field: &Field| !field.optional && field.default.is_none();
+    model.objects[index].fields.iter().any(demands)
+        && model.entities.iter().any(|entity| {
+            (schema::inputs(entity, Body::Patch).iter()).any(
+                |column| matches!(column.ty(), Some(Ty::Object { object }) if *object == index),
+            )
+        })
+}
+
+fn closed_object(model: &Model, index: usize, is_whole: bool) -> Value {
     let object = &model.objects[index];
     let mut properties = Map::new();
     let mut required = Vec::new();
@@ -74,11 +89,17 @@ fn closed_object(model: &Model, index: usize) -> Value {
                 schema
             },
         );
-        if !field.optional && field.default.is_none() {
+        if is_whole && !field.optional && field.default.is_none() {
             required.push(field.name.clone());
         }
     }
-    let description = format!("{}.", super::names::title(&object.name));
+    let title = super::names::title(&object.name);
+    let description = match is_whole {
+        true => format!("{title}."),
+        false => format!(
+            "{title}: the keys that change. What is left out stays as it is; null takes away."
+        ),
+    };
     let schema = types::object(&description, required, properties, true);
     types::with(schema, json!({"example": example::object(model, index)}))
 }

@@ -1,6 +1,7 @@
 //! The schemas of one entity: the object, its page, and the bodies that create, replace and change it.
 
 use super::{
+    common::is_patched,
     example,
     names::title,
     note,
@@ -206,11 +207,19 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
 fn sent(model: &Model, id: EntityId, column: Column, body: Body) -> Value {
     let is_made =
         body == Body::Create && matches!(column.source, Source::Field(field) if made(field));
-    let mut schema = plain(model, column);
+    let mut schema = match column.ty() {
+        Some(Ty::Object { object }) if body == Body::Patch && is_patched(model, *object) => {
+            types::reference(&format!("Patch{}", pascal(&model.objects[*object].name)))
+        }
+        _ => plain(model, column),
+    };
     if column.optional() || is_made {
         schema = nullable(schema);
     }
     let mut notes = note::notes(model, id, column);
+    if body == Body::Patch && matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
+        notes.push("Keys that are left out stay as they are; null takes a key away.".to_owned());
+    }
     let mut more = Map::new();
     if let Source::Field(field) = column.source {
         if let Some(rule) = &field.write {

@@ -15,9 +15,9 @@ use crate::objects::{Column, Kind, Object};
 pub fn objects(model: &Model) -> Vec<Object> {
     let mut found = vec![logs(model), seals(model)];
     found.extend([
-        index("audit_logs_tx_idx", "(tx, id)"),
-        index("audit_logs_entity_idx", "(entity_type, entity_id, id)"),
-        index("audit_logs_performed_by_idx", "(performed_by, id)"),
+        index("audit_logs", "entity", "(entity_type, entity_id, id)"),
+        index("audit_logs", "performed_by", "(performed_by, id)"),
+        index("seals", "seen_id", "(seen_id)"),
     ]);
     found.extend(template::functions(
         include_str!("../sql/audit.sql"),
@@ -132,9 +132,11 @@ fn logs(model: &Model) -> Object {
 fn seals(model: &Model) -> Object {
     let columns = vec![
         column("id", "bigint", true, None),
-        column("from_tx", "xid8", true, None),
-        column("to_tx", "xid8", true, None),
+        column("ids", "int8multirange", true, None),
         column("row_count", "bigint", true, None),
+        column("seen_id", "bigint", true, None),
+        column("seen_tx", "xid8", true, None),
+        column("closed_to", "bigint", true, None),
         column("prev", "bytea", false, None),
         column("hash", "bytea", true, None),
         column("created_at", "timestamptz", true, Some("now()")),
@@ -147,11 +149,12 @@ fn seals(model: &Model) -> Object {
     )
 }
 
-fn index(name: &str, columns: &str) -> Object {
-    let table = "audit.audit_logs";
+fn index(table: &str, name: &str, columns: &str) -> Object {
+    let name = format!("{table}_{name}_idx");
+    let table = format!("audit.{table}");
     let create = format!("create index {name}\n  on {table} {columns};");
     on_table(
-        table,
+        &table,
         object(
             Kind::Index,
             format!("audit.{name}"),

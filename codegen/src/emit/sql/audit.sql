@@ -52,37 +52,53 @@ $$;
 alter function audit.row_hash(audit.audit_logs) owner to <app>_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
-create function audit.block_hash(p_prev bytea, p_from xid8, p_to xid8, out row_count bigint, out hash bytea) returns record
+create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows of finished transactions in [from, to), chained to the seal before.
-  select count(*), sha256(p_prev || convert_to(p_from::text || ' ' || p_to::text || ' ' || count(*)::text, 'UTF8')
-    || coalesce(string_agg(audit.row_hash(l), '' order by l.tx, l.id), ''))
-  from audit.audit_logs l
-  where l.tx >= p_from and l.tx < p_to
+-- Of the rows with these ids, chained to the seal before.
+  select count(*), sha256(p_prev
+    || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
+    || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
+  from unnest(p_ids) r join audit.audit_logs l on l.id >= lower(r) and l.id < upper(r)
 $$;
-alter function audit.block_hash(bytea,xid8,xid8) owner to <app>_audit;
-revoke execute on function audit.block_hash(bytea,xid8,xid8) from public;
+alter function audit.block_hash(bytea,int8multirange,bigint) owner to <app>_audit;
+revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been finished since the last seal. Publish the hash elsewhere: who can rewrite the table can
+-- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
 -- also take its last seals away.
+-- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
+-- nothing can be committed any more, since every transaction that was running when it was given out has ended.
+-- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
 declare
   v_last audit.seals;
+  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
   lock table audit.seals in share row exclusive mode;
   select * into v_last from audit.seals order by id desc limit 1;
-  -- One statement, one snapshot: every transaction before its xmin is finished and seen.
-  select s.upto, b.row_count, b.hash into v_block
-  from (select pg_snapshot_xmin(pg_current_snapshot()) as upto) s,
-    lateral audit.block_hash(coalesce(v_last.hash, ''), coalesce(v_last.to_tx, '0'), s.upto) b;
-  if v_block.row_count = 0 then
+  select n.ids, n.closed_to, n.xmax into v_block
+  from (select pg_snapshot_xmin(s) as xmin, pg_snapshot_xmax(s) as xmax from pg_current_snapshot() s) now,
+    lateral (
+      select now.xmax,
+        greatest(coalesce(v_last.closed_to, 0), (
+          select max(s.seen_id) from audit.seals s
+          where s.seen_id > coalesce(v_last.closed_to, 0) and (s.seen_tx <= now.xmin or s.seen_tx > now.xmax)
+        )) as closed_to,
+        (
+          select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
+          where l.id > coalesce(v_last.closed_to, 0) and not exists (
+            select 1 from audit.seals s where s.seen_id > coalesce(v_last.closed_to, 0) and s.ids @> l.id)
+        ) as ids
+    ) n;
+  if v_block.ids is null then
     return;
   end if;
   return query
-    insert into audit.seals as s (id, from_tx, to_tx, row_count, prev, hash)
-    values (coalesce(v_last.id, 0) + 1, coalesce(v_last.to_tx, '0'), v_block.upto, v_block.row_count, v_last.hash, v_block.hash)
+    insert into audit.seals as s (id, ids, row_count, seen_id, seen_tx, closed_to, prev, hash)
+    select coalesce(v_last.id, 0) + 1, v_block.ids, b.row_count, v_seen, v_block.xmax, v_block.closed_to, v_last.hash, b.hash
+    from audit.block_hash(coalesce(v_last.hash, ''), v_block.ids, v_block.closed_to) b
     returning s.id, s.row_count, encode(s.hash, 'hex');
 end
 $$;
@@ -96,16 +112,18 @@ create function audit.verify() returns table(seal bigint, problem text)
 declare
   v_seal audit.seals;
   v_prev bytea;
-  v_to xid8 := '0';
   v_number bigint := 0;
+  v_sealed int8multirange := '{}';
+  v_closed_to bigint := 0;
   v_block record;
 begin
   for v_seal in select * from audit.seals order by id loop
     v_number := v_number + 1;
-    select * into v_block from audit.block_hash(coalesce(v_prev, ''), v_seal.from_tx, v_seal.to_tx);
+    select * into v_block from audit.block_hash(coalesce(v_prev, ''), v_seal.ids, v_seal.closed_to);
     problem := case
       when v_seal.id <> v_number then 'a seal before it is missing'
-      when v_seal.prev is distinct from v_prev or v_seal.from_tx <> v_to then 'it does not follow the seal before'
+      when v_seal.prev is distinct from v_prev then 'it does not follow the seal before'
+      when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
       when v_block.hash <> v_seal.hash then 'rows were changed'
@@ -116,8 +134,17 @@ begin
       return;
     end if;
     v_prev := v_seal.hash;
-    v_to := v_seal.to_tx;
+    v_sealed := v_sealed + v_seal.ids;
+    v_closed_to := v_seal.closed_to;
   end loop;
+  -- Ids that nothing can be committed with any more, and that no seal covers.
+  select min(s.id), 'rows were added' into seal, problem
+  from audit.audit_logs l, audit.seals s
+  where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
+  having count(*) > 0;
+  if found then
+    return next;
+  end if;
 end
 $$;
 alter function audit.verify() owner to <app>_audit;

@@ -10,6 +10,34 @@ create function sec.uuid_v7() returns uuid
 $$;
 alter function sec.uuid_v7() owner to <app>_owner;
 
+create function sec.merge_patch(p_old jsonb, p_patch jsonb) returns jsonb
+  language plpgsql immutable parallel safe as $$
+-- JSON Merge Patch (RFC 7396): null takes a key away, objects are merged, everything else replaces.
+begin
+  if jsonb_typeof(p_patch) is distinct from 'object' then
+    return p_patch;
+  end if;
+  return coalesce((
+    select jsonb_object_agg(m.key, m.value)
+    from (
+      select o.key, o.value
+      from jsonb_each(case when jsonb_typeof(p_old) = 'object' then p_old else '{}' end) o
+      where not p_patch ? o.key
+      union all
+      select n.key, sec.merge_patch(p_old -> n.key, n.value) from jsonb_each(p_patch) n where n.value <> 'null'
+    ) m
+  ), '{}');
+end
+$$;
+alter function sec.merge_patch(jsonb,jsonb) owner to <app>_owner;
+
+create function sec.patched(p_old jsonb, p_edit jsonb) returns jsonb
+  language sql immutable parallel safe as $$
+-- A stored object after {"replace": …} (PUT) or {"merge": …} (PATCH).
+  select case when p_edit ? 'replace' then p_edit -> 'replace' else sec.merge_patch(p_old, p_edit -> 'merge') end
+$$;
+alter function sec.patched(jsonb,jsonb) owner to <app>_owner;
+
 create function sec.is_plain(p_text text) returns boolean
   language sql immutable parallel safe as $$
 -- No control characters but tab and line ends.

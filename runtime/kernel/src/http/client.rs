@@ -31,7 +31,7 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.trim().parse().map_err(|_| error())?;
-        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let widest: u8 = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             Some(prefix) => prefix
                 .trim()
@@ -41,7 +41,14 @@ impl FromStr for Network {
                 .ok_or_else(error)?,
             None => widest,
         };
-        Ok(Self { address, prefix })
+        // Addresses are compared in their shortest form, so `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
+        Ok(match (address.to_canonical(), prefix.checked_sub(96)) {
+            (canonical, Some(prefix)) if canonical != address => Self {
+                address: canonical,
+                prefix,
+            },
+            _ => Self { address, prefix },
+        })
     }
 }
 
@@ -72,23 +79,67 @@ pub fn address(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Network]) -> 
     if proxies.is_empty() {
         return Some(address);
     }
-    let trusted = |address| proxies.iter().any(|network| network.contains(address));
     let values: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    // As bytes: what a stranger wrote to the left need not be text, and must not hide what our proxy added.
     let hops = values
         .iter()
         .rev()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.rsplit(','));
+        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|hop| !hop.is_empty());
     for hop in hops {
-        if !trusted(address) {
+        if !is_trusted(address, proxies) {
             break;
         }
-        match hop.trim().parse::<IpAddr>() {
-            Ok(hop) => address = hop.to_canonical(),
-            Err(_) => break,
+        match parse_hop(hop) {
+            Some(hop) => address = hop.to_canonical(),
+            None => {
+                // Everybody behind this proxy shares one bucket then; its settings should be mended.
+                tracing::warn!(proxy = %address, "X-Forwarded-For holds something that is not an address");
+                break;
+            }
         }
     }
     Some(address)
+}
+
+/// Is this one of our proxies?
+pub fn is_trusted(address: IpAddr, proxies: &[Network]) -> bool {
+    proxies.iter().any(|network| network.contains(address))
+}
+
+/// One hop as proxies write it: an address, perhaps with a port, brackets, a zone or in quotes:
+/// `203.0.113.1`, `203.0.113.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `"[2001:db8::1]:4711"`, `fe80::1%eth0`.
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(hop).ok()?;
+    let text = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
+    let address = if let Some(bracketed) = text.strip_prefix('[') {
+        let (address, port) = bracketed.split_once(']')?;
+        if !port.is_empty() && !is_port(port.strip_prefix(':')?) {
+            return None;
+        }
+        address
+    } else {
+        match text.split_once(':') {
+            // One colon: an IPv4 address and its port. More: an IPv6 address.
+            Some((address, port)) if !port.contains(':') => {
+                if !is_port(port) {
+                    return None;
+                }
+                address
+            }
+            _ => text,
+        }
+    };
+    let (address, _zone) = address.split_once('%').unwrap_or((address, ""));
+    address.parse().ok()
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// One customer usually holds a whole /64.
@@ -131,7 +182,54 @@ mod tests {
     }
 
     #[test]
+    fn hops_are_read_as_proxies_write_them() {
+        for (hop, address) in [
+            ("203.0.113.1:4711", "203.0.113.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("\"[2001:db8::1]:4711\"", "2001:db8::1"),
+            ("\"203.0.113.1\"", "203.0.113.1"),
+            ("::ffff:203.0.113.1", "203.0.113.1"),
+            ("[::ffff:203.0.113.1]:80", "203.0.113.1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("203.0.113.1, ", "203.0.113.1"),
+            ("1.1.1.1,203.0.113.1:1", "203.0.113.1"),
+            ("203.0.113.1:1, [fd00::7]:443, 10.9.9.9:80", "203.0.113.1"),
+        ] {
+            assert_eq!(seen("10.1.2.3", &[hop]), address, "{hop}");
+        }
+        for hop in [
+            "unknown",
+            "_hidden",
+            "203.0.113.1:",
+            "203.0.113.1:x",
+            "203.0.113.1:70000",
+            "[2001:db8::1",
+            "[2001:db8::1]4711",
+            "[203.0.113.1",
+            "203.0.113.256",
+        ] {
+            assert_eq!(seen("10.1.2.3", &[hop]), "10.1.2.3", "{hop}");
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_does_not_hide_what_our_proxy_added() {
+        let mut headers = HeaderMap::new();
+        let value = axum::http::HeaderValue::from_bytes(b"\xff\xfe, 203.0.113.9").unwrap();
+        headers.append("x-forwarded-for", value);
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let peer = Peer("10.1.2.3:1".parse().unwrap());
+        let seen = address(Some(peer), &headers, &proxies).unwrap();
+        assert_eq!(seen.to_string(), "203.0.113.9");
+    }
+
+    #[test]
     fn networks_are_read_strictly() {
+        let mapped: Network = "::ffff:10.0.0.0/104".parse().unwrap();
+        assert!(mapped.contains("10.200.0.1".parse().unwrap()));
+        assert!(!mapped.contains("11.0.0.1".parse().unwrap()));
         assert!(
             "0.0.0.0/0"
                 .parse::<Network>()

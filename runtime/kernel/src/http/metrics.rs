@@ -29,6 +29,8 @@ impl Counter {
 pub static POLICY_DIVERGENCE: Counter = Counter::new();
 pub static RATE_LIMITED: Counter = Counter::new();
 pub static SHED: Counter = Counter::new();
+/// Connections closed at once because their address had too many.
+pub static CONNECTIONS_REFUSED: Counter = Counter::new();
 pub static PANICS: Counter = Counter::new();
 pub static RETRIED: Counter = Counter::new();
 
@@ -84,6 +86,11 @@ fn counters(text: &mut String) {
             "shed_total",
             "Requests answered 503 because too many were in progress",
             &SHED,
+        ),
+        (
+            "connections_refused_total",
+            "Connections closed because their address had too many",
+            &CONNECTIONS_REFUSED,
         ),
         ("panics_total", "Handlers that panicked", &PANICS),
         (

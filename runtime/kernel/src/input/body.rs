@@ -3,7 +3,9 @@
 //! The methods with a type parameter are thin; what they share is not generic, because a body of every
 //! entity comes through here.
 
-use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Patch, Place};
+use super::{Check, FieldError, FromJson, Invalid, Mode, Node, Parts, Patch, Place};
+use serde::Serialize;
+use serde_json::Value;
 
 pub struct Body {
     entries: Vec<(String, Node)>,
@@ -158,6 +160,29 @@ impl Body {
         }
     }
 
+    /// PATCH of a closed object: the key with its new value, or null if it is taken away. Absent it stays.
+    pub fn part<T: FromJson + Serialize>(
+        &mut self,
+        name: &str,
+        checks: &[Check],
+        optional: bool,
+        parts: &mut Parts,
+    ) {
+        let value = match self.take(name) {
+            Sent::Absent => return,
+            Sent::Null if optional => Value::Null,
+            Sent::Null => return self.null::<()>(name).unwrap_or_default(),
+            Sent::Value(node) => {
+                let Some(value) = self.read::<T>(name, node, checks) else {
+                    return;
+                };
+                // Scalars and lists of them: they have a JSON form.
+                serde_json::to_value(value).unwrap_or_default()
+            }
+        };
+        parts.insert(name.to_owned(), value);
+    }
+
     /// Two fields that mean something only together. To be asked before they are taken.
     pub fn together(&mut self, one: &str, other: &str) {
         let sent = |name: &str| {
@@ -230,6 +255,7 @@ impl Body {
             checks,
             &mut Place {
                 pointer: &pointer,
+                mode: self.mode,
                 errors: &mut self.errors,
             },
         )

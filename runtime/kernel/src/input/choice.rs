@@ -138,6 +138,16 @@ macro_rules! object_impls {
                     body.leave(value, place.errors)
                 }
             }
+            impl input::Merge for $name {
+                fn merge(node: input::Node, place: &mut input::Place) -> Option<input::Parts> {
+                    let input::Node::Object(entries) = node else {
+                        return place.wrong_type("an object", &node);
+                    };
+                    let mut body = input::Body::nested(entries, place.pointer);
+                    let parts = Self::parts(&mut body);
+                    body.leave(Some(parts), place.errors)
+                }
+            }
             impl value::Cell for $name {
                 fn read(value: private::PgValueRef<'_>) -> Result<Self, private::BoxDynError> {
                     value::object_from_sql(&value)

@@ -1,7 +1,7 @@
 //! One JSON value → one Rust value. An implementation reports what is wrong and gives nothing back.
 
 use super::check::{self, Check, Fault};
-use super::{FieldError, Node};
+use super::{FieldError, Mode, Node};
 use crate::value::{Json, Point};
 use chrono::{DateTime, NaiveDate, Utc};
 use secrecy::SecretString;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 pub struct Place<'a> {
     /// JSON pointer of the value.
     pub pointer: &'a str,
+    pub mode: Mode,
     pub errors: &'a mut Vec<FieldError>,
 }
 
@@ -223,6 +224,7 @@ impl FromJson for Vec<String> {
             let pointer = format!("{}/{i}", place.pointer);
             let mut at = Place {
                 pointer: &pointer,
+                mode: place.mode,
                 errors: place.errors,
             };
             texts.extend(String::from_json(item, each.as_slice(), &mut at));

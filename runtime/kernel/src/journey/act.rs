@@ -2,10 +2,10 @@
 
 use super::{
     Action, Call, Shown,
-    diagnose::{Trouble, diagnose, probe},
+    diagnose::{Trouble, diagnose},
     hook,
     refused::{self, Attempt},
-    require, span, try_again,
+    require, settled, span, try_again,
 };
 use crate::{
     caller::Caller,
@@ -72,7 +72,7 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
     loop {
         match act.run().await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
-            result => return result,
+            result => return settled(endpoint.resource(), action, result),
         }
     }
 }
@@ -93,14 +93,6 @@ impl Act<'_> {
                 .map(|error| Error::from(error.problem().clone()));
             return Err(diagnose(&mut cx, self.trouble(wrong, None)).await);
         };
-        let version = match &self.precondition {
-            Precondition::Missing | Precondition::Any => None,
-            Precondition::Versions(versions) if versions.len() == 1 => Some(versions[0]),
-            several => match probe(&mut cx, resource, id).await? {
-                Some(row) if several.holds(row.version) => Some(row.version),
-                _ => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
-            },
-        };
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), None).await {
             if !error.is_refusal() {
                 return Err(error);
@@ -113,7 +105,9 @@ impl Act<'_> {
         if let Some(reason) = &self.reason {
             cx.set_reason(reason).await?;
         }
-        let statement = sqlx::query(action.sql(resource)).bind(id).bind(version);
+        let statement = sqlx::query(action.sql(resource))
+            .bind(id)
+            .bind(self.precondition.versions());
         let attempt = Attempt {
             endpoint: self.endpoint,
             caller: self.caller,

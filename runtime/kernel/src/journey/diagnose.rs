@@ -31,18 +31,14 @@ pub(super) struct Trouble<'a> {
 }
 
 /// Answer of `Sql::probe`.
-pub(super) struct Probe {
-    pub version: i64,
-    pub status: String,
-    pub state: Option<String>,
-    pub may: Vec<String>,
+struct Probe {
+    version: i64,
+    status: String,
+    state: Option<String>,
+    may: Vec<String>,
 }
 
-pub(super) async fn probe(
-    cx: &mut Cx,
-    resource: &Resource,
-    id: Uuid,
-) -> Result<Option<Probe>, sqlx::Error> {
+async fn probe(cx: &mut Cx, resource: &Resource, id: Uuid) -> Result<Option<Probe>, sqlx::Error> {
     let row = sqlx::query(resource.sql.probe)
         .bind(id)
         .fetch_optional(cx.conn())
@@ -103,8 +99,9 @@ async fn find(cx: &mut Cx, trouble: Trouble<'_>) -> Result<Error> {
     if let Some(state) = wrong_state(action, &row) {
         return Ok(state);
     }
-    // 14 the policy refused what its copy in the probe allows
-    Ok(divergence(resource, action, "no row"))
+    // Either it changed between the statement and the probe, which does not last, or the policy refuses what
+    // its copy in the probe allows.
+    Ok(Error::unexplained())
 }
 
 fn wrong_state(action: Action, row: &Probe) -> Option<Error> {

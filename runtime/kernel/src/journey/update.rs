@@ -2,10 +2,10 @@
 
 use super::{
     Action, Call, Shown,
-    diagnose::{Trouble, diagnose, probe},
+    diagnose::{Trouble, diagnose},
     hook,
     refused::{self, Attempt},
-    require, span, try_again,
+    require, settled, span, try_again,
 };
 use crate::{
     caller::Caller,
@@ -56,7 +56,7 @@ pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Resul
     loop {
         match update.run().await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
-            result => return result,
+            result => return settled(endpoint.resource(), Action::Update, result),
         }
     }
 }
@@ -87,12 +87,11 @@ impl Update<'_> {
                 return Err(diagnose(&mut cx, trouble).await);
             }
         };
-        let version = self.version(&mut cx, id).await?;
         let (action, given) = (Action::Update, Some(&mut *input));
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), given).await {
             return Err(self.refused_by_hook(cx, error).await);
         }
-        let (text, arguments) = self.statement(id, version, &*input)?;
+        let (text, arguments) = self.statement(id, &*input)?;
         let attempt = Attempt {
             endpoint: self.endpoint,
             caller: self.caller,
@@ -120,17 +119,6 @@ impl Update<'_> {
         ))
     }
 
-    /// The version that is to be changed. Of several, or of any: the one that is there now, if it is among them.
-    async fn version(&self, cx: &mut Cx, id: Uuid) -> Result<i64> {
-        match &self.precondition {
-            Precondition::Versions(versions) if versions.len() == 1 => Ok(versions[0]),
-            several => match probe(cx, self.endpoint.resource(), id).await? {
-                Some(row) if several.holds(row.version) => Ok(row.version),
-                _ => Err(diagnose(cx, self.trouble(None, None)).await),
-            },
-        }
-    }
-
     /// Its reason is for those who may do this at all. The hook may have spoilt its transaction.
     async fn refused_by_hook(&self, cx: Cx, error: Error) -> Error {
         if !error.is_refusal() {
@@ -143,16 +131,13 @@ impl Update<'_> {
         }
     }
 
-    fn statement(
-        &self,
-        id: Uuid,
-        version: i64,
-        input: &dyn Input,
-    ) -> Result<(&'static str, PgArguments)> {
+    fn statement(&self, id: Uuid, input: &dyn Input) -> Result<(&'static str, PgArguments)> {
         let resource = self.endpoint.resource();
         let mut arguments = PgArguments::default();
         arguments.add(id).map_err(Error::internal)?;
-        arguments.add(version).map_err(Error::internal)?;
+        arguments
+            .add(self.precondition.versions())
+            .map_err(Error::internal)?;
         input.bind(&mut arguments).map_err(Error::internal)?;
         let text = match resource.private {
             [] => resource.sql.update,

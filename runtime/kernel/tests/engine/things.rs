@@ -104,7 +104,7 @@ macro_rules! change {
         concat!(
             "update app.things as t set ",
             $set,
-            " where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version"
+            " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version"
         )
     };
 }
@@ -133,7 +133,7 @@ pub static THING: Resource = Resource {
         update: concat!(
             "update app.things as t set title = case when $3 then $4 else t.title end,
             rank = case when $5 then $6 else t.rank end
-            where t.id = $1 and t.version = $2 returning ",
+            where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning ",
             columns!()
         ),
         update_private: &[],

@@ -1,11 +1,11 @@
 //! Connections: what they may cost before there is a request, and how they end.
 
-use crate::support::{health, http, routes};
+use crate::support::{LARGE, health, http, routes};
 use kernel::{config::HttpConfig, http::health::Health, serve::serve};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -58,6 +58,82 @@ async fn half_a_header_is_not_waited_for() {
     let mut rest = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "still open");
+}
+
+/// Asks for much and reads `step` bytes now and then, `times` times, then all that is still there. How much in all.
+async fn read_slowly(address: SocketAddr, step: usize, times: usize) -> usize {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    (stream.write_all(get("/large").as_bytes()).await).unwrap();
+    let mut part = vec![0; step];
+    let mut read = 0;
+    for _ in 0..times {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if step > 0 {
+            read += stream.read(&mut part).await.unwrap_or(0);
+        }
+    }
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    read + rest.len()
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_not_waited_for() {
+    let patient = server(|_| ()).await;
+    let hasty = server(|config| config.write_timeout = Duration::from_millis(200)).await;
+    for (step, times) in [(0, 10), (10_000, 10)] {
+        let all = read_slowly(patient.address, step, times).await;
+        assert!(all > LARGE, "whoever is waited for gets everything: {all}");
+        let cut = read_slowly(hasty.address, step, times).await;
+        assert!(cut < LARGE, "{step} bytes a time: {cut}");
+    }
+    let quick = talk(hasty.address, &get("/large")).await;
+    assert!(quick.len() > LARGE, "who reads is served: {}", quick.len());
+}
+
+/// A connection from this address that has been accepted; whether it is served.
+async fn connect(from: &str, to: SocketAddr) -> (TcpStream, bool) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    let keep = "GET /echo HTTP/1.1\r\nhost: test\r\n\r\n";
+    let _ = stream.write_all(keep.as_bytes()).await;
+    let mut answer = [0; 15];
+    let served = stream.read_exact(&mut answer).await.is_ok() && answer.ends_with(b"200 OK");
+    (stream, served)
+}
+
+#[tokio::test]
+async fn one_address_does_not_hold_all_connections() {
+    let server = server(|config| config.max_connections_per_address = 2).await;
+    let (first, second) = (
+        connect("127.0.0.1", server.address).await,
+        connect("127.0.0.1", server.address).await,
+    );
+    assert!(first.1 && second.1);
+    assert!(!connect("127.0.0.1", server.address).await.1, "a third");
+    assert!(
+        connect("127.0.0.2", server.address).await.1,
+        "another address"
+    );
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(connect("127.0.0.1", server.address).await.1, "room again");
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_holds_the_connections_of_everybody() {
+    let server = server(|config| {
+        config.max_connections_per_address = 2;
+        config.trusted_proxies = vec!["127.0.0.1".to_owned()];
+    })
+    .await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let (stream, served) = connect("127.0.0.1", server.address).await;
+        assert!(served);
+        open.push(stream);
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
 -----END PRIVATE KEY-----";
 
+/// Bytes of `/large`: more than the buffers of two sockets hold.
+pub const LARGE: usize = 32 << 20;
+
 pub fn http(configure: impl FnOnce(&mut HttpConfig)) -> Arc<Http> {
     let tokens = TokenConfig::new("test".into(), "test".into(), KEY.into());
     let auth = Authenticator::new(Arc::new(Tokens::new(&tokens).unwrap()), Vec::new());
@@ -46,6 +49,7 @@ pub fn routes(http: &Arc<Http>) -> Router {
             "/raw/{id}",
             post(|Raw(bytes): Raw| async move { bytes.len().to_string() }),
         )
+        .route("/large", get(|| async { vec![b'x'; LARGE] }))
         .route("/panic", get(panic))
         .route(
             "/ip",

@@ -3,10 +3,10 @@
 use crate::{
     cli::{Audit, Migrate, MigrateAction},
     roles,
-    settings::{Roles, Secret},
+    settings::{Common, Environment, Roles, Secret},
     wire::db_config,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use generated::migrations::MIGRATIONS;
 use kernel::{
     Db, audit,
@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
 use std::process::ExitCode;
 
-pub async fn migrate(arguments: &Migrate) -> Result<ExitCode> {
+pub async fn migrate(common: &Common, arguments: &Migrate) -> Result<ExitCode> {
     let url = arguments.owner.database_url.require()?;
     let database: PgConnectOptions = url.expose_secret().parse().context("DATABASE_URL")?;
     let limits = Limits::default();
@@ -28,7 +28,10 @@ pub async fn migrate(arguments: &Migrate) -> Result<ExitCode> {
                 None => println!("nothing to migrate"),
             }
         }
-        MigrateAction::Down { to } => {
+        MigrateAction::Down { to, confirm } => {
+            if common.environment == Environment::Production {
+                confirmed(&database, confirm.as_deref())?;
+            }
             let done = migrate::down(&database, MIGRATIONS, *to, &limits).await?;
             println!("{} taken back", done.len());
         }
@@ -49,6 +52,18 @@ pub async fn migrate(arguments: &Migrate) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Going back drops tables and columns with what is in them.
+fn confirmed(database: &PgConnectOptions, confirm: Option<&str>) -> Result<()> {
+    let name = database.get_database().unwrap_or_default();
+    if confirm == Some(name) {
+        return Ok(());
+    }
+    bail!(
+        "taking migrations back drops tables and columns with all that is in them; if the database `{name}` is meant, \
+         make a dump and say so: --confirm {name}"
+    )
 }
 
 pub async fn audit(action: &Audit) -> Result<ExitCode> {

@@ -3,9 +3,9 @@
 use crate::{
     cli::{Seed, SeedWhat},
     seed::{demo, reference},
-    settings::Secret,
+    settings::{Common, Environment, Secret},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use app::sessions::password_hash;
 use secrecy::ExposeSecret;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
@@ -14,7 +14,14 @@ use uuid::Uuid;
 /// Of every demonstration account.
 pub const PASSWORD: &str = "seven small elephants";
 
-pub async fn run(arguments: &Seed) -> Result<()> {
+pub async fn run(common: &Common, arguments: &Seed) -> Result<()> {
+    let is_production = common.environment == Environment::Production;
+    if is_production && matches!(arguments.what, SeedWhat::Demo) {
+        bail!(
+            "the demonstration accounts, one of them a platform administrator, have a password that everybody knows; \
+             set CULTUREPASS_ENV=development if this database is for trying things"
+        );
+    }
     let url = arguments.owner.database_url.require()?;
     let options: PgConnectOptions = url.expose_secret().parse().context("DATABASE_URL")?;
     // Its statements are whole files, and slower than those of requests.

@@ -28,6 +28,9 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     // What is wrong with the settings of a module is told first.
     let (database, built) = (parts.db.clone(), build(parts)?);
     checks::database(&database).await?;
+    if production {
+        checks::no_demonstration(&built.db).await?;
+    }
     let health = Health::new(built.db.clone(), Some(checks::ready(built.db.clone())));
 
     let stop = stop_signal()?;

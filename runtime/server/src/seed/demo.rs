@@ -86,6 +86,15 @@ pub async fn load(db: &mut PgConnection) -> anyhow::Result<bool> {
     if there {
         return Ok(false);
     }
+    // Their accounts have a password that everybody knows.
+    let others: bool = sqlx::query_scalar("select exists (select from app.users)")
+        .fetch_one(&mut *tx)
+        .await?;
+    if others {
+        anyhow::bail!(
+            "this database has members of its own; demonstration data only go into one without any"
+        );
+    }
     sqlx::raw_sql(
         "create temporary table words (name text primary key, list jsonb) on commit drop",
     )

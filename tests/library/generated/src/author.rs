@@ -77,10 +77,10 @@ pub static AUTHOR: Resource = Resource {
           summary = case when $3 then $4 else t.summary end, homepage = case when $5 then $6 else t.homepage end,
           name = case when $7 then $8 else t.name end, born_on = case when $9 then $10 else t.born_on end,
           died_on = case when $11 then $12 else t.died_on end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.authors as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.authors as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.authors as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.authors as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when me.is_admin then 'delete' end,

@@ -80,9 +80,9 @@ pub static LOAN: Resource = Resource {
         values
           ($1, $2, $3::text, $4, $5)
         returning t.id, t.version",
-        update: concat!("update app.loans as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $7::bool and $8::text is null
+        update: concat!("update app.loans as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.loans as t set note = $8::text, ", sets!(), " where t.id = $1 and t.version = $2 and $7::bool
+        update_private: &[concat!("update app.loans as t set note = $8::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $7::bool
         returning t.id, t.version")],
         probe: "select t.version, 'active' as status, t.state as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
@@ -110,9 +110,9 @@ pub static LOAN: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "take_back", rule: &CAN_TAKE_BACK, from: &["out", "lost"], when: None, reason: false,
-            sql: "update app.loans as t set state = 'back' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.loans as t set state = 'back' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "give_up", rule: &CAN_GIVE_UP, from: &["out"], when: None, reason: true,
-            sql: "update app.loans as t set state = 'lost' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.loans as t set state = 'lost' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::reference("loans_book_id_fkey", "/book_id"),

@@ -6,6 +6,9 @@ use crate::emit::columns::{self, Column, Source};
 use crate::emit::rust::{text, wrap};
 use crate::model::{Change, Entity, Lifecycle, Transition, Ty};
 
+/// Of any version, where `$2` is null; else of one of those in it.
+const VERSION: &str = "($2::int8[] is null or t.version = any ($2))";
+
 impl Statements<'_> {
     /// Whose read or write rules make a fresh row different for its writer is read again through `get`.
     fn returning(&self) -> String {
@@ -70,7 +73,7 @@ impl Statements<'_> {
     pub(super) fn sets(&self) -> Vec<String> {
         let open = |(i, column): (usize, Column)| {
             let (name, given) = (column.name(), 3 + 2 * i);
-            let value = argument(&column, given + 1);
+            let value = self.changed(&column, given + 1);
             column
                 .read_rule()
                 .is_none()
@@ -91,12 +94,13 @@ impl Statements<'_> {
             .filter(|(_, c)| c.read_rule().is_some())
         {
             let (name, given) = (column.name(), 3 + 2 * i);
-            let value = argument(column, given + 1);
+            let value = self.changed(column, given + 1);
             // The arguments of a private column that is not given are named, so that they have a type.
             if given_private.contains(&&name) {
                 sets.push_str(&format!("{name} = {value}, "));
                 conditions.push_str(&format!(" and ${given}::bool"));
             } else {
+                let value = argument(column, given + 1);
                 conditions.push_str(&format!(" and not ${given}::bool and {value} is null"));
             }
         }
@@ -108,10 +112,10 @@ impl Statements<'_> {
                 .map_or("false".into(), |rule| closed(self.rule(rule)));
             let table = self.table();
             return text(&format!(
-                "select t.id, t.version from {table} where t.id = $1 and t.version = $2{conditions} and {rule}"
+                "select t.id, t.version from {table} where t.id = $1 and {VERSION}{conditions} and {rule}"
             ));
         }
-        let end = format!("where t.id = $1 and t.version = $2{conditions}\n{INDENT}");
+        let end = format!("where t.id = $1 and {VERSION}{conditions}\n{INDENT}");
         if open.is_empty() {
             let sets = sets.trim_end_matches(", ");
             return self.giving(&format!(
@@ -152,11 +156,25 @@ impl Statements<'_> {
         }))
     }
 
+    /// The new value of a column. Of an object, PATCH sends only the keys that change; who may not read it
+    /// merges into nothing.
+    fn changed(&self, column: &Column, number: usize) -> String {
+        let value = argument(column, number);
+        if !matches!(column.ty(), Some(Ty::Json | Ty::Object { .. })) {
+            return value;
+        }
+        let (name, entity) = (column.name(), &self.entity.name);
+        match column.read_rule() {
+            None => format!("sec.patched(t.{name}, {value})"),
+            Some(_) => {
+                format!("sec.patched((select p.{name} from app.{entity}_private(t.id) p), {value})")
+            }
+        }
+    }
+
     fn change(&self, set: &str) -> String {
         let table = self.table();
-        format!(
-            "update {table} set {set} where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version"
-        )
+        format!("update {table} set {set} where t.id = $1 and {VERSION} returning t.version")
     }
 }
 

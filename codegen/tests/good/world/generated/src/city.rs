@@ -63,7 +63,7 @@ pub static CITY: Resource = Resource {
         returning ", columns!()),
         update: concat!("update app.cities as t set 
           name = case when $3 then $4 else t.name end, population = case when $5 then $6 else t.population end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.city_admin, t.id::text) > 0 then 'update' end

@@ -33,7 +33,7 @@ pub struct CreateOrganization {
 #[input(update)]
 #[rustfmt::skip]
 pub struct UpdateOrganization {
-    #[input(optional)] pub links: Patch<Links>,
+    #[input(optional)] pub links: Patch<Edit<Links>>,
     #[input(required, length(1, 80))] pub name: Patch<String>,
 }
 
@@ -69,11 +69,12 @@ pub static ORGANIZATION: Resource = Resource {
           ($1, $2, $3)
         returning ", columns!()),
         update: concat!("update app.organizations as t set 
-          links = case when $3 then $4 else t.links end, name = case when $5 then $6 else t.name end
-        where t.id = $1 and t.version = $2
+          links = case when $3 then sec.patched(t.links, $4) else t.links end,
+          name = case when $5 then $6 else t.name end
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'update' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 then 'delete' end,
