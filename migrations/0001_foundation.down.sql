@@ -31,6 +31,8 @@ drop policy wallet_accounts_select on app.wallet_accounts;
 
 drop policy waitlist_entries_job_update on app.waitlist_entries;
 
+drop policy waitlist_entries_job_insert on app.waitlist_entries;
+
 drop policy waitlist_entries_job_select on app.waitlist_entries;
 
 drop policy waitlist_entries_update on app.waitlist_entries;
@@ -66,6 +68,8 @@ drop policy transactions_job_select on app.transactions;
 drop policy transactions_select on app.transactions;
 
 drop policy ticket_types_job_update on app.ticket_types;
+
+drop policy ticket_types_job_insert on app.ticket_types;
 
 drop policy ticket_types_job_select on app.ticket_types;
 
@@ -155,6 +159,8 @@ drop policy refresh_tokens_job_select on app.refresh_tokens;
 
 drop policy referrals_job_update on app.referrals;
 
+drop policy referrals_job_insert on app.referrals;
+
 drop policy referrals_job_select on app.referrals;
 
 drop policy referrals_insert on app.referrals;
@@ -170,6 +176,8 @@ drop policy quotes_insert on app.quotes;
 drop policy quotes_select on app.quotes;
 
 drop policy promotions_job_update on app.promotions;
+
+drop policy promotions_job_insert on app.promotions;
 
 drop policy promotions_job_select on app.promotions;
 
@@ -205,6 +213,8 @@ drop policy payment_methods_select on app.payment_methods;
 
 drop policy organizations_job_update on app.organizations;
 
+drop policy organizations_job_insert on app.organizations;
+
 drop policy organizations_job_select on app.organizations;
 
 drop policy organizations_update on app.organizations;
@@ -226,6 +236,10 @@ drop policy orders_job_insert on app.orders;
 drop policy orders_job_select on app.orders;
 
 drop policy orders_select on app.orders;
+
+drop policy notification_preferences_job_update on app.notification_preferences;
+
+drop policy notification_preferences_job_insert on app.notification_preferences;
 
 drop policy notification_preferences_job_select on app.notification_preferences;
 
@@ -319,6 +333,8 @@ drop policy external_identities_job_select on app.external_identities;
 
 drop policy events_job_update on app.events;
 
+drop policy events_job_insert on app.events;
+
 drop policy events_job_select on app.events;
 
 drop policy events_update on app.events;
@@ -336,6 +352,8 @@ drop policy email_tokens_job_insert on app.email_tokens;
 drop policy email_tokens_job_select on app.email_tokens;
 
 drop policy devices_job_update on app.devices;
+
+drop policy devices_job_insert on app.devices;
 
 drop policy devices_job_select on app.devices;
 
@@ -401,6 +419,8 @@ drop policy check_ins_select on app.check_ins;
 
 drop policy businesses_job_update on app.businesses;
 
+drop policy businesses_job_insert on app.businesses;
+
 drop policy businesses_job_select on app.businesses;
 
 drop policy businesses_update on app.businesses;
@@ -449,11 +469,11 @@ drop trigger venues_slug on app.venues;
 
 drop trigger users_audit on app.users;
 
+drop trigger "0_end_children" on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
-
-drop trigger users_module_update on app.users;
 
 drop trigger users_guard on app.users;
 
@@ -494,6 +514,8 @@ drop trigger subscriptions_stamp on app.subscriptions;
 drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
+
+drop trigger "0_end_children" on app.sessions;
 
 drop trigger sessions_stamp on app.sessions;
 
@@ -593,8 +615,6 @@ drop trigger orders_count_update on app.orders;
 
 drop trigger orders_count_insert on app.orders;
 
-drop trigger orders_module_update on app.orders;
-
 drop trigger orders_stamp on app.orders;
 
 drop trigger notification_preferences_audit on app.notification_preferences;
@@ -687,8 +707,6 @@ drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
 
-drop trigger events_module_update on app.events;
-
 drop trigger events_guard on app.events;
 
 drop trigger events_live on app.events;
@@ -702,6 +720,8 @@ drop trigger email_tokens_audit on app.email_tokens;
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
+
+drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -817,8 +837,6 @@ drop view app.cities_public;
 
 drop view app.businesses_public;
 
-drop function sec.seen_wallet_account(uuid);
-
 drop function sec.seen_venue_update(uuid);
 
 drop function sec.seen_venue_city_admin(uuid);
@@ -846,8 +864,6 @@ drop function sec.seen_organization_city_admin(uuid);
 drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
-
-drop function sec.seen_order(uuid);
 
 drop function sec.seen_lead_provider(uuid);
 
@@ -929,21 +945,7 @@ drop function audit.record();
 
 drop function audit.mask(jsonb);
 
-drop function sec.may_wallet_transaction(uuid,text);
-
-drop function sec.may_wallet_journal(uuid,text);
-
-drop function sec.may_wallet_hold(uuid,text);
-
-drop function sec.holds_wallet_account(uuid,text);
-
-drop function sec.may_wallet_account(uuid,text);
-
 drop function app.waitlist_entries_guard();
-
-drop function sec.holds_waitlist_entry(uuid,text);
-
-drop function sec.may_waitlist_entry(uuid,text);
 
 drop function app.venues_restore_children();
 
@@ -953,27 +955,15 @@ drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
 
-drop function sec.holds_venue(uuid,text);
-
-drop function sec.may_venue(uuid,text);
+drop function app.users_end_children();
 
 drop function app.users_restore_children();
 
 drop function app.users_archive_children();
 
-drop function app.users_module_update();
-
 drop function app.users_guard();
 
-drop function sec.holds_user(uuid,text);
-
-drop function sec.may_user(uuid,text);
-
 drop function app.user_private(uuid);
-
-drop function sec.holds_transaction(uuid,text);
-
-drop function sec.may_transaction(uuid,text);
 
 drop function app.transaction_private(uuid);
 
@@ -983,23 +973,15 @@ drop function app.ticket_types_archive_children();
 
 drop function app.ticket_types_guard();
 
-drop function sec.may_ticket_type(uuid,text);
-
 drop function app.tickets_count_update();
 
 drop function app.tickets_count_insert();
 
-drop function sec.holds_ticket(uuid,text);
-
-drop function sec.may_ticket(uuid,text);
-
 drop function app.ticket_private(uuid);
 
-drop function sec.holds_subscription(uuid,text);
-
-drop function sec.may_subscription(uuid,text);
-
 drop function app.subscription_private(uuid);
+
+drop function app.sessions_end_children();
 
 drop function app.service_requests_restore_children();
 
@@ -1007,17 +989,9 @@ drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
 
-drop function sec.holds_service_request(uuid,text);
-
-drop function sec.may_service_request(uuid,text);
-
 drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
-
-drop function sec.holds_role_assignment(uuid,text);
-
-drop function sec.may_role_assignment(uuid,text);
 
 drop function app.reviews_count_update();
 
@@ -1027,41 +1001,15 @@ drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
-drop function sec.holds_review(uuid,text);
-
-drop function sec.may_review(uuid,text);
-
-drop function sec.may_revenue_share(uuid,text);
-
-drop function sec.may_referral(uuid,text);
-
 drop function app.quotes_guard();
-
-drop function sec.holds_quote(uuid,text);
-
-drop function sec.may_quote(uuid,text);
 
 drop function app.promotions_guard();
 
-drop function sec.holds_promotion(uuid,text);
-
-drop function sec.may_promotion(uuid,text);
-
 drop function app.promo_codes_guard();
-
-drop function sec.holds_promo_code(uuid,text);
-
-drop function sec.may_promo_code(uuid,text);
 
 drop function app.plans_guard();
 
-drop function sec.holds_plan(uuid,text);
-
-drop function sec.may_plan(uuid,text);
-
 drop function app.plan_private(uuid);
-
-drop function sec.may_payment_method(uuid,text);
 
 drop function app.organizations_restore_children();
 
@@ -1075,41 +1023,17 @@ drop function app.organizations_announce();
 
 drop function app.organizations_slug_from_name();
 
-drop function sec.holds_organization(uuid,text);
-
-drop function sec.may_organization(uuid,text);
-
 drop function app.organization_private(uuid);
-
-drop function sec.may_order_item(uuid,text);
 
 drop function app.orders_count_update();
 
 drop function app.orders_count_insert();
 
-drop function app.orders_module_update();
-
-drop function sec.holds_order(uuid,text);
-
-drop function sec.may_order(uuid,text);
-
 drop function app.order_private(uuid);
 
 drop function app.notification_preferences_guard();
 
-drop function sec.holds_notification_preference(uuid,text);
-
-drop function sec.may_notification_preference(uuid,text);
-
-drop function sec.may_notification_delivery(uuid,text);
-
-drop function sec.may_notification(uuid,text);
-
 drop function app.media_guard();
-
-drop function sec.holds_media(uuid,text);
-
-drop function sec.may_media(uuid,text);
 
 drop function app.media_private(uuid);
 
@@ -1118,10 +1042,6 @@ drop function app.likes_count_update();
 drop function app.likes_count_insert();
 
 drop function app.likes_guard();
-
-drop function sec.holds_like(uuid,text);
-
-drop function sec.may_like(uuid,text);
 
 drop function app.leads_count_update();
 
@@ -1133,10 +1053,6 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
-drop function sec.holds_lead(uuid,text);
-
-drop function sec.may_lead(uuid,text);
-
 drop function app.institutions_restore_children();
 
 drop function app.institutions_archive_children();
@@ -1145,17 +1061,7 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
-drop function sec.holds_institution(uuid,text);
-
-drop function sec.may_institution(uuid,text);
-
 drop function app.grant_announcements_guard();
-
-drop function sec.holds_grant_announcement(uuid,text);
-
-drop function sec.may_grant_announcement(uuid,text);
-
-drop function sec.may_fraud_flag(uuid,text);
 
 drop function app.follows_count_update();
 
@@ -1163,41 +1069,25 @@ drop function app.follows_count_insert();
 
 drop function app.follows_guard();
 
-drop function sec.holds_follow(uuid,text);
-
-drop function sec.may_follow(uuid,text);
-
 drop function app.events_restore_children();
 
 drop function app.events_archive_children();
-
-drop function app.events_module_update();
 
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
 
-drop function sec.holds_event(uuid,text);
-
-drop function sec.may_event(uuid,text);
-
 drop function app.event_private(uuid);
 
+drop function app.devices_move_push_token();
+
 drop function app.devices_guard();
-
-drop function sec.holds_device(uuid,text);
-
-drop function sec.may_device(uuid,text);
 
 drop function app.countries_restore_children();
 
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
-
-drop function sec.holds_country(uuid,text);
-
-drop function sec.may_country(uuid,text);
 
 drop function app.community_members_count_update();
 
@@ -1206,10 +1096,6 @@ drop function app.community_members_count_insert();
 drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
-
-drop function sec.holds_community_member(uuid,text);
-
-drop function sec.may_community_member(uuid,text);
 
 drop function app.community_member_may(uuid);
 
@@ -1227,17 +1113,9 @@ drop function app.communities_announce();
 
 drop function app.communities_slug_from_name();
 
-drop function sec.holds_community(uuid,text);
-
-drop function sec.may_community(uuid,text);
-
 drop function app.community_private(uuid);
 
 drop function app.commission_rules_guard();
-
-drop function sec.holds_commission_rule(uuid,text);
-
-drop function sec.may_commission_rule(uuid,text);
 
 drop function app.cities_restore_children();
 
@@ -1246,12 +1124,6 @@ drop function app.cities_archive_children();
 drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
-
-drop function sec.holds_city(uuid,text);
-
-drop function sec.may_city(uuid,text);
-
-drop function sec.may_check_in(uuid,text);
 
 drop function app.businesses_restore_children();
 
@@ -1265,15 +1137,9 @@ drop function app.businesses_announce();
 
 drop function app.businesses_slug_from_name();
 
-drop function sec.holds_business(uuid,text);
-
-drop function sec.may_business(uuid,text);
-
 drop function app.business_private(uuid);
 
 drop function app.attendances_count_insert();
-
-drop function sec.may_attendance(uuid,text);
 
 drop function sec.my_event_tickets();
 
@@ -1282,10 +1148,6 @@ drop function sec.my_community_members_3();
 drop function sec.my_community_members_2();
 
 drop function sec.my_community_members();
-
-drop function sec.hold(uuid,text);
-
-drop function sec.enter_job(text,uuid,uuid,text);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -1374,6 +1236,8 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1655,7 +1519,11 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
+alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
+
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
+
+alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -1839,6 +1707,8 @@ drop function sec.live();
 
 drop function sec.stamp();
 
+drop function sec.enter_job(text,uuid,text);
+
 drop function sec.performed_role();
 
 drop function sec.facts();
@@ -1894,6 +1764,10 @@ drop function sec.is_https(text);
 drop function sec.is_url(text);
 
 drop function sec.is_email(text);
+
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
 

@@ -108,6 +108,22 @@ create function sec.is_plain(p_text text) returns boolean
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
 
+create function sec.is_seen(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+  select p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+$$;
+alter function sec.is_seen(text) owner to culturepass_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+  select p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)')
+$$;
+alter function sec.is_line(text) owner to culturepass_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language sql immutable parallel safe as $$
   select char_length(p_text) <= 254
@@ -182,7 +198,8 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
   language sql immutable parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
   select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end) from unnest(p_list) t), true)
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
 
@@ -218,14 +235,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
   select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_plain((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_plain((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_plain((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
   end
 $$;
 alter function sec.is_opening_hours(jsonb) owner to culturepass_owner;
@@ -235,8 +252,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
   select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
   end
 $$;
 alter function sec.is_quiet_hours(jsonb) owner to culturepass_owner;
@@ -345,6 +362,28 @@ create function sec.performed_role() returns text
   end
 $$;
 alter function sec.performed_role() owner to culturepass_owner;
+
+create function sec.enter_job(p_job text, p_on_behalf_of uuid, p_request text) returns void
+  language plpgsql as $$
+-- Begins the transaction of a module's job: its policies go by the module's name.
+begin
+  perform
+    pg_catalog.set_config('app.job', p_job, true),
+    pg_catalog.set_config('app.user_id', coalesce(p_on_behalf_of::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
+    pg_catalog.set_config('app.session_id', '', true),
+    pg_catalog.set_config('app.action', '', true),
+    pg_catalog.set_config('app.archived', '', true),
+    pg_catalog.set_config('app.reason', '', true),
+    pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.role_org_admin', '', true),
+    pg_catalog.set_config('app.role_city_admin', '', true),
+    pg_catalog.set_config('app.role_platform_admin', '', true);
+end
+$$;
+alter function sec.enter_job(text,uuid,text) owner to culturepass_owner;
+revoke execute on function sec.enter_job(text,uuid,text) from public;
+grant execute on function sec.enter_job(text,uuid,text) to culturepass_job;
 
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
@@ -600,14 +639,16 @@ alter table app.countries force row level security;
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  password_hash text not null,
+  password_hash text,
   changed_at timestamptz default now() not null,
+  valid_from timestamptz default now() not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'The password a member signs in with, as an argon2id hash.';
+comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
+comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -616,6 +657,7 @@ create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
+  session_id uuid default sec.session(),
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
@@ -626,7 +668,7 @@ create table app.devices (
   live_user_id uuid generated always as (case when status <> 'archived' then user_id end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on.';
+comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
 comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
@@ -635,9 +677,11 @@ alter table app.devices force row level security;
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  session_id uuid,
   purpose text not null,
   token_hash text not null,
   email citext not null,
+  issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
   version bigint default 1 not null,
@@ -646,6 +690,9 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
+comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
+comment on column app.email_tokens.email is 'Where it was sent to.';
+comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -709,13 +756,17 @@ create table app.external_identities (
   user_id uuid not null,
   issuer text not null,
   subject text not null,
+  email citext,
   last_used_at timestamptz default now() not null,
+  unlinked_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
+comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
+comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -1375,18 +1426,23 @@ alter table app.service_requests force row level security;
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  external_identity_id uuid,
   authenticated_at timestamptz default now() not null,
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revoked_because text,
   ip_address text,
   user_agent text,
+  issuer_session text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
 comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
+comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
+comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
+comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -1397,7 +1453,6 @@ create table app.sign_ups (
   email citext not null,
   handle text not null,
   display_name text not null,
-  password_hash text not null,
   locale text,
   timezone text,
   expires_at timestamptz not null,
@@ -1406,7 +1461,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. The member exists from then on, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -1779,7 +1834,7 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
@@ -1803,7 +1858,7 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.businesses add constraint businesses_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -1818,13 +1873,13 @@ alter table app.check_ins add constraint check_ins_result_choice
   check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_plain(nonce));
+  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_plain(device));
+  check (char_length(device) between 1 and 120 and sec.is_line(device));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_plain(gate));
+  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1833,7 +1888,7 @@ alter table app.cities add constraint cities_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -1908,7 +1963,7 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
@@ -1947,7 +2002,7 @@ alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -1959,7 +2014,7 @@ alter table app.countries add constraint countries_live_id_key
   unique (live_id);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
 
 alter table app.devices add constraint devices_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1968,16 +2023,19 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token));
+  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
+
+alter table app.email_tokens add constraint email_tokens_issued_for_length
+  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1989,7 +2047,7 @@ alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_plain(title));
+  check (char_length(title) between 1 and 140 and sec.is_line(title));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
@@ -2028,10 +2086,13 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_plain(issuer));
+  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_plain(subject));
+  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
+
+alter table app.external_identities add constraint external_identities_email_format
+  check (sec.is_email(email::text));
 
 alter table app.follows add constraint follows_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2046,7 +2107,7 @@ alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_plain(rule));
+  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -2058,7 +2119,7 @@ alter table app.grant_announcements add constraint grant_announcements_status_ch
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
@@ -2094,7 +2155,7 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
@@ -2124,7 +2185,7 @@ alter table app.leads add constraint leads_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.leads add constraint leads_details_length
   check (char_length(details) between 0 and 10000 and sec.is_plain(details));
@@ -2166,7 +2227,7 @@ alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_plain(storage_key));
+  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2178,19 +2239,19 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_plain(content_hash));
+  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_plain(title));
+  check (char_length(title) between 1 and 200 and sec.is_line(title));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message));
+  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
 
 alter table app.notifications add constraint notifications_type_choice
   check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_plain(dedupe_key));
+  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel in ('push', 'email', 'in_app'));
@@ -2202,10 +2263,10 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_plain(provider_id));
+  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error));
+  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2250,7 +2311,7 @@ alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by in ('buyer', 'organizer'));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2289,7 +2350,7 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
@@ -2298,7 +2359,7 @@ alter table app.organizations add constraint organizations_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_plain(legal_name));
+  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2307,7 +2368,7 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.organizations add constraint organizations_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -2322,13 +2383,13 @@ alter table app.payment_methods add constraint payment_methods_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_plain(stripe_payment_method_id));
+  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_plain(brand));
+  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_plain(last4));
+  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2340,7 +2401,7 @@ alter table app.plans add constraint plans_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.plans add constraint plans_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2358,13 +2419,13 @@ alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_plain(stripe_price_id));
+  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_plain(code));
+  check (char_length(code) between 3 and 40 and sec.is_line(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2443,7 +2504,7 @@ alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -2493,7 +2554,7 @@ alter table app.service_requests add constraint service_requests_host_type_choic
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.service_requests add constraint service_requests_category_choice
   check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
@@ -2517,28 +2578,28 @@ alter table app.service_requests add constraint service_requests_live_id_key
   unique (live_id);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'token_reused'));
+  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_plain(ip_address));
+  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_plain(user_agent));
+  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
+
+alter table app.sessions add constraint sessions_issuer_session_length
+  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
-
-alter table app.sign_ups add constraint sign_ups_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2547,13 +2608,13 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_plain(stripe_subscription_id));
+  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_plain(key_hash));
+  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
@@ -2562,7 +2623,7 @@ alter table app.tickets add constraint tickets_state_choice
   check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code));
+  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2577,7 +2638,7 @@ alter table app.ticket_types add constraint ticket_types_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.ticket_types add constraint ticket_types_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2625,19 +2686,19 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_plain(stripe_payment_intent_id));
+  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
 
 alter table app.transactions add constraint transactions_status_choice
   check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_plain(failure_code));
+  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_plain(stripe_idempotency_key));
+  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -2649,10 +2710,10 @@ alter table app.users add constraint users_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.users add constraint users_bio_length
   check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
@@ -2679,7 +2740,7 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_plain(stripe_customer_id));
+  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
 
 alter table app.users add constraint users_live_id_key
   unique (live_id);
@@ -2703,7 +2764,7 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
@@ -2712,7 +2773,7 @@ alter table app.venues add constraint venues_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 300 and sec.is_plain(address));
+  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -2772,7 +2833,7 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state in ('pending', 'posted', 'voided', 'expired'));
@@ -2781,10 +2842,10 @@ alter table app.wallet_journals add constraint wallet_journals_kind_choice
   check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -2796,7 +2857,7 @@ alter table app.wallet_transactions add constraint wallet_transactions_type_choi
   check (type in ('credit', 'debit'));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
@@ -3005,6 +3066,9 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
+create index devices_session_id_idx
+  on app.devices (session_id, id) where session_id is not null;
+
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3016,6 +3080,9 @@ create index email_tokens_expires_at_idx
 
 create index email_tokens_user_id_idx
   on app.email_tokens (user_id, id);
+
+create index email_tokens_session_id_idx
+  on app.email_tokens (session_id, id) where session_id is not null;
 
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
@@ -3629,6 +3696,9 @@ create index sessions_expires_at_idx
 create index sessions_user_id_idx
   on app.sessions (user_id, id);
 
+create index sessions_external_identity_id_idx
+  on app.sessions (external_identity_id, id) where external_identity_id is not null;
+
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -3980,8 +4050,14 @@ alter table app.devices add constraint devices_user_id_fkey
 alter table app.devices add constraint devices_live_user_id_fkey
   foreign key (live_user_id) references app.users (live_id);
 
+alter table app.devices add constraint devices_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
+
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.email_tokens add constraint email_tokens_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
 
 alter table app.events add constraint events_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4403,6 +4479,9 @@ alter table app.service_requests add constraint service_requests_live_event_id_f
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
 
+alter table app.sessions add constraint sessions_external_identity_id_fkey
+  foreign key (external_identity_id) references app.external_identities (id);
+
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
 
@@ -4580,78 +4659,6 @@ alter function sec.enter(uuid,uuid,text,text) owner to culturepass_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to culturepass_app;
 
-create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request text) returns void
-  language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
-declare
-  p_action constant text := '';
-  v_status text;
-  v_held record;
-begin
-  if p_user is not null then
-    select u.status into v_status from app.users u where u.id = p_user;
-    if v_status is null or v_status = 'archived' then
-      raise exception 'account_unknown' using errcode = '28000';
-    end if;
-    if v_status <> 'active' then
-      raise exception 'account_suspended' using errcode = '28000';
-    end if;
-    if p_session is not null and not exists (
-      select 1 from app.sessions s
-      where s.id = p_session and s.user_id = p_user and s.revoked_at is null
-    ) then
-      raise exception 'session_revoked' using errcode = '28000';
-    end if;
-  end if;
-  select
-    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
-    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
-    coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
-  into v_held
-  from app.role_assignments a
-  where a.user_id = p_user
-    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
-  perform
-    pg_catalog.set_config('app.job', p_job, true),
-    pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
-    pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
-    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
-    pg_catalog.set_config('app.action', '', true),
-    pg_catalog.set_config('app.archived', '', true),
-    pg_catalog.set_config('app.reason', '', true),
-    pg_catalog.set_config('app.created', '', true),
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
-    pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
-end
-$$;
-alter function sec.enter_job(text,uuid,uuid,text) owner to culturepass_authz;
-revoke execute on function sec.enter_job(text,uuid,uuid,text) from public;
-grant execute on function sec.enter_job(text,uuid,uuid,text) to culturepass_job;
-
-create function sec.hold(p_user uuid, p_action text) returns void
-  language plpgsql security definer set search_path = '' as $$
--- The roles as they count for this action.
-declare
-  v_held record;
-begin
-  select
-    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
-    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
-    coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
-  into v_held
-  from app.role_assignments a
-  where a.user_id = p_user
-    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
-  perform
-    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
-    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
-    pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
-end
-$$;
-alter function sec.hold(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.hold(uuid,text) from public;
-
 create function sec.my_community_members() returns setof uuid
   language sql stable parallel safe security definer set search_path = '' as $$
 -- Ids of communities whose members name the caller.
@@ -4695,41 +4702,6 @@ $$;
 alter function sec.my_event_tickets() owner to culturepass_authz;
 revoke execute on function sec.my_event_tickets() from public;
 grant execute on function sec.my_event_tickets() to culturepass_app, culturepass_job;
-
-create function sec.may_attendance(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.attendances t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid())
-      or sec.seen_event_admin(t.event_id)
-      or (sec.seen_user(t.user_id) is not null and sec.seen_event(t.event_id) is not null)
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_attendance(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_attendance(uuid,text) from public;
-grant execute on function sec.may_attendance(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.attendances_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -4798,148 +4770,6 @@ $$;
 alter function app.business_private(uuid) owner to culturepass_authz;
 revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
-
-create function sec.may_business(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'approve', 'reject', 'resubmit', 'verify', 'unverify') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'archive' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'restore' then t.status = 'archived'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'approve' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'reject' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'resubmit' then t.status = 'active' and t.id in (select unnest(sec.scopes_org_admin()))
-    when 'verify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unverify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-  end into v_answer
-  from app.businesses t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_business(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_business(uuid,text) from public;
-grant execute on function sec.may_business(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_business(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.id in (select unnest(sec.scopes_org_admin()))
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'staff' then t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
-  end into v_answer
-  from app.businesses t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_business(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_business(uuid,text) from public;
-grant execute on function sec.holds_business(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.businesses_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5129,109 +4959,6 @@ $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
-create function sec.may_check_in(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.check_ins t
-  where t.id = p_id and ((select sec.is_platform_admin()) or sec.seen_event_admin(t.event_id));
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_check_in(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_check_in(uuid,text) from public;
-grant execute on function sec.may_check_in(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_city(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'archive' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_platform_admin())
-    when 'suspend' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'unsuspend' then t.status = 'suspended' and (select sec.is_platform_admin())
-  end into v_answer
-  from app.cities t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_city(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_city(uuid,text) from public;
-grant execute on function sec.may_city(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_city(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('city_admin') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'city_admin' then t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-  end into v_answer
-  from app.cities t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_city(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_city(uuid,text) from public;
-grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.cities_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -5322,84 +5049,6 @@ $$;
 alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
 
-create function sec.may_commission_rule(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'archive' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_platform_admin())
-  end into v_answer
-  from app.commission_rules t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or t.scope_id in (select unnest(sec.scopes_org_admin()))
-          or t.scope_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_commission_rule(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_commission_rule(uuid,text) from public;
-grant execute on function sec.may_commission_rule(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_commission_rule(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('platform') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'platform' then (select sec.is_platform_admin())
-  end into v_answer
-  from app.commission_rules t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or t.scope_id in (select unnest(sec.scopes_org_admin()))
-          or t.scope_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_commission_rule(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_commission_rule(uuid,text) from public;
-grant execute on function sec.holds_commission_rule(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.commission_rules_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5459,156 +5108,6 @@ $$;
 alter function app.community_private(uuid) owner to culturepass_authz;
 revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
-
-create function sec.may_community(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'verify', 'unverify') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.id in (select sec.my_community_members())
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'archive' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'restore' then t.status = 'archived'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'verify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unverify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-  end into v_answer
-  from app.communities t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or (select sec.is_platform_admin())
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_community(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_community(uuid,text) from public;
-grant execute on function sec.may_community(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_community(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'moderator', 'member', 'known', 'city_admin', 'staff', 'open', 'askable') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.id in (select unnest(sec.scopes_org_admin()))
-    when 'moderator' then t.id in (select unnest(sec.scopes_org_admin())) or t.id in (select sec.my_community_members())
-    when 'member' then t.id in (select sec.my_community_members_2())
-    when 'known' then t.id in (select sec.my_community_members_3())
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'staff' then t.id in (select unnest(sec.scopes_org_admin()))
-      or t.id in (select sec.my_community_members())
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
-    when 'open' then t.join_policy = 'open'
-    when 'askable' then t.join_policy in ('open', 'request')
-  end into v_answer
-  from app.communities t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or (select sec.is_platform_admin())
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_community(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_community(uuid,text) from public;
-grant execute on function sec.holds_community(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.communities_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5803,119 +5302,6 @@ alter function app.community_member_may(uuid) owner to culturepass_authz;
 revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
 
-create function sec.may_community_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'join', 'approve', 'ban', 'unban') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and sec.seen_community_staff(t.community_id)
-    when 'archive' then t.status = 'active'
-      and (
-        (t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id)
-      )
-    when 'restore' then t.status = 'archived' and sec.seen_community_staff(t.community_id)
-    when 'join' then t.status = 'active'
-      and t.user_id = (select sec.uid())
-      and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id)
-    when 'approve' then t.status = 'active' and t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id)
-    when 'ban' then t.status = 'active'
-      and sec.seen_community_staff(t.community_id)
-      and (t.user_id = (select sec.uid())) is not true
-    when 'unban' then t.status = 'active'
-      and sec.seen_community_staff(t.community_id)
-      and (t.user_id = (select sec.uid())) is not true
-  end into v_answer
-  from app.community_members t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.user_id = (select sec.uid())
-          or sec.seen_community_staff(t.community_id)
-          or (
-            t.state = 'active'
-            and sec.seen_user(t.user_id) is not null
-            and sec.seen_community(t.community_id) is not null
-          )
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_community_staff(t.community_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id)
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_community_member(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_community_member(uuid,text) from public;
-grant execute on function sec.may_community_member(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_community_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine', 'requested', 'invited') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.user_id = (select sec.uid())
-    when 'requested' then t.added_by_id = t.user_id
-    when 'invited' then t.added_by_id <> t.user_id
-  end into v_answer
-  from app.community_members t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.user_id = (select sec.uid())
-          or sec.seen_community_staff(t.community_id)
-          or (
-            t.state = 'active'
-            and sec.seen_user(t.user_id) is not null
-            and sec.seen_community(t.community_id) is not null
-          )
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_community_staff(t.community_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (t.user_id = (select sec.uid()) and t.state <> 'banned') or sec.seen_community_staff(t.community_id)
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_community_member(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_community_member(uuid,text) from public;
-grant execute on function sec.holds_community_member(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.community_members_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6099,72 +5485,6 @@ $$;
 alter function app.community_members_count_update() owner to culturepass_counter;
 revoke execute on function app.community_members_count_update() from public;
 
-create function sec.may_country(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'archive' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_platform_admin())
-    when 'suspend' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'unsuspend' then t.status = 'suspended' and (select sec.is_platform_admin())
-  end into v_answer
-  from app.countries t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_country(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_country(uuid,text) from public;
-grant execute on function sec.may_country(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_country(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('platform') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'platform' then (select sec.is_platform_admin())
-  end into v_answer
-  from app.countries t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_country(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_country(uuid,text) from public;
-grant execute on function sec.holds_country(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6228,70 +5548,6 @@ $$;
 alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
 
-create function sec.may_device(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and t.user_id = (select sec.uid())
-    when 'archive' then t.status = 'active' and t.user_id = (select sec.uid())
-    when 'restore' then t.status = 'archived' and t.user_id = (select sec.uid())
-  end into v_answer
-  from app.devices t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and t.user_id = (select sec.uid()))
-      or (t.status = 'suspended' and t.user_id = (select sec.uid()))
-      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = (select sec.uid()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_device(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_device(uuid,text) from public;
-grant execute on function sec.may_device(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_device(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.user_id = (select sec.uid())
-  end into v_answer
-  from app.devices t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and t.user_id = (select sec.uid()))
-      or (t.status = 'suspended' and t.user_id = (select sec.uid()))
-      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = (select sec.uid()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_device(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_device(uuid,text) from public;
-grant execute on function sec.holds_device(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.devices_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6331,6 +5587,19 @@ end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
+create function app.devices_move_push_token() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The newest row gets the value; the one that had it is archived.
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
+  update app.devices set status = 'archived'
+    where push_token = new.push_token and id <> new.id and status <> 'archived';
+  return new;
+end
+$$;
+alter function app.devices_move_push_token() owner to culturepass_counter;
+revoke execute on function app.devices_move_push_token() from public;
+
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -6351,183 +5620,6 @@ $$;
 alter function app.event_private(uuid) owner to culturepass_authz;
 revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
-
-create function sec.may_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'publish', 'unpublish', 'cancel', 'complete') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.host_id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'archive' then t.status = 'active'
-      and (
-        t.host_id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-      and t.ticket_count = 0
-    when 'restore' then t.status = 'archived'
-      and (
-        t.host_id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'publish' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'unpublish' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'cancel' then t.status = 'active'
-      and (
-        t.host_id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'complete' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-  end into v_answer
-  from app.events t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_event(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_event(uuid,text) from public;
-grant execute on function sec.may_event(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_event(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'city_admin', 'staff', 'guest', 'out') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'staff' then t.host_id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
-    when 'guest' then t.id in (select sec.my_event_tickets())
-    when 'out' then t.state <> 'draft'
-  end into v_answer
-  from app.events t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'public'
-            and (
-              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
-              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
-              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
-              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
-            )
-          )
-          or (
-            t.state <> 'draft'
-            and t.visibility = 'community'
-            and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
-          )
-          or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_event(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_event(uuid,text) from public;
-grant execute on function sec.holds_event(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.events_slug_from_title() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6637,21 +5729,6 @@ end
 $$;
 alter function app.events_guard() owner to culturepass_owner;
 
-create function app.events_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
-begin
-  if sec.job() = 'payments' and new.trending_score is distinct from old.trending_score then
-    raise exception 'not written by the module payments' using errcode = '42501';
-  end if;
-  if sec.job() = 'trending' and new.featured_until is distinct from old.featured_until then
-    raise exception 'not written by the module trending' using errcode = '42501';
-  end if;
-  return new;
-end
-$$;
-alter function app.events_module_update() owner to culturepass_owner;
-
 create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
@@ -6700,99 +5777,6 @@ end
 $$;
 alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
-
-create function sec.may_follow(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'archive' then t.status = 'active' and t.follower_id = (select sec.uid())
-    when 'restore' then t.status = 'archived' and t.follower_id = (select sec.uid())
-  end into v_answer
-  from app.follows t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.follower_id = (select sec.uid())
-          or (
-            sec.seen_user(t.follower_id) is not null
-            and (
-              (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
-              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-              or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-              or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
-            )
-          )
-        )
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and t.follower_id = (select sec.uid()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_follow(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_follow(uuid,text) from public;
-grant execute on function sec.may_follow(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_follow(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.follower_id = (select sec.uid())
-  end into v_answer
-  from app.follows t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.follower_id = (select sec.uid())
-          or (
-            sec.seen_user(t.follower_id) is not null
-            and (
-              (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
-              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-              or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-              or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
-            )
-          )
-        )
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and t.follower_id = (select sec.uid()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_follow(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_follow(uuid,text) from public;
-grant execute on function sec.holds_follow(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.follows_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7094,127 +6078,6 @@ $$;
 alter function app.follows_count_update() owner to culturepass_counter;
 revoke execute on function app.follows_count_update() from public;
 
-create function sec.may_fraud_flag(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.fraud_flags t
-  where t.id = p_id and (select sec.is_platform_admin());
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_fraud_flag(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_fraud_flag(uuid,text) from public;
-grant execute on function sec.may_fraud_flag(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_grant_announcement(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
-    when 'archive' then t.status = 'active'
-      and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
-    when 'restore' then t.status = 'archived'
-      and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
-    when 'suspend' then t.status = 'active' and sec.seen_institution_city_admin(t.institution_id)
-    when 'unsuspend' then t.status = 'suspended' and sec.seen_institution_city_admin(t.institution_id)
-  end into v_answer
-  from app.grant_announcements t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and sec.seen_institution(t.institution_id) is not null)
-      or (
-        t.status = 'suspended'
-        and (
-          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_grant_announcement(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_grant_announcement(uuid,text) from public;
-grant execute on function sec.may_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_grant_announcement(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'staff' then sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
-  end into v_answer
-  from app.grant_announcements t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and sec.seen_institution(t.institution_id) is not null)
-      or (
-        t.status = 'suspended'
-        and (
-          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_grant_announcement(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_grant_announcement(uuid,text) from public;
-grant execute on function sec.holds_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7253,111 +6116,6 @@ begin
 end
 $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
-
-create function sec.may_institution(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'verify', 'unverify') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'archive' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'restore' then t.status = 'archived'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'verify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unverify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-  end into v_answer
-  from app.institutions t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_institution(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_institution(uuid,text) from public;
-grant execute on function sec.may_institution(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_institution(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.id in (select unnest(sec.scopes_org_admin()))
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'staff' then t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
-  end into v_answer
-  from app.institutions t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_institution(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_institution(uuid,text) from public;
-grant execute on function sec.holds_institution(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7485,95 +6243,6 @@ end
 $$;
 alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
-
-create function sec.may_lead(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'view', 'decline', 'win', 'lose') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
-    when 'archive' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
-    when 'restore' then t.status = 'archived' and sec.seen_service_request_organizer(t.service_request_id)
-    when 'view' then t.status = 'active' and t.business_id in (select unnest(sec.scopes_org_admin()))
-    when 'decline' then t.status = 'active' and t.business_id in (select unnest(sec.scopes_org_admin()))
-    when 'win' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
-    when 'lose' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
-  end into v_answer
-  from app.leads t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_lead(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_lead(uuid,text) from public;
-grant execute on function sec.may_lead(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_lead(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('organizer', 'provider') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'organizer' then sec.seen_service_request_organizer(t.service_request_id)
-    when 'provider' then t.business_id in (select unnest(sec.scopes_org_admin()))
-  end into v_answer
-  from app.leads t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
-        )
-      )
-      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_service_request_organizer(t.service_request_id)
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_lead(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_lead(uuid,text) from public;
-grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7731,79 +6400,6 @@ $$;
 alter function app.leads_count_update() owner to culturepass_counter;
 revoke execute on function app.leads_count_update() from public;
 
-create function sec.may_like(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'archive' then t.status = 'active' and t.user_id = (select sec.uid())
-    when 'restore' then t.status = 'archived' and t.user_id = (select sec.uid())
-  end into v_answer
-  from app.likes t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.user_id = (select sec.uid())
-          or (sec.seen_user(t.user_id) is not null and sec.seen_event(t.event_id) is not null)
-        )
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = (select sec.uid()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_like(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_like(uuid,text) from public;
-grant execute on function sec.may_like(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_like(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.user_id = (select sec.uid())
-  end into v_answer
-  from app.likes t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.user_id = (select sec.uid())
-          or (sec.seen_user(t.user_id) is not null and sec.seen_event(t.event_id) is not null)
-        )
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = (select sec.uid()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_like(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_like(uuid,text) from public;
-grant execute on function sec.holds_like(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.likes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7926,205 +6522,6 @@ alter function app.media_private(uuid) owner to culturepass_authz;
 revoke execute on function app.media_private(uuid) from public;
 grant execute on function app.media_private(uuid) to culturepass_app;
 
-create function sec.may_media(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-      )
-    when 'archive' then t.status = 'active'
-      and (
-        (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-      )
-    when 'restore' then t.status = 'archived'
-      and (
-        (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-      )
-    when 'suspend' then t.status = 'active'
-      and (
-        (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
-      )
-    when 'unsuspend' then t.status = 'suspended'
-      and (
-        (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
-      )
-  end into v_answer
-  from app.media t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
-          or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-          or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-          or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-          or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-          or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
-          or (t.entity_type = 'event' and sec.seen_event(t.entity_id) is not null)
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-          or (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_media(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_media(uuid,text) from public;
-grant execute on function sec.may_media(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_media(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('owner') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'owner' then (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-      or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-      or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-      or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-      or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-      or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-      or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-  end into v_answer
-  from app.media t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
-          or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-          or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-          or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-          or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-          or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
-          or (t.entity_type = 'event' and sec.seen_event(t.entity_id) is not null)
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-          or (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_media(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_media(uuid,text) from public;
-grant execute on function sec.holds_media(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.media_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -8163,130 +6560,6 @@ begin
 end
 $$;
 alter function app.media_guard() owner to culturepass_owner;
-
-create function sec.may_notification(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.notifications t
-  where t.id = p_id and t.user_id = (select sec.uid());
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_notification(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_notification(uuid,text) from public;
-grant execute on function sec.may_notification(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_notification_delivery(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.notification_deliveries t
-  where t.id = p_id and (select sec.is_platform_admin());
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_notification_delivery(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_notification_delivery(uuid,text) from public;
-grant execute on function sec.may_notification_delivery(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_notification_preference(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and t.user_id = (select sec.uid())
-    when 'archive' then t.status = 'active' and t.user_id = (select sec.uid())
-    when 'restore' then t.status = 'archived' and t.user_id = (select sec.uid())
-  end into v_answer
-  from app.notification_preferences t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and t.user_id = (select sec.uid()))
-      or (t.status = 'suspended' and t.user_id = (select sec.uid()))
-      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = (select sec.uid()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_notification_preference(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_notification_preference(uuid,text) from public;
-grant execute on function sec.may_notification_preference(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_notification_preference(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.user_id = (select sec.uid())
-  end into v_answer
-  from app.notification_preferences t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and t.user_id = (select sec.uid()))
-      or (t.status = 'suspended' and t.user_id = (select sec.uid()))
-      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = (select sec.uid()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_notification_preference(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_notification_preference(uuid,text) from public;
-grant execute on function sec.holds_notification_preference(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.notification_preferences_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -8350,92 +6623,6 @@ alter function app.order_private(uuid) owner to culturepass_authz;
 revoke execute on function app.order_private(uuid) from public;
 grant execute on function app.order_private(uuid) to culturepass_app;
 
-create function sec.may_order(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.orders t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or (select sec.is_platform_admin()) or sec.seen_event_admin(t.event_id)
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_order(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_order(uuid,text) from public;
-grant execute on function sec.may_order(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_order(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('buyer', 'host') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'buyer' then t.user_id = (select sec.uid())
-    when 'host' then sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())
-  end into v_answer
-  from app.orders t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or (select sec.is_platform_admin()) or sec.seen_event_admin(t.event_id)
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_order(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_order(uuid,text) from public;
-grant execute on function sec.holds_order(uuid,text) to culturepass_app, culturepass_job;
-
-create function app.orders_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
-begin
-  if sec.job() = 'payments'
-      and (
-        new.user_id is distinct from old.user_id
-        or new.event_id is distinct from old.event_id
-        or new.commission_rule_id is distinct from old.commission_rule_id
-        or new.promo_code_id is distinct from old.promo_code_id
-        or new.amount_cents is distinct from old.amount_cents
-        or new.wallet_cents is distinct from old.wallet_cents
-        or new.card_cents is distinct from old.card_cents
-        or new.currency is distinct from old.currency
-        or new.platform_fee_cents is distinct from old.platform_fee_cents
-        or new.city_share_cents is distinct from old.city_share_cents
-        or new.organizer_cents is distinct from old.organizer_cents
-        or new.fee_paid_by is distinct from old.fee_paid_by
-        or new.expires_at is distinct from old.expires_at
-        or new.idempotency_key is distinct from old.idempotency_key
-      ) then
-    raise exception 'not written by the module payments' using errcode = '42501';
-  end if;
-  return new;
-end
-$$;
-alter function app.orders_module_update() owner to culturepass_owner;
-
 create function app.orders_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -8498,36 +6685,6 @@ $$;
 alter function app.orders_count_update() owner to culturepass_counter;
 revoke execute on function app.orders_count_update() from public;
 
-create function sec.may_order_item(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.order_items t
-  where t.id = p_id and sec.seen_order(t.order_id) is not null;
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_order_item(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_order_item(uuid,text) from public;
-grant execute on function sec.may_order_item(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -8550,148 +6707,6 @@ $$;
 alter function app.organization_private(uuid) owner to culturepass_authz;
 revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
-
-create function sec.may_organization(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'approve', 'reject', 'resubmit', 'verify', 'unverify') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'archive' then t.status = 'active'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'restore' then t.status = 'archived'
-      and (
-        t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'approve' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'reject' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'resubmit' then t.status = 'active' and t.id in (select unnest(sec.scopes_org_admin()))
-    when 'verify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unverify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-  end into v_answer
-  from app.organizations t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_organization(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_organization(uuid,text) from public;
-grant execute on function sec.may_organization(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_organization(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.id in (select unnest(sec.scopes_org_admin()))
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'staff' then t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
-  end into v_answer
-  from app.organizations t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.state = 'approved'
-          or (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_organization(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_organization(uuid,text) from public;
-grant execute on function sec.holds_organization(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.organizations_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8873,36 +6888,6 @@ $$;
 alter function app.organizations_restore_children() owner to culturepass_counter;
 revoke execute on function app.organizations_restore_children() from public;
 
-create function sec.may_payment_method(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.payment_methods t
-  where t.id = p_id and t.status = 'active' and t.user_id = (select sec.uid());
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_payment_method(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_payment_method(uuid,text) from public;
-grant execute on function sec.may_payment_method(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -8920,70 +6905,6 @@ $$;
 alter function app.plan_private(uuid) owner to culturepass_authz;
 revoke execute on function app.plan_private(uuid) from public;
 grant execute on function app.plan_private(uuid) to culturepass_app;
-
-create function sec.may_plan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'archive' then t.status = 'active' and (select sec.is_platform_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_platform_admin())
-  end into v_answer
-  from app.plans t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and (t.is_offered or (select sec.is_platform_admin())))
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_plan(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_plan(uuid,text) from public;
-grant execute on function sec.may_plan(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_plan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('platform') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'platform' then (select sec.is_platform_admin())
-  end into v_answer
-  from app.plans t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and (t.is_offered or (select sec.is_platform_admin())))
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_plan(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_plan(uuid,text) from public;
-grant execute on function sec.holds_plan(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.plans_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9024,70 +6945,6 @@ end
 $$;
 alter function app.plans_guard() owner to culturepass_owner;
 
-create function sec.may_promo_code(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id)
-    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id)
-    when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id)
-  end into v_answer
-  from app.promo_codes t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and sec.seen_event_admin(t.event_id))
-      or (t.status = 'suspended' and sec.seen_event_admin(t.event_id))
-      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_promo_code(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_promo_code(uuid,text) from public;
-grant execute on function sec.may_promo_code(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_promo_code(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('host') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'host' then sec.seen_event_admin(t.event_id)
-  end into v_answer
-  from app.promo_codes t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and sec.seen_event_admin(t.event_id))
-      or (t.status = 'suspended' and sec.seen_event_admin(t.event_id))
-      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_promo_code(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_promo_code(uuid,text) from public;
-grant execute on function sec.holds_promo_code(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.promo_codes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -9126,137 +6983,6 @@ begin
 end
 $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
-
-create function sec.may_promotion(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'archive', 'restore', 'suspend', 'unsuspend', 'approve', 'reject', 'activate', 'finish', 'withdraw') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'archive' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'restore' then t.status = 'archived'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'approve' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'reject' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'activate' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'finish' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'withdraw' then t.status = 'active'
-      and (
-        (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-        or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-        or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
-      )
-  end into v_answer
-  from app.promotions t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or (
-            t.state = 'active'
-            and (
-              (t.target_type = 'event' and sec.seen_event(t.target_id) is not null)
-              or (t.target_type = 'business' and sec.seen_business(t.target_id) is not null)
-              or (t.target_type = 'venue' and sec.seen_venue(t.target_id) is not null)
-            )
-          )
-          or (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-          or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-          or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_promotion(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_promotion(uuid,text) from public;
-grant execute on function sec.may_promotion(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_promotion(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('city_admin') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-  end into v_answer
-  from app.promotions t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or (
-            t.state = 'active'
-            and (
-              (t.target_type = 'event' and sec.seen_event(t.target_id) is not null)
-              or (t.target_type = 'business' and sec.seen_business(t.target_id) is not null)
-              or (t.target_type = 'venue' and sec.seen_venue(t.target_id) is not null)
-            )
-          )
-          or (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
-          or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
-          or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_promotion(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_promotion(uuid,text) from public;
-grant execute on function sec.holds_promotion(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promotions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9342,91 +7068,6 @@ end
 $$;
 alter function app.promotions_guard() owner to culturepass_owner;
 
-create function sec.may_quote(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'send', 'accept', 'decline', 'expire') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft'
-    when 'archive' then t.status = 'active' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft'
-    when 'restore' then t.status = 'archived' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft'
-    when 'send' then t.status = 'active' and sec.seen_lead_provider(t.lead_id)
-    when 'accept' then t.status = 'active' and sec.seen_lead_organizer(t.lead_id)
-    when 'decline' then t.status = 'active' and sec.seen_lead_organizer(t.lead_id)
-    when 'expire' then t.status = 'active' and (sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id))
-  end into v_answer
-  from app.quotes t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
-      )
-      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_lead_provider(t.lead_id)
-        and t.state = 'draft'
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_quote(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_quote(uuid,text) from public;
-grant execute on function sec.may_quote(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_quote(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('provider', 'organizer') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'provider' then sec.seen_lead_provider(t.lead_id)
-    when 'organizer' then sec.seen_lead_organizer(t.lead_id)
-  end into v_answer
-  from app.quotes t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
-      )
-      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and sec.seen_lead_provider(t.lead_id)
-        and t.state = 'draft'
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_quote(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_quote(uuid,text) from public;
-grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -9505,212 +7146,6 @@ begin
 end
 $$;
 alter function app.quotes_guard() owner to culturepass_owner;
-
-create function sec.may_referral(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.referrals t
-  where t.id = p_id
-    and t.status = 'active'
-    and (
-      t.referrer_id = (select sec.uid())
-      or t.referee_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_referral(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_referral(uuid,text) from public;
-grant execute on function sec.may_referral(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_revenue_share(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.revenue_shares t
-  where t.id = p_id
-    and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())));
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_revenue_share(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_revenue_share(uuid,text) from public;
-grant execute on function sec.may_revenue_share(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_review(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.reviewer_id = (select sec.uid())
-        or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
-      )
-    when 'archive' then t.status = 'active' and t.reviewer_id = (select sec.uid())
-    when 'restore' then t.status = 'archived' and t.reviewer_id = (select sec.uid())
-    when 'suspend' then t.status = 'active'
-      and (
-        (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-      )
-    when 'unsuspend' then t.status = 'suspended'
-      and (
-        (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-      )
-  end into v_answer
-  from app.reviews t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.reviewer_id = (select sec.uid())
-          or (
-            sec.seen_user(t.reviewer_id) is not null
-            and (
-              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-            )
-          )
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.reviewer_id = (select sec.uid())
-          or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-        )
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and t.reviewer_id = (select sec.uid()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_review(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_review(uuid,text) from public;
-grant execute on function sec.may_review(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_review(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.reviewer_id = (select sec.uid())
-  end into v_answer
-  from app.reviews t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.reviewer_id = (select sec.uid())
-          or (
-            sec.seen_user(t.reviewer_id) is not null
-            and (
-              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
-              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
-              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
-              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
-            )
-          )
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.reviewer_id = (select sec.uid())
-          or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-        )
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and t.reviewer_id = (select sec.uid()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_review(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_review(uuid,text) from public;
-grant execute on function sec.holds_review(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.reviews_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9949,182 +7384,6 @@ $$;
 alter function app.reviews_count_update() owner to culturepass_counter;
 revoke execute on function app.reviews_count_update() from public;
 
-create function sec.may_role_assignment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'archive' then t.status = 'active'
-      and (
-        t.user_id = (select sec.uid())
-        or (select sec.is_platform_admin())
-        or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-        or (
-          t.role = 'orgAdmin'
-          and (
-            t.scope_id in (select unnest(sec.scopes_org_admin()))
-            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-          )
-        )
-      )
-    when 'restore' then t.status = 'archived'
-      and (
-        (select sec.is_platform_admin())
-        or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-        or (
-          t.role = 'orgAdmin'
-          and (
-            t.scope_id in (select unnest(sec.scopes_org_admin()))
-            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-          )
-        )
-      )
-  end into v_answer
-  from app.role_assignments t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.user_id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-          or t.scope_id in (select unnest(sec.scopes_org_admin()))
-          or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-          or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-          or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-          or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-          or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-          or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.user_id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-          or (
-            t.role = 'orgAdmin'
-            and (
-              t.scope_id in (select unnest(sec.scopes_org_admin()))
-              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-            )
-          )
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_role_assignment(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_role_assignment(uuid,text) from public;
-grant execute on function sec.may_role_assignment(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_role_assignment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('platform', 'grantor') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'platform' then (select sec.is_platform_admin())
-    when 'grantor' then (select sec.is_platform_admin())
-      or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-      or (
-        t.role = 'orgAdmin'
-        and (
-          t.scope_id in (select unnest(sec.scopes_org_admin()))
-          or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-          or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-          or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-          or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-          or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-          or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-        )
-      )
-  end into v_answer
-  from app.role_assignments t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.user_id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-          or t.scope_id in (select unnest(sec.scopes_org_admin()))
-          or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-          or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-          or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-          or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-          or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-          or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          t.user_id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-          or (
-            t.role = 'orgAdmin'
-            and (
-              t.scope_id in (select unnest(sec.scopes_org_admin()))
-              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-            )
-          )
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_role_assignment(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_role_assignment(uuid,text) from public;
-grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -10193,87 +7452,6 @@ end
 $$;
 alter function app.role_assignments_keep() owner to culturepass_counter;
 revoke execute on function app.role_assignments_keep() from public;
-
-create function sec.may_service_request(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'settle', 'close', 'reopen') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'archive' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'restore' then t.status = 'archived' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'settle' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'close' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-    when 'reopen' then t.status = 'active' and t.host_id in (select unnest(sec.scopes_org_admin()))
-  end into v_answer
-  from app.service_requests t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_service_request(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_service_request(uuid,text) from public;
-grant execute on function sec.may_service_request(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_service_request(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('organizer') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'organizer' then t.host_id in (select unnest(sec.scopes_org_admin()))
-  end into v_answer
-  from app.service_requests t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
-      )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_service_request(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_service_request(uuid,text) from public;
-grant execute on function sec.holds_service_request(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -10362,6 +7540,17 @@ $$;
 alter function app.service_requests_restore_children() owner to culturepass_counter;
 revoke execute on function app.service_requests_restore_children() from public;
 
+create function app.sessions_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
+  return null;
+end
+$$;
+alter function app.sessions_end_children() owner to culturepass_counter;
+revoke execute on function app.sessions_end_children() from public;
+
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -10380,59 +7569,6 @@ alter function app.subscription_private(uuid) owner to culturepass_authz;
 revoke execute on function app.subscription_private(uuid) from public;
 grant execute on function app.subscription_private(uuid) to culturepass_app;
 
-create function sec.may_subscription(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.subscriptions t
-  where t.id = p_id
-    and ((select sec.is_platform_admin()) or t.business_id in (select unnest(sec.scopes_org_admin())));
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_subscription(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_subscription(uuid,text) from public;
-grant execute on function sec.may_subscription(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_subscription(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('platform') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'platform' then (select sec.is_platform_admin())
-  end into v_answer
-  from app.subscriptions t
-  where t.id = p_id
-    and ((select sec.is_platform_admin()) or t.business_id in (select unnest(sec.scopes_org_admin())));
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_subscription(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_subscription(uuid,text) from public;
-grant execute on function sec.holds_subscription(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.ticket_private(p_id uuid) returns table(code text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -10450,69 +7586,6 @@ $$;
 alter function app.ticket_private(uuid) owner to culturepass_authz;
 revoke execute on function app.ticket_private(uuid) from public;
 grant execute on function app.ticket_private(uuid) to culturepass_app;
-
-create function sec.may_ticket(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.tickets t
-  where t.id = p_id
-    and (
-      t.holder_id = (select sec.uid())
-      or t.buyer_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or sec.seen_event_admin(t.event_id)
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_ticket(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_ticket(uuid,text) from public;
-grant execute on function sec.may_ticket(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_ticket(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('holder_only') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'holder_only' then t.holder_id = (select sec.uid())
-  end into v_answer
-  from app.tickets t
-  where t.id = p_id
-    and (
-      t.holder_id = (select sec.uid())
-      or t.buyer_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or sec.seen_event_admin(t.event_id)
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_ticket(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_ticket(uuid,text) from public;
-grant execute on function sec.holds_ticket(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.tickets_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10575,48 +7648,6 @@ end
 $$;
 alter function app.tickets_count_update() owner to culturepass_counter;
 revoke execute on function app.tickets_count_update() from public;
-
-create function sec.may_ticket_type(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id)
-    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0
-    when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id)
-    when 'suspend' then t.status = 'active' and sec.seen_event_city_admin(t.event_id)
-    when 'unsuspend' then t.status = 'suspended' and sec.seen_event_city_admin(t.event_id)
-  end into v_answer
-  from app.ticket_types t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and sec.seen_event(t.event_id) is not null)
-      or (
-        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_city_admin(t.event_id))
-      )
-      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_ticket_type(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_ticket_type(uuid,text) from public;
-grant execute on function sec.may_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -10699,67 +7730,6 @@ alter function app.transaction_private(uuid) owner to culturepass_authz;
 revoke execute on function app.transaction_private(uuid) from public;
 grant execute on function app.transaction_private(uuid) to culturepass_app;
 
-create function sec.may_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.transactions t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_transaction(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_transaction(uuid,text) from public;
-grant execute on function sec.may_transaction(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('platform') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'platform' then (select sec.is_platform_admin())
-  end into v_answer
-  from app.transactions t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_transaction(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_transaction(uuid,text) from public;
-grant execute on function sec.holds_transaction(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -10779,115 +7749,6 @@ $$;
 alter function app.user_private(uuid) owner to culturepass_authz;
 revoke execute on function app.user_private(uuid) from public;
 grant execute on function app.user_private(uuid) to culturepass_app;
-
-create function sec.may_user(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-    when 'archive' then t.status = 'active' and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-    when 'restore' then t.status = 'archived' and (select sec.is_platform_admin())
-    when 'suspend' then t.status = 'active'
-      and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-  end into v_answer
-  from app.users t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_user(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_user(uuid,text) from public;
-grant execute on function sec.may_user(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_user(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'platform', 'city_admin', 'private') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.id = (select sec.uid())
-    when 'platform' then (select sec.is_platform_admin())
-    when 'city_admin' then t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'private' then t.id = (select sec.uid()) or (select sec.is_platform_admin())
-  end into v_answer
-  from app.users t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.is_public
-          or t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_user(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_user(uuid,text) from public;
-grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.users_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -10931,21 +7792,6 @@ begin
 end
 $$;
 alter function app.users_guard() owner to culturepass_owner;
-
-create function app.users_module_update() returns trigger
-  language plpgsql set search_path = '' as $$
--- Holds each module to the columns that it says it writes.
-begin
-  if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
-    raise exception 'not written by the module sessions' using errcode = '42501';
-  end if;
-  if sec.job() = 'payments' and new.email::text is distinct from old.email::text then
-    raise exception 'not written by the module payments' using errcode = '42501';
-  end if;
-  return new;
-end
-$$;
-alter function app.users_module_update() owner to culturepass_owner;
 
 create function app.users_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -11023,158 +7869,18 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
-create function sec.may_venue(p_id uuid, p_what text) returns boolean
+create function app.users_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+-- What is good only while a row is active ends with it.
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'verify', 'unverify') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (
-        t.owner_id in (select unnest(sec.scopes_org_admin()))
-        or t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'archive' then t.status = 'active'
-      and (
-        t.owner_id in (select unnest(sec.scopes_org_admin()))
-        or t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'restore' then t.status = 'archived'
-      and (
-        t.owner_id in (select unnest(sec.scopes_org_admin()))
-        or t.id in (select unnest(sec.scopes_org_admin()))
-        or t.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      )
-    when 'suspend' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unsuspend' then t.status = 'suspended'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'verify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-    when 'unverify' then t.status = 'active'
-      and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-  end into v_answer
-  from app.venues t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
+  update app.credentials set valid_from = now() where user_id = new.id;
+  update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
+  update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
+  return null;
 end
 $$;
-alter function sec.may_venue(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_venue(uuid,text) from public;
-grant execute on function sec.may_venue(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_venue(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'admin' then t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
-    when 'city_admin' then t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-    when 'staff' then t.owner_id in (select unnest(sec.scopes_org_admin()))
-      or t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
-  end into v_answer
-  from app.venues t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (
-          (select sec.is_platform_admin())
-          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
-          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
-          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
-          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          (select sec.is_platform_admin())
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          (select sec.is_platform_admin())
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
-        )
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_venue(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_venue(uuid,text) from public;
-grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culturepass_job;
+alter function app.users_end_children() owner to culturepass_counter;
+revoke execute on function app.users_end_children() from public;
 
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -11292,74 +7998,6 @@ $$;
 alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
 
-create function sec.may_waitlist_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'archive') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'archive' then t.status = 'active' and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id))
-  end into v_answer
-  from app.waitlist_entries t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id)))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_waitlist_entry(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_waitlist_entry(uuid,text) from public;
-grant execute on function sec.may_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_waitlist_entry(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.user_id = (select sec.uid())
-  end into v_answer
-  from app.waitlist_entries t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id)))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.user_id = (select sec.uid()) or sec.seen_event_admin(t.event_id))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_waitlist_entry(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_waitlist_entry(uuid,text) from public;
-grant execute on function sec.holds_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
-
 create function app.waitlist_entries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -11393,159 +8031,6 @@ begin
 end
 $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
-
-create function sec.may_wallet_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.wallet_accounts t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or t.owner_id in (select unnest(sec.scopes_org_admin()))
-      or t.owner_id in (select unnest(sec.scopes_city_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_wallet_account(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_wallet_account(uuid,text) from public;
-grant execute on function sec.may_wallet_account(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.holds_wallet_account(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('holder') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'holder' then t.user_id = (select sec.uid())
-  end into v_answer
-  from app.wallet_accounts t
-  where t.id = p_id
-    and (
-      t.user_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or t.owner_id in (select unnest(sec.scopes_org_admin()))
-      or t.owner_id in (select unnest(sec.scopes_city_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_wallet_account(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.holds_wallet_account(uuid,text) from public;
-grant execute on function sec.holds_wallet_account(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_wallet_hold(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.wallet_holds t
-  where t.id = p_id and sec.seen_wallet_account(t.wallet_id) is not null;
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_wallet_hold(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_wallet_hold(uuid,text) from public;
-grant execute on function sec.may_wallet_hold(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_wallet_journal(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.wallet_journals t
-  where t.id = p_id and (select sec.is_platform_admin());
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_wallet_journal(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_wallet_journal(uuid,text) from public;
-grant execute on function sec.may_wallet_journal(uuid,text) to culturepass_app, culturepass_job;
-
-create function sec.may_wallet_transaction(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), 'restore');
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.wallet_transactions t
-  where t.id = p_id and sec.seen_wallet_account(t.wallet_id) is not null;
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  if p_what = 'restore' then
-    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
-  end if;
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_wallet_transaction(uuid,text) owner to culturepass_authz;
-revoke execute on function sec.may_wallet_transaction(uuid,text) from public;
-grant execute on function sec.may_wallet_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.mask(p_value jsonb) returns jsonb
   language sql immutable set search_path = '' as $$
@@ -12644,23 +9129,6 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
-create function sec.seen_order(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.orders t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid()) or (select sec.is_platform_admin()) or sec.seen_event_admin(t.event_id)
-    )
-  );
-end
-$$;
-alter function sec.seen_order(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_order(uuid) from public;
-grant execute on function sec.seen_order(uuid) to culturepass_app;
-
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -13031,26 +9499,6 @@ alter function sec.seen_venue_update(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_venue_update(uuid) from public;
 grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 
-create function sec.seen_wallet_account(p_id uuid) returns text
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
-begin
-  return (
-    select 'active' from app.wallet_accounts t
-    where t.id = p_id
-    and (
-      t.user_id = (select sec.uid())
-      or (select sec.is_platform_admin())
-      or t.owner_id in (select unnest(sec.scopes_org_admin()))
-      or t.owner_id in (select unnest(sec.scopes_city_admin()))
-    )
-  );
-end
-$$;
-alter function sec.seen_wallet_account(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_wallet_account(uuid) from public;
-grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
-
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
@@ -13414,15 +9862,15 @@ create trigger countries_audit
   for each row execute function audit.record('country', '{}', '{id,version,created_at,updated_at,live_id}');
 
 create trigger credentials_stamp
-  before update of user_id, password_hash, changed_at on app.credentials
+  before update of user_id, password_hash, changed_at, valid_from on app.credentials
   for each row execute function sec.stamp();
 
 create trigger credentials_audit
-  after insert or update of user_id, password_hash, changed_at or delete on app.credentials
+  after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record('credential', '{password_hash}', '{id,version,created_at,updated_at}');
 
 create trigger devices_stamp
-  before update of status, user_id, platform, push_token, last_seen_at on app.devices
+  before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
 
 create trigger devices_guard
@@ -13430,17 +9878,22 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
+create trigger devices_move_push_token
+  before insert or update of push_token on app.devices
+  for each row when (new.push_token is not null and new.status <> 'archived')
+  execute function app.devices_move_push_token();
+
 create trigger devices_audit
-  after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
+  after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record('device', '{push_token}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
 
 create trigger email_tokens_stamp
-  before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
+  before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
 
 create trigger email_tokens_audit
-  after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
-  for each row execute function audit.record('email_token', '{token_hash,email}', '{id,version,created_at,updated_at}');
+  after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
+  for each row execute function audit.record('email_token', '{token_hash,email,issued_for}', '{id,version,created_at,updated_at}');
 
 create trigger events_slug
   before insert on app.events
@@ -13459,11 +9912,6 @@ create trigger events_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.events_guard();
 
-create trigger events_module_update
-  before update of trending_score, featured_until on app.events
-  for each row when (current_user = 'culturepass_job')
-  execute function app.events_module_update();
-
 create trigger "0_archive_children"
   after update of status on app.events
   for each row when (new.status = 'archived' and old.status <> 'archived')
@@ -13479,12 +9927,12 @@ create trigger events_audit
   for each row execute function audit.record('event', '{online_url}', '{id,like_count,ticket_count,attendance_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_venue_id}');
 
 create trigger external_identities_stamp
-  before update of user_id, issuer, subject, last_used_at on app.external_identities
+  before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
   for each row execute function sec.stamp();
 
 create trigger external_identities_audit
-  after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
-  for each row execute function audit.record('external_identity', '{subject}', '{id,version,created_at,updated_at}');
+  after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
+  for each row execute function audit.record('external_identity', '{subject,email}', '{id,version,created_at,updated_at}');
 
 create trigger follows_stamp
   before update of status, follower_id, entity_type, entity_id on app.follows
@@ -13666,11 +10114,6 @@ create trigger notification_preferences_audit
 create trigger orders_stamp
   before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
   for each row execute function sec.stamp();
-
-create trigger orders_module_update
-  before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
-  for each row when (current_user = 'culturepass_job')
-  execute function app.orders_module_update();
 
 create trigger orders_count_insert
   after insert on app.orders
@@ -13883,15 +10326,20 @@ create trigger service_requests_audit
   for each row execute function audit.record('service_request', '{}', '{id,lead_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_event_id}');
 
 create trigger sessions_stamp
-  before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
+  before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
   for each row execute function sec.stamp();
 
+create trigger "0_end_children"
+  after update on app.sessions
+  for each row when (new.revoked_at is not null and old.revoked_at is null)
+  execute function app.sessions_end_children();
+
 create trigger sessions_audit
-  after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
-  for each row execute function audit.record('session', '{ip_address,user_agent}', '{id,version,created_at,updated_at}');
+  after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
+  for each row execute function audit.record('session', '{ip_address,user_agent,issuer_session}', '{id,version,created_at,updated_at}');
 
 create trigger sign_ups_stamp
-  before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
+  before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
   for each row execute function sec.stamp();
 
 create trigger subscriptions_stamp
@@ -13972,11 +10420,6 @@ create trigger users_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.users_guard();
 
-create trigger users_module_update
-  before update of email, stripe_customer_id on app.users
-  for each row when (current_user = 'culturepass_job')
-  execute function app.users_module_update();
-
 create trigger "0_archive_children"
   after update of status on app.users
   for each row when (new.status = 'archived' and old.status <> 'archived')
@@ -13986,6 +10429,11 @@ create trigger "0_restore_children"
   after update of status on app.users
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
+
+create trigger "0_end_children"
+  after update on app.users
+  for each row when (new.status <> 'active' and old.status = 'active')
+  execute function app.users_end_children();
 
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
@@ -14189,6 +10637,11 @@ create policy businesses_update on app.businesses for update to culturepass_app
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
     (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
+  );
+
+create policy businesses_job_insert on app.businesses for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -14605,7 +11058,9 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null and devices.user_id = (select sec.uid())
+    (select sec.uid()) is not null
+    and devices.user_id = (select sec.uid())
+    and devices.session_id is not distinct from (select sec.session())
   );
 
 create policy devices_update on app.devices for update to culturepass_app
@@ -14613,7 +11068,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case (select sec.action())
       when 'update' then devices.status = 'active' and devices.user_id = (select sec.uid())
       when 'archive' then devices.status = 'active' and devices.user_id = (select sec.uid())
-      when 'restore' then devices.status = 'archived' and devices.user_id = (select sec.uid())
       else false
     end
   )
@@ -14621,13 +11075,17 @@ create policy devices_update on app.devices for update to culturepass_app
     case (select sec.action())
       when 'update' then devices.user_id = (select sec.uid())
       when 'archive' then devices.user_id = (select sec.uid())
-      when 'restore' then devices.user_id = (select sec.uid())
       else false
     end
   );
 
 create policy devices_job_select on app.devices for select to culturepass_job
   using (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy devices_job_insert on app.devices for insert to culturepass_job
+  with check (
     (select sec.job()) in ('notifications')
   );
 
@@ -14805,12 +11263,17 @@ create policy events_job_select on app.events for select to culturepass_job
     (select sec.job()) in ('payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'fraud')
   );
 
+create policy events_job_insert on app.events for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('trending')
+  );
+
 create policy events_job_update on app.events for update to culturepass_job
   using (
-    (select sec.job()) in ('payments', 'trending')
+    (select sec.job()) in ('trending')
   )
   with check (
-    (select sec.job()) in ('payments', 'trending')
+    (select sec.job()) in ('trending')
   );
 
 create policy external_identities_job_select on app.external_identities for select to culturepass_job
@@ -15474,6 +11937,19 @@ create policy notification_preferences_job_select on app.notification_preference
     (select sec.job()) in ('notifications')
   );
 
+create policy notification_preferences_job_insert on app.notification_preferences for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
+create policy notification_preferences_job_update on app.notification_preferences for update to culturepass_job
+  using (
+    (select sec.job()) in ('notifications')
+  )
+  with check (
+    (select sec.job()) in ('notifications')
+  );
+
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
@@ -15488,7 +11964,7 @@ create policy orders_job_select on app.orders for select to culturepass_job
 
 create policy orders_job_insert on app.orders for insert to culturepass_job
   with check (
-    (select sec.job()) in ('tickets')
+    (select sec.job()) in ('payments', 'tickets')
   );
 
 create policy orders_job_update on app.orders for update to culturepass_job
@@ -15630,6 +12106,11 @@ create policy organizations_update on app.organizations for update to culturepas
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
     (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
+  );
+
+create policy organizations_job_insert on app.organizations for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job
@@ -15858,6 +12339,11 @@ create policy promotions_job_select on app.promotions for select to culturepass_
     (select sec.job()) in ('payments', 'notifications', 'fraud')
   );
 
+create policy promotions_job_insert on app.promotions for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('payments')
+  );
+
 create policy promotions_job_update on app.promotions for update to culturepass_job
   using (
     (select sec.job()) in ('payments')
@@ -15941,6 +12427,11 @@ create policy referrals_insert on app.referrals for insert to culturepass_app
 create policy referrals_job_select on app.referrals for select to culturepass_job
   using (
     (select sec.job()) in ('wallet', 'fraud')
+  );
+
+create policy referrals_job_insert on app.referrals for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('wallet')
   );
 
 create policy referrals_job_update on app.referrals for update to culturepass_job
@@ -16663,6 +13154,11 @@ create policy ticket_types_job_select on app.ticket_types for select to culturep
     (select sec.job()) in ('payments', 'tickets', 'notifications')
   );
 
+create policy ticket_types_job_insert on app.ticket_types for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('tickets')
+  );
+
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
   using (
     (select sec.job()) in ('tickets')
@@ -16757,7 +13253,7 @@ create policy users_job_select on app.users for select to culturepass_job
 
 create policy users_job_insert on app.users for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions')
+    (select sec.job()) in ('sessions', 'payments')
   );
 
 create policy users_job_update on app.users for update to culturepass_job
@@ -16942,6 +13438,11 @@ create policy waitlist_entries_job_select on app.waitlist_entries for select to 
     (select sec.job()) in ('tickets', 'notifications')
   );
 
+create policy waitlist_entries_job_insert on app.waitlist_entries for insert to culturepass_job
+  with check (
+    (select sec.job()) in ('tickets')
+  );
+
 create policy waitlist_entries_job_update on app.waitlist_entries for update to culturepass_job
   using (
     (select sec.job()) in ('tickets')
@@ -17043,7 +13544,8 @@ grant insert (city_id, avatar_url, banner_url, social_links, name, slug, descrip
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified) on app.businesses to culturepass_app;
 
 grant select on app.businesses to culturepass_job;
-grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.businesses to culturepass_job;
+grant insert (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.businesses to culturepass_job;
+grant update (status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.businesses to culturepass_job;
 
 grant select on app.businesses to culturepass_authz;
 
@@ -17115,41 +13617,45 @@ grant select on app.countries to culturepass_counter;
 grant update (status) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
-grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
-grant update (user_id, password_hash, changed_at) on app.credentials to culturepass_job;
+grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
+grant update (user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
 grant delete on app.credentials to culturepass_job;
 
 grant select on app.credentials to culturepass_authz;
 
 grant select on app.credentials to culturepass_counter;
+grant update (valid_from) on app.credentials to culturepass_counter;
 
-grant select (id, status, user_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
+grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant update (status, last_seen_at) on app.devices to culturepass_job;
+grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with) on app.devices to culturepass_counter;
+grant update (status, archived_with, session_id) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
-grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
-grant update (user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant update (user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
 grant delete on app.email_tokens to culturepass_job;
 
 grant select on app.email_tokens to culturepass_authz;
 
 grant select on app.email_tokens to culturepass_counter;
+grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
 grant update (status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state) on app.events to culturepass_app;
 
 grant select on app.events to culturepass_job;
-grant update (trending_score, featured_until) on app.events to culturepass_job;
+grant insert (id, status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until) on app.events to culturepass_job;
+grant update (status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until) on app.events to culturepass_job;
 
 grant select on app.events to culturepass_authz;
 
@@ -17157,8 +13663,8 @@ grant select on app.events to culturepass_counter;
 grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
-grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
-grant update (user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
+grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
+grant update (user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
 grant delete on app.external_identities to culturepass_job;
 
 grant select on app.external_identities to culturepass_authz;
@@ -17234,8 +13740,8 @@ grant insert (entity_type, entity_id, type, url, alt_text, position) on app.medi
 grant update (status, type, alt_text, position) on app.media to culturepass_app;
 
 grant select on app.media to culturepass_job;
-grant insert (id, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
-grant update (status, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
+grant insert (id, status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
+grant update (status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
 
 grant select on app.media to culturepass_authz;
 
@@ -17268,6 +13774,8 @@ grant insert (channel, type, enabled, quiet_hours) on app.notification_preferenc
 grant update (status, enabled, quiet_hours) on app.notification_preferences to culturepass_app;
 
 grant select on app.notification_preferences to culturepass_job;
+grant insert (id, status, user_id, channel, type, enabled, quiet_hours) on app.notification_preferences to culturepass_job;
+grant update (status, user_id, channel, type, enabled, quiet_hours) on app.notification_preferences to culturepass_job;
 
 grant select on app.notification_preferences to culturepass_authz;
 
@@ -17299,7 +13807,8 @@ grant insert (city_id, avatar_url, banner_url, social_links, name, slug, descrip
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified) on app.organizations to culturepass_app;
 
 grant select on app.organizations to culturepass_job;
-grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.organizations to culturepass_job;
+grant insert (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.organizations to culturepass_job;
+grant update (status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.organizations to culturepass_job;
 
 grant select on app.organizations to culturepass_authz;
 
@@ -17344,7 +13853,8 @@ grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currenc
 grant update (status, state) on app.promotions to culturepass_app;
 
 grant select on app.promotions to culturepass_job;
-grant update (amount_cents, paid_at) on app.promotions to culturepass_job;
+grant insert (id, status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state) on app.promotions to culturepass_job;
+grant update (status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state) on app.promotions to culturepass_job;
 
 grant select on app.promotions to culturepass_authz;
 
@@ -17366,7 +13876,8 @@ grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, 
 grant insert (referrer_id) on app.referrals to culturepass_app;
 
 grant select on app.referrals to culturepass_job;
-grant update (state, rewarded_at) on app.referrals to culturepass_job;
+grant insert (id, status, referrer_id, referee_id, state, rewarded_at) on app.referrals to culturepass_job;
+grant update (status, referrer_id, referee_id, state, rewarded_at) on app.referrals to culturepass_job;
 
 grant select on app.referrals to culturepass_authz;
 
@@ -17425,17 +13936,18 @@ grant select on app.service_requests to culturepass_counter;
 grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
-grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
-grant update (user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
+grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
+grant update (user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
 grant delete on app.sessions to culturepass_job;
 
 grant select on app.sessions to culturepass_authz;
 
 grant select on app.sessions to culturepass_counter;
+grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
 grant select on app.sign_ups to culturepass_job;
-grant insert (id, token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
-grant update (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant delete on app.sign_ups to culturepass_job;
 
 grant select on app.sign_ups to culturepass_authz;
@@ -17476,7 +13988,8 @@ grant insert (event_id, name, description, price_cents, currency, capacity, sale
 grant update (status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_app;
 
 grant select on app.ticket_types to culturepass_job;
-grant update (held, sold) on app.ticket_types to culturepass_job;
+grant insert (id, status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_job;
+grant update (status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_job;
 
 grant select on app.ticket_types to culturepass_authz;
 
@@ -17498,8 +14011,8 @@ grant select (id, status, home_city_id, handle, display_name, bio, profile_image
 grant update (status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone) on app.users to culturepass_app;
 
 grant select on app.users to culturepass_job;
-grant insert (id, handle, display_name, locale, timezone, email) on app.users to culturepass_job;
-grant update (email, stripe_customer_id) on app.users to culturepass_job;
+grant insert (id, status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id) on app.users to culturepass_job;
+grant update (status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id) on app.users to culturepass_job;
 
 grant select on app.users to culturepass_authz;
 
@@ -17522,7 +14035,8 @@ grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_a
 grant update (status) on app.waitlist_entries to culturepass_app;
 
 grant select on app.waitlist_entries to culturepass_job;
-grant update (position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
+grant insert (id, status, event_id, ticket_type_id, user_id, position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
+grant update (status, event_id, ticket_type_id, user_id, position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
 
 grant select on app.waitlist_entries to culturepass_authz;
 

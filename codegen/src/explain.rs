@@ -140,14 +140,13 @@ fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
     line(out, format_args!("\nKeeps"));
     for keep in &entity.keeps {
+        let per = keep.per.as_ref();
+        let per = per.map_or("everywhere".to_owned(), |per| format!("per {per}"));
         let filter = keep.filter.as_ref();
         let filter = filter.map_or(String::new(), |filter| {
             format!(" where {}", said(model, id, filter))
         });
-        line(
-            out,
-            format_args!("  {}: one per {}{filter}", keep.name, keep.per),
-        );
+        line(out, format_args!("  {}: one {per}{filter}", keep.name));
     }
 }
 

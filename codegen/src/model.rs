@@ -23,6 +23,9 @@ pub struct Model {
     /// The entity whose rows hold roles. It has a reference to `identity`, an enum field `role`
     /// and an optional polymorphic reference `scope`.
     pub assignments: EntityId,
+    /// Which assignments count, `field == value` (`assignments: … where …`). `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Expr>,
     /// The entity whose rows are sign-ins (`sessions:`): a relation to `identity` and `revoked_at`.
     #[serde(default)]
     pub sessions: Option<EntityId>,
@@ -137,6 +140,9 @@ pub struct Field {
     pub optional: bool,
     pub default: Option<Literal>,
     pub unique: bool,
+    /// The value goes to the newest row; the one that had it is archived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     pub search: bool,
     pub filter: bool,
     pub sort: bool,
@@ -230,6 +236,14 @@ pub enum OnArchive {
     Detach,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEnd {
+    Archive,
+    /// This time is when it ended. An optional one is set once, a required one each time.
+    Set(String),
+}
+
 /// A reference to one entity (`targets.len() == 1`, column `<name>_id`) or to one of several
 /// (columns `<name>_type`, `<name>_id`, and a generated column `<name>_<target>_id` each).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -243,12 +257,21 @@ pub struct Relation {
     /// has that relation a composite foreign key is made.
     pub same: Vec<String>,
     pub on_archive: OnArchive,
+    /// What becomes of the row when the one it refers to has ended: suspended or archived; a session: revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_end: Option<OnEnd>,
     pub movable: bool,
     pub set_me: bool,
+    /// The session of the caller.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_session: bool,
     pub system: bool,
     pub unique: bool,
     pub filter: bool,
     pub hidden: bool,
+    /// The row is about this person, and others may restore it: not what the person ended themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consents: bool,
     pub read: Option<Expr>,
     pub was: Option<String>,
     /// What it means, where the name does not say it.
@@ -302,11 +325,13 @@ pub struct Exclude {
     pub to: String,
 }
 
-/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays.
+/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
+/// without `per` the last one of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keep {
     pub name: String,
-    pub per: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
     pub filter: Option<Expr>,
     /// What callers are told.
     pub doc: Option<String>,
@@ -393,9 +418,20 @@ impl Model {
     }
 }
 
+/// Before a relation's name: a column of the database that no body and no answer holds.
+pub const ENDED_BY: &str = "ended_by_";
+
 impl Relation {
+    /// The server knows its value from who asks: no body has it.
+    pub fn of_caller(&self) -> bool {
+        self.set_me || self.set_session
+    }
     pub fn id_column(&self) -> String {
         format!("{}_id", self.name)
+    }
+    /// Whether the person it refers to archived the row themselves.
+    pub fn ended_column(&self) -> String {
+        format!("{ENDED_BY}{}", self.name)
     }
     pub fn type_column(&self) -> Option<String> {
         self.polymorphic.then(|| format!("{}_type", self.name))

@@ -226,5 +226,6 @@ pub static BUSINESS: Resource = Resource {
         Constraint::conflict("businesses_approve_from", "/state", "only possible while state is pending or rejected"),
         Constraint::conflict("businesses_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("businesses_resubmit_from", "/state", "only possible while state is rejected"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

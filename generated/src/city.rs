@@ -131,5 +131,6 @@ pub static CITY: Resource = Resource {
         Constraint::conflict("cities_country_id_slug_key", "/slug", "there is already a city with this country and slug"),
         Constraint::invalid("cities_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::reference("cities_country_id_fkey", "/country_id"), Constraint::reference("cities_live_country_id_fkey", "/country_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

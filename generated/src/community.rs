@@ -184,5 +184,6 @@ pub static COMMUNITY: Resource = Resource {
     constraints: &[
         Constraint::conflict("communities_city_id_slug_key", "/slug", "there is already a community with this city and slug"),
         Constraint::reference("communities_city_id_fkey", "/city_id"), Constraint::reference("communities_live_city_id_fkey", "/city_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

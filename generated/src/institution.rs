@@ -170,5 +170,6 @@ pub static INSTITUTION: Resource = Resource {
     constraints: &[
         Constraint::conflict("institutions_city_id_slug_key", "/slug", "there is already an institution with this city and slug"),
         Constraint::reference("institutions_city_id_fkey", "/city_id"), Constraint::reference("institutions_live_city_id_fkey", "/city_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

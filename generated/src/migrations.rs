@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a5034609486ed11087e8c9c5bb3c6e0d705b2354096e735f34f86f03c0a420fba28e236350c88e9f03bc7c844be21765",
+        checksum: "1a6c264914e60be7fa0a3271246cf3b31e2e213767a84bda0ebff92fe95b58730b739940f0a4bdb3cd8600a1ab07af80",
     },
 ];

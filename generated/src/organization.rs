@@ -204,5 +204,6 @@ pub static ORGANIZATION: Resource = Resource {
         Constraint::conflict("organizations_approve_from", "/state", "only possible while state is pending or rejected"),
         Constraint::conflict("organizations_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("organizations_resubmit_from", "/state", "only possible while state is rejected"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -52,7 +52,7 @@ pub struct CreateVenue {
     #[input(length(1, 120))] pub name: String,
     #[input(format = "slug")] pub slug: Option<String>,
     #[input(length(0, 20000))] pub description: Option<String>,
-    #[input(length(1, 300))] pub address: String,
+    #[input(length(1, 400))] pub address: String,
     pub location: Point,
     #[input(range(1, 1000000))] pub capacity: Option<i32>,
     #[input(list(80, 20))] pub accessibility: Option<Vec<String>>,
@@ -72,17 +72,11 @@ pub struct UpdateVenue {
     #[input(required, length(1, 120))] pub name: Patch<String>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(optional, length(0, 20000))] pub description: Patch<String>,
-    #[input(required, length(1, 300))] pub address: Patch<String>,
+    #[input(required, length(1, 400))] pub address: Patch<String>,
     #[input(required)] pub location: Patch<Point>,
     #[input(optional, range(1, 1000000))] pub capacity: Patch<i32>,
     #[input(optional, list(80, 20))] pub accessibility: Patch<Vec<String>>,
     #[input(optional)] pub opening_hours: Patch<OpeningHours>,
-}
-
-/// Constraints that a row written by hand can run into.
-#[rustfmt::skip]
-pub mod constraint {
-    pub const CITY_ID_SLUG_KEY: &str = "venues_city_id_slug_key";
 }
 
 #[rustfmt::skip]

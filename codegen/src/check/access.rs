@@ -1,12 +1,13 @@
 //! Actions that the entity's lifecycle or its writer does not have.
 
 use super::{Of, walk};
-use crate::model::{Lifecycle, Ty};
+use crate::model::{Expr, Lifecycle, Ty};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
     is_there(of);
     actions_exist(of);
+    roles_are_given(of);
     update_has_an_effect(of);
 }
 
@@ -64,6 +65,35 @@ fn actions_exist(of: &Of) {
             format!("`{action}` has no effect: {why}"),
             "remove the line",
         );
+    }
+}
+
+/// Who outranks whom is read off the rule of who may give which role.
+fn roles_are_given(of: &Of) {
+    let model = of.cx.model;
+    let assignments = &model.entities[model.assignments];
+    if assignments.access.create.is_some() {
+        return;
+    }
+    let conditions = of.entity.conditions.iter();
+    let conditions = conditions.map(|c| (Part::Condition, c.name.as_str(), &c.expr));
+    let grants = walk::grants(of.entity).map(|(action, rule)| (Part::Access, action, rule));
+    let transitions = of.entity.transitions.iter();
+    let transitions = transitions.map(|t| (Part::Transition, t.name.as_str(), &t.by));
+    for (part, name, rule) in conditions.chain(grants).chain(transitions) {
+        let mut asks = false;
+        walk::each(rule, &mut |e| asks |= matches!(e, Expr::MeOutranks { .. }));
+        if asks {
+            of.refuse(
+                part,
+                name,
+                format!(
+                    "`me outranks` asks who may give a role, and nobody may create a `{}`",
+                    assignments.name
+                ),
+                format!("grant `create` in {}.yaml", assignments.name),
+            );
+        }
     }
 }
 

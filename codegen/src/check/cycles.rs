@@ -13,11 +13,10 @@ struct Edge {
 }
 
 pub fn check(cx: &Cx) {
-    let reads: Vec<Vec<Edge>> = (0..cx.model.entities.len())
-        .map(|id| edges(cx, id, true))
-        .collect();
+    let grant = grant(cx);
+    let reads: Vec<Vec<Edge>> = (0..=grant).map(|id| edges(cx, id, true)).collect();
     let mut told: Vec<Vec<EntityId>> = Vec::new();
-    for id in 0..cx.model.entities.len() {
+    for id in 0..=grant {
         for edge in edges(cx, id, false) {
             let Some(chain) = path(&reads, edge.to, id) else {
                 continue;
@@ -29,17 +28,42 @@ pub fn check(cx: &Cx) {
                 continue;
             }
             told.push(set);
-            let mut words = vec![cx.model.entities[id].name.as_str()];
-            words.extend(chain.iter().map(|e| cx.model.entities[*e].name.as_str()));
-            let words: Vec<String> = words.into_iter().map(|w| format!("`{w}`")).collect();
-            let place = cx.places.find(id, Part::Access, edge.action);
+            let words: Vec<String> = std::iter::once(&id)
+                .chain(&chain)
+                .map(|node| match cx.model.entities.get(*node) {
+                    Some(entity) => format!("`{}`", entity.name),
+                    None => format!(
+                        "`create` of `{}`",
+                        cx.model.entities[cx.model.assignments].name
+                    ),
+                })
+                .collect();
+            let help = if chain.contains(&grant) {
+                "`me outranks` asks who may give a role: that rule is made of `me holds`, not of rules about people"
+            } else {
+                "say one of them without `of`: with `me is`, `me holds` or `me in`, which look at no other row's rules"
+            };
+            let entity = if id == grant {
+                cx.model.assignments
+            } else {
+                id
+            };
+            let place = cx.places.find(entity, Part::Access, edge.action);
             cx.refuse(
-                place.unwrap_or_else(|| cx.places.of(id, Part::Key, "access")),
-                format!("rules that look at each other in a circle: {}", words.join(" → ")),
-                "say one of them without `of`: with `me is`, `me holds` or `me in`, which look at no other row's rules",
+                place.unwrap_or_else(|| cx.places.of(entity, Part::Key, "access")),
+                format!(
+                    "rules that look at each other in a circle: {}",
+                    words.join(" → ")
+                ),
+                help,
             );
         }
     }
+}
+
+/// Stands for the rule of who may give a role, which `me outranks` asks past the policies of its table.
+fn grant(cx: &Cx) -> EntityId {
+    cx.model.entities.len()
 }
 
 /// The way from one entity to another through read rules.
@@ -66,9 +90,15 @@ fn path(reads: &[Vec<Edge>], from: EntityId, to: EntityId) -> Option<Vec<EntityI
 /// Entities that the policies of this one look at. The policy for reading also asks who may update, suspend,
 /// delete and restore, because those see suspended and archived rows.
 fn edges(cx: &Cx, id: EntityId, only_reading: bool) -> Vec<Edge> {
-    let entity = &cx.model.entities[id];
-    let soft = entity.lifecycle == Lifecycle::SoftDelete;
     let mut edges = Vec::new();
+    let Some(entity) = cx.model.entities.get(id) else {
+        let id = cx.model.assignments;
+        if let Some(rule) = &cx.model.entities[id].access.create {
+            collect(cx, id, rule, "create", &mut edges, 0);
+        }
+        return edges;
+    };
+    let soft = entity.lifecycle == Lifecycle::SoftDelete;
     for (action, rule) in walk::grants(entity) {
         let in_reading = action == "read" || (soft && action != "create");
         if in_reading || !only_reading {
@@ -105,6 +135,12 @@ fn collect(
             edges,
             depth + 1,
         ),
+        Expr::MeOutranks { .. } => {
+            let to = grant(cx);
+            if !edges.iter().any(|e| e.to == to) {
+                edges.push(Edge { to, action });
+            }
+        }
         Expr::Of { what, .. } => {
             for (to, what) in what {
                 if !edges.iter().any(|e| e.to == *to) {

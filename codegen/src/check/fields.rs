@@ -1,7 +1,7 @@
 //! Modifiers of fields that contradict their type, each other, or have no effect.
 
 use super::{Of, Wrong, open, wrong};
-use crate::model::{Field, Literal, Ty};
+use crate::model::{Field, Lifecycle, Literal, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -16,7 +16,7 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Field) -> Verdict; 15] = [
+const RULES: [fn(&Of, &Field) -> Verdict; 16] = [
     money_has_currency,
     search_is_for_texts,
     search_is_public,
@@ -24,6 +24,7 @@ const RULES: [fn(&Of, &Field) -> Verdict; 15] = [
     near_is_public,
     sort_has_an_order,
     unique_is_comparable,
+    moves_between_rows,
     nothing_leaks_past_read,
     system_stands_alone,
     system_is_filled,
@@ -146,6 +147,27 @@ fn unique_is_comparable(_: &Of, field: &Field) -> Verdict {
             "unique",
             format!("`{}` can't be unique", field.name),
             "remove `unique`; write `unique: [[a, b]]` for several together",
+        );
+    }
+    None
+}
+
+fn moves_between_rows(of: &Of, field: &Field) -> Verdict {
+    if !field.moves {
+        return None;
+    }
+    if !field.unique {
+        return wrong(
+            "moves",
+            "`moves` has no effect: several rows may have the value anyway",
+            "write `unique, moves`",
+        );
+    }
+    if of.entity.lifecycle != Lifecycle::SoftDelete {
+        return wrong(
+            "moves",
+            "`moves` archives the row that had the value, but rows of this entity can't be archived",
+            "remove `moves`, or `lifecycle`",
         );
     }
     None

@@ -22,7 +22,8 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr, depth: usize) -> (bool
         | Expr::MeIsThis
         | Expr::MeHolds { .. }
         | Expr::MeHoldsOf { .. }
-        | Expr::MeIn { .. } => (false, true),
+        | Expr::MeIn { .. }
+        | Expr::MeOutranks { .. } => (false, true),
         Expr::All(parts) => parts
             .iter()
             .map(inner)

@@ -13,14 +13,17 @@ mod columns;
 mod context;
 mod counters;
 mod creators;
+mod endings;
 mod grants;
 mod guards;
 mod jobs;
 mod keeps;
 mod may;
 mod mine;
+mod moves;
 pub mod names;
 mod object;
+mod outranks;
 mod parents;
 mod policies;
 mod predicate;
@@ -65,6 +68,7 @@ pub fn schema(model: &Model) -> Schema {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));
@@ -86,9 +90,11 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(guards::objects(model, id));
     objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(endings::objects(model, id));
+    objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
-    objects.extend(audit::trigger_of(model, id));
+    objects.extend(audit::of_entity(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

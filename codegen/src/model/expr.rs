@@ -44,6 +44,12 @@ pub enum Expr {
         me: String,
         filter: Option<Box<Expr>>,
     },
+    /// The caller could give every role (of the row that `of` leads to) that the person holds to whom
+    /// `relation` refers (`None`: this row of the identity entity), and is somebody else.
+    MeOutranks {
+        relation: Option<usize>,
+        of: Option<usize>,
+    },
     Compare {
         left: Value,
         op: Op,

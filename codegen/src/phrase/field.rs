@@ -36,9 +36,9 @@ pub const TYPES: [&str; 25] = [
     "slug from",
 ];
 
-pub const FIELD_MODIFIERS: [&str; 12] = [
-    "unique", "search", "filter", "sort", "fixed", "system", "read", "write", "redact", "check",
-    "was", "doc",
+pub const FIELD_MODIFIERS: [&str; 13] = [
+    "unique", "moves", "search", "filter", "sort", "fixed", "system", "read", "write", "redact",
+    "check", "was", "doc",
 ];
 
 /// Texts are stored and sent whole.
@@ -89,6 +89,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
     r.skip();
     let it = match name.as_str() {
         "unique" => FieldModifier::Unique,
+        "moves" => FieldModifier::Moves,
         "search" => FieldModifier::Search,
         "filter" => FieldModifier::Filter,
         "sort" => FieldModifier::Sort,

@@ -8,13 +8,14 @@ use crate::model::{Literal, Op};
 use crate::spec::yaml::Text;
 
 /// The words that rules are made of, as the grammar page must show them.
-pub const ATOMS: [&str; 18] = [
+pub const ATOMS: [&str; 19] = [
     "anyone",
     "signed_in",
     "nobody",
     "me is",
     "me holds",
     "me in",
+    "me outranks",
     "this",
     "as",
     "where",
@@ -161,9 +162,18 @@ fn me(r: &mut Reader) -> Parsed<Form> {
             filter: filter(r)?.map(Box::new),
         });
     }
+    if r.take_word("outranks").is_some() {
+        let help = "write `me outranks <relation>` or `me outranks this`";
+        let who = r.expect_name("a relation", help)?;
+        let of = match r.take_word("of") {
+            Some(_) => Some(r.expect_name("a relation", "write `me outranks user of <relation>`")?),
+            None => None,
+        };
+        return Ok(Form::MeOutranks { who, of });
+    }
     Err(r.unexpected(
-        "`is`, `holds` or `in`",
-        "write `me is <relation>`, `me holds <role>` or `me in <has>`",
+        "`is`, `holds`, `in` or `outranks`",
+        "write `me is <relation>`, `me holds <role>`, `me in <has>` or `me outranks <relation>`",
     ))
 }
 

@@ -18,6 +18,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         doc: app.doc.clone(),
         identity: 0,
         assignments: 0,
+        counted: None,
         sessions: None,
         roles: Vec::new(),
         objects: Vec::new(),
@@ -35,6 +36,9 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         .and_then(|word| entity_id(&model, word, errors));
     places.put_app("identity", app.identity.span);
     places.put_app("assignments", app.assignments.span);
+    if let Some(counted) = &app.counted {
+        places.put_app("counted", counted.span);
+    }
     if let Some(sessions) = &app.sessions {
         places.put_app("sessions", sessions.span);
     }

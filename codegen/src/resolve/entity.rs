@@ -143,19 +143,23 @@ fn keeps(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<
         places.put(id, Part::Keep, &name.it, name.span);
         let filter = phrase.filter.as_ref();
         let filter = filter.map(|rule| r.rule(id, rule, Kind::Stored));
-        if this.relation(&phrase.per.it).is_none() {
+        let unknown = phrase
+            .per
+            .as_ref()
+            .filter(|per| this.relation(&per.it).is_none());
+        if let Some(per) = unknown {
             let relations = this.belongs.iter().map(|relation| relation.name.as_str());
             r.errors.push(
                 Diagnostic::at(
-                    phrase.per.span,
-                    format!("`{}` has no relation `{}`", this.name, phrase.per.it),
+                    per.span,
+                    format!("`{}` has no relation `{}`", this.name, per.it),
                 )
-                .help(names::suggest(&phrase.per.it, relations, "relations")),
+                .help(names::suggest(&per.it, relations, "relations")),
             );
         } else if let Some(filter) = filter.map_or(Some(None), |found| found.map(Some)) {
             keeps.push(Keep {
                 name: name.it.clone(),
-                per: phrase.per.it.clone(),
+                per: phrase.per.as_ref().map(|per| per.it.clone()),
                 filter,
                 doc: phrase.doc.as_ref().map(|doc| doc.it.clone()),
             });

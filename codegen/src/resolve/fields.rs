@@ -158,6 +158,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         optional: phrase.optional,
         default: phrase.default.as_ref().map(|d| d.it.clone()),
         unique: false,
+        moves: false,
         search: false,
         filter: false,
         sort: false,
@@ -185,6 +186,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         seen.push(modifier);
         match &modifier.it {
             FieldModifier::Unique => field.unique = true,
+            FieldModifier::Moves => field.moves = true,
             FieldModifier::Search => field.search = true,
             FieldModifier::Filter => field.filter = true,
             FieldModifier::Sort => field.sort = true,

@@ -82,6 +82,7 @@ impl<'a> Resolver<'a> {
             Form::MeIn { has, me, filter } => {
                 self.me_in(entity, has, me.as_ref(), filter.as_deref())
             }
+            Form::MeOutranks { who, of } => self.me_outranks(entity, who, of.as_ref()),
         }
     }
 

@@ -5,7 +5,7 @@ use super::keys::{Keys, entries, name, name_of, phrases, scalar, words};
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::names;
-use crate::phrase::{self, FieldLine, Word};
+use crate::phrase::{self, FieldLine, Rule, Word};
 
 pub const APP_KEYS: [&str; 12] = [
     "app",
@@ -31,6 +31,8 @@ pub struct AppSpec {
     pub doc: String,
     pub identity: Word,
     pub assignments: Word,
+    /// Which of them count: `where state == accepted`.
+    pub counted: Option<Rule>,
     pub sessions: Option<Word>,
     /// Role → the entities it is held of; none: everywhere.
     pub roles: Vec<(Word, Vec<Word>)>,
@@ -92,7 +94,8 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
         );
     }
     let identity = keys.word("identity", "write the name of an entity");
-    let assignments = keys.word("assignments", "write the name of an entity");
+    let assignments = keys.text("assignments", "write the name of an entity");
+    let assignments = assignments.and_then(|text| errors.keep(phrase::assignments(text)));
     Some(AppSpec {
         title: text(&keys, "title"),
         doc: text(&keys, "doc"),
@@ -106,7 +109,8 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
         tags_span: keys.key_span("tags"),
         app: app?,
         identity: identity?,
-        assignments: assignments?,
+        counted: assignments.as_ref().and_then(|a| a.counted.clone()),
+        assignments: assignments?.entity,
     })
 }
 

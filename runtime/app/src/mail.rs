@@ -96,6 +96,7 @@ mod tests {
         let values = [
             ("name", "Ana\r\nBcc: x@evil.test"),
             ("link", "https://x.test/#1"),
+            ("handle", "ana"),
             ("hours", "24"),
             ("email", "a@b.test"),
         ];

@@ -5,8 +5,12 @@
 
 mod bodies;
 mod email;
+mod endings;
 mod external;
+mod handles;
+mod identities;
 mod issue;
+mod links;
 mod list;
 mod password;
 mod purge;

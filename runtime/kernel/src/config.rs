@@ -162,8 +162,25 @@ pub struct IssuerConfig {
     pub issuer: String,
     pub audience: String,
     pub jwks: Jwks,
+    /// Clients that tokens may have been issued to, where they say so (`azp`). By default only the audience itself.
+    pub authorized_parties: Vec<String>,
+    /// The longest time between a token's `iat` and its `exp`.
+    pub max_lifetime: Duration,
     /// Keys are fetched again after this time, or when a token names an unknown one.
     pub refresh: Duration,
+}
+
+impl IssuerConfig {
+    pub fn new(issuer: String, audience: String, jwks: Jwks) -> Self {
+        Self {
+            issuer,
+            authorized_parties: vec![audience.clone()],
+            audience,
+            jwks,
+            max_lifetime: Duration::from_secs(24 * 60 * 60),
+            refresh: Duration::from_secs(3600),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

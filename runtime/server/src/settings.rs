@@ -161,6 +161,13 @@ pub struct Tokens {
     /// What its tokens must be for.
     #[arg(long, env = "OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
+    /// Clients of the issuer whose tokens are accepted, where tokens say to whom they were issued (`azp`), separated by
+    /// commas. Default: only the audience itself.
+    #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
+    pub oidc_clients: Vec<String>,
+    /// The longest life of its tokens that is accepted, from `iat` to `exp`.
+    #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60)]
+    pub oidc_max_lifetime_seconds: u64,
     /// Where its keys are. Default: the issuer with `/.well-known/jwks.json`.
     #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
     pub oidc_jwks_url: Option<Url>,

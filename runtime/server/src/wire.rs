@@ -153,12 +153,12 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
     let Some(audience) = settings.oidc_audience.clone() else {
         bail!("OIDC_ISSUER needs OIDC_AUDIENCE")
     };
-    Ok(Some(IssuerConfig {
-        issuer: issuer.clone(),
-        audience,
-        jwks,
-        refresh: Duration::from_secs(3600),
-    }))
+    let mut config = IssuerConfig::new(issuer.clone(), audience, jwks);
+    if !settings.oidc_clients.is_empty() {
+        config.authorized_parties = settings.oidc_clients.clone();
+    }
+    config.max_lifetime = Duration::from_secs(settings.oidc_max_lifetime_seconds);
+    Ok(Some(config))
 }
 
 fn http_config(settings: &HttpSettings) -> HttpConfig {

@@ -108,6 +108,22 @@ create function sec.is_plain(p_text text) returns boolean
 $$;
 alter function sec.is_plain(text) owner to library_owner;
 
+create function sec.is_seen(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+  select p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+$$;
+alter function sec.is_seen(text) owner to library_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language sql immutable parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+  select p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)')
+$$;
+alter function sec.is_line(text) owner to library_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language sql immutable parallel safe as $$
   select char_length(p_text) <= 254
@@ -182,7 +198,8 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
   language sql immutable parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
   select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end) from unnest(p_list) t), true)
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
 
@@ -202,9 +219,9 @@ create function sec.is_postal_address(p_value jsonb) returns boolean
 -- An object with these keys only, each with its format.
   select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
-    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_plain((p_value ->> 'street')) else false end end
-    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_plain((p_value ->> 'postal_code')) else false end end
-    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_plain((p_value ->> 'town')) else false end end
+    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_line((p_value ->> 'street')) else false end end
+    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_line((p_value ->> 'postal_code')) else false end end
+    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_line((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
   end
 $$;
@@ -560,7 +577,7 @@ alter table app.authors add constraint authors_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.authors add constraint authors_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.authors add constraint authors_died_on_check
   check (died_on >= born_on);
@@ -581,10 +598,10 @@ alter table app.books add constraint books_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.books add constraint books_title_length
-  check (char_length(title) between 1 and 300 and sec.is_plain(title));
+  check (char_length(title) between 1 and 300 and sec.is_line(title));
 
 alter table app.books add constraint books_isbn_length
-  check (char_length(isbn) between 10 and 13 and sec.is_plain(isbn));
+  check (char_length(isbn) between 10 and 13 and sec.is_line(isbn));
 
 alter table app.books add constraint books_language_format
   check (sec.is_locale(language));
@@ -620,10 +637,10 @@ alter table app.categories add constraint categories_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.categories add constraint categories_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.categories add constraint categories_shelf_mark_length
-  check (char_length(shelf_mark) between 1 and 12 and sec.is_plain(shelf_mark));
+  check (char_length(shelf_mark) between 1 and 12 and sec.is_line(shelf_mark));
 
 alter table app.categories add constraint categories_not_below_itself_check
   check (parent_id is null or parent_id <> id);
@@ -650,10 +667,10 @@ alter table app.members add constraint members_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.members add constraint members_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.members add constraint members_card_number_length
-  check (char_length(card_number) between 6 and 16 and sec.is_plain(card_number));
+  check (char_length(card_number) between 6 and 16 and sec.is_line(card_number));
 
 alter table app.members add constraint members_email_format
   check (sec.is_email(email::text));
@@ -674,7 +691,7 @@ alter table app.penalties add constraint penalties_currency_format
   check (sec.is_currency(currency));
 
 alter table app.penalties add constraint penalties_reason_length
-  check (char_length(reason) between 1 and 200 and sec.is_plain(reason));
+  check (char_length(reason) between 1 and 200 and sec.is_line(reason));
 
 alter table app.reservations add constraint reservations_status_choice
   check (status in ('active', 'suspended', 'archived'));

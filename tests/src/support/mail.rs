@@ -16,6 +16,11 @@ impl MemoryMailer {
             .map(|(_, text)| text.clone())
     }
 
+    pub fn count_to(&self, address: &str) -> usize {
+        let sent = self.0.lock().expect("mail");
+        sent.iter().filter(|(to, _)| to == address).count()
+    }
+
     pub fn count(&self) -> usize {
         self.0.lock().expect("mail").len()
     }

@@ -109,7 +109,7 @@ impl TestServer {
     /// Grants a role past the rules: `scope` is an entity's name and an id.
     pub async fn grant(&self, member: &Member, role: &str, scope: Option<(&str, Uuid)>) {
         let mut conn = self.superuser().await;
-        sqlx::query("insert into app.role_assignments (user_id, role, scope_type, scope_id) values ($1, $2, $3, $4)")
+        sqlx::query("insert into app.role_assignments (user_id, role, scope_type, scope_id, state) values ($1, $2, $3, $4, 'accepted')")
             .bind(member.id)
             .bind(role)
             .bind(scope.map(|scope| scope.0))

@@ -175,7 +175,7 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
     for relation in entity
         .belongs
         .iter()
-        .filter(|relation| !relation.system && !relation.set_me)
+        .filter(|relation| !relation.system && !relation.of_caller())
     {
         let blamed = format!("/{}", relation.id_column());
         for target in &relation.targets {
@@ -259,8 +259,12 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
     let mut lines = Vec::new();
     for (of, entity) in model.entities.iter().enumerate() {
         let kept = entity.keeps.iter().filter(|keep| {
-            let mut others = entity.belongs.iter().filter(|r| r.name != keep.per);
-            of == id || others.any(|r| goes_along(r, &gone))
+            let mut others = entity
+                .belongs
+                .iter()
+                .filter(|r| keep.per.as_ref() != Some(&r.name));
+            let account = id == model.identity && of == model.assignments && keep.per.is_none();
+            of == id || account || others.any(|r| goes_along(r, &gone))
         });
         lines.extend(kept.map(|keep| {
             format!(

@@ -90,6 +90,17 @@ fn tree(model: &Model, id: EntityId, rule: &Expr) -> String {
                 text(&sets::name(model, id, *has, me, filter.as_deref()))
             )
         }
+        Expr::MeOutranks { relation, of } => {
+            let who = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
+            let of = of.map(|r| column(&r));
+            let assignments = &model.entities[model.assignments];
+            format!(
+                "Outranks(&Outranked {{ column: {}, of: {}, grant: {} }})",
+                text(&who),
+                crate::emit::rust::option(of),
+                reach(assignments, &name(assignments, Action::Create))
+            )
+        }
         Expr::Compare { left, op, right } => format!(
             "Compare({}, Op::{}, {})",
             value(left),

@@ -115,7 +115,8 @@ fn derived_kind(derived: &Derived) -> &'static str {
 
 pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
     // What a body refers to has to be known even if nothing may be put beside it.
-    let given = |relation: &Relation| entity.writable() && !relation.set_me && !relation.system;
+    let given =
+        |relation: &Relation| entity.writable() && !relation.of_caller() && !relation.system;
     let open = |relation: &&Relation| {
         (!relation.hidden || given(relation))
             && relation

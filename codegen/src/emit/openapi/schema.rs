@@ -186,7 +186,9 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     let entity = &model.entities[id];
     let kept_by_server = match column.source {
         Source::Field(field) => field.system || matches!(field.ty, Ty::States { .. }),
-        Source::TypeOf(relation) | Source::IdOf(relation) => relation.system || relation.set_me,
+        Source::TypeOf(relation) | Source::IdOf(relation) => {
+            relation.system || relation.of_caller()
+        }
         _ => true,
     };
     let mut notes = note::notes(model, id, column);

@@ -3,7 +3,7 @@
 //! Reads the same trees that become database policies, so the document cannot promise something else.
 //! Knows no JSON.
 
-use crate::model::{Entity, EntityId, Expr, Has, Literal, Model, OfWhat, Op, Value};
+use crate::model::{ENDED_BY, Entity, EntityId, Expr, Has, Literal, Model, OfWhat, Op, Value};
 
 /// A rule in words, with the named conditions it leans on.
 pub struct Words {
@@ -137,7 +137,9 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
             });
             if reachable { May::Depends } else { May::No }
         }
-        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } if caller == Caller::Anonymous => {
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } | Expr::MeOutranks { .. }
+            if caller == Caller::Anonymous =>
+        {
             May::No
         }
         Expr::MeHolds { role } if caller == Caller::Role(*role) => May::Yes,
@@ -215,6 +217,16 @@ impl Teller<'_> {
             Expr::MeIn { has, me, filter } => {
                 self.tell_me_in(&entity.has[*has], me, filter.as_deref())
             }
+            Expr::MeOutranks { relation, of } => {
+                let who = match relation {
+                    Some(relation) => format!("the `{}`", entity.belongs[*relation].name),
+                    None => format!("this {}", spaced(&entity.name)),
+                };
+                let of = of.map_or(String::new(), |of| {
+                    format!(" of the `{}`", entity.belongs[of].name)
+                });
+                format!("the caller is not {who} and could give every role{of} that {who} holds")
+            }
             Expr::Compare { left, op, right } => format!(
                 "{} {} {}",
                 tell_value(left),
@@ -226,7 +238,10 @@ impl Teller<'_> {
                 format!("{} is one of {}", tell_value(value), list.join(", "))
             }
             Expr::IsNull(value) => format!("{} is empty", tell_value(value)),
-            Expr::Flag(name) => format!("`{name}` is set"),
+            Expr::Flag(name) => match ended_by(name) {
+                Some(person) => format!("the `{person}` archived it"),
+                None => format!("`{name}` is set"),
+            },
         }
     }
 
@@ -238,7 +253,10 @@ impl Teller<'_> {
                 op: Op::Eq,
                 right,
             } => format!("{} is not {}", tell_value(left), tell_value(right)),
-            Expr::Flag(name) => format!("`{name}` is not set"),
+            Expr::Flag(name) => match ended_by(name) {
+                Some(person) => format!("somebody else than the `{person}` archived it"),
+                None => format!("`{name}` is not set"),
+            },
             other => format!("not ({})", self.tell(id, other, false)),
         }
     }
@@ -308,6 +326,11 @@ impl Teller<'_> {
         }
         word
     }
+}
+
+/// A column of the database, not of the API.
+fn ended_by(flag: &str) -> Option<&str> {
+    flag.strip_prefix(ENDED_BY)
 }
 
 fn tell_op(op: Op) -> &'static str {

@@ -6,6 +6,7 @@ use super::{
     columns,
     names::{self, Roles, snake},
     object::{Function, quote},
+    rules::{Context, compile},
     template,
 };
 use crate::model::{Entity, Lifecycle, Model, OnArchive, Relation, Role, Ty};
@@ -18,6 +19,8 @@ pub fn objects(model: &Model) -> Vec<Object> {
         Kind::Function,
     );
     found.extend(model.roles.iter().map(|role| reader(model, role)));
+    let scoped = model.roles.iter().filter(|role| !role.scopes.is_empty());
+    found.extend(scoped.map(|role| held_text(model, role)));
     found.push(facts(model));
     found.push(performed_role(model));
     found.push(enter(model));
@@ -56,6 +59,15 @@ fn reader(model: &Model, role: &Role) -> Object {
         let body = format!("  select coalesce(nullif({current}, ''), '{{}}')::pg_catalog.uuid[]");
         sql_function(&format!("sec.scopes_{name}"), "uuid[]", &doc, body).object(roles)
     }
+}
+
+/// To look one id up in a text takes less than to make an array of all.
+fn held_text(model: &Model, role: &Role) -> Object {
+    let setting = quote(&setting(role));
+    let body = format!("  select coalesce(pg_catalog.current_setting({setting}, true), '')");
+    let name = format!("sec.held_{}", snake(&role.name));
+    let doc = format!("Of what the caller holds {}, as it was told.", role.name);
+    sql_function(&name, "text", &doc, body).object(Roles(&model.app))
 }
 
 fn facts(model: &Model) -> Object {
@@ -221,9 +233,17 @@ pub(super) fn restores_roles(model: &Model) -> bool {
     live(model, &model.entities[model.assignments]).contains("p_action")
 }
 
+/// An assignment counts: ` and a.state = 'accepted'`, or nothing where all do.
+pub fn counted(model: &Model, alias: &str) -> String {
+    model.counted.as_ref().map_or(String::new(), |counted| {
+        let counted = compile(model, model.assignments, counted, alias, Context::Definer);
+        format!(" and {counted}")
+    })
+}
+
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
-    let live = live(model, assignments);
+    let live = format!("{}{}", live(model, assignments), counted(model, "a"));
     let columns: Vec<String> = (model.roles.iter())
         .map(|role| {
             let (name, value) = (snake(&role.name), quote(&role_value(model, role)));

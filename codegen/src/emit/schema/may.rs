@@ -95,6 +95,7 @@ fn reads(entity: &Entity, expr: &Expr, columns: &[String]) -> bool {
         Expr::Condition(index) => reads(entity, &entity.conditions[*index].expr, columns),
         Expr::Of { relation: r, .. } | Expr::MeIs { relation: r } => relation(*r),
         Expr::MeHoldsOf { relation: r, .. } => r.is_some_and(relation),
+        Expr::MeOutranks { relation: r, of } => r.is_some_and(relation) || of.is_some_and(relation),
         Expr::Compare { left, right, .. } => names_one(left, columns) || names_one(right, columns),
         Expr::In { value, .. } | Expr::IsNull(value) => names_one(value, columns),
         Expr::Flag(name) => columns.contains(name),

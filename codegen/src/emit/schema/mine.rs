@@ -141,6 +141,7 @@ fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
         Expr::Anyone
         | Expr::SignedIn
         | Expr::Not(_)
+        | Expr::MeOutranks { .. }
         | Expr::Compare { .. }
         | Expr::In { .. }
         | Expr::IsNull(_)

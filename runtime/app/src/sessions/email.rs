@@ -1,28 +1,46 @@
 //! A member's address: changing it needs a recent sign-in and a click on a link sent to the new one.
 
-use super::{Sessions, bodies::Address, hours, recover::bad_link, sign_up::constraint};
+use super::{
+    Sessions,
+    bodies::Address,
+    endings::Event,
+    hours,
+    links::Purpose,
+    sign_up::constraint,
+    throttle::{Mailing, network},
+};
 use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{Error, Member, Result, Visitor, problems};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 impl Sessions {
     /// Whether the new address is a member's already is not told here; its mailbox is.
     pub async fn change_email(&self, caller: &Member, input: Address) -> Result<()> {
-        self.require_recent(caller).await?;
-        let user = caller.id();
+        let (user, session) = (caller.id(), caller.session());
+        self.require_recent(caller, user, session).await?;
         let sessions = self.clone();
-        let request = caller.request_id;
+        let caller = caller.clone();
         self.0.background.spawn("change of address", async move {
-            sessions.send_change(request, user, &input.email).await
+            sessions
+                .send_change(&caller, user, session, &input.email)
+                .await
         });
         Ok(())
     }
 
-    async fn send_change(&self, request: Uuid, user: Uuid, email: &str) -> Result<()> {
-        let mut cx = self.cx_of_account(user, request).await?;
-        let allowed = self.may_mail(&mut cx, email).await?;
+    async fn send_change(
+        &self,
+        caller: &Member,
+        user: Uuid,
+        session: Option<Uuid>,
+        email: &str,
+    ) -> Result<()> {
+        let mut cx = self.cx_of(caller).await?;
+        let allowed = self
+            .may_mail(&mut cx, &network(caller.ip), Mailing::ChangeEmail, email)
+            .await?;
         let member = self.is_member(&mut cx, email).await?;
         if !allowed || member {
             cx.commit().await?;
@@ -33,13 +51,32 @@ impl Sessions {
             }
             return Ok(());
         }
+        // Whoever was signed out since then gets no link.
+        self.hold_account(&mut cx, user).await?;
+        let live: bool = sqlx::query_scalar(
+            "select exists (select from app.sessions where id = $1 and revoked_at is null)",
+        )
+        .bind(session)
+        .fetch_one(cx.conn())
+        .await?;
+        if !live {
+            cx.commit().await?;
+            return Ok(());
+        }
         let name: String = sqlx::query_scalar("select display_name from app.users where id = $1")
             .bind(user)
             .fetch_one(cx.conn())
             .await?;
         let lifetime = self.0.config.sign_up_lifetime;
         let token = self
-            .keep_mailed(&mut cx, user, "change_email", email, lifetime)
+            .keep_link(
+                &mut cx,
+                user,
+                session,
+                Purpose::ChangeEmail,
+                email,
+                lifetime,
+            )
             .await?;
         cx.commit().await?;
         let link = self.link("verify-email", token.expose_secret());
@@ -56,11 +93,14 @@ impl Sessions {
     }
 
     /// The link was opened. The old address is told, so that a thief can't take an account quietly.
-    pub(super) async fn confirm_new_email(&self, caller: &Visitor, hash: &str) -> Result<()> {
+    pub(super) async fn confirm_new_email(
+        &self,
+        caller: &Visitor,
+        token: &SecretString,
+    ) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
-        let Some((user, email)) = self.use_mailed(&mut cx, "change_email", hash).await? else {
-            return Err(bad_link());
-        };
+        let opened = self.open_link(&mut cx, Purpose::ChangeEmail, token).await?;
+        let (user, email) = (opened.user, opened.email);
         let (name, old): (String, String) =
             sqlx::query_as("select display_name, email from app.users where id = $1 for update")
                 .bind(user)
@@ -77,6 +117,13 @@ impl Sessions {
                     .because(error),
                 _ => error.into(),
             })?;
+        self.end_all(&mut cx, user, opened.session, Event::AddressChanged)
+            .await?;
+        // Nobody becomes a member with it any more.
+        sqlx::query("delete from app.sign_ups where email = $1")
+            .bind(&email)
+            .execute(cx.conn())
+            .await?;
         cx.commit().await?;
         let sessions = self.clone();
         self.0.background.spawn("address notice", async move {
@@ -87,14 +134,20 @@ impl Sessions {
         Ok(())
     }
 
-    /// 401 unless the caller proved their password a short while ago.
-    pub(super) async fn require_recent(&self, caller: &Member) -> Result<()> {
+    /// 401 unless the caller proved their password a short while ago. A token of an issuer proves none.
+    pub(super) async fn require_recent(
+        &self,
+        caller: &Member,
+        user: Uuid,
+        session: Option<Uuid>,
+    ) -> Result<()> {
         let mut cx = self.cx_of(caller).await?;
         let authenticated_at: Option<DateTime<Utc>> = sqlx::query_scalar(
-            "select authenticated_at from app.sessions where id = $1 and user_id = $2",
+            "select authenticated_at from app.sessions where id = $1 and user_id = $2
+               and (external_identity_id is null or authenticated_at > created_at)",
         )
-        .bind(caller.session())
-        .bind(caller.id())
+        .bind(session)
+        .bind(user)
         .fetch_optional(cx.conn())
         .await?;
         let recent = TimeDelta::from_std(self.0.config.recent).unwrap_or_default();

@@ -34,6 +34,18 @@ impl Key {
         self.derive(&["refresh", token]).into()
     }
 
+    /// What a link in a mail depends on, as a digest.
+    pub fn issued_for(&self, parts: &[&str]) -> String {
+        let mut all = vec!["issued for"];
+        all.extend(parts);
+        self.derive(&all)
+    }
+
+    /// A few bits of a password: enough to see that one is tried again and again, too few to find out which.
+    pub fn few_bits(&self, password: &str) -> String {
+        self.derive(&["password", password])[..4].to_owned()
+    }
+
     /// Under which key attempts of this kind are counted.
     pub fn throttle(&self, kind: &str, parts: &[&str]) -> String {
         let mut all = vec!["throttle", kind];
@@ -82,5 +94,6 @@ mod tests {
             key.throttle("password", &["a"])
         );
         assert_eq!(key.throttle("mail", &["a"]).len(), 43);
+        assert_eq!(key.few_bits("seven small elephants").len(), 4);
     }
 }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ce6c3d23f12a4cd015917ddefc19917681c3ce73946bb3ccc80245e96dfa01393fc5cd18f7d1547af6ad666267fb8ea0",
+        checksum: "938775073deed5bc39e10c3e7d4751cfe6ac98a2556ad0fb08b39d1c4676ac5a750b5fcc3e9af30bcafc07ad892ff48b",
     },
 ];
