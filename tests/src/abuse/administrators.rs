@@ -26,9 +26,10 @@ async fn the_first_administrator_is_granted_on_the_command_line() {
     sqlx::raw_sql(
         "insert into app.users (handle, display_name, email, status) values
            ('ana', 'Ana', 'ana@example.org', 'active'), ('sus', 'Sus', 'sus@example.org', 'suspended'),
-           ('old', 'Old', 'old@example.org', 'archived');
-         insert into app.sign_ups (token_hash, email, handle, display_name, password_hash, expires_at)
-           values (repeat('x', 43), 'new@example.org', 'new', 'New', repeat('x', 40), now() + interval '1 day')",
+           ('old', 'Old', 'old@example.org', 'archived'), ('ben', 'Ben', 'ben@example.org', 'active');
+         insert into app.sign_ups (token_hash, email, handle, display_name, expires_at)
+           values (repeat('x', 43), 'new@example.org', 'new', 'New', now() + interval '1 day');
+         insert into app.role_assignments (user_id, role) select id, 'platformAdmin' from app.users where handle = 'ben'",
     )
     .execute(&mut conn)
     .await
@@ -53,15 +54,19 @@ async fn the_first_administrator_is_granted_on_the_command_line() {
     let (done, said) = grant(&database, "ana@example.org", &[]);
     assert!(done && said.contains("already"), "{said}");
 
+    // What was only offered is held from now on.
+    let (done, said) = grant(&database, "ben@example.org", &[]);
+    assert!(done && said.contains("administrator now"), "{said}");
+
     let rows = sqlx::query(
         "select u.email::text, r.role, r.granted_by_id is null, a.performed_by is null, a.performed_role, a.reason
-         from app.role_assignments r join app.users u on u.id = r.user_id
-         join audit.audit_logs a on a.entity_id = r.id",
+         from app.role_assignments r join app.users u on u.id = r.user_id and r.state = 'accepted'
+         join audit.audit_logs a on a.entity_id = r.id and a.performed_role = 'job:cli' order by 1",
     )
     .fetch_all(&mut conn)
     .await
     .expect("the log");
-    assert_eq!(rows.len(), 1);
+    assert_eq!(rows.len(), 2);
     let text = |at: usize| rows[0].get::<String, _>(at);
     assert_eq!([text(0), text(1)], ["ana@example.org", "platformAdmin"]);
     assert!(rows[0].get::<bool, _>(2) && rows[0].get::<bool, _>(3));

@@ -1,6 +1,6 @@
 //! `admin grant`: the first administrator of the platform, whom nobody else can make one.
 //!
-//! With the owner's login, past the rules for members. The audit log says so: done by nobody, in the role `job:cli`,
+//! With a superuser's login, past the rules for members. The audit log says so: done by nobody, in the role `job:cli`,
 //! with a reason.
 
 use crate::{cli::Admin, settings::Secret};
@@ -48,24 +48,28 @@ async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Resu
         .bind(user)
         .execute(&mut *transaction)
         .await?;
-    let holds: bool = sqlx::query_scalar(
-        "select exists (select from app.role_assignments where user_id = $1 and role = $2 and status = 'active')",
+    let held: Option<String> = sqlx::query_scalar(
+        "select state from app.role_assignments where user_id = $1 and role = $2 and status = 'active'",
     )
     .bind(user)
     .bind(ROLE)
-    .fetch_one(&mut *transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
-    if holds {
-        return Ok(false);
-    }
-    sqlx::query("insert into app.role_assignments (user_id, role) values ($1, $2)")
+    // Who runs this and who asked for it have talked to each other: there is nothing left to accept.
+    let text = match held.as_deref() {
+        Some("accepted") => return Ok(false),
+        Some(_) => {
+            "update app.role_assignments set state = 'accepted'
+             where user_id = $1 and role = $2 and status = 'active'"
+        }
+        None => "insert into app.role_assignments (user_id, role, state) values ($1, $2, 'accepted')",
+    };
+    sqlx::query(text)
         .bind(user)
         .bind(ROLE)
         .execute(&mut *transaction)
         .await
-        .context(
-            "the role could not be given; is DATABASE_URL a superuser's or the owner's login?",
-        )?;
+        .context("the role could not be given; is DATABASE_URL a superuser's login?")?;
     transaction.commit().await?;
     Ok(true)
 }
@@ -78,7 +82,7 @@ async fn account(connection: &mut PgConnection, email: &str) -> Result<Uuid> {
     .bind(email)
     .fetch_all(&mut *connection)
     .await
-    .context("members could not be read; is DATABASE_URL a superuser's or the owner's login?")?;
+    .context("members could not be read; is DATABASE_URL a superuser's login?")?;
     match found.first() {
         Some((id, status)) if status == "active" => return Ok(*id),
         Some((_, status)) if status == "suspended" => {
