@@ -38,6 +38,8 @@ pub struct Rule {
 
 pub enum RuleKind {
     Length(u32, u32),
+    /// The same for a text that nobody reads.
+    Opaque(u32, u32),
     Range(Option<i64>, Option<i64>),
     Format(LitStr),
     List(u32, u32),
@@ -50,6 +52,10 @@ pub enum RuleKind {
     Keep,
     /// The other half of a pair.
     With(LitStr),
+    /// `fn(&T) -> Option<Fault>`
+    Check(Path),
+    /// In lower case from here on.
+    Lower,
 }
 
 pub enum EntityAttr {
@@ -124,6 +130,7 @@ impl Parse for Rule {
         let ident: Ident = input.parse()?;
         let kind = match ident.to_string().as_str() {
             "length" => pair(input, number)?.map(|(min, max)| RuleKind::Length(min, max)),
+            "opaque" => pair(input, number)?.map(|(min, max)| RuleKind::Opaque(min, max)),
             "range" => pair(input, bound)?.map(|(min, max)| RuleKind::Range(min, max)),
             "list" => pair(input, number)?.map(|(max, count)| RuleKind::List(max, count)),
             "places" => {
@@ -133,14 +140,16 @@ impl Parse for Rule {
             }
             "format" => Some(RuleKind::Format(assigned(input)?)),
             "with" => Some(RuleKind::With(assigned(input)?)),
+            "check" => Some(RuleKind::Check(assigned(input)?)),
+            "lower" => Some(RuleKind::Lower),
             "default" if input.peek(Token![=]) => Some(RuleKind::Default(Some(assigned(input)?))),
             "default" => Some(RuleKind::Default(None)),
             "required" => Some(RuleKind::Required),
             "optional" => Some(RuleKind::Optional),
             "keep" => Some(RuleKind::Keep),
             other => {
-                let known = "`length(min, max)`, `range(min, max)`, `format = \"…\"`, `list(max, count)`, `places(n)`, \
-                             `default`, `required`, `optional`, `keep` or `with = \"…\"`";
+                let known = "`length(min, max)`, `opaque(min, max)`, `range(min, max)`, `format = \"…\"`, `list(max, count)`, \
+                             `places(n)`, `default`, `required`, `optional`, `keep`, `with = \"…\"`, `check = …` or `lower`";
                 return Err(unknown(&ident, other, known));
             }
         };

@@ -134,16 +134,17 @@ fn update_field(field: &Field) -> Result<()> {
 fn field_rule(item: &Struct, field: &Field, rule: &Rule) -> Result<()> {
     let fail = |message: String| Err(Error::new(rule.ident.span(), message));
     match &rule.kind {
-        RuleKind::Length(min, max) if min > max => fail(format!(
+        RuleKind::Length(min, max) | RuleKind::Opaque(min, max) if min > max => fail(format!(
             "no text has {min} to {max} characters: swap the two"
         )),
         RuleKind::Range(Some(min), Some(max)) if min > max => {
             fail(format!("no number is from {min} to {max}: swap the two"))
         }
         RuleKind::Range(None, None) => fail("a range needs a bound; leave it out instead".into()),
-        RuleKind::Length(..) | RuleKind::Format(_) if is_list(field) => {
+        RuleKind::Length(..) | RuleKind::Opaque(..) | RuleKind::Format(_) if is_list(field) => {
             fail("texts of a list are bounded with `list(characters, items)`".into())
         }
+        RuleKind::Lower if !is_text(field) => fail("`lower` is for `String`".into()),
         RuleKind::List(..) if !is_list(field) => {
             fail("`list` is for `Vec<String>`; a text takes `length(min, max)`".into())
         }
@@ -159,6 +160,10 @@ fn field_rule(item: &Struct, field: &Field, rule: &Rule) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn is_text(field: &Field) -> bool {
+    matches!(&field.shape, Shape::Plain(syn::Type::Path(path)) if path.path.is_ident("String"))
 }
 
 fn is_list(field: &Field) -> bool {

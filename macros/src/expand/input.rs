@@ -38,8 +38,8 @@ fn read(item: &Struct) -> TokenStream {
         Some(quote!(body.together(#other, #this);))
     });
     let takes = item.fields.iter().map(|field| {
-        let (ident, take) = (&field.ident, take(field));
-        quote!(let #ident = #take;)
+        let (ident, take, check) = (&field.ident, take(field), own_check(field));
+        quote!(let #ident = #take; #check)
     });
     let idents = item.fields.iter().map(|field| &field.ident);
     quote! {
@@ -54,7 +54,44 @@ fn read(item: &Struct) -> TokenStream {
     }
 }
 
+/// A check that is a function, of the value as it was read.
+fn own_check(field: &Field) -> TokenStream {
+    let (ident, name) = (&field.ident, field.name());
+    let found = field.rules.iter().find_map(|rule| match &rule.kind {
+        RuleKind::Check(path) => Some(path),
+        _ => None,
+    });
+    let Some(path) = found else {
+        return TokenStream::new();
+    };
+    let value = match field.shape {
+        Shape::Plain(_) => quote!(::core::option::Option::Some(value)),
+        Shape::Option(_) => {
+            quote!(::core::option::Option::Some(::core::option::Option::Some(value)))
+        }
+        Shape::Patch(_) => {
+            quote!(::core::option::Option::Some(::kernel::input::Patch::Value(value)))
+        }
+    };
+    quote! {
+        if let #value = &#ident
+            && let ::core::option::Option::Some((code, detail)) = #path(value)
+        {
+            body.refuse(#name, code, detail);
+        }
+    }
+}
+
 fn take(field: &Field) -> TokenStream {
+    let is_lower = |rule: &crate::attr::Rule| matches!(rule.kind, RuleKind::Lower);
+    let taken = take_as_sent(field);
+    match field.rules.iter().any(is_lower) {
+        true => quote!(#taken.map(|text: ::std::string::String| text.to_lowercase())),
+        false => taken,
+    }
+}
+
+fn take_as_sent(field: &Field) -> TokenStream {
     let name = field.name();
     let checks = field.rules.iter().filter_map(|rule| check(&rule.kind));
     let checks = quote!(&[#(#checks),*]);
@@ -83,6 +120,7 @@ fn take(field: &Field) -> TokenStream {
 fn check(rule: &RuleKind) -> Option<TokenStream> {
     Some(match rule {
         RuleKind::Length(min, max) => quote!(::kernel::input::Check::Length(#min, #max)),
+        RuleKind::Opaque(min, max) => quote!(::kernel::input::Check::Opaque(#min, #max)),
         RuleKind::Range(min, max) => {
             let (min, max) = (bound(min), bound(max));
             quote!(::kernel::input::Check::Range(#min, #max))
@@ -97,7 +135,9 @@ fn check(rule: &RuleKind) -> Option<TokenStream> {
         | RuleKind::Required
         | RuleKind::Optional
         | RuleKind::Keep
-        | RuleKind::With(_) => return None,
+        | RuleKind::With(_)
+        | RuleKind::Check(_)
+        | RuleKind::Lower => return None,
     })
 }
 

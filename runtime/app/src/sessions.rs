@@ -36,7 +36,7 @@ use crate::{
 };
 use axum::Router;
 use kernel::{
-    Cx, Db, Error, Member, Result, auth::Tokens, http::ConfigError, jobs::Periodic, problems,
+    Cx, Db, Error, Member, Result, auth::Tokens, cursor::CursorKey, http::ConfigError, jobs::Periodic, problems,
 };
 use password::Hasher;
 use secret::Key;
@@ -56,6 +56,7 @@ struct Inner {
     background: Background,
     hasher: Hasher,
     key: Key,
+    cursors: CursorKey,
     config: SessionsConfig,
 }
 
@@ -78,6 +79,7 @@ impl Module for Sessions {
             background: parts.background.clone(),
             hasher,
             key: Key::new(&config.secret),
+            cursors: CursorKey::new(&parts.secret("cursors")),
             config,
         })))
     }

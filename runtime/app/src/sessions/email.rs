@@ -6,12 +6,12 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
-    sign_up::constraint,
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Error, Member, Result, Visitor, problems};
+use generated::user::constraint;
+use kernel::{Error, Member, Result, Visitor, error::violated, problems};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -111,8 +111,8 @@ impl Sessions {
             .bind(&email)
             .execute(cx.conn())
             .await
-            .map_err(|error| match constraint(&error) {
-                Some(name) if name.contains("email") => Error::new(&problems::CONFLICT)
+            .map_err(|error| match violated(&error) {
+                Some(constraint::EMAIL_KEY) => Error::new(&problems::CONFLICT)
                     .detail("This address belongs to another account.")
                     .because(error),
                 _ => error.into(),

@@ -6,16 +6,17 @@
 use super::{
     Sessions,
     handles::{is_handle, is_reserved},
-    sign_up::constraint,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use generated::user::constraint;
 use kernel::{
     Cx, Error, Result,
     auth::{
         Resolver,
         external::{Identity, Known},
     },
+    error::violated,
     input::{is_line, line_of},
     problems,
 };
@@ -204,11 +205,11 @@ impl Sessions {
                     cx.commit().await?;
                     return Ok(Some(user));
                 }
-                Err(error) if constraint(&error).is_some_and(|name| name.contains("handle")) => {
+                Err(error) if violated(&error) == Some(constraint::HANDLE_KEY) => {
                     continue;
                 }
                 // Another request of the same person was faster.
-                Err(error) if constraint(&error).is_some_and(|name| name.contains("email")) => {
+                Err(error) if violated(&error) == Some(constraint::EMAIL_KEY) => {
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),

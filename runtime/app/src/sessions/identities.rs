@@ -5,18 +5,14 @@ use super::{
     bodies::{ExternalIdentity, IdentityList},
     endings::Event,
 };
-use chrono::{DateTime, Utc};
 use kernel::{Error, Member, Result, problems};
 use uuid::Uuid;
-
-/// In the order of [`ExternalIdentity`]'s fields.
-type Row = (Uuid, String, Option<String>, DateTime<Utc>, DateTime<Utc>);
 
 impl Sessions {
     pub async fn identities(&self, caller: &Member) -> Result<IdentityList> {
         let user = caller.id();
         let mut cx = self.cx_of(caller).await?;
-        let rows: Vec<Row> = sqlx::query_as(
+        let data: Vec<ExternalIdentity> = sqlx::query_as(
             "select id, issuer, email::text, created_at, last_used_at from app.external_identities
              where user_id = $1 and unlinked_at is null order by created_at, id limit 100",
         )
@@ -24,18 +20,6 @@ impl Sessions {
         .fetch_all(cx.conn())
         .await?;
         let has_password = self.password_hash(&mut cx, user).await?.is_some();
-        let data = rows
-            .into_iter()
-            .map(
-                |(id, issuer, email, linked_at, last_used_at)| ExternalIdentity {
-                    id,
-                    issuer,
-                    email,
-                    linked_at,
-                    last_used_at,
-                },
-            )
-            .collect();
         Ok(IdentityList { data, has_password })
     }
 

@@ -4,17 +4,17 @@ use super::{
     Device, Sessions, Signed,
     bodies::{
         Address, ChangePassword, Credentials, IdentityList, NewPassword, Password, RefreshToken,
-        Sent, SessionList, SignUp, VerifyEmail,
+        SessionList, SignUp, VerifyEmail,
     },
 };
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
-use kernel::{Error, Member, Result, Visitor};
+use kernel::{Error, Member, Result, Visitor, http::Sent};
 use utoipa::OpenApi;
 
 pub fn router(sessions: Sessions) -> Router {
@@ -233,11 +233,25 @@ async fn change_email(
 }
 
 /// Where the caller is signed in
+///
+/// The device that was used last comes first.
 #[utoipa::path(get, path = "/me/sessions", operation_id = "listMySessions", tag = "Me", security(("bearer" = [])),
-    responses((status = 200, description = "The sessions that have not ended", body = SessionList)))]
-async fn list(State(sessions): State<Sessions>, caller: Member) -> Result<Response> {
+    params(
+        ("limit" = Option<i32>, Query, description = "Sessions on a page (20)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+    responses(
+        (status = 200, description = "The sessions that have not ended", body = SessionList),
+        (status = 400, description = "The cursor belongs to another list"),
+        (status = 422, description = "A parameter is unknown or has a wrong value")))]
+async fn list(
+    State(sessions): State<Sessions>,
+    caller: Member,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let page = sessions.sessions(&caller, query.as_deref()).await?;
     Ok(secret(SessionList {
-        data: sessions.sessions(&caller).await?,
+        data: page.data,
+        next_cursor: page.next_cursor,
     }))
 }
 

@@ -12,7 +12,9 @@ use super::{
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
-use kernel::{Cx, Error, Result, Visitor, problems};
+use generated::user::constraint;
+use kernel::{Cx, Error, Result, Visitor, error::violated, problems};
+use macros::Entity;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
@@ -133,15 +135,14 @@ impl Sessions {
     }
 
     async fn wish(&self, cx: &mut Cx, digest: &str) -> Result<Option<Wish>> {
-        let row: Option<Row> = sqlx::query_as(
+        Ok(sqlx::query_as(
             "select email::text, handle, display_name, locale, timezone from app.sign_ups
              where token_hash = $1 and expires_at > $2",
         )
         .bind(digest)
         .bind(self.0.clock.now())
         .fetch_optional(cx.conn())
-        .await?;
-        Ok(row.map(Wish::from))
+        .await?)
     }
 
     async fn insert_member(&self, cx: &mut Cx, wish: &Wish) -> Result<Uuid> {
@@ -156,10 +157,10 @@ impl Sessions {
         .bind(&wish.timezone)
         .fetch_one(cx.conn())
         .await;
-        inserted.map_err(|error| match constraint(&error) {
-            Some(name) if name.contains("handle") => handle_taken().because(error),
+        inserted.map_err(|error| match violated(&error) {
+            Some(constraint::HANDLE_KEY) => handle_taken().because(error),
             // Who opened the link owns the address, so this tells them nothing new.
-            Some(name) if name.contains("email") => Error::new(&problems::CONFLICT)
+            Some(constraint::EMAIL_KEY) => Error::new(&problems::CONFLICT)
                 .detail("This address is a member already. Sign in.")
                 .because(error),
             _ => error.into(),
@@ -181,26 +182,14 @@ impl Sessions {
     }
 }
 
+/// Columns stand in this order where it is selected.
+#[derive(Entity)]
 struct Wish {
     email: String,
     handle: String,
     display_name: String,
     locale: Option<String>,
     timezone: Option<String>,
-}
-
-type Row = (String, String, String, Option<String>, Option<String>);
-
-impl From<Row> for Wish {
-    fn from((email, handle, display_name, locale, timezone): Row) -> Self {
-        Self {
-            email,
-            handle,
-            display_name,
-            locale,
-            timezone,
-        }
-    }
 }
 
 /// The link stays good.
@@ -213,8 +202,4 @@ fn password_missing() -> Error {
 fn handle_taken() -> Error {
     let item = kernel::problem::Item::body("/handle", "conflict", "is taken; choose another");
     Error::new(&problems::CONFLICT).item(item)
-}
-
-pub(super) fn constraint(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error()?.constraint()
 }
