@@ -74,9 +74,9 @@ pub static DEVICE: Resource = Resource {
         update: concat!("update app.devices as t set 
           push_token = case when $3 then $4 else t.push_token end,
           last_seen_at = case when $5 then $6 else t.last_seen_at end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.devices as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.devices as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "1a6c264914e60be7fa0a3271246cf3b31e2e213767a84bda0ebff92fe95b58730b739940f0a4bdb3cd8600a1ab07af80",
+        checksum: "2dcb425e116a60ec1cfb68abd4d6771c6d5e2255422ab9e9b7581ab2c9b308cb6ae1e963fbbb37519eb024727b6ed6ca",
     },
 ];

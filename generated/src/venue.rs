@@ -68,7 +68,7 @@ pub struct CreateVenue {
 pub struct UpdateVenue {
     #[input(optional, format = "url")] pub avatar_url: Patch<String>,
     #[input(optional, format = "url")] pub banner_url: Patch<String>,
-    #[input(optional)] pub social_links: Patch<SocialLinks>,
+    #[input(optional)] pub social_links: Patch<Edit<SocialLinks>>,
     #[input(required, length(1, 120))] pub name: Patch<String>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(optional, length(0, 20000))] pub description: Patch<String>,
@@ -76,7 +76,7 @@ pub struct UpdateVenue {
     #[input(required)] pub location: Patch<Point>,
     #[input(optional, range(1, 1000000))] pub capacity: Patch<i32>,
     #[input(optional, list(80, 20))] pub accessibility: Patch<Vec<String>>,
-    #[input(optional)] pub opening_hours: Patch<OpeningHours>,
+    #[input(optional)] pub opening_hours: Patch<Edit<OpeningHours>>,
 }
 
 #[rustfmt::skip]
@@ -122,20 +122,20 @@ pub static VENUE: Resource = Resource {
         update: concat!("update app.venues as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
           banner_url = case when $5 then $6 else t.banner_url end,
-          social_links = case when $7 then $8 else t.social_links end, name = case when $9 then $10 else t.name end,
-          slug = case when $11 then $12 else t.slug end,
+          social_links = case when $7 then sec.patched(t.social_links, $8) else t.social_links end,
+          name = case when $9 then $10 else t.name end, slug = case when $11 then $12 else t.slug end,
           description = case when $13 then $14 else t.description end,
           address = case when $15 then $16 else t.address end,
           location = case when $17 then $18::text::geography else t.location end,
           capacity = case when $19 then $20 else t.capacity end,
           accessibility = case when $21 then $22 else t.accessibility end,
-          opening_hours = case when $23 then $24 else t.opening_hours end
-        where t.id = $1 and t.version = $2
+          opening_hours = case when $23 then sec.patched(t.opening_hours, $24) else t.opening_hours end
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.venues as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.venues as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.venues as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.venues as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when strpos(me.org_admin, t.owner_id::text) > 0 or strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
@@ -175,9 +175,9 @@ pub static VENUE: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
-            sql: "update app.venues as t set verified = true where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.venues as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unverify", rule: &CAN_UNVERIFY, from: &[], when: None, reason: true,
-            sql: "update app.venues as t set verified = false where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.venues as t set verified = false where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("venues_city_id_slug_key", "/slug", "there is already a venue with this city and slug"),
@@ -186,5 +186,6 @@ pub static VENUE: Resource = Resource {
         Constraint::reference("venues_owner_business_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_business_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_institution_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_institution_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_community_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_community_id_fkey", "/owner_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -108,80 +108,130 @@ create function sec.uuid_v7() returns uuid
 $$;
 alter function sec.uuid_v7() owner to library_owner;
 
-create function sec.is_plain(p_text text) returns boolean
+create function sec.merge_patch(p_old jsonb, p_patch jsonb) returns jsonb
+  language plpgsql immutable parallel safe as $$
+-- JSON Merge Patch (RFC 7396): null takes a key away, objects are merged, everything else replaces.
+begin
+  if jsonb_typeof(p_patch) is distinct from 'object' then
+    return p_patch;
+  end if;
+  return coalesce((
+    select jsonb_object_agg(m.key, m.value)
+    from (
+      select o.key, o.value
+      from jsonb_each(case when jsonb_typeof(p_old) = 'object' then p_old else '{}' end) o
+      where not p_patch ? o.key
+      union all
+      select n.key, sec.merge_patch(p_old -> n.key, n.value) from jsonb_each(p_patch) n where n.value <> 'null'
+    ) m
+  ), '{}');
+end
+$$;
+alter function sec.merge_patch(jsonb,jsonb) owner to library_owner;
+
+create function sec.patched(p_old jsonb, p_edit jsonb) returns jsonb
   language sql immutable parallel safe as $$
+-- A stored object after {"replace": …} (PUT) or {"merge": …} (PATCH).
+  select case when p_edit ? 'replace' then p_edit -> 'replace' else sec.merge_patch(p_old, p_edit -> 'merge') end
+$$;
+alter function sec.patched(jsonb,jsonb) owner to library_owner;
+
+create function sec.is_plain(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
 -- No control characters but tab and line ends.
-  select p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]'
+begin
+  return p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]';
+end
 $$;
 alter function sec.is_plain(text) owner to library_owner;
 
 create function sec.is_seen(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
-  select p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
 $$;
 alter function sec.is_seen(text) owner to library_owner;
 
 create function sec.is_line(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
 -- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
-  select p_text = '' or (sec.is_seen(p_text)
-    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)')
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
 $$;
 alter function sec.is_line(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 254
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+end
 $$;
 alter function sec.is_email(text) owner to library_owner;
 
 create function sec.is_url(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- http or https, a host, no user information, no blanks or control characters.
-  select char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+begin
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+end
 $$;
 alter function sec.is_url(text) owner to library_owner;
 
 create function sec.is_https(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select p_text like 'https://%' and sec.is_url(p_text)
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return p_text like 'https://%' and sec.is_url(p_text);
+end
 $$;
 alter function sec.is_https(text) owner to library_owner;
 
 create function sec.is_phone(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- E.164
-  select p_text ~ '^\+[1-9][0-9]{6,14}$'
+begin
+  return p_text ~ '^\+[1-9][0-9]{6,14}$';
+end
 $$;
 alter function sec.is_phone(text) owner to library_owner;
 
 create function sec.is_slug(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$';
+end
 $$;
 alter function sec.is_slug(text) owner to library_owner;
 
 create function sec.is_currency(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 4217
-  select p_text ~ '^[A-Z]{3}$'
+begin
+  return p_text ~ '^[A-Z]{3}$';
+end
 $$;
 alter function sec.is_currency(text) owner to library_owner;
 
 create function sec.is_country(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
-  select p_text ~ '^[A-Z]{2}$'
+begin
+  return p_text ~ '^[A-Z]{2}$';
+end
 $$;
 alter function sec.is_country(text) owner to library_owner;
 
 create function sec.is_locale(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- BCP 47: language, script, region
-  select p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$'
+begin
+  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+end
 $$;
 alter function sec.is_locale(text) owner to library_owner;
 
@@ -202,11 +252,14 @@ $$;
 alter function sec.is_timezone(text) owner to library_owner;
 
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
-  select cardinality(p_list) <= p_count
+begin
+  return cardinality(p_list) <= p_count
     and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
-      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end) from unnest(p_list) t), true)
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
+end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
 
@@ -222,15 +275,17 @@ $$;
 alter function sec.slugify(text) owner to library_owner;
 
 create function sec.is_postal_address(p_value jsonb) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
-  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
+begin
+  return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
     and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_line((p_value ->> 'street')) else false end end
     and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_line((p_value ->> 'postal_code')) else false end end
     and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_line((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
-  end
+  end;
+end
 $$;
 alter function sec.is_postal_address(jsonb) owner to library_owner;
 
@@ -330,6 +385,27 @@ create function sec.performed_role() returns text
 $$;
 alter function sec.performed_role() owner to library_owner;
 
+create function sec.enter_job(p_job text, p_on_behalf_of uuid, p_request text) returns void
+  language plpgsql as $$
+-- Begins the transaction of a module's job: its policies go by the module's name.
+begin
+  perform
+    pg_catalog.set_config('app.job', p_job, true),
+    pg_catalog.set_config('app.user_id', coalesce(p_on_behalf_of::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
+    pg_catalog.set_config('app.session_id', '', true),
+    pg_catalog.set_config('app.action', '', true),
+    pg_catalog.set_config('app.archived', '', true),
+    pg_catalog.set_config('app.reason', '', true),
+    pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.role_librarian', '', true),
+    pg_catalog.set_config('app.role_admin', '', true);
+end
+$$;
+alter function sec.enter_job(text,uuid,text) owner to library_owner;
+revoke execute on function sec.enter_job(text,uuid,text) from public;
+grant execute on function sec.enter_job(text,uuid,text) to library_job;
+
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
 -- The row is another one now: its entity tag changes.
@@ -360,6 +436,7 @@ create table app.appointments (
   appointed_by_id uuid default sec.uid(),
   role text not null,
   archived_with uuid,
+  ended_by_member boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -556,9 +633,11 @@ alter table audit.audit_logs owner to library_audit;
 
 create table audit.seals (
   id bigint not null,
-  from_tx xid8 not null,
-  to_tx xid8 not null,
+  ids int8multirange not null,
   row_count bigint not null,
+  seen_id bigint not null,
+  seen_tx xid8 not null,
+  closed_to bigint not null,
   prev bytea,
   hash bytea not null,
   created_at timestamptz default now() not null,
@@ -841,14 +920,14 @@ create index reservations_member_id_idx
 create index reservations_live_member_id_idx
   on app.reservations (live_member_id) where live_member_id is not null;
 
-create index audit_logs_tx_idx
-  on audit.audit_logs (tx, id);
-
 create index audit_logs_entity_idx
   on audit.audit_logs (entity_type, entity_id, id);
 
 create index audit_logs_performed_by_idx
   on audit.audit_logs (performed_by, id);
+
+create index seals_seen_id_idx
+  on audit.seals (seen_id);
 
 -- References
 
@@ -953,75 +1032,15 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
-create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request text) returns void
-  language plpgsql security definer set search_path = '' as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
-declare
-  p_action constant text := '';
-  v_status text;
-  v_held record;
+create function app.appointments_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
 begin
-  if p_user is not null then
-    select u.status into v_status from app.members u where u.id = p_user;
-    if v_status is null or v_status = 'archived' then
-      raise exception 'account_unknown' using errcode = '28000';
-    end if;
-    if v_status <> 'active' then
-      raise exception 'account_suspended' using errcode = '28000';
-    end if;
-  end if;
-  select
-    coalesce(bool_or(a.role = 'librarian'), false) as librarian,
-    coalesce(bool_or(a.role = 'admin'), false) as admin
-  into v_held
-  from app.appointments a
-  where a.member_id = p_user and a.status = 'active';
-  perform
-    pg_catalog.set_config('app.job', p_job, true),
-    pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
-    pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
-    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
-    pg_catalog.set_config('app.action', '', true),
-    pg_catalog.set_config('app.archived', '', true),
-    pg_catalog.set_config('app.reason', '', true),
-    pg_catalog.set_config('app.created', '', true),
-    pg_catalog.set_config('app.role_librarian', case when v_held.librarian then '1' else '' end, true),
-    pg_catalog.set_config('app.role_admin', case when v_held.admin then '1' else '' end, true);
+  new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
+  return new;
 end
 $$;
-alter function sec.enter_job(text,uuid,uuid,text) owner to library_authz;
-revoke execute on function sec.enter_job(text,uuid,uuid,text) from public;
-grant execute on function sec.enter_job(text,uuid,uuid,text) to library_job;
-
-create function sec.may_appointment(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'archive' then t.status = 'active' and (select sec.is_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_admin())
-  end into v_answer
-  from app.appointments t
-  where t.id = p_id
-    and (
-      (t.status = 'active' and (t.member_id = (select sec.uid()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_appointment(uuid,text) owner to library_authz;
-revoke execute on function sec.may_appointment(uuid,text) from public;
-grant execute on function sec.may_appointment(uuid,text) to library_app, library_job;
+alter function app.appointments_ended() owner to library_owner;
 
 create function app.appointments_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1057,63 +1076,56 @@ end
 $$;
 alter function app.appointments_guard() owner to library_owner;
 
-create function sec.may_author(p_id uuid, p_what text) returns boolean
+create function app.appointments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
+-- The last row of its kind stays while what it refers to is there.
 declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+  parent uuid;
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if not exists (select from removed) then
+    return null;
   end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'archive' then t.status = 'active' and (select sec.is_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_admin())
-  end into v_answer
-  from app.authors t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
+  if exists (
+    select from removed o
+    where (o.status = 'active' and o.role = 'admin') and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'admin'))
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
 end
 $$;
-alter function sec.may_author(uuid,text) owner to library_authz;
-revoke execute on function sec.may_author(uuid,text) from public;
-grant execute on function sec.may_author(uuid,text) to library_app, library_job;
+alter function app.appointments_keep() owner to library_counter;
+revoke execute on function app.appointments_keep() from public;
 
-create function sec.holds_author(p_id uuid, p_what text) returns boolean
+create function audit.record_appointments() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_answer boolean;
+  v_changed jsonb := '{}';
 begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
   end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.authors t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
-    );
-  return coalesce(v_answer, false);
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.appointed_by_id is distinct from old.appointed_by_id then
+    v_changed := v_changed || jsonb_build_object('appointed_by_id', jsonb_build_array(old.appointed_by_id, new.appointed_by_id));
+  end if;
+  if new.role is distinct from old.role then
+    v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
+  end if;
+  perform audit.write('appointment', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
 end
 $$;
-alter function sec.holds_author(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_author(uuid,text) from public;
-grant execute on function sec.holds_author(uuid,text) to library_app, library_job;
+alter function audit.record_appointments() owner to library_audit;
+revoke execute on function audit.record_appointments() from public;
 
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1154,6 +1166,37 @@ end
 $$;
 alter function app.authors_guard() owner to library_owner;
 
+create function audit.record_authors() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.summary is distinct from old.summary then
+    v_changed := v_changed || jsonb_build_object('summary', jsonb_build_array(old.summary, new.summary));
+  end if;
+  if new.homepage is distinct from old.homepage then
+    v_changed := v_changed || jsonb_build_object('homepage', jsonb_build_array(old.homepage, new.homepage));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.born_on is distinct from old.born_on then
+    v_changed := v_changed || jsonb_build_object('born_on', jsonb_build_array(old.born_on, new.born_on));
+  end if;
+  if new.died_on is distinct from old.died_on then
+    v_changed := v_changed || jsonb_build_object('died_on', jsonb_build_array(old.died_on, new.died_on));
+  end if;
+  perform audit.write('author', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_authors() owner to library_audit;
+revoke execute on function audit.record_authors() from public;
+
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -1162,7 +1205,7 @@ begin
     case when may.r0 then t.purchase_cents end
   from app.books t, lateral (
     select
-      ((select sec.is_librarian()) or (select sec.is_admin())) as r0
+      (sec.is_librarian() or sec.is_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -1171,72 +1214,6 @@ $$;
 alter function app.book_private(uuid) owner to library_authz;
 revoke execute on function app.book_private(uuid) from public;
 grant execute on function app.book_private(uuid) to library_app;
-
-create function sec.may_book(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'archive' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin())) and t.on_loan = 0
-    when 'restore' then t.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
-  end into v_answer
-  from app.books t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_book(uuid,text) owner to library_authz;
-revoke execute on function sec.may_book(uuid,text) from public;
-grant execute on function sec.may_book(uuid,text) to library_app, library_job;
-
-create function sec.holds_book(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.books t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_book(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_book(uuid,text) from public;
-grant execute on function sec.holds_book(uuid,text) to library_app, library_job;
 
 create function app.books_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1371,79 +1348,60 @@ $$;
 alter function app.books_count_update() owner to library_counter;
 revoke execute on function app.books_count_update() from public;
 
-create function sec.may_book_author(p_id uuid, p_what text) returns boolean
+create function audit.record_books() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+  v_changed jsonb := '{}';
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
   end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'archive' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'restore' then t.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
-  end into v_answer
-  from app.book_authors t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and sec.seen_book(t.book_id) is not null
-        and sec.seen_author(t.author_id) is not null
-      )
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
+  if new.category_id is distinct from old.category_id then
+    v_changed := v_changed || jsonb_build_object('category_id', jsonb_build_array(old.category_id, new.category_id));
+  end if;
+  if new.summary is distinct from old.summary then
+    v_changed := v_changed || jsonb_build_object('summary', jsonb_build_array(old.summary, new.summary));
+  end if;
+  if new.homepage is distinct from old.homepage then
+    v_changed := v_changed || jsonb_build_object('homepage', jsonb_build_array(old.homepage, new.homepage));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.isbn is distinct from old.isbn then
+    v_changed := v_changed || jsonb_build_object('isbn', jsonb_build_array(old.isbn, new.isbn));
+  end if;
+  if new.published_on is distinct from old.published_on then
+    v_changed := v_changed || jsonb_build_object('published_on', jsonb_build_array(old.published_on, new.published_on));
+  end if;
+  if new.language is distinct from old.language then
+    v_changed := v_changed || jsonb_build_object('language', jsonb_build_array(old.language, new.language));
+  end if;
+  if new.copies is distinct from old.copies then
+    v_changed := v_changed || jsonb_build_object('copies', jsonb_build_array(old.copies, new.copies));
+  end if;
+  if new.shelf_height is distinct from old.shelf_height then
+    v_changed := v_changed || jsonb_build_object('shelf_height', jsonb_build_array(old.shelf_height, new.shelf_height));
+  end if;
+  if new.is_reference is distinct from old.is_reference then
+    v_changed := v_changed || jsonb_build_object('is_reference', jsonb_build_array(old.is_reference, new.is_reference));
+  end if;
+  if new.purchase_cents is distinct from old.purchase_cents then
+    v_changed := v_changed || jsonb_build_object('purchase_cents', jsonb_build_array(case when old.purchase_cents is not null then '•' end, case when new.purchase_cents is not null then '•' end));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.keywords is distinct from old.keywords then
+    v_changed := v_changed || jsonb_build_object('keywords', jsonb_build_array(old.keywords, new.keywords));
+  end if;
+  perform audit.write('book', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
 end
 $$;
-alter function sec.may_book_author(uuid,text) owner to library_authz;
-revoke execute on function sec.may_book_author(uuid,text) from public;
-grant execute on function sec.may_book_author(uuid,text) to library_app, library_job;
-
-create function sec.holds_book_author(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.book_authors t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and sec.seen_book(t.book_id) is not null
-        and sec.seen_author(t.author_id) is not null
-      )
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_book_author(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_book_author(uuid,text) from public;
-grant execute on function sec.holds_book_author(uuid,text) to library_app, library_job;
+alter function audit.record_books() owner to library_audit;
+revoke execute on function audit.record_books() from public;
 
 create function app.book_authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1546,63 +1504,33 @@ $$;
 alter function app.book_authors_count_update() owner to library_counter;
 revoke execute on function app.book_authors_count_update() from public;
 
-create function sec.may_category(p_id uuid, p_what text) returns boolean
+create function audit.record_book_authors() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+  v_changed jsonb := '{}';
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
   end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'archive' then t.status = 'active' and (select sec.is_admin())
-    when 'restore' then t.status = 'archived' and (select sec.is_admin())
-  end into v_answer
-  from app.categories t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+  end if;
+  if new.author_id is distinct from old.author_id then
+    v_changed := v_changed || jsonb_build_object('author_id', jsonb_build_array(old.author_id, new.author_id));
+  end if;
+  if new.part is distinct from old.part then
+    v_changed := v_changed || jsonb_build_object('part', jsonb_build_array(old.part, new.part));
+  end if;
+  if new.position is distinct from old.position then
+    v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
+  end if;
+  perform audit.write('book_author', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
 end
 $$;
-alter function sec.may_category(uuid,text) owner to library_authz;
-revoke execute on function sec.may_category(uuid,text) from public;
-grant execute on function sec.may_category(uuid,text) to library_app, library_job;
-
-create function sec.holds_category(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.categories t
-  where t.id = p_id
-    and (
-      t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_category(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_category(uuid,text) from public;
-grant execute on function sec.holds_category(uuid,text) to library_app, library_job;
+alter function audit.record_book_authors() owner to library_audit;
+revoke execute on function audit.record_book_authors() from public;
 
 create function app.categories_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1647,6 +1575,31 @@ end
 $$;
 alter function app.categories_guard() owner to library_owner;
 
+create function audit.record_categories() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.parent_id is distinct from old.parent_id then
+    v_changed := v_changed || jsonb_build_object('parent_id', jsonb_build_array(old.parent_id, new.parent_id));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.shelf_mark is distinct from old.shelf_mark then
+    v_changed := v_changed || jsonb_build_object('shelf_mark', jsonb_build_array(old.shelf_mark, new.shelf_mark));
+  end if;
+  perform audit.write('category', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_categories() owner to library_audit;
+revoke execute on function audit.record_categories() from public;
+
 create function app.loan_private(p_id uuid) returns table(note text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -1655,7 +1608,7 @@ begin
     case when may.r0 then t.note end
   from app.loans t, lateral (
     select
-      ((select sec.is_librarian()) or (select sec.is_admin())) as r0
+      (sec.is_librarian() or sec.is_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -1664,56 +1617,6 @@ $$;
 alter function app.loan_private(uuid) owner to library_authz;
 revoke execute on function app.loan_private(uuid) from public;
 grant execute on function app.loan_private(uuid) to library_app;
-
-create function sec.may_loan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
-begin
-  if p_what not in ('read', 'update', 'take_back', 'give_up') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-    when 'take_back' then (select sec.is_librarian()) or (select sec.is_admin())
-    when 'give_up' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.loans t
-  where t.id = p_id
-    and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()));
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.may_loan(uuid,text) owner to library_authz;
-revoke execute on function sec.may_loan(uuid,text) from public;
-grant execute on function sec.may_loan(uuid,text) to library_app, library_job;
-
-create function sec.holds_loan(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.loans t
-  where t.id = p_id
-    and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()));
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_loan(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_loan(uuid,text) from public;
-grant execute on function sec.holds_loan(uuid,text) to library_app, library_job;
 
 create function app.loans_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1729,8 +1632,7 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.note is distinct from old.note
-        and ((select sec.is_librarian()) or (select sec.is_admin())) is not true then
+      if new.note is distinct from old.note and (sec.is_librarian() or sec.is_admin()) is not true then
         raise exception 'field note' using errcode = '42501';
       end if;
     when 'take_back' then
@@ -1762,7 +1664,7 @@ create function app.loans_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
 begin
-  if new.note is not null and ((select sec.is_librarian()) or (select sec.is_admin())) is not true then
+  if new.note is not null and (sec.is_librarian() or sec.is_admin()) is not true then
       raise exception 'field note' using errcode = '42501';
   end if;
   return new;
@@ -1866,86 +1768,36 @@ $$;
 alter function app.loans_count_update() owner to library_counter;
 revoke execute on function app.loans_count_update() from public;
 
-create function sec.may_member(p_id uuid, p_what text) returns boolean
+create function audit.record_loans() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+  v_changed jsonb := '{}';
 begin
-  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
   end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active'
-      and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-    when 'archive' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin())) and t.open_loans = 0
-    when 'restore' then t.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'suspend' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'unsuspend' then t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin()))
-  end into v_answer
-  from app.members t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (
-        t.status = 'suspended'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.due_on is distinct from old.due_on then
+    v_changed := v_changed || jsonb_build_object('due_on', jsonb_build_array(old.due_on, new.due_on));
+  end if;
+  if new.renewals is distinct from old.renewals then
+    v_changed := v_changed || jsonb_build_object('renewals', jsonb_build_array(old.renewals, new.renewals));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.note is distinct from old.note then
+    v_changed := v_changed || jsonb_build_object('note', jsonb_build_array(case when old.note is not null then '•' end, case when new.note is not null then '•' end));
+  end if;
+  perform audit.write('loan', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
 end
 $$;
-alter function sec.may_member(uuid,text) owner to library_authz;
-revoke execute on function sec.may_member(uuid,text) from public;
-grant execute on function sec.may_member(uuid,text) to library_app, library_job;
-
-create function sec.holds_member(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.members t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (
-        t.status = 'suspended'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_member(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_member(uuid,text) from public;
-grant execute on function sec.holds_member(uuid,text) to library_app, library_job;
+alter function audit.record_loans() owner to library_audit;
+revoke execute on function audit.record_loans() from public;
 
 create function app.members_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2015,52 +1867,57 @@ $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
 
-create function sec.may_penalty(p_id uuid, p_what text) returns boolean
+create function app.members_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
-declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+-- The last one who holds a role that somebody must hold keeps the account.
 begin
-  if p_what not in ('read') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
   end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-  end into v_answer
-  from app.penalties t
-  where t.id = p_id
-    and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()));
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
+  return null;
 end
 $$;
-alter function sec.may_penalty(uuid,text) owner to library_authz;
-revoke execute on function sec.may_penalty(uuid,text) from public;
-grant execute on function sec.may_penalty(uuid,text) to library_app, library_job;
+alter function app.members_keep_holders() owner to library_counter;
+revoke execute on function app.members_keep_holders() from public;
 
-create function sec.holds_penalty(p_id uuid, p_what text) returns boolean
+create function audit.record_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_answer boolean;
+  v_changed jsonb := '{}';
 begin
-  if p_what not in ('staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
   end if;
-  select case p_what
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.penalties t
-  where t.id = p_id
-    and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()));
-  return coalesce(v_answer, false);
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.card_number is distinct from old.card_number then
+    v_changed := v_changed || jsonb_build_object('card_number', jsonb_build_array(old.card_number, new.card_number));
+  end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.phone is distinct from old.phone then
+    v_changed := v_changed || jsonb_build_object('phone', jsonb_build_array(case when old.phone is not null then '•' end, case when new.phone is not null then '•' end));
+  end if;
+  if new.address is distinct from old.address then
+    v_changed := v_changed || jsonb_build_object('address', jsonb_build_array(old.address, new.address));
+  end if;
+  if new.joined_on is distinct from old.joined_on then
+    v_changed := v_changed || jsonb_build_object('joined_on', jsonb_build_array(old.joined_on, new.joined_on));
+  end if;
+  perform audit.write('member', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
 end
 $$;
-alter function sec.holds_penalty(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_penalty(uuid,text) from public;
-grant execute on function sec.holds_penalty(uuid,text) to library_app, library_job;
+alter function audit.record_members() owner to library_audit;
+revoke execute on function audit.record_members() from public;
 
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2092,80 +1949,33 @@ $$;
 alter function app.penalties_count_insert() owner to library_counter;
 revoke execute on function app.penalties_count_insert() from public;
 
-create function sec.may_reservation(p_id uuid, p_what text) returns boolean
+create function audit.record_penalties() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Whether the caller may do this to a row.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_archived constant text := pg_catalog.current_setting('app.archived', true);
-  v_answer boolean;
+  v_changed jsonb := '{}';
 begin
-  if p_what not in ('read', 'update', 'archive', 'make_ready', 'collect') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
   end if;
-  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
-  select case p_what
-    when 'read' then true
-    when 'update' then t.status = 'active' and t.member_id = (select sec.uid())
-    when 'archive' then t.status = 'active'
-      and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-    when 'make_ready' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-    when 'collect' then t.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-  end into v_answer
-  from app.reservations t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (t.status = 'suspended' and t.member_id = (select sec.uid()))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
-  return coalesce(v_answer, false);
+  if new.loan_id is distinct from old.loan_id then
+    v_changed := v_changed || jsonb_build_object('loan_id', jsonb_build_array(old.loan_id, new.loan_id));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.reason is distinct from old.reason then
+    v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
+  end if;
+  perform audit.write('penalty', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
 end
 $$;
-alter function sec.may_reservation(uuid,text) owner to library_authz;
-revoke execute on function sec.may_reservation(uuid,text) from public;
-grant execute on function sec.may_reservation(uuid,text) to library_app, library_job;
-
-create function sec.holds_reservation(p_id uuid, p_what text) returns boolean
-  language plpgsql security definer set search_path = '' as $$
--- Whether the caller sees the row, and this condition holds for it.
-declare
-  v_answer boolean;
-begin
-  if p_what not in ('mine', 'staff') then
-    raise exception 'no such question: %', p_what using errcode = '22023';
-  end if;
-  select case p_what
-    when 'mine' then t.member_id = (select sec.uid())
-    when 'staff' then (select sec.is_librarian()) or (select sec.is_admin())
-  end into v_answer
-  from app.reservations t
-  where t.id = p_id
-    and (
-      (
-        t.status = 'active'
-        and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (t.status = 'suspended' and t.member_id = (select sec.uid()))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-    );
-  return coalesce(v_answer, false);
-end
-$$;
-alter function sec.holds_reservation(uuid,text) owner to library_authz;
-revoke execute on function sec.holds_reservation(uuid,text) from public;
-grant execute on function sec.holds_reservation(uuid,text) to library_app, library_job;
+alter function audit.record_penalties() owner to library_audit;
+revoke execute on function audit.record_penalties() from public;
 
 create function app.reservations_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2285,46 +2095,49 @@ $$;
 alter function app.reservations_count_update() owner to library_counter;
 revoke execute on function app.reservations_count_update() from public;
 
-create function audit.mask(p_value jsonb) returns jsonb
-  language sql immutable set search_path = '' as $$
--- That there is a value, not which.
-  select case when p_value = 'null' then p_value else '"•"' end
-$$;
-alter function audit.mask(jsonb) owner to library_audit;
-
-create function audit.record() returns trigger
+create function audit.record_reservations() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Arguments: the entity, and its masked and its left out columns, each as an array.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_masked constant text[] := tg_argv[1];
-  v_ignored constant text[] := tg_argv[2];
-  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) else '{}' end;
-  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) else '{}' end;
-  v_id uuid := case when tg_op = 'DELETE' then old.id else new.id end;
-  v_changed jsonb;
+  v_changed jsonb := '{}';
 begin
-  select jsonb_object_agg(c.key, case
-      when c.key = any (v_masked) then jsonb_build_array(audit.mask(c.before), audit.mask(c.after))
-      else jsonb_build_array(c.before, c.after)
-    end)
-  into v_changed
-  from (
-    select key, coalesce(o.value, 'null') as before, coalesce(n.value, 'null') as after
-    from jsonb_each(v_old) o full join jsonb_each(v_new) n using (key)
-  ) c
-  where c.before is distinct from c.after and not c.key = any (v_ignored);
-  insert into audit.audit_logs
-    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
-  values (
-    tg_argv[0], v_id,
-    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), coalesce(v_changed, '{}')
-  );
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+  end if;
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.wanted_until is distinct from old.wanted_until then
+    v_changed := v_changed || jsonb_build_object('wanted_until', jsonb_build_array(old.wanted_until, new.wanted_until));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('reservation', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
 $$;
-alter function audit.record() owner to library_audit;
-revoke execute on function audit.record() from public;
+alter function audit.record_reservations() owner to library_audit;
+revoke execute on function audit.record_reservations() from public;
+
+create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
+  language plpgsql set search_path = '' as $$
+-- For the triggers of tables, which say what changed.
+begin
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id,
+    case p_operation when 'INSERT' then 'create' else coalesce(sec.action(), lower(p_operation)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  );
+end
+$$;
+alter function audit.write(text,uuid,text,jsonb) owner to library_audit;
+revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
@@ -2339,37 +2152,53 @@ $$;
 alter function audit.row_hash(audit.audit_logs) owner to library_audit;
 revoke execute on function audit.row_hash(audit.audit_logs) from public;
 
-create function audit.block_hash(p_prev bytea, p_from xid8, p_to xid8, out row_count bigint, out hash bytea) returns record
+create function audit.block_hash(p_prev bytea, p_ids int8multirange, p_closed_to bigint, out row_count bigint, out hash bytea) returns record
   language sql stable set search_path = '' as $$
--- Of the rows of finished transactions in [from, to), chained to the seal before.
-  select count(*), sha256(p_prev || convert_to(p_from::text || ' ' || p_to::text || ' ' || count(*)::text, 'UTF8')
-    || coalesce(string_agg(audit.row_hash(l), '' order by l.tx, l.id), ''))
-  from audit.audit_logs l
-  where l.tx >= p_from and l.tx < p_to
+-- Of the rows with these ids, chained to the seal before.
+  select count(*), sha256(p_prev
+    || convert_to(p_ids::text || ' ' || p_closed_to::text || ' ' || count(*)::text, 'UTF8')
+    || coalesce(string_agg(audit.row_hash(l), '' order by l.id), ''))
+  from unnest(p_ids) r join audit.audit_logs l on l.id >= lower(r) and l.id < upper(r)
 $$;
-alter function audit.block_hash(bytea,xid8,xid8) owner to library_audit;
-revoke execute on function audit.block_hash(bytea,xid8,xid8) from public;
+alter function audit.block_hash(bytea,int8multirange,bigint) owner to library_audit;
+revoke execute on function audit.block_hash(bytea,int8multirange,bigint) from public;
 
 create function audit.seal() returns table(seal bigint, row_count bigint, hash text)
   language plpgsql security definer set search_path = '' as $$
--- Seals what has been finished since the last seal. Publish the hash elsewhere: who can rewrite the table can
+-- Seals what has been committed and is not sealed yet. Publish the hash elsewhere: who can rewrite the table can
 -- also take its last seals away.
+-- Ids are given out in order but committed in any. A seal lists the ids it covers; `closed_to` is the id up to which
+-- nothing can be committed any more, since every transaction that was running when it was given out has ended.
+-- Ids of transactions only decide when that is so: they begin anew where a dump is restored, and then all have ended.
 declare
   v_last audit.seals;
+  -- Before the snapshot of the next statement, so that whoever drew a later id is not finished in it.
+  v_seen bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('audit.audit_logs', 'id')::regclass), 0);
   v_block record;
 begin
   lock table audit.seals in share row exclusive mode;
   select * into v_last from audit.seals order by id desc limit 1;
-  -- One statement, one snapshot: every transaction before its xmin is finished and seen.
-  select s.upto, b.row_count, b.hash into v_block
-  from (select pg_snapshot_xmin(pg_current_snapshot()) as upto) s,
-    lateral audit.block_hash(coalesce(v_last.hash, ''), coalesce(v_last.to_tx, '0'), s.upto) b;
-  if v_block.row_count = 0 then
+  select n.ids, n.closed_to, n.xmax into v_block
+  from (select pg_snapshot_xmin(s) as xmin, pg_snapshot_xmax(s) as xmax from pg_current_snapshot() s) now,
+    lateral (
+      select now.xmax,
+        greatest(coalesce(v_last.closed_to, 0), (
+          select max(s.seen_id) from audit.seals s
+          where s.seen_id > coalesce(v_last.closed_to, 0) and (s.seen_tx <= now.xmin or s.seen_tx > now.xmax)
+        )) as closed_to,
+        (
+          select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
+          where l.id > coalesce(v_last.closed_to, 0) and not exists (
+            select 1 from audit.seals s where s.seen_id > coalesce(v_last.closed_to, 0) and s.ids @> l.id)
+        ) as ids
+    ) n;
+  if v_block.ids is null then
     return;
   end if;
   return query
-    insert into audit.seals as s (id, from_tx, to_tx, row_count, prev, hash)
-    values (coalesce(v_last.id, 0) + 1, coalesce(v_last.to_tx, '0'), v_block.upto, v_block.row_count, v_last.hash, v_block.hash)
+    insert into audit.seals as s (id, ids, row_count, seen_id, seen_tx, closed_to, prev, hash)
+    select coalesce(v_last.id, 0) + 1, v_block.ids, b.row_count, v_seen, v_block.xmax, v_block.closed_to, v_last.hash, b.hash
+    from audit.block_hash(coalesce(v_last.hash, ''), v_block.ids, v_block.closed_to) b
     returning s.id, s.row_count, encode(s.hash, 'hex');
 end
 $$;
@@ -2383,16 +2212,18 @@ create function audit.verify() returns table(seal bigint, problem text)
 declare
   v_seal audit.seals;
   v_prev bytea;
-  v_to xid8 := '0';
   v_number bigint := 0;
+  v_sealed int8multirange := '{}';
+  v_closed_to bigint := 0;
   v_block record;
 begin
   for v_seal in select * from audit.seals order by id loop
     v_number := v_number + 1;
-    select * into v_block from audit.block_hash(coalesce(v_prev, ''), v_seal.from_tx, v_seal.to_tx);
+    select * into v_block from audit.block_hash(coalesce(v_prev, ''), v_seal.ids, v_seal.closed_to);
     problem := case
       when v_seal.id <> v_number then 'a seal before it is missing'
-      when v_seal.prev is distinct from v_prev or v_seal.from_tx <> v_to then 'it does not follow the seal before'
+      when v_seal.prev is distinct from v_prev then 'it does not follow the seal before'
+      when v_seal.ids && v_sealed or v_seal.closed_to < v_closed_to then 'it covers what is sealed already'
       when v_block.row_count < v_seal.row_count then 'rows are missing'
       when v_block.row_count > v_seal.row_count then 'rows were added'
       when v_block.hash <> v_seal.hash then 'rows were changed'
@@ -2403,8 +2234,17 @@ begin
       return;
     end if;
     v_prev := v_seal.hash;
-    v_to := v_seal.to_tx;
+    v_sealed := v_sealed + v_seal.ids;
+    v_closed_to := v_seal.closed_to;
   end loop;
+  -- Ids that nothing can be committed with any more, and that no seal covers.
+  select min(s.id), 'rows were added' into seal, problem
+  from audit.audit_logs l, audit.seals s
+  where l.id <= v_closed_to and not v_sealed @> l.id and s.closed_to >= l.id
+  having count(*) > 0;
+  if found then
+    return next;
+  end if;
 end
 $$;
 alter function audit.verify() owner to library_audit;
@@ -2437,6 +2277,24 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_aud
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
 
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.appointments t
+    where t.member_id = p_person
+      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (
+        sec.is_admin()
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to library_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to library_app;
+
 create function sec.seen_author(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -2446,8 +2304,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
     )
   );
 end
@@ -2465,12 +2323,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
     )
   );
 end
@@ -2488,8 +2342,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
     )
   );
 end
@@ -2504,8 +2358,7 @@ create function sec.seen_loan(p_id uuid) returns text
 begin
   return (
     select 'active' from app.loans t
-    where t.id = p_id
-    and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+    where t.id = p_id and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
   );
 end
 $$;
@@ -2521,18 +2374,18 @@ begin
     select t.status from app.members t
     where t.id = p_id
     and (
-      (
-        t.status = 'active'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
+      (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
       or (
         t.status = 'suspended'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+        and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and (
+          ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null) and t.open_loans = 0)
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null))
+        )
       )
     )
   );
@@ -2583,14 +2436,24 @@ create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
 
+create trigger appointments_ended
+  before update of status on app.appointments
+  for each row when (new.status is distinct from old.status)
+  execute function app.appointments_ended();
+
 create trigger appointments_guard
   before update of status on app.appointments
   for each row when (current_user = 'library_app')
   execute function app.appointments_guard();
 
+create trigger appointments_keep
+  after update on app.appointments
+  referencing old table as removed new table as added
+  for each statement execute function app.appointments_keep();
+
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
-  for each row execute function audit.record('appointment', '{}', '{id,archived_with,version,created_at,updated_at,live_member_id,live_appointed_by_id}');
+  for each row execute function audit.record_appointments();
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2607,7 +2470,7 @@ create trigger authors_guard
 
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
-  for each row execute function audit.record('author', '{}', '{id,work_count,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record_authors();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -2644,7 +2507,7 @@ create trigger books_count_update
 
 create trigger books_audit
   after insert or update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
-  for each row execute function audit.record('book', '{purchase_cents}', '{id,on_loan,reservation_count,version,created_at,updated_at,live_id,live_category_id}');
+  for each row execute function audit.record_books();
 
 create trigger book_authors_stamp
   before update of status, book_id, author_id, part, position on app.book_authors
@@ -2667,7 +2530,7 @@ create trigger book_authors_count_update
 
 create trigger book_authors_audit
   after insert or update of status, book_id, author_id, part, position on app.book_authors
-  for each row execute function audit.record('book_author', '{}', '{id,archived_with,version,created_at,updated_at,live_book_id,live_author_id}');
+  for each row execute function audit.record_book_authors();
 
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
@@ -2684,7 +2547,7 @@ create trigger categories_guard
 
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
-  for each row execute function audit.record('category', '{}', '{id,book_count,version,created_at,updated_at,live_id,live_parent_id}');
+  for each row execute function audit.record_categories();
 
 create trigger loans_stamp
   before update of book_id, member_id, due_on, renewals, state, note on app.loans
@@ -2712,7 +2575,7 @@ create trigger loans_count_update
 
 create trigger loans_audit
   after insert or update of book_id, member_id, due_on, renewals, state, note on app.loans
-  for each row execute function audit.record('loan', '{note}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_loans();
 
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
@@ -2737,9 +2600,14 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
 
+create trigger members_keep_holders
+  after update of status on app.members
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.members_keep_holders();
+
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
-  for each row execute function audit.record('member', '{email,phone}', '{id,open_loans,owed_cents,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record_members();
 
 create trigger penalties_count_insert
   after insert on app.penalties
@@ -2748,7 +2616,7 @@ create trigger penalties_count_insert
 
 create trigger penalties_audit
   after insert on app.penalties
-  for each row execute function audit.record('penalty', '{}', '{id,created_at}');
+  for each row execute function audit.record_penalties();
 
 create trigger reservations_stamp
   before update of status, book_id, member_id, wanted_until, state on app.reservations
@@ -2771,7 +2639,7 @@ create trigger reservations_count_update
 
 create trigger reservations_audit
   after insert or update of status, book_id, member_id, wanted_until, state on app.reservations
-  for each row execute function audit.record('reservation', '{}', '{id,archived_with,version,created_at,updated_at,live_book_id,live_member_id}');
+  for each row execute function audit.record_reservations();
 
 -- Row-level security
 
@@ -2786,23 +2654,25 @@ create policy appointments_select on app.appointments for select to library_app
 
 create policy appointments_insert on app.appointments for insert to library_app
   with check (
-    (select sec.is_admin())
-    and appointments.appointed_by_id = (select sec.uid())
+    sec.is_admin()
+    and appointments.appointed_by_id = sec.uid()
     and sec.seen_member(appointments.member_id) = 'active'
   );
 
 create policy appointments_update on app.appointments for update to library_app
   using (
-    case (select sec.action())
-      when 'archive' then appointments.status = 'active' and (select sec.is_admin())
-      when 'restore' then appointments.status = 'archived' and (select sec.is_admin())
+    case sec.action()
+      when 'archive' then appointments.status = 'active' and sec.is_admin()
+      when 'restore' then appointments.status = 'archived'
+        and sec.is_admin()
+        and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then (select sec.is_admin())
-      when 'restore' then (select sec.is_admin())
+    case sec.action()
+      when 'archive' then sec.is_admin()
+      when 'restore' then sec.is_admin() and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
       else false
     end
   );
@@ -2816,23 +2686,23 @@ create policy authors_select on app.authors for select to library_app
 
 create policy authors_insert on app.authors for insert to library_app
   with check (
-    (select sec.is_librarian()) or (select sec.is_admin())
+    sec.is_librarian() or sec.is_admin()
   );
 
 create policy authors_update on app.authors for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then authors.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then authors.status = 'active' and (select sec.is_admin())
-      when 'restore' then authors.status = 'archived' and (select sec.is_admin())
+    case sec.action()
+      when 'update' then authors.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then authors.status = 'active' and sec.is_admin()
+      when 'restore' then authors.status = 'archived' and sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then (select sec.is_admin())
-      when 'restore' then (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_admin()
+      when 'restore' then sec.is_admin()
       else false
     end
   );
@@ -2850,26 +2720,23 @@ create policy books_select on app.books for select to library_app
 
 create policy books_insert on app.books for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
-    and sec.seen_category(books.category_id) = 'active'
+    (sec.is_librarian() or sec.is_admin()) and sec.seen_category(books.category_id) = 'active'
   );
 
 create policy books_update on app.books for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then books.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then books.status = 'active'
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-        and books.on_loan = 0
-      when 'restore' then books.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
+    case sec.action()
+      when 'update' then books.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then books.status = 'active' and (sec.is_librarian() or sec.is_admin()) and books.on_loan = 0
+      when 'restore' then books.status = 'archived' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then ((select sec.is_librarian()) or (select sec.is_admin())) and books.on_loan = 0
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and books.on_loan = 0
+      when 'restore' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2891,25 +2758,25 @@ create policy book_authors_select on app.book_authors for select to library_app
 
 create policy book_authors_insert on app.book_authors for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and sec.seen_book(book_authors.book_id) = 'active'
     and sec.seen_author(book_authors.author_id) = 'active'
   );
 
 create policy book_authors_update on app.book_authors for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then book_authors.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then book_authors.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'restore' then book_authors.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
+    case sec.action()
+      when 'update' then book_authors.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then book_authors.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'restore' then book_authors.status = 'archived' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_librarian() or sec.is_admin()
+      when 'restore' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2923,24 +2790,24 @@ create policy categories_select on app.categories for select to library_app
 
 create policy categories_insert on app.categories for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and (categories.parent_id is null or sec.seen_category(categories.parent_id) = 'active')
   );
 
 create policy categories_update on app.categories for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then categories.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then categories.status = 'active' and (select sec.is_admin())
-      when 'restore' then categories.status = 'archived' and (select sec.is_admin())
+    case sec.action()
+      when 'update' then categories.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then categories.status = 'active' and sec.is_admin()
+      when 'restore' then categories.status = 'archived' and sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then (select sec.is_admin())
-      when 'restore' then (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_admin()
+      when 'restore' then sec.is_admin()
       else false
     end
   );
@@ -2952,25 +2819,25 @@ create policy loans_select on app.loans for select to library_app
 
 create policy loans_insert on app.loans for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and sec.seen_book(loans.book_id) = 'active'
     and sec.seen_member(loans.member_id) = 'active'
   );
 
 create policy loans_update on app.loans for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'take_back' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'give_up' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'take_back' then sec.is_librarian() or sec.is_admin()
+      when 'give_up' then sec.is_librarian() or sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'take_back' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'give_up' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'take_back' then sec.is_librarian() or sec.is_admin()
+      when 'give_up' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2983,41 +2850,61 @@ create policy members_select on app.members for select to library_app
     )
     or (
       members.status = 'suspended'
-      and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        members.id = (select sec.uid())
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
     or (
       members.status = 'archived'
       and (select sec.show_archived())
-      and ((select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        (
+          ((select sec.is_librarian()) or (select sec.is_admin()))
+          and sec.outranks(members.id, null)
+          and members.open_loans = 0
+        )
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
   );
 
 create policy members_insert on app.members for insert to library_app
   with check (
-    (select sec.is_librarian()) or (select sec.is_admin())
+    sec.is_librarian() or sec.is_admin()
   );
 
 create policy members_update on app.members for update to library_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then members.status = 'active'
-        and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+        and (
+          members.id = sec.uid()
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
+        )
       when 'archive' then members.status = 'active'
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
         and members.open_loans = 0
-      when 'restore' then members.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'suspend' then members.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'unsuspend' then members.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin()))
+      when 'restore' then members.status = 'archived'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+      when 'suspend' then members.status = 'active'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+      when 'unsuspend' then members.status = 'suspended'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then ((select sec.is_librarian()) or (select sec.is_admin())) and members.open_loans = 0
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'suspend' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'unsuspend' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then members.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null) and members.open_loans = 0
+      when 'restore' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'suspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'unsuspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
       else false
     end
   );
@@ -3029,7 +2916,7 @@ create policy penalties_select on app.penalties for select to library_app
 
 create policy penalties_insert on app.penalties for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and sec.seen_member(penalties.member_id) = 'active'
     and (penalties.loan_id is null or sec.seen_loan(penalties.loan_id) = 'active')
   );
@@ -3054,46 +2941,42 @@ create policy reservations_select on app.reservations for select to library_app
 
 create policy reservations_insert on app.reservations for insert to library_app
   with check (
-    (select sec.uid()) is not null
-    and reservations.member_id = (select sec.uid())
+    sec.uid() is not null
+    and reservations.member_id = sec.uid()
     and sec.seen_book(reservations.book_id) = 'active'
   );
 
 create policy reservations_update on app.reservations for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then reservations.status = 'active' and reservations.member_id = (select sec.uid())
+    case sec.action()
+      when 'update' then reservations.status = 'active' and reservations.member_id = sec.uid()
       when 'archive' then reservations.status = 'active'
-        and (
-          reservations.member_id = (select sec.uid())
-          or (select sec.is_librarian())
-          or (select sec.is_admin())
-        )
-      when 'make_ready' then reservations.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'collect' then reservations.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and (reservations.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      when 'make_ready' then reservations.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'collect' then reservations.status = 'active' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then reservations.member_id = (select sec.uid())
-      when 'archive' then reservations.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())
-      when 'make_ready' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'collect' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then reservations.member_id = sec.uid()
+      when 'archive' then reservations.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()
+      when 'make_ready' then sec.is_librarian() or sec.is_admin()
+      when 'collect' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
 
 -- Privileges
 
-grant select (id, status, member_id, appointed_by_id, role, version, created_at, updated_at) on app.appointments to library_app;
+grant select (id, status, member_id, appointed_by_id, role, ended_by_member, version, created_at, updated_at) on app.appointments to library_app;
 grant insert (member_id, role) on app.appointments to library_app;
 grant update (status) on app.appointments to library_app;
 
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
 
 grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;

@@ -69,6 +69,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger "0_restore_children" on app.members;
 
 drop trigger "0_archive_children" on app.members;
@@ -135,7 +137,11 @@ drop trigger authors_stamp on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
+drop trigger appointments_keep on app.appointments;
+
 drop trigger appointments_guard on app.appointments;
+
+drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
@@ -155,6 +161,8 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function sec.outranks(uuid,uuid);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -163,13 +171,13 @@ drop function audit.verify();
 
 drop function audit.seal();
 
-drop function audit.block_hash(bytea,xid8,xid8);
+drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
@@ -177,15 +185,13 @@ drop function app.reservations_count_insert();
 
 drop function app.reservations_guard();
 
-drop function sec.holds_reservation(uuid,text);
-
-drop function sec.may_reservation(uuid,text);
+drop function audit.record_penalties();
 
 drop function app.penalties_count_insert();
 
-drop function sec.holds_penalty(uuid,text);
+drop function audit.record_members();
 
-drop function sec.may_penalty(uuid,text);
+drop function app.members_keep_holders();
 
 drop function app.members_restore_children();
 
@@ -193,9 +199,7 @@ drop function app.members_archive_children();
 
 drop function app.members_guard();
 
-drop function sec.holds_member(uuid,text);
-
-drop function sec.may_member(uuid,text);
+drop function audit.record_loans();
 
 drop function app.loans_count_update();
 
@@ -205,17 +209,13 @@ drop function app.loans_guard_insert();
 
 drop function app.loans_guard();
 
-drop function sec.holds_loan(uuid,text);
-
-drop function sec.may_loan(uuid,text);
-
 drop function app.loan_private(uuid);
+
+drop function audit.record_categories();
 
 drop function app.categories_guard();
 
-drop function sec.holds_category(uuid,text);
-
-drop function sec.may_category(uuid,text);
+drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
 
@@ -223,9 +223,7 @@ drop function app.book_authors_count_insert();
 
 drop function app.book_authors_guard();
 
-drop function sec.holds_book_author(uuid,text);
-
-drop function sec.may_book_author(uuid,text);
+drop function audit.record_books();
 
 drop function app.books_count_update();
 
@@ -237,23 +235,19 @@ drop function app.books_archive_children();
 
 drop function app.books_guard();
 
-drop function sec.holds_book(uuid,text);
-
-drop function sec.may_book(uuid,text);
-
 drop function app.book_private(uuid);
+
+drop function audit.record_authors();
 
 drop function app.authors_guard();
 
-drop function sec.holds_author(uuid,text);
+drop function audit.record_appointments();
 
-drop function sec.may_author(uuid,text);
+drop function app.appointments_keep();
 
 drop function app.appointments_guard();
 
-drop function sec.may_appointment(uuid,text);
-
-drop function sec.enter_job(text,uuid,uuid,text);
+drop function app.appointments_ended();
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -323,6 +317,8 @@ drop function sec.live();
 
 drop function sec.stamp();
 
+drop function sec.enter_job(text,uuid,text);
+
 drop function sec.performed_role();
 
 drop function sec.facts();
@@ -378,6 +374,10 @@ drop function sec.is_line(text);
 drop function sec.is_seen(text);
 
 drop function sec.is_plain(text);
+
+drop function sec.patched(jsonb,jsonb);
+
+drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
 

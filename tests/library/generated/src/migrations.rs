@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "938775073deed5bc39e10c3e7d4751cfe6ac98a2556ad0fb08b39d1c4676ac5a750b5fcc3e9af30bcafc07ad892ff48b",
+        checksum: "23aa18f36e88d4bf13d74c593ce20cdd8767c9b3679d0ed633b8a78d59d1cd16cf63cdc5bbb8ea0389785370693c0926",
     },
 ];

@@ -25,6 +25,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     vec![
         plain(&charge::CHARGE),
         plain(&pager::PAGER),
+        plain(&role_assignment::ROLE_ASSIGNMENT),
         plain(&setting::SETTING),
         plain(&user::USER),
         hooked(&visit::VISIT, VisitHooks(app.clone())),
@@ -33,9 +34,10 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 5] = [
+pub static RESOURCES: [&Resource; 6] = [
     &charge::CHARGE,
     &pager::PAGER,
+    &role_assignment::ROLE_ASSIGNMENT,
     &setting::SETTING,
     &user::USER,
     &visit::VISIT,

@@ -64,7 +64,7 @@ pub static PAGER: Resource = Resource {
         returning ", columns!()),
         update: concat!("update app.pagers as t set 
           number = case when $3 then $4 else t.number end, heard_at = case when $5 then $6 else t.heard_at end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end
