@@ -467,6 +467,8 @@ drop trigger venues_stamp on app.venues;
 
 drop trigger venues_slug on app.venues;
 
+drop trigger users_emit_archive on app.users;
+
 drop trigger users_audit on app.users;
 
 drop trigger users_keep_holders on app.users;
@@ -705,6 +707,12 @@ drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
 
+drop trigger events_emit_archive on app.events;
+
+drop trigger events_emit_cancel on app.events;
+
+drop trigger events_emit_publish on app.events;
+
 drop trigger events_audit on app.events;
 
 drop trigger "0_restore_children" on app.events;
@@ -937,6 +945,60 @@ drop function sec.mine_event_admin();
 
 drop function sec.outranks(uuid,uuid);
 
+drop function requests.purge(timestamptz,integer);
+
+drop function requests.give_up(text,text,text,integer);
+
+drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
+
+drop function requests.claim(text,text,text,text,interval);
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
+
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -948,6 +1010,8 @@ drop function audit.seal();
 drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
+
+drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
@@ -1256,6 +1320,8 @@ drop function sec.my_community_members_3();
 drop function sec.my_community_members_2();
 
 drop function sec.my_community_members();
+
+drop function sec.is_active(uuid);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -1705,6 +1771,16 @@ alter table app.attendances drop constraint attendances_event_id_fkey;
 
 alter table app.attendances drop constraint attendances_user_id_fkey;
 
+drop table requests.keys;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
+
+drop table jobs.periodic;
+
+drop table jobs.queue;
+
 drop table audit.seals;
 
 drop table audit.audit_logs;
@@ -1888,6 +1964,10 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema jobs;
+
+drop schema requests;
 
 drop schema audit;
 

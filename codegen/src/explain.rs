@@ -24,6 +24,7 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     rules(&mut out, model, id, entity);
     keeps(&mut out, model, id, entity);
     transitions(&mut out, model, id, entity);
+    events(&mut out, entity);
     sql(&mut out, &schema, entity);
     Ok(out)
 }
@@ -177,6 +178,16 @@ fn transitions(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
             out,
             format_args!("  {}: {change}, by {by}{when}{reason}", transition.name),
         );
+    }
+}
+
+fn events(out: &mut String, entity: &Entity) {
+    if entity.emits.is_empty() {
+        return;
+    }
+    line(out, format_args!("\nEvents"));
+    for action in &entity.emits {
+        line(out, format_args!("  {}.{action}", entity.name));
     }
 }
 

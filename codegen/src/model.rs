@@ -66,6 +66,9 @@ pub struct Module {
     /// Of these it writes only some columns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Narrowed>,
+    /// Its jobs that a request may ask for, on behalf of the caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requested: Vec<String>,
 }
 
 impl Module {
@@ -124,6 +127,9 @@ pub struct Entity {
     /// Role (index into [`Model::roles`]) granted to the creator of a row.
     pub creator: Option<usize>,
     pub hooks: Vec<Hook>,
+    /// Actions that put an event into the outbox: `create`, `archive`, verbs of transitions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emits: Vec<String>,
     pub page: u32,
     /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
     #[serde(default = "audited")]

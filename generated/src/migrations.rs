@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2dcb425e116a60ec1cfb68abd4d6771c6d5e2255422ab9e9b7581ab2c9b308cb6ae1e963fbbb37519eb024727b6ed6ca",
+        checksum: "aa8995576b0b4bc22d15e4e47db0472eef93090a7826e5f072c799b5ea80ee5542c00b22d7cfea86203bf186407c62c3",
     },
 ];

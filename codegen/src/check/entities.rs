@@ -10,6 +10,7 @@ pub fn check(of: &Of) {
     page(of);
     audit(of);
     hooks(of);
+    emits(of);
     creator(of);
     derived(of);
     has(of);
@@ -73,6 +74,29 @@ fn hooks(of: &Of) {
                 name,
                 format!("the hook `{name}` would never be called"),
                 format!("grant `{action}` under `access:`, or remove the hook"),
+            );
+        }
+    }
+}
+
+fn emits(of: &Of) {
+    for action in &of.entity.emits {
+        let (possible, needs) = match (action.as_str(), of.entity.lifecycle) {
+            ("update", lifecycle) => (lifecycle != Lifecycle::AppendOnly, "is never updated"),
+            ("archive" | "restore" | "suspend" | "unsuspend", lifecycle) => {
+                (lifecycle == Lifecycle::SoftDelete, "has no status")
+            }
+            _ => continue,
+        };
+        if !possible {
+            of.refuse(
+                Part::Emit,
+                action,
+                format!(
+                    "`{action}` would never be told: `{}` {needs}",
+                    of.entity.name
+                ),
+                "leave it out, or choose another `lifecycle`",
             );
         }
     }

@@ -23,13 +23,16 @@ mod mine;
 mod moves;
 pub mod names;
 mod object;
+mod outbox;
 mod outranks;
 mod parents;
 mod policies;
 mod predicate;
 mod private;
 mod projection;
+mod queue;
 mod references;
+mod requests;
 mod roles;
 pub mod rules;
 mod seen;
@@ -68,6 +71,9 @@ pub fn schema(model: &Model) -> Schema {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(queue::objects(model));
+    objects.extend(outbox::shared(model));
+    objects.extend(requests::objects(model));
     objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
@@ -95,6 +101,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
     objects.extend(audit::of_entity(model, id));
+    objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

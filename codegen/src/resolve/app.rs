@@ -105,6 +105,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             },
             creator: None,
             hooks: Vec::new(),
+            emits: Vec::new(),
             page: entity.page.as_ref().map_or(20, |p| p.it),
             audit: entity.audit_off.is_none(),
             dropped: Vec::new(),
@@ -225,6 +226,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             reads: list(model, &module.reads, index),
             writes: list(model, &written, index),
             narrowed: narrowed(model, module, places, errors),
+            requested: module.requested.iter().map(|w| w.it.clone()).collect(),
         };
         let owned = model.entities.iter().any(|e| e.module == Some(index));
         if !owned && module.reads.is_empty() && written.is_empty() {

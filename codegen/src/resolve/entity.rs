@@ -28,6 +28,7 @@ pub struct Parts {
     access: Option<Access>,
     creator: Option<usize>,
     hooks: Vec<Hook>,
+    emits: Vec<String>,
 }
 
 impl Parts {
@@ -61,6 +62,7 @@ impl Parts {
         entity.conditions = self.conditions;
         entity.creator = self.creator;
         entity.hooks = self.hooks;
+        entity.emits = self.emits;
         if let Some(access) = self.access {
             entity.access = access;
         }
@@ -95,6 +97,7 @@ pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
         access: Some(access::access(r, id, lines, places)),
         creator: spec.creator.as_ref().and_then(|role| r.role(role)),
         hooks: access::hooks(r, id, lines, places),
+        emits: access::emits(r, id, lines, places),
     };
     put_keys(id, lines, places);
     parts

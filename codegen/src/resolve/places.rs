@@ -27,6 +27,7 @@ pub enum Part {
     /// `deny` by action.
     Deny,
     Hook,
+    Emit,
     /// A key of the entity: `page`, `creator` …
     Key,
 }

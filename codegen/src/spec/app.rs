@@ -1,7 +1,7 @@
 //! `app.yaml` as written.
 
 use super::entity::{Body, MIXIN_KEYS, body};
-use super::keys::{Keys, entries, name, name_of, phrases, scalar, words};
+use super::keys::{Keys, entries, list, name, name_of, phrases, scalar, words};
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::names;
@@ -21,7 +21,7 @@ pub const APP_KEYS: [&str; 12] = [
     "tags",
     "dropped",
 ];
-pub const MODULE_KEYS: [&str; 3] = ["doc", "read", "write"];
+pub const MODULE_KEYS: [&str; 4] = ["doc", "read", "write", "on_request"];
 pub const WRITE_KEYS: [&str; 2] = ["create", "update"];
 
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct ModuleSpec {
     pub doc: String,
     pub reads: Vec<Word>,
     pub writes: Vec<(Word, WriteSpec)>,
+    /// Jobs that requests may ask for.
+    pub requested: Vec<Word>,
 }
 
 /// How much of an entity a module writes.
@@ -241,6 +243,7 @@ fn modules(keys: &Keys) -> Vec<ModuleSpec> {
             doc: text(&inner, "doc"),
             reads: inner.words("read", "write a list of entities"),
             writes: writes(&inner),
+            requested: job_names(&inner),
         };
         modules.push(module);
     }
@@ -283,6 +286,22 @@ fn writes(keys: &Keys) -> Vec<(Word, WriteSpec)> {
         found.extend(name(key, keys.errors).map(|entity| (entity, written)));
     }
     found
+}
+
+/// `on_request: [digest]`
+fn job_names(keys: &Keys) -> Vec<Word> {
+    let help = "write a list of names of jobs";
+    let Some(node) = keys.get("on_request") else {
+        return Vec::new();
+    };
+    let items = list(node, "`on_request`", help, keys.errors);
+    let texts = items
+        .iter()
+        .filter_map(|item| scalar(item, "an item of the list", help, keys.errors));
+    let names: Vec<Word> = texts.filter_map(|text| name(text, keys.errors)).collect();
+    // Says so where one is there twice.
+    keys.words("on_request", help);
+    names
 }
 
 /// A mapping in reading order, or a list of them.

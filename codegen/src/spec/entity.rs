@@ -10,7 +10,7 @@ use crate::phrase::{
     TransitionPhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 23] = [
+pub const ENTITY_KEYS: [&str; 24] = [
     "entity",
     "plural",
     "was",
@@ -32,6 +32,7 @@ pub const ENTITY_KEYS: [&str; 23] = [
     "access",
     "creator",
     "hooks",
+    "emit",
     "page",
     "audit",
 ];
@@ -72,6 +73,7 @@ pub struct EntitySpec {
     pub access: Option<AccessSpec>,
     pub creator: Option<Word>,
     pub hooks: Vec<Word>,
+    pub emit: Vec<Word>,
     pub page: Option<At<u32>>,
     pub audit_off: Option<Span>,
 }
@@ -129,6 +131,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         access: access(&keys),
         creator: keys.word("creator", "write the role that the creator gets"),
         hooks: keys.words("hooks", "write `hooks: [create, publish]`"),
+        emit: keys.words("emit", "write `emit: [create, publish]`"),
         page: page(&keys),
         audit_off: flag(&keys, "audit", "off"),
         name: entity?,

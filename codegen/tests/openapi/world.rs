@@ -44,6 +44,7 @@ pub fn model() -> Model {
             reads: vec![],
             writes: vec![],
             narrowed: Vec::new(),
+            requested: vec![],
         }],
         tags: vec![
             ("Events".into(), vec![EVENT, LIKE]),
@@ -483,6 +484,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         access: nothing(),
         creator: None,
         hooks: vec![],
+        emits: vec![],
         page: 20,
         dropped: vec![],
         was: None,

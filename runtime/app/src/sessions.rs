@@ -13,6 +13,7 @@ mod issue;
 mod links;
 mod list;
 mod password;
+mod post;
 mod purge;
 mod recover;
 mod refresh;
@@ -29,14 +30,18 @@ pub use password::hash_once as password_hash;
 pub use settings::{SessionsConfig, Settings};
 
 use crate::{
-    background::Background,
     clock::Clock,
-    mail::{Mailer, Template},
+    mail::Mailer,
     module::{Module, Parts},
 };
 use axum::Router;
 use kernel::{
-    Cx, Db, Error, Member, Result, auth::Tokens, cursor::CursorKey, http::ConfigError, jobs::Periodic, problems,
+    Cx, Db, Error, Member, Result,
+    auth::Tokens,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+    problems,
 };
 use password::Hasher;
 use secret::Key;
@@ -53,7 +58,6 @@ struct Inner {
     tokens: Arc<Tokens>,
     mailer: Arc<dyn Mailer>,
     clock: Clock,
-    background: Background,
     hasher: Hasher,
     key: Key,
     cursors: CursorKey,
@@ -76,7 +80,6 @@ impl Module for Sessions {
             tokens: parts.tokens.clone(),
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
-            background: parts.background.clone(),
             hasher,
             key: Key::new(&config.secret),
             cursors: CursorKey::new(&parts.secret("cursors")),
@@ -93,12 +96,15 @@ impl Module for Sessions {
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let sessions = self.clone();
-        let purge = move || {
-            let sessions = sessions.clone();
-            async move { sessions.purge(sessions.0.clock.now()).await }
-        };
-        vec![Periodic::new("purge", self.0.config.purge_every, purge)]
+        vec![Periodic {
+            job: "sessions.purge",
+            schedule: Schedule::Every(self.0.config.purge_every),
+            catch_up: CatchUp::Last,
+        }]
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        self.all_jobs()
     }
 }
 
@@ -117,18 +123,6 @@ impl Sessions {
     /// The same for whoever has just shown that an account is theirs: by its password, or by its mailbox.
     async fn cx_of_account(&self, user: Uuid, request: Uuid) -> Result<Cx> {
         self.0.db.job_of_account(Self::NAME, user, request).await
-    }
-
-    async fn mail(&self, template: Template, to: &str, values: &[(&str, &str)]) -> Result<()> {
-        self.0.mailer.send(template.fill(to, values)).await
-    }
-
-    fn link(&self, page: &str, token: &str) -> String {
-        // After `#` it stays in the browser: no server on the way logs it.
-        format!(
-            "{}/{page}#token={token}",
-            self.0.config.link_base.trim_end_matches('/')
-        )
     }
 }
 

@@ -176,7 +176,18 @@ impl Db {
             request_id: request,
             ip: None,
         };
-        open(pool.acquire().await?, text, &caller).await
+        let mut cx = open(pool.acquire().await?, text, &caller).await?;
+        cx.module = Some(name);
+        Ok(cx)
+    }
+
+    /// A connection of the job role on which no module works: policies show it nothing. For the functions of the
+    /// queue, each of which is a transaction by itself.
+    pub(crate) async fn queue(&self) -> Result<PoolConnection<Postgres>> {
+        match &self.pools.job {
+            Some(pool) => Ok(pool.acquire().await?),
+            None => Err(Error::internal("no login for the job role is configured")),
+        }
     }
 
     /// Is the database there? For `/readyz`.
@@ -207,6 +218,8 @@ fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
         actor: Actor::Anonymous,
         request: caller.request_id,
         open: false,
+        module: None,
+        enqueued: false,
     }
 }
 
@@ -228,6 +241,8 @@ async fn open(connection: PoolConnection<Postgres>, text: String, caller: &Calle
         actor: caller.actor,
         request: caller.request_id,
         open: true,
+        module: None,
+        enqueued: false,
     })
 }
 
@@ -237,6 +252,10 @@ pub struct Cx {
     actor: Actor,
     request: Uuid,
     open: bool,
+    /// Whose job it is; `None`: a request.
+    module: Option<&'static str>,
+    /// Jobs wait for this transaction to end.
+    enqueued: bool,
 }
 
 impl Cx {
@@ -246,6 +265,15 @@ impl Cx {
 
     pub fn request_id(&self) -> Uuid {
         self.request
+    }
+
+    pub(crate) fn module(&self) -> Option<&'static str> {
+        self.module
+    }
+
+    /// The worker of this process looks for jobs once this is committed.
+    pub(crate) fn has_enqueued(&mut self) {
+        self.enqueued = true;
     }
 
     /// What statements run on: `sqlx::query("…").execute(cx.conn())`.
@@ -278,6 +306,9 @@ impl Cx {
         if self.open {
             PgTransactionManager::commit(&mut self.connection).await?;
             self.open = false;
+            if self.enqueued {
+                crate::jobs::wake();
+            }
         }
         Ok(())
     }

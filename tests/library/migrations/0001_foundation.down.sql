@@ -17,6 +17,8 @@ drop policy members_insert on app.members;
 
 drop policy members_select on app.members;
 
+drop policy loans_job_select on app.loans;
+
 drop policy loans_update on app.loans;
 
 drop policy loans_insert on app.loans;
@@ -80,6 +82,12 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger loans_emit_take_back on app.loans;
+
+drop trigger loans_emit_update on app.loans;
+
+drop trigger loans_emit_create on app.loans;
 
 drop trigger loans_audit on app.loans;
 
@@ -163,6 +171,60 @@ drop function sec.seen_author(uuid);
 
 drop function sec.outranks(uuid,uuid);
 
+drop function requests.purge(timestamptz,integer);
+
+drop function requests.give_up(text,text,text,integer);
+
+drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
+
+drop function requests.claim(text,text,text,text,interval);
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
+
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -174,6 +236,8 @@ drop function audit.seal();
 drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
+
+drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
@@ -249,6 +313,8 @@ drop function app.appointments_guard();
 
 drop function app.appointments_ended();
 
+drop function sec.is_active(uuid);
+
 drop function sec.enter(uuid,uuid,text,text);
 
 alter table app.reservations drop constraint reservations_live_member_id_fkey;
@@ -290,6 +356,16 @@ alter table app.appointments drop constraint appointments_appointed_by_id_fkey;
 alter table app.appointments drop constraint appointments_live_member_id_fkey;
 
 alter table app.appointments drop constraint appointments_member_id_fkey;
+
+drop table requests.keys;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
+
+drop table jobs.periodic;
+
+drop table jobs.queue;
 
 drop table audit.seals;
 
@@ -380,6 +456,10 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema jobs;
+
+drop schema requests;
 
 drop schema audit;
 

@@ -188,6 +188,12 @@ pub fn parameters() -> Map<String, Value> {
             "description": "ETag of the version that is meant. Another version in the meantime is answered with 412.",
             "schema": {"type": "string", "pattern": TAGS},
         },
+        "IdempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days.",
+            "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
+        },
         "IfNoneMatch": {
             "name": "If-None-Match",
             "in": "header",

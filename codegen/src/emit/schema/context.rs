@@ -26,6 +26,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found.push(enter(model));
     found.push(enter_job(model));
     found.extend(restores_roles(model).then(|| hold(model)));
+    found.push(is_active(model));
     found
 }
 
@@ -296,6 +297,31 @@ fn held_settings(model: &Model) -> impl Iterator<Item = String> + '_ {
 
 pub(super) fn set(name: &str, value: &str) -> String {
     format!("pg_catalog.set_config({}, {value}, true)", quote(name))
+}
+
+fn is_active(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let identity = &model.entities[model.identity];
+    let status = if identity.lifecycle == Lifecycle::SoftDelete {
+        " and u.status = 'active'"
+    } else {
+        ""
+    };
+    Function {
+        kind: Kind::TableFunction,
+        name: "sec.is_active",
+        arguments: "p_user uuid",
+        returns: "boolean",
+        attributes: "language sql stable",
+        definer: Some(roles.authz()),
+        callers: vec![roles.job()],
+        doc: "Is the account good, now? Asked before a job works on somebody's behalf.",
+        body: format!(
+            "  select exists (select 1 from {} u where u.id = p_user{status})",
+            names::table(identity)
+        ),
+    }
+    .object(roles)
 }
 
 /// A module works for somebody only while account and session are good. Their roles do not open a table to it: its

@@ -19,6 +19,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         role(&roles.authz(), "nologin bypassrls", &[]),
         role(&roles.counter(), "nologin bypassrls", &[]),
         role(&roles.audit(), "nologin", &[]),
+        role(&roles.queue(), "nologin", &[]),
         role(
             &roles.app(),
             "login noinherit",
@@ -50,9 +51,20 @@ pub fn objects(model: &Model) -> Vec<Object> {
         roles.owner(),
         roles.counter(),
         roles.audit(),
+        roles.queue(),
     ];
     found.push(schema("sec", &roles.authz(), &everybody));
-    found.push(schema("audit", &roles.audit(), &[roles.job()]));
+    found.push(schema(
+        "audit",
+        &roles.audit(),
+        &[roles.job(), roles.queue()],
+    ));
+    found.push(schema(
+        "requests",
+        &roles.queue(),
+        &[roles.app(), roles.job()],
+    ));
+    found.push(schema("jobs", &roles.queue(), &[roles.app(), roles.job()]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");
         object(Kind::Extension, name, create, String::new())

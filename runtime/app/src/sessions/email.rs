@@ -6,53 +6,57 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
+    post::{CHANGE, Link},
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 use generated::user::constraint;
-use kernel::{Error, Member, Result, Visitor, error::violated, problems};
-use secrecy::{ExposeSecret, SecretString};
+use kernel::{Cx, Error, Member, Result, Visitor, error::violated, problems};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// A wish for another address as it waits to be looked at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Change {
+    network: String,
+    user: Uuid,
+    session: Option<Uuid>,
+    email: String,
+}
 
 impl Sessions {
     /// Whether the new address is a member's already is not told here; its mailbox is.
     pub async fn change_email(&self, caller: &Member, input: Address) -> Result<()> {
         let (user, session) = (caller.id(), caller.session());
         self.require_recent(caller, user, session).await?;
-        let sessions = self.clone();
-        let caller = caller.clone();
-        self.0.background.spawn("change of address", async move {
-            sessions
-                .send_change(&caller, user, session, &input.email)
-                .await
-        });
-        Ok(())
+        let change = Change {
+            network: network(caller.ip),
+            user,
+            session,
+            email: input.email,
+        };
+        self.enqueue(CHANGE, change, Some(user), caller.request_id)
+            .await
     }
 
-    async fn send_change(
-        &self,
-        caller: &Member,
-        user: Uuid,
-        session: Option<Uuid>,
-        email: &str,
-    ) -> Result<()> {
-        let mut cx = self.cx_of(caller).await?;
+    pub(super) async fn send_change(&self, cx: &mut Cx, change: &Change) -> Result<()> {
+        let (user, session, email) = (change.user, change.session, change.email.as_str());
         let allowed = self
-            .may_mail(&mut cx, &network(caller.ip), Mailing::ChangeEmail, email)
+            .may_mail(cx, &change.network, Mailing::ChangeEmail, email)
             .await?;
-        let member = self.is_member(&mut cx, email).await?;
-        if !allowed || member {
-            cx.commit().await?;
-            if allowed {
-                let link = self.page("forgotten-password");
-                self.mail(Template::AlreadyMember, email, &[("link", &link)])
-                    .await?;
-            }
+        if !allowed {
             return Ok(());
         }
+        if self.is_member(cx, email).await? {
+            let link = Link::Page("forgotten-password");
+            return self
+                .mail(cx, Template::AlreadyMember, email, &[], link)
+                .await;
+        }
         // Whoever was signed out since then gets no link.
-        self.hold_account(&mut cx, user).await?;
+        self.hold_account(cx, user).await?;
         let live: bool = sqlx::query_scalar(
             "select exists (select from app.sessions where id = $1 and revoked_at is null)",
         )
@@ -60,7 +64,6 @@ impl Sessions {
         .fetch_one(cx.conn())
         .await?;
         if !live {
-            cx.commit().await?;
             return Ok(());
         }
         let name: String = sqlx::query_scalar("select display_name from app.users where id = $1")
@@ -69,27 +72,12 @@ impl Sessions {
             .await?;
         let lifetime = self.0.config.sign_up_lifetime;
         let token = self
-            .keep_link(
-                &mut cx,
-                user,
-                session,
-                Purpose::ChangeEmail,
-                email,
-                lifetime,
-            )
+            .keep_link(cx, user, session, Purpose::ChangeEmail, email, lifetime)
             .await?;
-        cx.commit().await?;
-        let link = self.link("verify-email", token.expose_secret());
-        self.mail(
-            Template::ConfirmEmail,
-            email,
-            &[
-                ("name", &name),
-                ("link", &link),
-                ("hours", &hours(lifetime)),
-            ],
-        )
-        .await
+        let values = [("name", name.as_str()), ("hours", &hours(lifetime))];
+        let link = Link::Token("verify-email", &token);
+        self.mail(cx, Template::ConfirmEmail, email, &values, link)
+            .await
     }
 
     /// The link was opened. The old address is told, so that a thief can't take an account quietly.
@@ -124,13 +112,11 @@ impl Sessions {
             .bind(&email)
             .execute(cx.conn())
             .await?;
+        let values = [("name", name.as_str()), ("email", &email)];
+        let link = Link::Page("help");
+        self.mail(&mut cx, Template::EmailChanged, &old, &values, link)
+            .await?;
         cx.commit().await?;
-        let sessions = self.clone();
-        self.0.background.spawn("address notice", async move {
-            let link = sessions.page("help");
-            let values = [("name", name.as_str()), ("email", &email), ("link", &link)];
-            sessions.mail(Template::EmailChanged, &old, &values).await
-        });
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! Single-use links in mails. Each carries what it was issued for: the address, the password and the last ending of
 //! sign-ins at that time. Once one of them is another the link is void, whoever changed it and however.
 
-use super::{Sessions, after, secret};
+use super::{
+    Sessions, after,
+    secret::{self, Mailed},
+};
 use chrono::{DateTime, Utc};
 use kernel::{Cx, Error, Result, problems};
 use secrecy::{ExposeSecret, SecretString};
@@ -62,8 +65,8 @@ impl Sessions {
         purpose: Purpose,
         email: &str,
         lifetime: Duration,
-    ) -> Result<SecretString> {
-        let token = secret::random();
+    ) -> Result<Mailed> {
+        let token = Mailed::fresh(&self.0.key);
         if purpose == Purpose::ChangeEmail {
             sqlx::query("delete from app.email_tokens where user_id = $1 and purpose = $2")
                 .bind(user)
@@ -80,7 +83,7 @@ impl Sessions {
         .bind(user)
         .bind(session)
         .bind(purpose.word())
-        .bind(secret::digest(token.expose_secret()))
+        .bind(token.digest())
         .bind(email)
         .bind(issued_for)
         .bind(after(self.0.clock.now(), lifetime))

@@ -6,13 +6,21 @@ use super::{
     endings::Event,
     hours,
     links::Purpose,
+    post::{Link, RESET},
     throttle::{Mailing, network},
     wrong_credentials,
 };
 use crate::mail::Template;
 use kernel::{Cx, Member, Result, Visitor};
-use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// A wish for a new password as it waits to be looked at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reset {
+    network: String,
+    email: String,
+}
 
 impl Sessions {
     /// Knowing the old password is what makes this recent. Other devices are signed out.
@@ -31,24 +39,24 @@ impl Sessions {
         }
         self.set_password(&mut cx, user, session, Event::PasswordChanged, &hash)
             .await?;
+        self.tell_of_new_password(&mut cx, user).await?;
         cx.commit().await?;
-        self.tell_of_new_password(caller.request_id, user);
         Ok(())
     }
 
     /// Sends a link, if the address is a member's. The answer is the same, and waits for nothing.
-    pub fn forgot_password(&self, caller: &Visitor, input: Address) {
-        let sessions = self.clone();
-        let (request, network) = (caller.request_id, network(caller.ip));
-        self.0.background.spawn("password reset", async move {
-            sessions.send_reset(request, &network, &input.email).await
-        });
+    pub async fn forgot_password(&self, caller: &Visitor, input: Address) -> Result<()> {
+        let reset = Reset {
+            network: network(caller.ip),
+            email: input.email,
+        };
+        self.enqueue(RESET, reset, None, caller.request_id).await
     }
 
-    async fn send_reset(&self, request: Uuid, network: &str, email: &str) -> Result<()> {
-        let mut cx = self.cx(request).await?;
+    pub(super) async fn send_reset(&self, cx: &mut Cx, reset: &Reset) -> Result<()> {
+        let email = reset.email.as_str();
         let allowed = self
-            .may_mail(&mut cx, network, Mailing::ResetPassword, email)
+            .may_mail(cx, &reset.network, Mailing::ResetPassword, email)
             .await?;
         let member: Option<(Uuid, String)> = sqlx::query_as(
             "select id, display_name from app.users where email = $1 and status = 'active'",
@@ -56,28 +64,17 @@ impl Sessions {
         .bind(email)
         .fetch_optional(cx.conn())
         .await?;
-        cx.commit().await?;
         let (true, Some((user, name))) = (allowed, member) else {
             return Ok(());
         };
-
-        let mut cx = self.cx_of_account(user, request).await?;
         let lifetime = self.0.config.reset_lifetime;
         let token = self
-            .keep_link(&mut cx, user, None, Purpose::ResetPassword, email, lifetime)
+            .keep_link(cx, user, None, Purpose::ResetPassword, email, lifetime)
             .await?;
-        cx.commit().await?;
-        let link = self.link("reset-password", token.expose_secret());
-        self.mail(
-            Template::ResetPassword,
-            email,
-            &[
-                ("name", &name),
-                ("link", &link),
-                ("hours", &hours(lifetime)),
-            ],
-        )
-        .await
+        let values = [("name", name.as_str()), ("hours", &hours(lifetime))];
+        let link = Link::Token("reset-password", &token);
+        self.mail(cx, Template::ResetPassword, email, &values, link)
+            .await
     }
 
     /// The link was opened. Every session of the member ends.
@@ -99,8 +96,8 @@ impl Sessions {
             .await?;
         // Whoever has the mailbox is let in at once, however often strangers have guessed.
         self.forget_failures(&mut cx, caller, &opened.email).await?;
+        self.tell_of_new_password(&mut cx, user).await?;
         cx.commit().await?;
-        self.tell_of_new_password(caller.request_id, user);
         Ok(())
     }
 
@@ -135,24 +132,15 @@ impl Sessions {
         self.end_all(cx, user, session, event).await
     }
 
-    fn tell_of_new_password(&self, request: Uuid, user: Uuid) {
-        let sessions = self.clone();
-        self.0.background.spawn("password notice", async move {
-            let mut cx = sessions.cx_of_account(user, request).await?;
-            let (name, email): (String, String) =
-                sqlx::query_as("select display_name, email from app.users where id = $1")
-                    .bind(user)
-                    .fetch_one(cx.conn())
-                    .await?;
-            drop(cx);
-            let link = sessions.page("forgotten-password");
-            sessions
-                .mail(
-                    Template::PasswordChanged,
-                    &email,
-                    &[("name", &name), ("link", &link)],
-                )
-                .await
-        });
+    async fn tell_of_new_password(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
+        let (name, email): (String, String) =
+            sqlx::query_as("select display_name, email from app.users where id = $1")
+                .bind(user)
+                .fetch_one(cx.conn())
+                .await?;
+        let values = [("name", name.as_str())];
+        let link = Link::Page("forgotten-password");
+        self.mail(cx, Template::PasswordChanged, &email, &values, link)
+            .await
     }
 }

@@ -177,7 +177,7 @@ async fn forgot_password(
     caller: Visitor,
     Sent(input): Sent<Address>,
 ) -> Result<StatusCode> {
-    sessions.forgot_password(&caller, input);
+    sessions.forgot_password(&caller, input).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -8,7 +8,8 @@ use super::{
     bodies::{SignUp, VerifyEmail, weak_password},
     hours,
     links::bad_link,
-    secret,
+    post::{INVITE, Link},
+    secret::{self, Mailed},
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
@@ -16,7 +17,19 @@ use generated::user::constraint;
 use kernel::{Cx, Error, Result, Visitor, error::violated, problems};
 use macros::Entity;
 use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// A wish as it waits to be looked at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Invitation {
+    network: String,
+    email: String,
+    handle: String,
+    display_name: String,
+    locale: Option<String>,
+    timezone: Option<String>,
+}
 
 impl Sessions {
     /// Says the same for addresses that are members and for those that are not. What is done about it
@@ -28,12 +41,16 @@ impl Sessions {
         if taken {
             return Err(handle_taken());
         }
-        let sessions = self.clone();
-        let (request, network) = (caller.request_id, network(caller.ip));
-        self.0.background.spawn("sign-up", async move {
-            sessions.invite(request, &network, input).await
-        });
-        Ok(())
+        let invitation = Invitation {
+            network: network(caller.ip),
+            email: input.email,
+            handle: input.handle,
+            display_name: input.display_name,
+            locale: input.locale,
+            timezone: input.timezone,
+        };
+        self.enqueue(INVITE, invitation, None, caller.request_id)
+            .await
     }
 
     /// Handles are public anyway.
@@ -46,29 +63,26 @@ impl Sessions {
         .await?)
     }
 
-    async fn invite(&self, request: Uuid, network: &str, input: SignUp) -> Result<()> {
-        let mut cx = self.cx(request).await?;
+    pub(super) async fn invite(&self, cx: &mut Cx, input: &Invitation) -> Result<()> {
         let allowed = self
-            .may_mail(&mut cx, network, Mailing::SignUp, &input.email)
+            .may_mail(cx, &input.network, Mailing::SignUp, &input.email)
             .await?;
         if !allowed {
-            cx.commit().await?;
             return Ok(());
         }
-        if self.is_member(&mut cx, &input.email).await? {
-            cx.commit().await?;
-            let link = self.page("forgotten-password");
+        if self.is_member(cx, &input.email).await? {
+            let link = Link::Page("forgotten-password");
             return self
-                .mail(Template::AlreadyMember, &input.email, &[("link", &link)])
+                .mail(cx, Template::AlreadyMember, &input.email, &[], link)
                 .await;
         }
-        let token = secret::random();
+        let token = Mailed::fresh(&self.0.key);
         sqlx::query(
             "insert into app.sign_ups
                (token_hash, email, handle, display_name, locale, timezone, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(secret::digest(token.expose_secret()))
+        .bind(token.digest())
         .bind(&input.email)
         .bind(&input.handle)
         .bind(&input.display_name)
@@ -77,16 +91,14 @@ impl Sessions {
         .bind(after(self.0.clock.now(), self.0.config.sign_up_lifetime))
         .execute(cx.conn())
         .await?;
-        cx.commit().await?;
-        let link = self.link("verify-email", token.expose_secret());
         let hours = hours(self.0.config.sign_up_lifetime);
         let values = [
             ("name", input.display_name.as_str()),
             ("handle", input.handle.as_str()),
-            ("link", &link),
             ("hours", &hours),
         ];
-        self.mail(Template::ConfirmSignUp, &input.email, &values)
+        let link = Link::Token("verify-email", &token);
+        self.mail(cx, Template::ConfirmSignUp, &input.email, &values, link)
             .await
     }
 
@@ -174,11 +186,6 @@ impl Sessions {
         .bind(email)
         .fetch_one(cx.conn())
         .await?)
-    }
-
-    /// A page of the web app without a token.
-    pub(super) fn page(&self, page: &str) -> String {
-        format!("{}/{page}", self.0.config.link_base.trim_end_matches('/'))
     }
 }
 

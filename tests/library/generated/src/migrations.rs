@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "23aa18f36e88d4bf13d74c593ce20cdd8767c9b3679d0ed633b8a78d59d1cd16cf63cdc5bbb8ea0389785370693c0926",
+        checksum: "fa29504737ea96552df93d6a4912b8c8444bb8e5c3cf4748505b28143527ad9043eecc47578e183c8c1f5191b50d07df",
     },
 ];
