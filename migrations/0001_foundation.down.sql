@@ -31,8 +31,6 @@ drop policy wallet_accounts_select on app.wallet_accounts;
 
 drop policy waitlist_entries_job_update on app.waitlist_entries;
 
-drop policy waitlist_entries_job_insert on app.waitlist_entries;
-
 drop policy waitlist_entries_job_select on app.waitlist_entries;
 
 drop policy waitlist_entries_update on app.waitlist_entries;
@@ -68,8 +66,6 @@ drop policy transactions_job_select on app.transactions;
 drop policy transactions_select on app.transactions;
 
 drop policy ticket_types_job_update on app.ticket_types;
-
-drop policy ticket_types_job_insert on app.ticket_types;
 
 drop policy ticket_types_job_select on app.ticket_types;
 
@@ -159,8 +155,6 @@ drop policy refresh_tokens_job_select on app.refresh_tokens;
 
 drop policy referrals_job_update on app.referrals;
 
-drop policy referrals_job_insert on app.referrals;
-
 drop policy referrals_job_select on app.referrals;
 
 drop policy referrals_insert on app.referrals;
@@ -176,8 +170,6 @@ drop policy quotes_insert on app.quotes;
 drop policy quotes_select on app.quotes;
 
 drop policy promotions_job_update on app.promotions;
-
-drop policy promotions_job_insert on app.promotions;
 
 drop policy promotions_job_select on app.promotions;
 
@@ -213,8 +205,6 @@ drop policy payment_methods_select on app.payment_methods;
 
 drop policy organizations_job_update on app.organizations;
 
-drop policy organizations_job_insert on app.organizations;
-
 drop policy organizations_job_select on app.organizations;
 
 drop policy organizations_update on app.organizations;
@@ -236,10 +226,6 @@ drop policy orders_job_insert on app.orders;
 drop policy orders_job_select on app.orders;
 
 drop policy orders_select on app.orders;
-
-drop policy notification_preferences_job_update on app.notification_preferences;
-
-drop policy notification_preferences_job_insert on app.notification_preferences;
 
 drop policy notification_preferences_job_select on app.notification_preferences;
 
@@ -333,8 +319,6 @@ drop policy external_identities_job_select on app.external_identities;
 
 drop policy events_job_update on app.events;
 
-drop policy events_job_insert on app.events;
-
 drop policy events_job_select on app.events;
 
 drop policy events_update on app.events;
@@ -352,8 +336,6 @@ drop policy email_tokens_job_insert on app.email_tokens;
 drop policy email_tokens_job_select on app.email_tokens;
 
 drop policy devices_job_update on app.devices;
-
-drop policy devices_job_insert on app.devices;
 
 drop policy devices_job_select on app.devices;
 
@@ -419,8 +401,6 @@ drop policy check_ins_select on app.check_ins;
 
 drop policy businesses_job_update on app.businesses;
 
-drop policy businesses_job_insert on app.businesses;
-
 drop policy businesses_job_select on app.businesses;
 
 drop policy businesses_update on app.businesses;
@@ -478,6 +458,8 @@ drop trigger "0_end_children" on app.users;
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
+
+drop trigger users_module_update on app.users;
 
 drop trigger users_guard on app.users;
 
@@ -621,6 +603,8 @@ drop trigger orders_count_update on app.orders;
 
 drop trigger orders_count_insert on app.orders;
 
+drop trigger orders_module_update on app.orders;
+
 drop trigger orders_stamp on app.orders;
 
 drop trigger notification_preferences_audit on app.notification_preferences;
@@ -718,6 +702,8 @@ drop trigger events_audit on app.events;
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
+
+drop trigger events_module_update on app.events;
 
 drop trigger events_guard on app.events;
 
@@ -851,6 +837,8 @@ drop view app.cities_public;
 
 drop view app.businesses_public;
 
+drop function sec.seen_wallet_account(uuid);
+
 drop function sec.seen_venue_update(uuid);
 
 drop function sec.seen_venue_city_admin(uuid);
@@ -878,6 +866,8 @@ drop function sec.seen_organization_city_admin(uuid);
 drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
+
+drop function sec.seen_order(uuid);
 
 drop function sec.seen_lead_provider(uuid);
 
@@ -1017,15 +1007,29 @@ drop function audit.write(text,uuid,text,jsonb);
 
 drop function audit.record_wallet_transactions();
 
+drop function sec.may_wallet_transaction(uuid,text);
+
 drop function audit.record_wallet_journals();
+
+drop function sec.may_wallet_journal(uuid,text);
 
 drop function audit.record_wallet_holds();
 
+drop function sec.may_wallet_hold(uuid,text);
+
 drop function audit.record_wallet_accounts();
+
+drop function sec.holds_wallet_account(uuid,text);
+
+drop function sec.may_wallet_account(uuid,text);
 
 drop function audit.record_waitlist_entries();
 
 drop function app.waitlist_entries_guard();
+
+drop function sec.holds_waitlist_entry(uuid,text);
+
+drop function sec.may_waitlist_entry(uuid,text);
 
 drop function audit.record_venues();
 
@@ -1037,6 +1041,10 @@ drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
 
+drop function sec.holds_venue(uuid,text);
+
+drop function sec.may_venue(uuid,text);
+
 drop function audit.record_users();
 
 drop function app.users_keep_holders();
@@ -1047,11 +1055,21 @@ drop function app.users_restore_children();
 
 drop function app.users_archive_children();
 
+drop function app.users_module_update();
+
 drop function app.users_guard();
+
+drop function sec.holds_user(uuid,text);
+
+drop function sec.may_user(uuid,text);
 
 drop function app.user_private(uuid);
 
 drop function audit.record_transactions();
+
+drop function sec.holds_transaction(uuid,text);
+
+drop function sec.may_transaction(uuid,text);
 
 drop function app.transaction_private(uuid);
 
@@ -1063,15 +1081,25 @@ drop function app.ticket_types_archive_children();
 
 drop function app.ticket_types_guard();
 
+drop function sec.may_ticket_type(uuid,text);
+
 drop function audit.record_tickets();
 
 drop function app.tickets_count_update();
 
 drop function app.tickets_count_insert();
 
+drop function sec.holds_ticket(uuid,text);
+
+drop function sec.may_ticket(uuid,text);
+
 drop function app.ticket_private(uuid);
 
 drop function audit.record_subscriptions();
+
+drop function sec.holds_subscription(uuid,text);
+
+drop function sec.may_subscription(uuid,text);
 
 drop function app.subscription_private(uuid);
 
@@ -1087,6 +1115,10 @@ drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
 
+drop function sec.holds_service_request(uuid,text);
+
+drop function sec.may_service_request(uuid,text);
+
 drop function audit.record_role_assignments();
 
 drop function app.role_assignments_keep();
@@ -1094,6 +1126,10 @@ drop function app.role_assignments_keep();
 drop function app.role_assignments_guard();
 
 drop function app.role_assignments_ended();
+
+drop function sec.holds_role_assignment(uuid,text);
+
+drop function sec.may_role_assignment(uuid,text);
 
 drop function audit.record_reviews();
 
@@ -1105,29 +1141,55 @@ drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
+drop function sec.holds_review(uuid,text);
+
+drop function sec.may_review(uuid,text);
+
 drop function audit.record_revenue_shares();
 
+drop function sec.may_revenue_share(uuid,text);
+
 drop function audit.record_referrals();
+
+drop function sec.may_referral(uuid,text);
 
 drop function audit.record_quotes();
 
 drop function app.quotes_guard();
 
+drop function sec.holds_quote(uuid,text);
+
+drop function sec.may_quote(uuid,text);
+
 drop function audit.record_promotions();
 
 drop function app.promotions_guard();
+
+drop function sec.holds_promotion(uuid,text);
+
+drop function sec.may_promotion(uuid,text);
 
 drop function audit.record_promo_codes();
 
 drop function app.promo_codes_guard();
 
+drop function sec.holds_promo_code(uuid,text);
+
+drop function sec.may_promo_code(uuid,text);
+
 drop function audit.record_plans();
 
 drop function app.plans_guard();
 
+drop function sec.holds_plan(uuid,text);
+
+drop function sec.may_plan(uuid,text);
+
 drop function app.plan_private(uuid);
 
 drop function audit.record_payment_methods();
+
+drop function sec.may_payment_method(uuid,text);
 
 drop function audit.record_organizations();
 
@@ -1143,9 +1205,15 @@ drop function app.organizations_announce();
 
 drop function app.organizations_slug_from_name();
 
+drop function sec.holds_organization(uuid,text);
+
+drop function sec.may_organization(uuid,text);
+
 drop function app.organization_private(uuid);
 
 drop function audit.record_order_items();
+
+drop function sec.may_order_item(uuid,text);
 
 drop function audit.record_orders();
 
@@ -1153,19 +1221,37 @@ drop function app.orders_count_update();
 
 drop function app.orders_count_insert();
 
+drop function app.orders_module_update();
+
+drop function sec.holds_order(uuid,text);
+
+drop function sec.may_order(uuid,text);
+
 drop function app.order_private(uuid);
 
 drop function audit.record_notification_preferences();
 
 drop function app.notification_preferences_guard();
 
+drop function sec.holds_notification_preference(uuid,text);
+
+drop function sec.may_notification_preference(uuid,text);
+
 drop function audit.record_notification_deliveries();
 
+drop function sec.may_notification_delivery(uuid,text);
+
 drop function audit.record_notifications();
+
+drop function sec.may_notification(uuid,text);
 
 drop function audit.record_media();
 
 drop function app.media_guard();
+
+drop function sec.holds_media(uuid,text);
+
+drop function sec.may_media(uuid,text);
 
 drop function app.media_private(uuid);
 
@@ -1176,6 +1262,10 @@ drop function app.likes_count_update();
 drop function app.likes_count_insert();
 
 drop function app.likes_guard();
+
+drop function sec.holds_like(uuid,text);
+
+drop function sec.may_like(uuid,text);
 
 drop function audit.record_leads();
 
@@ -1189,6 +1279,10 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
+drop function sec.holds_lead(uuid,text);
+
+drop function sec.may_lead(uuid,text);
+
 drop function audit.record_institutions();
 
 drop function app.institutions_restore_children();
@@ -1199,11 +1293,21 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
+drop function sec.holds_institution(uuid,text);
+
+drop function sec.may_institution(uuid,text);
+
 drop function audit.record_grant_announcements();
 
 drop function app.grant_announcements_guard();
 
+drop function sec.holds_grant_announcement(uuid,text);
+
+drop function sec.may_grant_announcement(uuid,text);
+
 drop function audit.record_fraud_flags();
+
+drop function sec.may_fraud_flag(uuid,text);
 
 drop function audit.record_follows();
 
@@ -1213,6 +1317,10 @@ drop function app.follows_count_insert();
 
 drop function app.follows_guard();
 
+drop function sec.holds_follow(uuid,text);
+
+drop function sec.may_follow(uuid,text);
+
 drop function audit.record_external_identities();
 
 drop function audit.record_events();
@@ -1221,9 +1329,15 @@ drop function app.events_restore_children();
 
 drop function app.events_archive_children();
 
+drop function app.events_module_update();
+
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
+
+drop function sec.holds_event(uuid,text);
+
+drop function sec.may_event(uuid,text);
 
 drop function app.event_private(uuid);
 
@@ -1235,6 +1349,10 @@ drop function app.devices_move_push_token();
 
 drop function app.devices_guard();
 
+drop function sec.holds_device(uuid,text);
+
+drop function sec.may_device(uuid,text);
+
 drop function audit.record_credentials();
 
 drop function audit.record_countries();
@@ -1244,6 +1362,10 @@ drop function app.countries_restore_children();
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
+
+drop function sec.holds_country(uuid,text);
+
+drop function sec.may_country(uuid,text);
 
 drop function audit.record_community_members();
 
@@ -1256,6 +1378,10 @@ drop function app.community_members_guard_insert();
 drop function app.community_members_guard();
 
 drop function app.community_members_ended();
+
+drop function sec.holds_community_member(uuid,text);
+
+drop function sec.may_community_member(uuid,text);
 
 drop function app.community_member_may(uuid);
 
@@ -1275,11 +1401,19 @@ drop function app.communities_announce();
 
 drop function app.communities_slug_from_name();
 
+drop function sec.holds_community(uuid,text);
+
+drop function sec.may_community(uuid,text);
+
 drop function app.community_private(uuid);
 
 drop function audit.record_commission_rules();
 
 drop function app.commission_rules_guard();
+
+drop function sec.holds_commission_rule(uuid,text);
+
+drop function sec.may_commission_rule(uuid,text);
 
 drop function audit.record_cities();
 
@@ -1291,7 +1425,13 @@ drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
 
+drop function sec.holds_city(uuid,text);
+
+drop function sec.may_city(uuid,text);
+
 drop function audit.record_check_ins();
+
+drop function sec.may_check_in(uuid,text);
 
 drop function audit.record_businesses();
 
@@ -1307,11 +1447,17 @@ drop function app.businesses_announce();
 
 drop function app.businesses_slug_from_name();
 
+drop function sec.holds_business(uuid,text);
+
+drop function sec.may_business(uuid,text);
+
 drop function app.business_private(uuid);
 
 drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
+
+drop function sec.may_attendance(uuid,text);
 
 drop function sec.my_event_tickets();
 
@@ -1322,6 +1468,10 @@ drop function sec.my_community_members_2();
 drop function sec.my_community_members();
 
 drop function sec.is_active(uuid);
+
+drop function sec.hold(uuid,text);
+
+drop function sec.enter_job(text,uuid,uuid,text);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -1890,8 +2040,6 @@ drop table app.attendances;
 drop function sec.live();
 
 drop function sec.stamp();
-
-drop function sec.enter_job(text,uuid,text);
 
 drop function sec.performed_role();
 

@@ -64,7 +64,7 @@ pub struct CreateCommunity {
 pub struct UpdateCommunity {
     #[input(optional, format = "url")] pub avatar_url: Patch<String>,
     #[input(optional, format = "url")] pub banner_url: Patch<String>,
-    #[input(optional)] pub social_links: Patch<SocialLinks>,
+    #[input(optional)] pub social_links: Patch<Edit<SocialLinks>>,
     #[input(required, length(1, 120))] pub name: Patch<String>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(optional, length(0, 20000))] pub description: Patch<String>,
@@ -127,17 +127,17 @@ pub static COMMUNITY: Resource = Resource {
         update: "update app.communities as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
           banner_url = case when $5 then $6 else t.banner_url end,
-          social_links = case when $7 then $8 else t.social_links end, name = case when $9 then $10 else t.name end,
-          slug = case when $11 then $12 else t.slug end,
+          social_links = case when $7 then sec.patched(t.social_links, $8) else t.social_links end,
+          name = case when $9 then $10 else t.name end, slug = case when $11 then $12 else t.slug end,
           description = case when $13 then $14 else t.description end,
           visibility = case when $15 then $16 else t.visibility end,
           join_policy = case when $17 then $18 else t.join_policy end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning t.id, t.version",
-        archive: "update app.communities as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.communities as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.communities as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.communities as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.communities as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.communities as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.communities as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.communities as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.org_admin, t.id::text) > 0 or t.id in (select sec.my_community_members()) or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
@@ -177,9 +177,9 @@ pub static COMMUNITY: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
-            sql: "update app.communities as t set verified = true where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.communities as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unverify", rule: &CAN_UNVERIFY, from: &[], when: None, reason: true,
-            sql: "update app.communities as t set verified = false where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.communities as t set verified = false where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("communities_city_id_slug_key", "/slug", "there is already a community with this city and slug"),

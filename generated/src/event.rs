@@ -170,14 +170,14 @@ pub static EVENT: Resource = Resource {
         values
           ($1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9::text, $10, $11, $12, $13, $14, $15)
         returning t.id, t.version",
-        update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $19::bool and $20::text is null
+        update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.events as t set online_url = $20::text, ", sets!(), " where t.id = $1 and t.version = $2 and $19::bool
+        update_private: &[concat!("update app.events as t set online_url = $20::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $19::bool
         returning t.id, t.version")],
-        archive: "update app.events as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.events as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.events as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.events as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and t.ticket_count = 0 then 'delete' end,
@@ -230,13 +230,13 @@ pub static EVENT: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "publish", rule: &CAN_PUBLISH, from: &["draft"], when: Some("starts_at > now"), reason: false,
-            sql: "update app.events as t set state = 'published' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.events as t set state = 'published' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unpublish", rule: &CAN_UNPUBLISH, from: &["published"], when: Some("ticket_count is 0"), reason: false,
-            sql: "update app.events as t set state = 'draft' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.events as t set state = 'draft' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "cancel", rule: &CAN_CANCEL, from: &["draft", "published"], when: None, reason: true,
-            sql: "update app.events as t set state = 'cancelled' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.events as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "complete", rule: &CAN_COMPLETE, from: &["published"], when: Some("ends_at < now"), reason: false,
-            sql: "update app.events as t set state = 'completed' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.events as t set state = 'completed' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("events_city_id_slug_key", "/slug", "there is already an event with this city and slug"),

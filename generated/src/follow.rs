@@ -64,8 +64,8 @@ pub static FOLLOW: Resource = Resource {
         values
           ($1, $2)
         returning ", columns!()),
-        archive: "update app.follows as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.follows as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.follows as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.follows as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.follower_id = me.id then 'delete' end,
           case when t.follower_id = me.id then 'restore' end

@@ -56,7 +56,7 @@ pub struct CreateInstitution {
 pub struct UpdateInstitution {
     #[input(optional, format = "url")] pub avatar_url: Patch<String>,
     #[input(optional, format = "url")] pub banner_url: Patch<String>,
-    #[input(optional)] pub social_links: Patch<SocialLinks>,
+    #[input(optional)] pub social_links: Patch<Edit<SocialLinks>>,
     #[input(required, length(1, 160))] pub name: Patch<String>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(required)] pub r#type: Patch<InstitutionType>,
@@ -115,18 +115,19 @@ pub static INSTITUTION: Resource = Resource {
         update: concat!("update app.institutions as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
           banner_url = case when $5 then $6 else t.banner_url end,
-          social_links = case when $7 then $8 else t.social_links end, name = case when $9 then $10 else t.name end,
-          slug = case when $11 then $12 else t.slug end, type = case when $13 then $14 else t.type end,
+          social_links = case when $7 then sec.patched(t.social_links, $8) else t.social_links end,
+          name = case when $9 then $10 else t.name end, slug = case when $11 then $12 else t.slug end,
+          type = case when $13 then $14 else t.type end,
           description = case when $15 then $16 else t.description end,
           website = case when $17 then $18 else t.website end,
           contact_email = case when $19 then $20::text::citext else t.contact_email end,
           location = case when $21 then $22::text::geography else t.location end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.institutions as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.institutions as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.institutions as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.institutions as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
@@ -163,9 +164,9 @@ pub static INSTITUTION: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "verify", rule: &CAN_VERIFY, from: &[], when: None, reason: false,
-            sql: "update app.institutions as t set verified = true where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.institutions as t set verified = true where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unverify", rule: &CAN_UNVERIFY, from: &[], when: None, reason: true,
-            sql: "update app.institutions as t set verified = false where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.institutions as t set verified = false where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("institutions_city_id_slug_key", "/slug", "there is already an institution with this city and slug"),

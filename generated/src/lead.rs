@@ -101,10 +101,10 @@ pub static LEAD: Resource = Resource {
           budget_cents = case when $7 then $8 else t.budget_cents end,
           currency = case when $9 then $10 else t.currency end,
           needed_at = case when $11 then $12 else t.needed_at end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.leads as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.leads as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.leads as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when sec.seen_service_request_organizer(t.service_request_id) then 'update' end,
           case when sec.seen_service_request_organizer(t.service_request_id) then 'delete' end,
@@ -133,13 +133,13 @@ pub static LEAD: Resource = Resource {
     ],
     transitions: &[
         Transition { name: "view", rule: &CAN_VIEW, from: &["new"], when: None, reason: false,
-            sql: "update app.leads as t set state = 'viewed' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.leads as t set state = 'viewed' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "decline", rule: &CAN_DECLINE, from: &["new", "viewed"], when: None, reason: false,
-            sql: "update app.leads as t set state = 'declined' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.leads as t set state = 'declined' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "win", rule: &CAN_WIN, from: &["new", "viewed"], when: None, reason: false,
-            sql: "update app.leads as t set state = 'won' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.leads as t set state = 'won' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "lose", rule: &CAN_LOSE, from: &["new", "viewed"], when: None, reason: false,
-            sql: "update app.leads as t set state = 'lost' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.leads as t set state = 'lost' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("leads_service_request_id_business_id_key", "/business_id", "there is already a lead with this service request and business"),

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "aa8995576b0b4bc22d15e4e47db0472eef93090a7826e5f072c799b5ea80ee5542c00b22d7cfea86203bf186407c62c3",
+        checksum: "bf26334b224e8b1a14cf6b2052d67f0fb3fbd508147f61bfcd982dc345b613f3abeabae60dd18ea6dad6727a48f79d08",
     },
 ];

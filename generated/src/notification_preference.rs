@@ -47,7 +47,7 @@ pub struct CreateNotificationPreference {
 #[rustfmt::skip]
 pub struct UpdateNotificationPreference {
     #[input(default = true)] pub enabled: Patch<bool>,
-    #[input(optional)] pub quiet_hours: Patch<QuietHours>,
+    #[input(optional)] pub quiet_hours: Patch<Edit<QuietHours>>,
 }
 
 /// Constraints that a row written by hand can run into.
@@ -86,11 +86,11 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
         returning ", columns!()),
         update: concat!("update app.notification_preferences as t set 
           enabled = case when $3 then $4 else t.enabled end,
-          quiet_hours = case when $5 then $6 else t.quiet_hours end
-        where t.id = $1 and t.version = $2
+          quiet_hours = case when $5 then sec.patched(t.quiet_hours, $6) else t.quiet_hours end
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.notification_preferences as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.notification_preferences as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.notification_preferences as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.notification_preferences as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end,
           case when t.user_id = me.id then 'delete' end,

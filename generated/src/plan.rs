@@ -100,12 +100,12 @@ pub static PLAN: Resource = Resource {
         values
           ($1, $2, $3, $4, $5, $6, $7, $8::text)
         returning t.id, t.version",
-        update: concat!("update app.plans as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $17::bool and $18::text is null
+        update: concat!("update app.plans as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $17::bool and $18::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.plans as t set stripe_price_id = $18::text, ", sets!(), " where t.id = $1 and t.version = $2 and $17::bool
+        update_private: &[concat!("update app.plans as t set stripe_price_id = $18::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $17::bool
         returning t.id, t.version")],
-        archive: "update app.plans as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.plans as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.plans as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.plans as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_platform_admin then 'update' end,
           case when me.is_platform_admin then 'delete' end,

@@ -99,10 +99,10 @@ pub static PROMO_CODE: Resource = Resource {
           per_user_limit = case when $11 then $12 else t.per_user_limit end,
           valid_from = case when $13 then $14 else t.valid_from end,
           valid_to = case when $15 then $16 else t.valid_to end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.promo_codes as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.promo_codes as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.promo_codes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.promo_codes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when sec.seen_event_admin(t.event_id) then 'update' end,
           case when sec.seen_event_admin(t.event_id) then 'delete' end,

@@ -100,10 +100,10 @@ pub static PROMOTION: Resource = Resource {
         values
           ($1, $2, $3, $4, $5, $6, $7)
         returning ", columns!()),
-        archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.promotions as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
@@ -136,15 +136,15 @@ pub static PROMOTION: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["requested"], when: Some("amount_cents is 0 or paid_at is set"), reason: false,
-            sql: "update app.promotions as t set state = 'approved' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.promotions as t set state = 'approved' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "reject", rule: &CAN_REJECT, from: &["requested", "approved"], when: None, reason: true,
-            sql: "update app.promotions as t set state = 'rejected' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.promotions as t set state = 'rejected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "activate", rule: &CAN_ACTIVATE, from: &["approved"], when: Some("starts_at ≤ now and ends_at > now"), reason: false,
-            sql: "update app.promotions as t set state = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.promotions as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "finish", rule: &CAN_FINISH, from: &["active"], when: None, reason: true,
-            sql: "update app.promotions as t set state = 'ended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.promotions as t set state = 'ended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "withdraw", rule: &CAN_WITHDRAW, from: &["requested", "approved"], when: None, reason: false,
-            sql: "update app.promotions as t set state = 'cancelled' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.promotions as t set state = 'cancelled' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("promotions_target_type_target_id_slot_starts_at_excl", "/starts_at", "overlaps another promotion of the same target type and target id and slot"),

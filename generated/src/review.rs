@@ -89,12 +89,12 @@ pub static REVIEW: Resource = Resource {
         update: concat!("update app.reviews as t set 
           rating = case when $3 then $4 else t.rating end, comment = case when $5 then $6 else t.comment end,
           reply = case when $7 then $8 else t.reply end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.reviews as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.reviews as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.reviews as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.reviews as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.reviews as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.reviewer_id = me.id or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id)) then 'update' end,
           case when t.reviewer_id = me.id then 'delete' end,

@@ -49,7 +49,7 @@ pub struct UpdateUser {
     #[input(optional, format = "url")] pub profile_image_url: Patch<String>,
     #[input(optional, format = "url")] pub banner_url: Patch<String>,
     #[input(default = true)] pub is_public: Patch<bool>,
-    #[input(optional)] pub social_links: Patch<SocialLinks>,
+    #[input(optional)] pub social_links: Patch<Edit<SocialLinks>>,
     #[input(format = "locale", default = "en")] pub locale: Patch<String>,
     #[input(format = "timezone", default = "UTC")] pub timezone: Patch<String>,
     #[input(keep, optional, format = "phone")] pub phone: Patch<String>,
@@ -76,7 +76,7 @@ macro_rules! sets { () => {
     profile_image_url = case when $7 then $8 else t.profile_image_url end,
     banner_url = case when $9 then $10 else t.banner_url end,
     is_public = case when $11 then $12 else t.is_public end,
-    social_links = case when $13 then $14 else t.social_links end,
+    social_links = case when $13 then sec.patched(t.social_links, $14) else t.social_links end,
     locale = case when $15 then $16 else t.locale end, timezone = case when $17 then $18 else t.timezone end,
     home_city_id = case when $21 then $22 else t.home_city_id end"
 } }
@@ -106,14 +106,14 @@ pub static USER: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
-        update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $19::bool and $20::text is null
+        update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.users as t set phone = $20::text, ", sets!(), " where t.id = $1 and t.version = $2 and $19::bool
+        update_private: &[concat!("update app.users as t set phone = $20::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $19::bool
         returning t.id, t.version")],
-        archive: "update app.users as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.users as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.users as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.users as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id or me.is_platform_admin then 'update' end,
           case when t.id = me.id or me.is_platform_admin then 'delete' end,

@@ -69,7 +69,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         values
           ($1, $2)
         returning ", columns!()),
-        archive: "update app.waitlist_entries as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.waitlist_entries as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.user_id = me.id or sec.seen_event_admin(t.event_id) then 'delete' end
         ], null) as may from app.waitlist_entries as t, (select sec.uid() as id offset 0) as me where t.id = $1",

@@ -67,10 +67,14 @@ fn own_check(field: &Field) -> TokenStream {
     let value = match field.shape {
         Shape::Plain(_) => quote!(::core::option::Option::Some(value)),
         Shape::Option(_) => {
-            quote!(::core::option::Option::Some(::core::option::Option::Some(value)))
+            quote!(::core::option::Option::Some(::core::option::Option::Some(
+                value
+            )))
         }
         Shape::Patch(_) => {
-            quote!(::core::option::Option::Some(::kernel::input::Patch::Value(value)))
+            quote!(::core::option::Option::Some(::kernel::input::Patch::Value(
+                value
+            )))
         }
     };
     quote! {

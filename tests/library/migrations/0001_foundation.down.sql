@@ -249,9 +249,17 @@ drop function app.reservations_count_insert();
 
 drop function app.reservations_guard();
 
+drop function sec.holds_reservation(uuid,text);
+
+drop function sec.may_reservation(uuid,text);
+
 drop function audit.record_penalties();
 
 drop function app.penalties_count_insert();
+
+drop function sec.holds_penalty(uuid,text);
+
+drop function sec.may_penalty(uuid,text);
 
 drop function audit.record_members();
 
@@ -263,6 +271,10 @@ drop function app.members_archive_children();
 
 drop function app.members_guard();
 
+drop function sec.holds_member(uuid,text);
+
+drop function sec.may_member(uuid,text);
+
 drop function audit.record_loans();
 
 drop function app.loans_count_update();
@@ -273,11 +285,19 @@ drop function app.loans_guard_insert();
 
 drop function app.loans_guard();
 
+drop function sec.holds_loan(uuid,text);
+
+drop function sec.may_loan(uuid,text);
+
 drop function app.loan_private(uuid);
 
 drop function audit.record_categories();
 
 drop function app.categories_guard();
+
+drop function sec.holds_category(uuid,text);
+
+drop function sec.may_category(uuid,text);
 
 drop function audit.record_book_authors();
 
@@ -286,6 +306,10 @@ drop function app.book_authors_count_update();
 drop function app.book_authors_count_insert();
 
 drop function app.book_authors_guard();
+
+drop function sec.holds_book_author(uuid,text);
+
+drop function sec.may_book_author(uuid,text);
 
 drop function audit.record_books();
 
@@ -299,11 +323,19 @@ drop function app.books_archive_children();
 
 drop function app.books_guard();
 
+drop function sec.holds_book(uuid,text);
+
+drop function sec.may_book(uuid,text);
+
 drop function app.book_private(uuid);
 
 drop function audit.record_authors();
 
 drop function app.authors_guard();
+
+drop function sec.holds_author(uuid,text);
+
+drop function sec.may_author(uuid,text);
 
 drop function audit.record_appointments();
 
@@ -313,7 +345,11 @@ drop function app.appointments_guard();
 
 drop function app.appointments_ended();
 
+drop function sec.may_appointment(uuid,text);
+
 drop function sec.is_active(uuid);
+
+drop function sec.enter_job(text,uuid,uuid,text);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -392,8 +428,6 @@ drop table app.appointments;
 drop function sec.live();
 
 drop function sec.stamp();
-
-drop function sec.enter_job(text,uuid,text);
 
 drop function sec.performed_role();
 

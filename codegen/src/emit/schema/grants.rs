@@ -2,8 +2,7 @@
 
 use super::{
     columns::{columns, derived_columns, ended_columns},
-    endings,
-    jobs,
+    endings, jobs,
     names::{self, Roles, target_column},
     object::{grants, on_columns},
 };

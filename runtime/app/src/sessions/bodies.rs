@@ -37,8 +37,11 @@ pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
 
 /// Who wants to become a member. Whoever opens the link in the mail chooses the password.
 #[derive(Input)]
-#[input(body, example = r#"{"email": "ana@example.org", "handle": "ana", "display_name": "Ana Costa",
-    "locale": "pt-PT", "timezone": "Europe/Lisbon"}"#)]
+#[input(
+    body,
+    example = r#"{"email": "ana@example.org", "handle": "ana", "display_name": "Ana Costa",
+    "locale": "pt-PT", "timezone": "Europe/Lisbon"}"#
+)]
 pub struct SignUp {
     #[input(length(3, 254), format = "email", lower)]
     pub email: String,
@@ -57,7 +60,10 @@ pub struct SignUp {
 /// The token of a link in a mail that proves an address. After signing up with the password to have, and the names if
 /// they are to be other ones.
 #[derive(Input)]
-#[input(body, example = r#"{"token": "nX0Z2kq1bq3X…", "password": "seven small elephants"}"#)]
+#[input(
+    body,
+    example = r#"{"token": "nX0Z2kq1bq3X…", "password": "seven small elephants"}"#
+)]
 pub struct VerifyEmail {
     #[input(opaque(1, 200))]
     pub token: SecretString,
@@ -74,7 +80,10 @@ pub struct VerifyEmail {
 
 /// An address and its password.
 #[derive(Input)]
-#[input(body, example = r#"{"email": "ana@example.org", "password": "seven small elephants"}"#)]
+#[input(
+    body,
+    example = r#"{"email": "ana@example.org", "password": "seven small elephants"}"#
+)]
 pub struct Credentials {
     #[input(length(3, 254), format = "email", lower)]
     pub email: String,

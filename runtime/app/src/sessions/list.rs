@@ -39,7 +39,9 @@ impl Sessions {
         .bind(asked.rows())
         .fetch_all(cx.conn())
         .await?;
-        Ok(asked.page(rows, |session| (session.last_used_at.to_rfc3339(), session.id)))
+        Ok(asked.page(rows, |session| {
+            (session.last_used_at.to_rfc3339(), session.id)
+        }))
     }
 
     /// Ends one session of the caller. One that ended before is ended still.

@@ -17,7 +17,6 @@ use std::{
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
-
 /// Longer queues answer 503 instead of piling up.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -210,9 +210,7 @@ async fn change_password(
     caller: Member,
     Sent(input): Sent<ChangePassword>,
 ) -> Result<StatusCode> {
-    sessions
-        .change_password(&caller, input)
-        .await?;
+    sessions.change_password(&caller, input).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -226,9 +224,7 @@ async fn change_email(
     caller: Member,
     Sent(input): Sent<Address>,
 ) -> Result<StatusCode> {
-    sessions
-        .change_email(&caller, input)
-        .await?;
+    sessions.change_email(&caller, input).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -62,7 +62,9 @@ async fn grant(connection: &mut PgConnection, email: &str, reason: &str) -> Resu
             "update app.role_assignments set state = 'accepted'
              where user_id = $1 and role = $2 and status = 'active'"
         }
-        None => "insert into app.role_assignments (user_id, role, state) values ($1, $2, 'accepted')",
+        None => {
+            "insert into app.role_assignments (user_id, role, state) values ($1, $2, 'accepted')"
+        }
     };
     sqlx::query(text)
         .bind(user)

@@ -63,8 +63,8 @@ pub static APPOINTMENT: Resource = Resource {
         values
           ($1, $2)
         returning ", columns!()),
-        archive: "update app.appointments as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.appointments as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.appointments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.appointments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_admin then 'delete' end,
           case when me.is_admin and ((t.ended_by_member) is not true or t.member_id = me.id) then 'restore' end

@@ -121,12 +121,12 @@ pub static BOOK: Resource = Resource {
         values
           ($1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9, $10::int8, $11, $12, $13)
         returning t.id, t.version",
-        update: concat!("update app.books as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $21::bool and $22::int8 is null
+        update: concat!("update app.books as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $21::bool and $22::int8 is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.books as t set purchase_cents = $22::int8, ", sets!(), " where t.id = $1 and t.version = $2 and $21::bool
+        update_private: &[concat!("update app.books as t set purchase_cents = $22::int8, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $21::bool
         returning t.id, t.version")],
-        archive: "update app.books as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.books as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.books as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.books as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_librarian or me.is_admin then 'update' end,
           case when (me.is_librarian or me.is_admin) and t.on_loan = 0 then 'delete' end,

@@ -42,7 +42,7 @@ pub struct UpdateMember {
     #[input(required, length(1, 120))] pub name: Patch<String>,
     #[input(required, format = "email")] pub email: Patch<String>,
     #[input(optional, format = "phone")] pub phone: Patch<String>,
-    #[input(optional)] pub address: Patch<PostalAddress>,
+    #[input(optional)] pub address: Patch<Edit<PostalAddress>>,
     #[input(required)] pub joined_on: Patch<NaiveDate>,
 }
 
@@ -90,14 +90,15 @@ pub static MEMBER: Resource = Resource {
         returning ", columns!()),
         update: concat!("update app.members as t set 
           name = case when $3 then $4 else t.name end, email = case when $5 then $6::text::citext else t.email end,
-          phone = case when $7 then $8 else t.phone end, address = case when $9 then $10 else t.address end,
+          phone = case when $7 then $8 else t.phone end,
+          address = case when $9 then sec.patched(t.address, $10) else t.address end,
           joined_on = case when $11 then $12 else t.joined_on end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        suspend: "update app.members as t set status = 'suspended' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        unsuspend: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        suspend: "update app.members as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id or ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'update' end,
           case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) and t.open_loans = 0 then 'delete' end,

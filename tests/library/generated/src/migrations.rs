@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "fa29504737ea96552df93d6a4912b8c8444bb8e5c3cf4748505b28143527ad9043eecc47578e183c8c1f5191b50d07df",
+        checksum: "6e9bb4f6d3d77091717da6d6480197a44d9cd9e171cb7ed6206a0c8501f5bb2994f3f8075ec008e1527cd5ca8fda32f9",
     },
 ];

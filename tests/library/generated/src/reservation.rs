@@ -80,9 +80,9 @@ pub static RESERVATION: Resource = Resource {
         returning ", columns!()),
         update: concat!("update app.reservations as t set 
           wanted_until = case when $3 then $4 else t.wanted_until end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
-        archive: "update app.reservations as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.reservations as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.member_id = me.id then 'update' end,
           case when t.member_id = me.id or me.is_librarian or me.is_admin then 'delete' end,
@@ -106,9 +106,9 @@ pub static RESERVATION: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "make_ready", rule: &CAN_MAKE_READY, from: &["waiting"], when: None, reason: false,
-            sql: "update app.reservations as t set state = 'ready' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.reservations as t set state = 'ready' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "collect", rule: &CAN_COLLECT, from: &["ready"], when: None, reason: false,
-            sql: "update app.reservations as t set state = 'collected' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.reservations as t set state = 'collected' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("reservations_book_id_member_id_key", "/member_id", "there is already a reservation with this book and member"),

@@ -64,9 +64,9 @@ pub static SETTING: Resource = Resource {
         values
           ($1::text)
         returning t.id, t.version",
-        update: "select t.id, t.version from app.settings as t where t.id = $1 and t.version = $2 and not $3::bool and $4::text is null and t.user_id = (select sec.uid())",
+        update: "select t.id, t.version from app.settings as t where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = (select sec.uid())",
         update_private: &["update app.settings as t set value = $4::text
-        where t.id = $1 and t.version = $2 and $3::bool
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $3::bool
         returning t.id, t.version"],
         probe: "select t.version, 'active' as status, null::text as state, array_remove(array[
           case when t.user_id = me.id then 'update' end

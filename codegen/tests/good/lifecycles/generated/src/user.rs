@@ -56,7 +56,7 @@ pub static USER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.users as t where t.id = any($1)"),
         update: concat!("update app.users as t set 
           handle = case when $3 then $4 else t.handle end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         suspend: "update app.users as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -99,7 +99,7 @@ pub struct UpdateThing {
     #[input(default = Utc::now())] pub starts_at: Patch<DateTime<Utc>>,
     #[input(optional)] pub born_on: Patch<NaiveDate>,
     #[input(optional)] pub key: Patch<Uuid>,
-    #[input(optional)] pub data: Patch<Json>,
+    #[input(optional)] pub data: Patch<Edit<Json>>,
     #[input(optional, format = "url")] pub link: Patch<String>,
     #[input(required, format = "email")] pub email: Patch<String>,
     #[input(optional, format = "phone")] pub phone: Patch<String>,
@@ -107,7 +107,7 @@ pub struct UpdateThing {
     #[input(format = "locale", default = "en")] pub locale: Patch<String>,
     #[input(required, format = "timezone")] pub timezone: Patch<String>,
     #[input(optional)] pub location: Patch<Point>,
-    #[input(optional)] pub at: Patch<Place>,
+    #[input(optional)] pub at: Patch<Edit<Place>>,
     #[input(required, list(40, 10))] pub tags: Patch<Vec<String>>,
     #[input(optional, list(40, 10))] pub aliases: Patch<Vec<String>>,
     #[input(keep, optional, length(1, 20))] pub secret: Patch<String>,
@@ -138,12 +138,12 @@ macro_rules! sets { () => {
     price_cents = case when $21 then $22 else t.price_cents end,
     currency = case when $23 then $24 else t.currency end, open = case when $25 then $26 else t.open end,
     starts_at = case when $27 then $28 else t.starts_at end, born_on = case when $29 then $30 else t.born_on end,
-    key = case when $31 then $32 else t.key end, data = case when $33 then $34 else t.data end,
+    key = case when $31 then $32 else t.key end, data = case when $33 then sec.patched(t.data, $34) else t.data end,
     link = case when $35 then $36 else t.link end, email = case when $37 then $38::text::citext else t.email end,
     phone = case when $39 then $40 else t.phone end, country = case when $41 then $42 else t.country end,
     locale = case when $43 then $44 else t.locale end, timezone = case when $45 then $46 else t.timezone end,
     location = case when $47 then $48::text::geography else t.location end,
-    at = case when $49 then $50 else t.at end, tags = case when $51 then $52 else t.tags end,
+    at = case when $49 then sec.patched(t.at, $50) else t.at end, tags = case when $51 then $52 else t.tags end,
     aliases = case when $53 then $54 else t.aliases end"
 } }
 
@@ -172,12 +172,12 @@ pub static THING: Resource = Resource {
           ($1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9::float8::numeric, $10, $11, $12, $13, $14, $15, $16,
           $17, $18::text::citext, $19, $20, $21, $22, $23::text::geography, $24, $25, $26, $27::text)
         returning t.id, t.version",
-        update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $55::bool and $56::text is null
+        update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $55::bool and $56::text is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.things as t set secret = $56::text, ", sets!(), " where t.id = $1 and t.version = $2 and $55::bool
+        update_private: &[concat!("update app.things as t set secret = $56::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $55::bool
         returning t.id, t.version")],
-        archive: "update app.things as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.things as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.things as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.things as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_admin then 'update' end,
           case when me.is_admin then 'delete' end,

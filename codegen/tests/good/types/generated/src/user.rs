@@ -52,7 +52,7 @@ pub static USER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.users as t where t.id = any($1)"),
         update: concat!("update app.users as t set 
           handle = case when $3 then $4 else t.handle end
-        where t.id = $1 and t.version = $2
+        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id then 'update' end

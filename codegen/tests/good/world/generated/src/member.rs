@@ -64,8 +64,8 @@ pub static MEMBER: Resource = Resource {
         values
           ($1)
         returning ", columns!()),
-        archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
-        restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version",
+        archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id then 'delete' end,
           case when t.user_id = me.id then 'restore' end,
@@ -83,7 +83,7 @@ pub static MEMBER: Resource = Resource {
     children: &[],
     transitions: &[
         Transition { name: "accept", rule: &CAN_ACCEPT, from: &["pending"], when: None, reason: false,
-            sql: "update app.members as t set state = 'active' where t.id = $1 and ($2::int8 is null or t.version = $2) returning t.version" },
+            sql: "update app.members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("members_organization_id_user_id_key", "/user_id", "there is already a member with this organization and user"),

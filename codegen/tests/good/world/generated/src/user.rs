@@ -64,9 +64,9 @@ pub static USER: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
-        update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and t.version = $2 and not $7::bool and $8::text::citext is null
+        update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text::citext is null
         returning t.id, t.version"),
-        update_private: &[concat!("update app.users as t set email = $8::text::citext, ", sets!(), " where t.id = $1 and t.version = $2 and $7::bool
+        update_private: &[concat!("update app.users as t set email = $8::text::citext, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $7::bool
         returning t.id, t.version")],
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when t.id = me.id then 'update' end
