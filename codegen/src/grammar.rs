@@ -16,6 +16,7 @@ pub fn words() -> [(&'static str, &'static [&'static str]); 13] {
         ("modifier of a relation", &phrase::RELATION_MODIFIERS),
         ("function of a derived value", &phrase::AGGREGATES),
         ("modifier of a derived value", &phrase::DERIVED_MODIFIERS),
+        ("modifier of a check", &phrase::CHECK_MODIFIERS),
         ("part of a transition", &phrase::TRANSITION_WORDS),
         ("word of a rule", &phrase::ATOMS),
     ]

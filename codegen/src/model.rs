@@ -5,8 +5,11 @@
 //! can hold the model of the last migration.
 
 mod expr;
+mod guarded;
+mod memo;
 
 pub use expr::{Expr, OfWhat, Op, Value};
+pub use memo::Memo;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`Model::entities`].
@@ -40,6 +43,9 @@ pub struct Model {
     /// of a column that changes its type.
     #[serde(default)]
     pub dropped: Vec<String>,
+    /// What was found out about its rules, by whoever asks.
+    #[serde(skip)]
+    pub memo: Memo,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,7 +123,7 @@ pub struct Entity {
     pub unique: Vec<Vec<String>>,
     pub exclude: Vec<Exclude>,
     pub index: Vec<Vec<String>>,
-    pub checks: Vec<NamedExpr>,
+    pub checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<Keep>,
     pub transitions: Vec<Transition>,
@@ -343,6 +349,16 @@ pub struct Keep {
     pub doc: Option<String>,
 }
 
+/// An invariant of every row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub expr: Expr,
+    /// What callers are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedExpr {
     pub name: String,
@@ -424,6 +440,15 @@ impl Model {
     }
 }
 
+impl Model {
+    /// There is a nested list of it below its parent, if that has routes. The list would tell what is behind
+    /// the `read` rule of the reference.
+    pub fn is_listed(&self, has: &Has) -> bool {
+        let child = &self.entities[has.child];
+        let via = child.relation(&has.via);
+        !child.internal && via.is_some_and(|via| via.read.is_none())
+    }
+}
 /// Before a relation's name: a column of the database that no body and no answer holds.
 pub const ENDED_BY: &str = "ended_by_";
 

@@ -3,6 +3,7 @@
 //! Every part keeps its place. Nothing is looked up here: names are only words.
 
 mod assignments;
+mod check;
 mod derived;
 mod field;
 mod keep;
@@ -17,6 +18,7 @@ use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
 pub use assignments::assignments;
+pub use check::{CHECK_MODIFIERS, check};
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;
@@ -109,6 +111,13 @@ pub enum RelationModifier {
     Was(Word),
     Doc(At<String>),
     Read(Rule),
+}
+
+/// An invariant of a row, and what callers are told when it would break.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckPhrase {
+    pub rule: Rule,
+    pub doc: Option<At<String>>,
 }
 
 /// `on end archive`, `on end set revoked_at`

@@ -62,8 +62,12 @@ select 'a request role reaches the audit log or the queue: ' || c.oid::regclass 
   where c.relnamespace in ('audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace) and c.relkind = 'r'
   and has_any_column_privilege(r.rolname, c.oid, 'select,insert,update')
 union all
+select 'a request role reaches search documents: ' || c.oid::regclass from pg_class c cross join requests r
+  where c.relnamespace = 'search'::regnamespace and c.relkind = 'r'
+  and (has_schema_privilege(r.rolname, 'search', 'usage') or has_any_column_privilege(r.rolname, c.oid, 'select,insert,update'))
+union all
 select 'a request role may create in: ' || n.nspname from pg_namespace n cross join requests r
-  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
+  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
 union all
 select 'reference without index: ' || k.conrelid::regclass || ' ' || k.conname from pg_constraint k
   where k.contype = 'f' and k.connamespace = 'app'::regnamespace

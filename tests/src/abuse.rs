@@ -15,6 +15,7 @@ mod gone;
 mod grants;
 mod hidden;
 mod issuer;
+mod lanes;
 mod libraries;
 mod limits;
 mod lists;

@@ -6,6 +6,7 @@ use crate::resolve::Part;
 
 pub fn check(of: &Of) {
     is_there(of);
+    changed_rows_are_read(of);
     actions_exist(of);
     roles_are_given(of);
     update_has_an_effect(of);
@@ -30,6 +31,29 @@ fn is_there(of: &Of) {
             "`access` has no effect: an internal entity has no routes",
             "leave the key out",
         );
+    }
+}
+
+/// A row is changed by those who see it. (Creating needs no reading: a contact form.)
+fn changed_rows_are_read(of: &Of) {
+    if of.entity.internal || of.entity.access.read.is_some() {
+        return;
+    }
+    let message = |what: &str| {
+        format!(
+            "`{what}` can't happen: nobody may read `{}`",
+            of.entity.name
+        )
+    };
+    let help = "grant `read` to them at least, or remove the line";
+    let changes = |action: &str| !["create", "read"].contains(&action);
+    for (action, _) in walk::grants(of.entity).filter(|(action, _)| changes(action)) {
+        if of.cx.places.find(of.id, Part::Access, action).is_some() {
+            return of.refuse(Part::Access, action, message(action), help);
+        }
+    }
+    if let Some(first) = of.entity.transitions.first() {
+        of.refuse(Part::Transition, &first.name, message(&first.name), help);
     }
 }
 

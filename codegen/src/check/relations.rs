@@ -15,7 +15,7 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Relation) -> Verdict; 11] = [
+const RULES: [fn(&Of, &Relation) -> Verdict; 12] = [
     same_is_on_both_sides,
     detach_needs_optional,
     cascade_can_archive,
@@ -25,6 +25,7 @@ const RULES: [fn(&Of, &Relation) -> Verdict; 11] = [
     set_me_is_the_caller,
     set_me_needs_a_caller,
     system_is_filled,
+    system_is_written,
     movable_has_an_effect,
     filter_has_an_effect,
 ];
@@ -259,6 +260,26 @@ fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
         );
     }
     None
+}
+
+fn system_is_written(of: &Of, relation: &Relation) -> Verdict {
+    let holder = of.cx.model.holder(of.entity).map(|r| r.name.as_str());
+    let is_holder = of.id == of.cx.model.assignments && holder == Some(relation.name.as_str());
+    if !relation.system
+        || is_holder
+        || of.written_by_module()
+        || of.written_by_engine(&relation.name)
+    {
+        return None;
+    }
+    wrong(
+        "system",
+        format!("nothing ever writes `{}`", relation.name),
+        format!(
+            "name `{}` under `write:` of a module, or remove `system`",
+            of.entity.name
+        ),
+    )
 }
 
 fn movable_has_an_effect(of: &Of, relation: &Relation) -> Verdict {

@@ -303,6 +303,20 @@ fn values(r: &mut Reader, example: &str) -> Parsed<Vec<Word>> {
             .also(first.span, "first written here")
             .help("keep one of the two"));
         }
+        let alike = |v: &&Word| names::pascal(&v.it) == names::pascal(&value.it);
+        if let Some(first) = values.iter().find(alike) {
+            return Err(Diagnostic::at(
+                value.span,
+                format!(
+                    "`{}` and `{}` are both `{}` in Rust",
+                    first.it,
+                    value.it,
+                    names::pascal(&value.it)
+                ),
+            )
+            .also(first.span, "the other")
+            .help("rename one of the two"));
+        }
         if !names::is_word(&value.it) {
             return Err(
                 Diagnostic::at(value.span, format!("`{}` can't be a value", value.it))

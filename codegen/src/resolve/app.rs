@@ -4,7 +4,7 @@ use super::fields::object_fields;
 use super::places::{Part, Places};
 use super::{at, entity_id};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{Access, Entity, EntityId, Model, Module, Narrowed, Object, Role};
+use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Narrowed, Object, Role};
 use crate::names;
 use crate::phrase::Word;
 use crate::spec::{EntitySpec, ModuleSpec, Spec, WriteSpec};
@@ -26,6 +26,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         tags: Vec::new(),
         entities: Vec::new(),
         dropped: app.dropped.iter().map(|word| word.it.clone()).collect(),
+        memo: Memo::default(),
     };
     entities(&mut model, spec, places, errors);
     model.identity = entity_id(&model, &app.identity, errors).unwrap_or(0);
@@ -41,6 +42,9 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
     }
     if let Some(sessions) = &app.sessions {
         places.put_app("sessions", sessions.span);
+    }
+    for word in &app.dropped {
+        places.put_app(&format!("dropped.{}", word.it), word.span);
     }
     for (name, scopes) in &app.roles {
         let scopes = scopes
@@ -347,6 +351,12 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
 }
 
 fn unused(spec: &Spec, errors: &Collector) {
+    // A misspelt mixin is told where it stands, with the name that was meant: that one is not unused.
+    let known = |word: &Word| spec.app.mixins.iter().any(|(name, _)| name.it == word.it);
+    let mut named = spec.entities.iter().flat_map(|entity| &entity.mixins);
+    if named.any(|word| !known(word)) {
+        return;
+    }
     for (name, _) in &spec.app.mixins {
         if !spec
             .entities

@@ -21,7 +21,7 @@ pub struct Parts {
     unique: Vec<Vec<String>>,
     exclude: Vec<Exclude>,
     index: Vec<Vec<String>>,
-    checks: Vec<NamedExpr>,
+    checks: Vec<Check>,
     keeps: Vec<Keep>,
     transitions: Vec<Transition>,
     conditions: Vec<NamedExpr>,
@@ -126,14 +126,15 @@ fn derived_rule(r: &Resolver, id: EntityId, form: &DerivedForm) -> Option<Expr> 
     }
 }
 
-fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<NamedExpr> {
+fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Check> {
     let mut checks = Vec::new();
-    for (name, rule) in &lines.check {
+    for (name, phrase) in &lines.check {
         places.put(id, Part::Check, &name.it, name.span);
-        let expr = r.rule(id, rule, Kind::Stored);
-        checks.extend(expr.map(|expr| NamedExpr {
+        let expr = r.rule(id, &phrase.rule, Kind::Stored);
+        checks.extend(expr.map(|expr| Check {
             name: name.it.clone(),
             expr,
+            doc: phrase.doc.as_ref().map(|doc| doc.it.clone()),
         }));
     }
     checks

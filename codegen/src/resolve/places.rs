@@ -59,6 +59,9 @@ impl Places {
     pub fn put_app(&mut self, key: &str, span: Span) {
         self.app.insert(key.to_owned(), span);
     }
+    pub fn find_app(&self, key: &str) -> Option<Span> {
+        self.app.get(key).copied()
+    }
     /// A key of app.yaml.
     pub fn of_app(&self, key: &str) -> Span {
         self.app.get(key).copied().unwrap_or(Span {

@@ -93,6 +93,15 @@ fn modify(relation: &mut Relation, modifier: &RelationModifier) {
 }
 
 fn refuse_rule_word(name: &Word, errors: &Collector) {
+    if names::is_generated_variable(&format!("{}_id", name.it)) {
+        errors.push(
+            Diagnostic::at(
+                name.span,
+                format!("the column `{}_id` reads like a parameter or variable of the generated functions", name.it),
+            )
+            .help("choose another name"),
+        );
+    }
     if names::is_rule_word(&name.it) {
         errors.push(
             Diagnostic::at(

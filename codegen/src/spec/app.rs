@@ -95,6 +95,17 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
             .help("40 letters at most"),
         );
     }
+    if let Some(app) = &app
+        && app.it.starts_with("pg_")
+    {
+        errors.push(
+            Diagnostic::at(
+                app.span,
+                "PostgreSQL keeps names of roles that start with `pg_` for itself",
+            )
+            .help("choose another name: roles are called `<app>_app`, `<app>_job` …"),
+        );
+    }
     let identity = keys.word("identity", "write the name of an entity");
     let assignments = keys.text("assignments", "write the name of an entity");
     let assignments = assignments.and_then(|text| errors.keep(phrase::assignments(text)));
@@ -142,12 +153,15 @@ fn roles(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
             continue;
         };
         let snake = names::snake(&word.it);
-        if let Some((first, _)) = roles.iter().find(|(r, _)| names::snake(&r.it) == snake) {
+        let alike = |(r, _): &&(Word, Vec<Word>)| {
+            names::snake(&r.it) == snake || names::pascal(&r.it) == names::pascal(&word.it)
+        };
+        if let Some((first, _)) = roles.iter().find(alike) {
             keys.errors.push(
                 Diagnostic::at(
                     word.span,
                     format!(
-                        "`{}` and `{}` are both `{snake}` in the database",
+                        "`{}` and `{}` are alike in generated code: `{snake}`",
                         word.it, first.it
                     ),
                 )

@@ -6,8 +6,8 @@ use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
-    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase, RelationLine, Rule,
-    TransitionPhrase, Word,
+    self, At, CheckPhrase, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase,
+    RelationLine, Rule, TransitionPhrase, Word,
 };
 
 pub const ENTITY_KEYS: [&str; 24] = [
@@ -49,7 +49,7 @@ pub struct Body {
     pub belongs: Vec<(Word, RelationLine)>,
     pub has: Vec<(Word, HasPhrase)>,
     pub derived: Vec<(Word, DerivedPhrase)>,
-    pub check: Vec<(Word, Rule)>,
+    pub check: Vec<(Word, CheckPhrase)>,
 }
 
 #[derive(Debug)]
@@ -157,7 +157,7 @@ pub fn body(keys: &Keys) -> Body {
         belongs: keys.phrases("belongs", "name: entity, modifiers", phrase::relation),
         has: keys.phrases("has", "name: child* via relation", phrase::has),
         derived: keys.phrases("derived", "name: count(has)", phrase::derived),
-        check: keys.phrases("check", "name: expression", phrase::rule),
+        check: keys.phrases("check", "name: expression", phrase::check),
     }
 }
 

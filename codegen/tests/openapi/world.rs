@@ -14,6 +14,7 @@ pub const PLATFORM_ADMIN: usize = 1;
 
 pub fn model() -> Model {
     Model {
+        memo: Default::default(),
         app: "culturepass".into(),
         title: "CulturePass".into(),
         doc: "What is on, who hosts it, who goes.".into(),

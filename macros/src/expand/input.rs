@@ -37,9 +37,13 @@ fn read(item: &Struct) -> TokenStream {
         let this = field.name();
         Some(quote!(body.together(#other, #this);))
     });
-    let takes = item.fields.iter().map(|field| {
-        let (ident, take, check) = (&field.ident, take(field), own_check(field));
-        quote!(let #ident = #take; #check)
+    // Not called like the fields: one of those may be called `body`.
+    let locals: Vec<Ident> = (0..item.fields.len())
+        .map(|n| Ident::new(&format!("value_{n}"), Span::mixed_site()))
+        .collect();
+    let takes = item.fields.iter().zip(&locals).map(|(field, local)| {
+        let (take, check) = (take(field), own_check(field, local));
+        quote!(let #local = #take; #check)
     });
     let idents = item.fields.iter().map(|field| &field.ident);
     quote! {
@@ -48,15 +52,15 @@ fn read(item: &Struct) -> TokenStream {
             fn read(body: &mut ::kernel::input::Body) -> ::core::option::Option<Self> {
                 #(#pairs)*
                 #(#takes)*
-                ::core::option::Option::Some(Self { #(#idents: #idents?),* })
+                ::core::option::Option::Some(Self { #(#idents: #locals?),* })
             }
         }
     }
 }
 
 /// A check that is a function, of the value as it was read.
-fn own_check(field: &Field) -> TokenStream {
-    let (ident, name) = (&field.ident, field.name());
+fn own_check(field: &Field, local: &Ident) -> TokenStream {
+    let name = field.name();
     let found = field.rules.iter().find_map(|rule| match &rule.kind {
         RuleKind::Check(path) => Some(path),
         _ => None,
@@ -78,7 +82,7 @@ fn own_check(field: &Field) -> TokenStream {
         }
     };
     quote! {
-        if let #value = &#ident
+        if let #value = &#local
             && let ::core::option::Option::Some((code, detail)) = #path(value)
         {
             body.refuse(#name, code, detail);

@@ -12,6 +12,10 @@ pub struct DbConfig {
     pub job_url: Option<SecretString>,
     pub connections: u32,
     pub job_connections: u32,
+    /// For searches, maps and counts, which are kept apart from everything else. One caller has half of them at most.
+    pub search_connections: u32,
+    /// A search that takes longer is ended, and answered 503.
+    pub search_timeout: Duration,
     /// A caller waits this long for a connection, then gets 503.
     pub acquire_timeout: Duration,
     /// Per connection; at least the number of generated statements.
@@ -27,6 +31,8 @@ impl DbConfig {
             job_url: None,
             connections: 10,
             job_connections: 4,
+            search_connections: 4,
+            search_timeout: Duration::from_secs(2),
             acquire_timeout: Duration::from_secs(2),
             statement_cache: 2000,
             ping_after_idle: Duration::from_secs(30),

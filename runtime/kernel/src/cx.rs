@@ -5,10 +5,11 @@
 //! static names only.
 
 mod ask;
+mod lanes;
 mod reader;
 mod run;
 
-pub(crate) use reader::{Question, Reader};
+pub(crate) use reader::{Question, Reader, Work};
 
 use crate::{
     actor::{Actor, Facts},
@@ -17,6 +18,7 @@ use crate::{
     error::{Error, Result},
     member::Member,
 };
+use lanes::Lane;
 use secrecy::ExposeSecret;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr,
@@ -25,13 +27,13 @@ use sqlx::{
     types::Json,
 };
 use sqlx_core::transaction::TransactionManager;
-use std::{fmt::Write, str::FromStr, sync::Arc};
+use std::{fmt::Write, str::FromStr, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Times a transaction is run in all when the database asks to try again.
 pub const ATTEMPTS: u32 = 3;
 
-/// Handle on both pools. Cheap to clone.
+/// Handle on the pools. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     pools: Arc<Pools>,
@@ -41,7 +43,12 @@ pub struct Db {
 
 struct Pools {
     request: PgPool,
+    /// For searches, which may take long and wait for each other.
+    search: PgPool,
     job: Option<PgPool>,
+    /// Shares of each caller in the two for requests.
+    lists: Arc<Lane>,
+    searches: Arc<Lane>,
 }
 
 /// Figures for `/metrics`.
@@ -54,23 +61,30 @@ pub struct PoolState {
 impl Db {
     /// Does not wait for the database: `/readyz` says when it is there.
     pub fn connect(config: &DbConfig) -> Result<Self, sqlx::Error> {
-        let request = pool(
+        let url = config.url.expose_secret();
+        let request = pool(config, url, "request", config.connections, None)?;
+        let search = pool(
             config,
-            config.url.expose_secret(),
-            config.connections,
-            "request",
+            url,
+            "search",
+            config.search_connections,
+            Some(config.search_timeout),
         )?;
         let job = match &config.job_url {
-            Some(url) => Some(pool(
-                config,
-                url.expose_secret(),
-                config.job_connections,
-                "job",
-            )?),
+            Some(url) => {
+                let url = url.expose_secret();
+                Some(pool(config, url, "job", config.job_connections, None)?)
+            }
             None => None,
         };
         Ok(Self {
-            pools: Arc::new(Pools { request, job }),
+            pools: Arc::new(Pools {
+                request,
+                search,
+                job,
+                lists: Lane::of(config.connections, config.acquire_timeout),
+                searches: Lane::of(config.search_connections, config.acquire_timeout),
+            }),
             context: true,
         })
     }
@@ -205,6 +219,7 @@ impl Db {
     /// After the last request.
     pub async fn close(&self) {
         self.pools.request.close().await;
+        self.pools.search.close().await;
         if let Some(job) = &self.pools.job {
             job.close().await;
         }
@@ -342,17 +357,31 @@ impl Drop for Entering {
     }
 }
 
-fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<PgPool, sqlx::Error> {
+/// `timeout` for its statements, if another one than the role's.
+fn pool(
+    config: &DbConfig,
+    url: &str,
+    name: &str,
+    connections: u32,
+    timeout: Option<Duration>,
+) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?
         .statement_cache_capacity(config.statement_cache)
         .application_name(name)
         // Policies make plans large: planning one takes longer than running it, so each is made once per
         // connection. Compiling them pays off even less.
         .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
+        // Notices are about what callers write, and there may be one for each row.
+        .options([("client_min_messages", "warning")])
         .disable_statement_logging();
+    let options = match timeout {
+        Some(timeout) => options.options([("statement_timeout", timeout.as_millis().to_string())]),
+        None => options,
+    };
     let ping_after = config.ping_after_idle;
     Ok(PgPoolOptions::new()
-        .min_connections(connections)
+        // Those with a timeout of their own are for what is asked now and then.
+        .min_connections(if timeout.is_some() { 0 } else { connections })
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
         .test_before_acquire(false)

@@ -7,7 +7,7 @@
 use crate::{
     actor::Facts,
     caller::Caller,
-    cx::{Db, Question},
+    cx::{Db, Question, Work},
     error::{Error, Result},
 };
 use axum::{
@@ -89,7 +89,7 @@ impl Db {
             arguments: PgArguments::default(),
             keep: true,
         };
-        let rows = self.read(caller).await?.fetch(question).await?;
+        let rows = self.read(caller, Work::One).await?.fetch(question).await?;
         let row = rows.first().ok_or_else(Error::unauthenticated)?;
         let Json(facts) = row.try_get("facts")?;
         Ok(Member {

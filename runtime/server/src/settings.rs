@@ -65,6 +65,12 @@ pub struct Roles {
     /// Connections for modules and the worker.
     #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 8)]
     pub db_job_connections: u32,
+    /// Connections for searches, maps and counts, of which one caller has half at most.
+    #[arg(long, env = "DB_SEARCH_CONNECTIONS", default_value_t = 4)]
+    pub db_search_connections: u32,
+    /// A search that takes longer is answered 503.
+    #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000)]
+    pub db_search_timeout_ms: u64,
     /// A request that gets no connection within this time is answered 503.
     #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000)]
     pub db_acquire_timeout_ms: u64,

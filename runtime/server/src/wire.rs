@@ -162,6 +162,8 @@ pub fn db_config(roles: &Roles) -> Result<DbConfig> {
     config.job_url = Some(roles.job_database_url.require()?);
     config.connections = roles.db_connections.max(1);
     config.job_connections = roles.db_job_connections.max(1);
+    config.search_connections = roles.db_search_connections.max(1);
+    config.search_timeout = Duration::from_millis(roles.db_search_timeout_ms.max(1));
     config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
     Ok(config)
 }

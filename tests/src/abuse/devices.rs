@@ -109,7 +109,14 @@ async fn pushes_stop_with_the_session() {
         .await
         .expect("expired");
     let now = chrono::Utc::now();
-    server.built.app.sessions.purge(now).await.expect("purged");
+    server
+        .built
+        .app
+        .modules
+        .sessions
+        .purge(now)
+        .await
+        .expect("purged");
     let active: i64 =
         sqlx::query_scalar("select count(*) from app.devices where status = 'active'")
             .fetch_one(&mut conn)
@@ -119,6 +126,7 @@ async fn pushes_stop_with_the_session() {
     server
         .built
         .app
+        .modules
         .sessions
         .purge(now + chrono::TimeDelta::days(31))
         .await

@@ -31,6 +31,17 @@ pub fn statics(model: &Model, id: EntityId) -> String {
     out
 }
 
+/// Names of the statics of a file: the resource and its rules.
+pub fn names(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let statics = statics(model, id);
+    let rules = statics.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("pub static ")?;
+        Some(rest.split_once(':')?.0.to_owned())
+    });
+    [upper(&entity.name)].into_iter().chain(rules).collect()
+}
+
 fn item(name: &str, tree: &str) -> String {
     format!("#[rustfmt::skip] pub static {name}: Rule = {tree};\n")
 }

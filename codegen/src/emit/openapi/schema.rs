@@ -76,6 +76,7 @@ pub fn list(entity: &Entity, example: Value) -> Value {
     );
     properties.insert("next_cursor".to_owned(), reference("NextCursor"));
     properties.insert("count".to_owned(), reference("Count"));
+    properties.insert("count_is_exact".to_owned(), reference("CountIsExact"));
     let description = format!("A page of {}.", spaced(&entity.plural));
     let schema = types::object(
         &description,

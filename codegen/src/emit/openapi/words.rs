@@ -89,20 +89,9 @@ pub fn explain(model: &Model, entity: EntityId, rule: &Expr) -> Words {
     }
 }
 
-pub fn may(model: &Model, entity: EntityId, rule: &Expr, caller: Caller) -> May {
-    weigh(model, entity, rule, caller, MAX_DEPTH)
-}
-
-/// Rules lead through relations to rules of other entities; the checker refuses cycles, this bound
-/// only keeps a mistake there from hanging the generator.
-const MAX_DEPTH: usize = 24;
-
-fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize) -> May {
-    if depth == 0 {
-        return May::Depends;
-    }
+pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
     let entity = &model.entities[id];
-    let again = |rule: &Expr| weigh(model, id, rule, caller, depth - 1);
+    let again = |rule: &Expr| may(model, id, rule, caller);
     match rule {
         Expr::Anyone => May::Yes,
         Expr::Nobody => May::No,
@@ -116,7 +105,7 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
             _ => May::Depends,
         },
         Expr::Not(inner) => not(again(inner)),
-        Expr::Condition(i) => again(&entity.conditions[*i].expr),
+        Expr::Condition(i) => may_named(model, id, &OfWhat::Condition(*i), caller),
         Expr::Of { relation, what } => {
             let targets = &entity.belongs[*relation].targets;
             let all_targets = what.is_empty();
@@ -130,9 +119,7 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
                     // Whether anything can be read there only the database finds out, as in the kernel:
                     // a stranger gets an empty list, not 401.
                     Some(OfWhat::Read) => model.entities[*target].access.read.is_some(),
-                    Some(what) => target_rule(model, *target, what).is_some_and(|rule| {
-                        weigh(model, *target, rule, caller, depth - 1) != May::No
-                    }),
+                    Some(what) => may_named(model, *target, what, caller) != May::No,
                 }
             });
             if reachable { May::Depends } else { May::No }
@@ -147,6 +134,22 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
         Expr::MeHoldsOf { role, .. } if caller != Caller::Role(*role) => May::No,
         _ => May::Depends,
     }
+}
+
+/// As [`may`], of a rule by its name: rules lead through relations to rules of other entities, from several
+/// places to the same one.
+fn may_named(model: &Model, id: EntityId, what: &OfWhat, caller: Caller) -> May {
+    let variant = match caller {
+        Caller::Anonymous => 0,
+        Caller::SignedIn => 1,
+        Caller::Role(role) => 2 + role,
+    };
+    let find = || match target_rule(model, id, what) {
+        Some(rule) => may(model, id, rule, caller),
+        None => May::No,
+    };
+    let key = ("may", variant, id, what.clone());
+    model.memo.once(key, May::Depends, find)
 }
 
 fn strictest(all: impl Iterator<Item = May>) -> May {

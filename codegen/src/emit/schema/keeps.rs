@@ -32,7 +32,7 @@ fn of_rows(model: &Model, id: EntityId) -> Vec<Object> {
     let steps: Vec<String> = entity.keeps.iter().map(|k| step(model, id, k)).collect();
     // Nothing is left to be said of a statement that changed no row: cascades come here by the dozen.
     let body = format!(
-        "declare\n  parent uuid;\nbegin\n  if not exists (select from removed) then\n    return null;\n  end if;\n{}\n  return null;\nend",
+        "declare\n  v_parent uuid;\nbegin\n  if not exists (select from removed) then\n    return null;\n  end if;\n{}\n  return null;\nend",
         steps.join("\n")
     );
     vec![
@@ -144,17 +144,17 @@ fn step(model: &Model, id: EntityId, keep: &Keep) -> String {
             ""
         };
         format!(
-            "exists (select from {} p where p.id = parent{status})",
+            "exists (select from {} p where p.id = v_parent{status})",
             names::table(parent)
         )
     });
     format!(
-        "  for parent in\n    select distinct o.{column} from removed o\n    \
+        "  for v_parent in\n    select distinct o.{column} from removed o\n    \
          where o.{column} is not null and {}{} and not exists (\n      \
          select from added n where n.id = o.id and n.{column} = o.{column} and {}\n    )\n    \
          order by 1\n  loop\n    \
-         perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({} || parent::text, 0));\n    \
-         if not exists (select from {table} c where c.{column} = parent and {}{})\n      \
+         perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({} || v_parent::text, 0));\n    \
+         if not exists (select from {table} c where c.{column} = v_parent and {}{})\n      \
          and ({})\n    then\n      {}\n    end if;\n  end loop;",
         counts("o"),
         account(model, id, "o", "<> 'archived'"),

@@ -49,6 +49,11 @@ pub fn projection(entity: &Entity) -> String {
     format!("app.{}_public", entity.plural)
 }
 
+/// `app.events_search`
+pub fn search(entity: &Entity) -> String {
+    format!("app.{}_search", entity.plural)
+}
+
 /// `orgAdmin` → `org_admin`
 pub fn snake(name: &str) -> String {
     let mut out = String::new();

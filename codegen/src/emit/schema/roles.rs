@@ -7,10 +7,13 @@ use super::{
 use crate::model::Model;
 use crate::objects::{Kind, Object};
 
-const EXTENSIONS: [&str; 4] = ["citext", "btree_gist", "pg_trgm", "postgis"];
+const EXTENSIONS: [&str; 5] = ["citext", "btree_gist", "pg_trgm", "unaccent", "postgis"];
 
 /// Policies make plans whose estimates are high and whose work is small: compiling them takes seconds.
 const JIT: (&str, &str) = ("jit", "off");
+
+/// Notices are about what callers write, such as a search without words: nothing that a log should fill with.
+const QUIET: (&str, &str) = ("client_min_messages", "warning");
 
 pub fn objects(model: &Model) -> Vec<Object> {
     let roles = Roles(&model.app);
@@ -27,6 +30,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
                 ("statement_timeout", "5s"),
                 ("lock_timeout", "2s"),
                 ("idle_in_transaction_session_timeout", "10s"),
+                QUIET,
                 JIT,
             ],
         ),
@@ -36,6 +40,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
             &[
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "60s"),
+                QUIET,
                 JIT,
             ],
         ),
@@ -65,6 +70,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         &[roles.app(), roles.job()],
     ));
     found.push(schema("jobs", &roles.queue(), &[roles.app(), roles.job()]));
+    found.push(schema("search", &roles.authz(), &[]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");
         object(Kind::Extension, name, create, String::new())
@@ -90,9 +96,12 @@ fn role(name: &str, attributes: &str, settings: &[(&str, &str)]) -> Object {
 }
 
 fn schema(name: &str, owner: &str, users: &[String]) -> Object {
-    let create = format!(
-        "create schema {name};\nalter schema {name} owner to {owner};\ngrant usage on schema {name} to {};",
-        users.join(", ")
-    );
+    let mut create = format!("create schema {name};\nalter schema {name} owner to {owner};");
+    if !users.is_empty() {
+        create.push_str(&format!(
+            "\ngrant usage on schema {name} to {};",
+            users.join(", ")
+        ));
+    }
     object(Kind::Schema, name, create, format!("drop schema {name};"))
 }

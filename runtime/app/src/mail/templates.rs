@@ -63,8 +63,7 @@ impl Template {
             id: Uuid::now_v7(),
             to: harmless(to),
             subject: subject.to_owned(),
-            // The last line end is the template's, not the text's.
-            text: format!("{text}\n"),
+            text: text.to_owned(),
         })
     }
 }

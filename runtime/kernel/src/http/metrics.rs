@@ -27,6 +27,8 @@ impl Counter {
 
 /// The database refused what the rules in Rust allow. Must stay 0.
 pub static POLICY_DIVERGENCE: Counter = Counter::new();
+/// A statement of ours needs a grant that its role has not. Must stay 0.
+pub static MISSING_PRIVILEGE: Counter = Counter::new();
 pub static RATE_LIMITED: Counter = Counter::new();
 pub static SHED: Counter = Counter::new();
 /// Connections closed at once because their address had too many.
@@ -86,6 +88,11 @@ fn counters(text: &mut String) {
             "policy_divergence_total",
             "Writes that only the database refused",
             &POLICY_DIVERGENCE,
+        ),
+        (
+            "missing_privilege_total",
+            "Statements that the database refused for want of a grant",
+            &MISSING_PRIVILEGE,
         ),
         ("rate_limited_total", "Requests answered 429", &RATE_LIMITED),
         (

@@ -5,7 +5,7 @@
 
 use super::{
     cursor::CursorKey,
-    query::{Condition, Query},
+    query::{Condition, Direction, Order, Query},
     value::Value,
 };
 use crate::{
@@ -48,6 +48,8 @@ impl List {
                 suspend: NOBODY,
             },
             filters: parameters,
+            within: &[],
+            public_to_all: false,
             sorts: &[],
             expands: &[],
             children: &[],
@@ -71,7 +73,7 @@ impl List {
         let query = Query::read(&self.0, text.unwrap_or_default())?;
         let mut values = Vec::new();
         let mut wrong: Vec<&str> = Vec::new();
-        if query.sort.is_some() {
+        if !matches!(query.order, Order::Id(Direction::Descending)) {
             wrong.push("sort");
         }
         if query.count {
