@@ -60,6 +60,7 @@ begin
     alter role culturepass_app set statement_timeout = '5s';
     alter role culturepass_app set lock_timeout = '2s';
     alter role culturepass_app set idle_in_transaction_session_timeout = '10s';
+    alter role culturepass_app set client_min_messages = 'warning';
     alter role culturepass_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -73,6 +74,7 @@ begin
     create role culturepass_job login noinherit;
     alter role culturepass_job set lock_timeout = '10s';
     alter role culturepass_job set idle_in_transaction_session_timeout = '60s';
+    alter role culturepass_job set client_min_messages = 'warning';
     alter role culturepass_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -102,6 +104,9 @@ create schema jobs;
 alter schema jobs owner to culturepass_queue;
 grant usage on schema jobs to culturepass_app, culturepass_job;
 
+create schema search;
+alter schema search owner to culturepass_authz;
+
 -- Extensions
 
 create extension if not exists citext with schema public;
@@ -109,6 +114,8 @@ create extension if not exists citext with schema public;
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -291,6 +298,43 @@ create function sec.slugify(p_text text) returns text
     '[^a-z0-9]+', '-', 'g'), 80), '-')
 $$;
 alter function sec.slugify(text) owner to culturepass_owner;
+
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to culturepass_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to culturepass_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -2183,7 +2227,7 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token) and sec.is_seen(push_token));
+  check (char_length(push_token) between 10 and 650 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
@@ -3084,12 +3128,6 @@ create index businesses_city_id_idx
 create index businesses_live_city_id_idx
   on app.businesses (live_city_id) where live_city_id is not null;
 
-create index businesses_search_idx
-  on app.businesses using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index businesses_search_text_idx
-  on app.businesses using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
 
@@ -3119,12 +3157,6 @@ create index cities_country_id_idx
 
 create index cities_live_country_id_idx
   on app.cities (live_country_id) where live_country_id is not null;
-
-create index cities_search_idx
-  on app.cities using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index cities_search_text_idx
-  on app.cities using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
@@ -3204,12 +3236,6 @@ create index communities_created_by_id_idx
 create index communities_live_created_by_id_idx
   on app.communities (live_created_by_id) where live_created_by_id is not null;
 
-create index communities_search_idx
-  on app.communities using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index communities_search_text_idx
-  on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
 
@@ -3236,12 +3262,6 @@ create unique index countries_code_key
 
 create index countries_name_id_idx
   on app.countries (name, id);
-
-create index countries_search_idx
-  on app.countries using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index countries_search_text_idx
-  on app.countries using gin ((name) gin_trgm_ops) where status = 'active';
 
 create unique index credentials_user_id_key
   on app.credentials (user_id);
@@ -3332,12 +3352,6 @@ create index events_venue_id_idx
 
 create index events_live_venue_id_idx
   on app.events (live_venue_id) where live_venue_id is not null;
-
-create index events_search_idx
-  on app.events using gin ((to_tsvector('simple'::regconfig, title || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index events_search_text_idx
-  on app.events using gin ((title || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
@@ -3453,12 +3467,6 @@ create index grant_announcements_institution_id_idx
 create index grant_announcements_live_institution_id_idx
   on app.grant_announcements (live_institution_id) where live_institution_id is not null;
 
-create index grant_announcements_search_idx
-  on app.grant_announcements using gin ((to_tsvector('simple'::regconfig, title || ' ' || description))) where status = 'active';
-
-create index grant_announcements_search_text_idx
-  on app.grant_announcements using gin ((title || ' ' || description) gin_trgm_ops) where status = 'active';
-
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
@@ -3476,12 +3484,6 @@ create index institutions_city_id_idx
 
 create index institutions_live_city_id_idx
   on app.institutions (live_city_id) where live_city_id is not null;
-
-create index institutions_search_idx
-  on app.institutions using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index institutions_search_text_idx
-  on app.institutions using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
@@ -3650,12 +3652,6 @@ create index organizations_city_id_idx
 
 create index organizations_live_city_id_idx
   on app.organizations (live_city_id) where live_city_id is not null;
-
-create index organizations_search_idx
-  on app.organizations using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index organizations_search_text_idx
-  on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3990,12 +3986,6 @@ create index users_home_city_id_idx
 create index users_live_home_city_id_idx
   on app.users (live_home_city_id) where live_home_city_id is not null;
 
-create index users_search_idx
-  on app.users using gin ((to_tsvector('simple'::regconfig, handle || ' ' || display_name))) where status = 'active';
-
-create index users_search_text_idx
-  on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
-
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
@@ -4040,12 +4030,6 @@ create index venues_owner_community_id_idx
 
 create index venues_live_owner_community_id_idx
   on app.venues (live_owner_community_id) where live_owner_community_id is not null;
-
-create index venues_search_idx
-  on app.venues using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '') || ' ' || address))) where status = 'active';
-
-create index venues_search_text_idx
-  on app.venues using gin ((name || ' ' || coalesce(description, '') || ' ' || address) gin_trgm_ops) where status = 'active';
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
@@ -5104,6 +5088,119 @@ $$;
 alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
 
+create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.businesses d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.businesses_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.businesses_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.businesses where id = new.id;
+    return null;
+  end if;
+  insert into search.businesses as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.businesses_document() owner to culturepass_authz;
+revoke execute on function app.businesses_document() from public;
+
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -5580,6 +5677,119 @@ $$;
 alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
+create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.cities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.cities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.cities where id = new.id;
+    return null;
+  end if;
+  insert into search.cities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.cities_document() owner to culturepass_authz;
+revoke execute on function app.cities_document() from public;
+
 create function sec.may_city(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -5931,6 +6141,119 @@ end
 $$;
 alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
+
+create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.communities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.communities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.communities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.communities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.visibility = 'public') is not true then
+    delete from search.communities where id = new.id;
+    return null;
+  end if;
+  insert into search.communities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.communities_document() owner to culturepass_authz;
+revoke execute on function app.communities_document() from public;
 
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -6691,6 +7014,119 @@ $$;
 alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
+create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.countries d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.countries_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.countries_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.countries_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.countries where id = new.id;
+    return null;
+  end if;
+  insert into search.countries as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.countries_document() owner to culturepass_authz;
+revoke execute on function app.countries_document() from public;
+
 create function sec.may_country(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -7056,6 +7492,119 @@ $$;
 alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
 
+create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.events d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.events d where d.document @@ v_words offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.events d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.events_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.events_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.events_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') is not true then
+    delete from search.events where id = new.id;
+    return null;
+  end if;
+  insert into search.events as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.events_document() owner to culturepass_authz;
+revoke execute on function app.events_document() from public;
+
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -7148,7 +7697,7 @@ begin
             t.state <> 'draft'
             and t.visibility = 'community'
             and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
+            and sec.seen_community__member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
         )
@@ -7223,7 +7772,7 @@ begin
             t.state <> 'draft'
             and t.visibility = 'community'
             and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
+            and sec.seen_community__member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
         )
@@ -8000,6 +8549,119 @@ $$;
 alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
+create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.grant_announcements d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.grant_announcements_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.grant_announcements where id = new.id;
+    return null;
+  end if;
+  insert into search.grant_announcements as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.grant_announcements_document() owner to culturepass_authz;
+revoke execute on function app.grant_announcements_document() from public;
+
 create function sec.may_grant_announcement(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
 -- Whether the caller may do this to a row.
@@ -8169,6 +8831,119 @@ end
 $$;
 alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
+
+create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.institutions d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.institutions_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.institutions_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.institutions_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.institutions where id = new.id;
+    return null;
+  end if;
+  insert into search.institutions as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.institutions_document() owner to culturepass_authz;
+revoke execute on function app.institutions_document() from public;
 
 create function sec.may_institution(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -9785,6 +10560,119 @@ end
 $$;
 alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
+
+create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.organizations d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.organizations_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.organizations_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.organizations_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.organizations where id = new.id;
+    return null;
+  end if;
+  insert into search.organizations as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.organizations_document() owner to culturepass_authz;
+revoke execute on function app.organizations_document() from public;
 
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -11779,12 +12667,12 @@ create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;
   end if;
-  for parent in
+  for v_parent in
     select distinct o.scope_id from removed o
     where o.scope_id is not null and (o.status = 'active' and o.role = 'orgAdmin') and o.state = 'accepted'
       and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
@@ -11792,15 +12680,15 @@ begin
     )
     order by 1
   loop
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || v_parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = v_parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
       and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
-      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+      and (exists (select from app.cities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = v_parent and p.status <> 'archived'))
     then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
         constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
@@ -12696,6 +13584,119 @@ $$;
 alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
+create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.users d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.users d where d.document @@ v_words offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.users d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.users_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.users_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.is_public) is not true then
+    delete from search.users where id = new.id;
+    return null;
+  end if;
+  insert into search.users as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+    sec.folded(' ' || new.handle || ' ' || new.display_name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.users_document() owner to culturepass_authz;
+revoke execute on function app.users_document() from public;
+
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -13052,6 +14053,119 @@ end
 $$;
 alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
+
+create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.venues d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.venues_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.venues where id = new.id;
+    return null;
+  end if;
+  insert into search.venues as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.venues_document() owner to culturepass_authz;
+revoke execute on function app.venues_document() from public;
 
 create function sec.may_venue(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -14902,6 +16016,52 @@ alter function sec.seen_community(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community(uuid) from public;
 grant execute on function sec.seen_community(uuid) to culturepass_app;
 
+create function sec.seen_community__member(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.id in (select sec.my_community_members_2())
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community__member(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community__member(uuid) from public;
+grant execute on function sec.seen_community__member(uuid) to culturepass_app;
+
 create function sec.seen_community_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
@@ -14987,52 +16147,6 @@ $$;
 alter function sec.seen_community_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
-
-create function sec.seen_community_member(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
-begin
-  return exists (
-    select from app.communities t
-    where t.id = p_id
-    and t.id in (select sec.my_community_members_2())
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_community_member(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_community_member(uuid) from public;
-grant execute on function sec.seen_community_member(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -15193,7 +16307,7 @@ begin
             t.state <> 'draft'
             and t.visibility = 'community'
             and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
+            and sec.seen_community__member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
         )
@@ -15873,8 +16987,6 @@ grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
@@ -15882,11 +16994,25 @@ comment on view app.businesses_public is 'What everybody may search.';
 alter view app.businesses_public owner to culturepass_authz;
 grant select on app.businesses_public to culturepass_app;
 
+create table search.businesses (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint businesses_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.businesses is 'What can be searched of rows that may be public.';
+alter table search.businesses alter column document set storage external;
+alter table search.businesses owner to culturepass_authz;
+insert into search.businesses (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.businesses t
+  where t.status = 'active' and t.state = 'approved';
+create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
+create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.cities_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text,
     t.location
   from app.cities t
   where t.status = 'active';
@@ -15894,33 +17020,75 @@ comment on view app.cities_public is 'What everybody may search.';
 alter view app.cities_public owner to culturepass_authz;
 grant select on app.cities_public to culturepass_app;
 
+create table search.cities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint cities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.cities is 'What can be searched of rows that may be public.';
+alter table search.cities alter column document set storage external;
+alter table search.cities owner to culturepass_authz;
+insert into search.cities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  from app.cities t
+  where t.status = 'active';
+create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
+create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.communities_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
 comment on view app.communities_public is 'What everybody may search.';
 alter view app.communities_public owner to culturepass_authz;
 grant select on app.communities_public to culturepass_app;
 
+create table search.communities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint communities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.communities is 'What can be searched of rows that may be public.';
+alter table search.communities alter column document set storage external;
+alter table search.communities owner to culturepass_authz;
+insert into search.communities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.communities t
+  where t.status = 'active' and t.visibility = 'public';
+create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
+create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.countries_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.countries t
   where t.status = 'active';
 comment on view app.countries_public is 'What everybody may search.';
 alter view app.countries_public owner to culturepass_authz;
 grant select on app.countries_public to culturepass_app;
 
+create table search.countries (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint countries_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.countries is 'What can be searched of rows that may be public.';
+alter table search.countries alter column document set storage external;
+alter table search.countries owner to culturepass_authz;
+insert into search.countries (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.countries t
+  where t.status = 'active';
+create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
+create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.events_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || coalesce(t.description, '')) as search,
-    t.title || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.events t
   where t.status = 'active'
@@ -15957,11 +17125,25 @@ comment on view app.events_public is 'What everybody may search.';
 alter view app.events_public owner to culturepass_authz;
 grant select on app.events_public to culturepass_app;
 
+create table search.events (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint events_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.events is 'What can be searched of rows that may be public.';
+alter table search.events alter column document set storage external;
+alter table search.events owner to culturepass_authz;
+insert into search.events (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  from app.events t
+  where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
+create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
+create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.grant_announcements_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || t.description) as search,
-    t.title || ' ' || t.description as search_text
+    t.id
   from app.grant_announcements t
   where t.status = 'active'
     and exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.status = 'active');
@@ -15969,11 +17151,25 @@ comment on view app.grant_announcements_public is 'What everybody may search.';
 alter view app.grant_announcements_public owner to culturepass_authz;
 grant select on app.grant_announcements_public to culturepass_app;
 
+create table search.grant_announcements (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint grant_announcements_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.grant_announcements is 'What can be searched of rows that may be public.';
+alter table search.grant_announcements alter column document set storage external;
+alter table search.grant_announcements owner to culturepass_authz;
+insert into search.grant_announcements (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  from app.grant_announcements t
+  where t.status = 'active';
+create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
+create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.institutions_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.institutions t
   where t.status = 'active';
@@ -15981,33 +17177,75 @@ comment on view app.institutions_public is 'What everybody may search.';
 alter view app.institutions_public owner to culturepass_authz;
 grant select on app.institutions_public to culturepass_app;
 
+create table search.institutions (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint institutions_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.institutions is 'What can be searched of rows that may be public.';
+alter table search.institutions alter column document set storage external;
+alter table search.institutions owner to culturepass_authz;
+insert into search.institutions (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.institutions t
+  where t.status = 'active';
+create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
+create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.organizations_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
 comment on view app.organizations_public is 'What everybody may search.';
 alter view app.organizations_public owner to culturepass_authz;
 grant select on app.organizations_public to culturepass_app;
 
+create table search.organizations (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint organizations_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.organizations is 'What can be searched of rows that may be public.';
+alter table search.organizations alter column document set storage external;
+alter table search.organizations owner to culturepass_authz;
+insert into search.organizations (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.organizations t
+  where t.status = 'active' and t.state = 'approved';
+create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
+create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.users_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.handle || ' ' || t.display_name) as search,
-    t.handle || ' ' || t.display_name as search_text
+    t.id
   from app.users t
   where t.status = 'active' and t.is_public;
 comment on view app.users_public is 'What everybody may search.';
 alter view app.users_public owner to culturepass_authz;
 grant select on app.users_public to culturepass_app;
 
+create table search.users (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint users_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.users is 'What can be searched of rows that may be public.';
+alter table search.users alter column document set storage external;
+alter table search.users owner to culturepass_authz;
+insert into search.users (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  from app.users t
+  where t.status = 'active' and t.is_public;
+create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
+create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.venues_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) as search,
-    t.name || ' ' || coalesce(t.description, '') || ' ' || t.address as search_text,
     t.location
   from app.venues t
   where t.status = 'active'
@@ -16042,6 +17280,22 @@ comment on view app.venues_public is 'What everybody may search.';
 alter view app.venues_public owner to culturepass_authz;
 grant select on app.venues_public to culturepass_app;
 
+create table search.venues (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint venues_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.venues is 'What can be searched of rows that may be public.';
+alter table search.venues alter column document set storage external;
+alter table search.venues owner to culturepass_authz;
+insert into search.venues (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  from app.venues t
+  where t.status = 'active';
+create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
+create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 -- Triggers
 
 create trigger attendances_count_insert
@@ -16052,6 +17306,14 @@ create trigger attendances_count_insert
 create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record_attendances();
+
+create trigger businesses_document_insert
+  after insert on app.businesses
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.businesses_document();
+
+create trigger businesses_document_update
+  after update of name, description, city_id, status, state on app.businesses
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
 
 create trigger businesses_slug
   before insert on app.businesses
@@ -16096,6 +17358,14 @@ create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
 
+create trigger cities_document_insert
+  after insert on app.cities
+  for each row when (new.status = 'active') execute function app.cities_document();
+
+create trigger cities_document_update
+  after update of name, country_id, status on app.cities
+  for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
+
 create trigger cities_slug
   before insert on app.cities
   for each row when (new.slug is null) execute function app.cities_slug_from_name();
@@ -16139,6 +17409,14 @@ create trigger commission_rules_guard
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record_commission_rules();
+
+create trigger communities_document_insert
+  after insert on app.communities
+  for each row when (new.status = 'active' and new.visibility = 'public') execute function app.communities_document();
+
+create trigger communities_document_update
+  after update of name, description, city_id, status, visibility on app.communities
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
 
 create trigger communities_slug
   before insert on app.communities
@@ -16212,6 +17490,14 @@ create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record_community_members();
 
+create trigger countries_document_insert
+  after insert on app.countries
+  for each row when (new.status = 'active') execute function app.countries_document();
+
+create trigger countries_document_update
+  after update of name, status on app.countries
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.countries_document();
+
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
   for each row execute function sec.stamp();
@@ -16272,6 +17558,14 @@ create trigger email_tokens_stamp
 create trigger email_tokens_audit
   after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record_email_tokens();
+
+create trigger events_document_insert
+  after insert on app.events
+  for each row when (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') execute function app.events_document();
+
+create trigger events_document_update
+  after update of title, description, city_id, host_id, status, visibility, state on app.events
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
 
 create trigger events_slug
   before insert on app.events
@@ -16366,6 +17660,14 @@ create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
   for each row execute function audit.record_fraud_flags();
 
+create trigger grant_announcements_document_insert
+  after insert on app.grant_announcements
+  for each row when (new.status = 'active') execute function app.grant_announcements_document();
+
+create trigger grant_announcements_document_update
+  after update of title, description, institution_id, status on app.grant_announcements
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
+
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function sec.stamp();
@@ -16378,6 +17680,14 @@ create trigger grant_announcements_guard
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function audit.record_grant_announcements();
+
+create trigger institutions_document_insert
+  after insert on app.institutions
+  for each row when (new.status = 'active') execute function app.institutions_document();
+
+create trigger institutions_document_update
+  after update of name, description, city_id, status on app.institutions
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
 
 create trigger institutions_slug
   before insert on app.institutions
@@ -16538,6 +17848,14 @@ create trigger orders_audit
 create trigger order_items_audit
   after insert on app.order_items
   for each row execute function audit.record_order_items();
+
+create trigger organizations_document_insert
+  after insert on app.organizations
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.organizations_document();
+
+create trigger organizations_document_update
+  after update of name, description, city_id, status, state on app.organizations
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
 
 create trigger organizations_slug
   before insert on app.organizations
@@ -16818,6 +18136,14 @@ create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
 
+create trigger users_document_insert
+  after insert on app.users
+  for each row when (new.status = 'active' and new.is_public) execute function app.users_document();
+
+create trigger users_document_update
+  after update of handle, display_name, status, is_public on app.users
+  for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
+
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function sec.stamp();
@@ -16865,6 +18191,14 @@ create trigger users_emit_archive
   for each row
   when (old.status <> 'archived' and new.status = 'archived')
   execute function jobs.emit('user', 'archive');
+
+create trigger venues_document_insert
+  after insert on app.venues
+  for each row when (new.status = 'active') execute function app.venues_document();
+
+create trigger venues_document_update
+  after update of name, description, address, city_id, owner_id, status on app.venues
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
 
 create trigger venues_slug
   before insert on app.venues

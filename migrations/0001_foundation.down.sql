@@ -447,6 +447,10 @@ drop trigger venues_stamp on app.venues;
 
 drop trigger venues_slug on app.venues;
 
+drop trigger venues_document_update on app.venues;
+
+drop trigger venues_document_insert on app.venues;
+
 drop trigger users_emit_archive on app.users;
 
 drop trigger users_audit on app.users;
@@ -466,6 +470,10 @@ drop trigger users_guard on app.users;
 drop trigger users_live on app.users;
 
 drop trigger users_stamp on app.users;
+
+drop trigger users_document_update on app.users;
+
+drop trigger users_document_insert on app.users;
 
 drop trigger transactions_audit on app.transactions;
 
@@ -595,6 +603,10 @@ drop trigger organizations_announce on app.organizations;
 
 drop trigger organizations_slug on app.organizations;
 
+drop trigger organizations_document_update on app.organizations;
+
+drop trigger organizations_document_insert on app.organizations;
+
 drop trigger order_items_audit on app.order_items;
 
 drop trigger orders_audit on app.orders;
@@ -667,11 +679,19 @@ drop trigger institutions_stamp on app.institutions;
 
 drop trigger institutions_slug on app.institutions;
 
+drop trigger institutions_document_update on app.institutions;
+
+drop trigger institutions_document_insert on app.institutions;
+
 drop trigger grant_announcements_audit on app.grant_announcements;
 
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
+
+drop trigger grant_announcements_document_update on app.grant_announcements;
+
+drop trigger grant_announcements_document_insert on app.grant_announcements;
 
 drop trigger fraud_flags_audit on app.fraud_flags;
 
@@ -713,6 +733,10 @@ drop trigger events_stamp on app.events;
 
 drop trigger events_slug on app.events;
 
+drop trigger events_document_update on app.events;
+
+drop trigger events_document_insert on app.events;
+
 drop trigger email_tokens_audit on app.email_tokens;
 
 drop trigger email_tokens_stamp on app.email_tokens;
@@ -740,6 +764,10 @@ drop trigger countries_guard on app.countries;
 drop trigger countries_live on app.countries;
 
 drop trigger countries_stamp on app.countries;
+
+drop trigger countries_document_update on app.countries;
+
+drop trigger countries_document_insert on app.countries;
 
 drop trigger community_members_audit on app.community_members;
 
@@ -773,6 +801,10 @@ drop trigger communities_announce on app.communities;
 
 drop trigger communities_slug on app.communities;
 
+drop trigger communities_document_update on app.communities;
+
+drop trigger communities_document_insert on app.communities;
+
 drop trigger commission_rules_audit on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
@@ -792,6 +824,10 @@ drop trigger cities_live on app.cities;
 drop trigger cities_stamp on app.cities;
 
 drop trigger cities_slug on app.cities;
+
+drop trigger cities_document_update on app.cities;
+
+drop trigger cities_document_insert on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
 
@@ -813,27 +849,51 @@ drop trigger businesses_announce on app.businesses;
 
 drop trigger businesses_slug on app.businesses;
 
+drop trigger businesses_document_update on app.businesses;
+
+drop trigger businesses_document_insert on app.businesses;
+
 drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
 
+drop table search.venues;
+
 drop view app.venues_public;
+
+drop table search.users;
 
 drop view app.users_public;
 
+drop table search.organizations;
+
 drop view app.organizations_public;
+
+drop table search.institutions;
 
 drop view app.institutions_public;
 
+drop table search.grant_announcements;
+
 drop view app.grant_announcements_public;
+
+drop table search.events;
 
 drop view app.events_public;
 
+drop table search.countries;
+
 drop view app.countries_public;
+
+drop table search.communities;
 
 drop view app.communities_public;
 
+drop table search.cities;
+
 drop view app.cities_public;
+
+drop table search.businesses;
 
 drop view app.businesses_public;
 
@@ -899,13 +959,13 @@ drop function sec.seen_community_staff(uuid);
 
 drop function sec.seen_community_open(uuid);
 
-drop function sec.seen_community_member(uuid);
-
 drop function sec.seen_community_city_admin(uuid);
 
 drop function sec.seen_community_askable(uuid);
 
 drop function sec.seen_community_admin(uuid);
+
+drop function sec.seen_community__member(uuid);
 
 drop function sec.seen_community(uuid);
 
@@ -1045,6 +1105,10 @@ drop function sec.holds_venue(uuid,text);
 
 drop function sec.may_venue(uuid,text);
 
+drop function app.venues_document();
+
+drop function app.venues_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_users();
 
 drop function app.users_keep_holders();
@@ -1064,6 +1128,10 @@ drop function sec.holds_user(uuid,text);
 drop function sec.may_user(uuid,text);
 
 drop function app.user_private(uuid);
+
+drop function app.users_document();
+
+drop function app.users_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_transactions();
 
@@ -1211,6 +1279,10 @@ drop function sec.may_organization(uuid,text);
 
 drop function app.organization_private(uuid);
 
+drop function app.organizations_document();
+
+drop function app.organizations_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_order_items();
 
 drop function sec.may_order_item(uuid,text);
@@ -1297,6 +1369,10 @@ drop function sec.holds_institution(uuid,text);
 
 drop function sec.may_institution(uuid,text);
 
+drop function app.institutions_document();
+
+drop function app.institutions_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_grant_announcements();
 
 drop function app.grant_announcements_guard();
@@ -1304,6 +1380,10 @@ drop function app.grant_announcements_guard();
 drop function sec.holds_grant_announcement(uuid,text);
 
 drop function sec.may_grant_announcement(uuid,text);
+
+drop function app.grant_announcements_document();
+
+drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_fraud_flags();
 
@@ -1341,6 +1421,10 @@ drop function sec.may_event(uuid,text);
 
 drop function app.event_private(uuid);
 
+drop function app.events_document();
+
+drop function app.events_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_email_tokens();
 
 drop function audit.record_devices();
@@ -1366,6 +1450,10 @@ drop function app.countries_guard();
 drop function sec.holds_country(uuid,text);
 
 drop function sec.may_country(uuid,text);
+
+drop function app.countries_document();
+
+drop function app.countries_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_community_members();
 
@@ -1407,6 +1495,10 @@ drop function sec.may_community(uuid,text);
 
 drop function app.community_private(uuid);
 
+drop function app.communities_document();
+
+drop function app.communities_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_commission_rules();
 
 drop function app.commission_rules_guard();
@@ -1428,6 +1520,10 @@ drop function app.cities_slug_from_name();
 drop function sec.holds_city(uuid,text);
 
 drop function sec.may_city(uuid,text);
+
+drop function app.cities_document();
+
+drop function app.cities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_check_ins();
 
@@ -1452,6 +1548,10 @@ drop function sec.holds_business(uuid,text);
 drop function sec.may_business(uuid,text);
 
 drop function app.business_private(uuid);
+
+drop function app.businesses_document();
+
+drop function app.businesses_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_attendances();
 
@@ -2079,6 +2179,12 @@ drop function sec.is_opening_hours(jsonb);
 
 drop function sec.is_social_links(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -2112,6 +2218,8 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
 
 drop schema jobs;
 

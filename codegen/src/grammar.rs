@@ -3,7 +3,7 @@
 use crate::{phrase, spec};
 
 /// (what they are, the words)
-pub fn words() -> [(&'static str, &'static [&'static str]); 13] {
+pub fn words() -> [(&'static str, &'static [&'static str]); 14] {
     [
         ("key of an entity", &spec::ENTITY_KEYS),
         ("key of a mixin", &spec::MIXIN_KEYS),

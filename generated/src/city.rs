@@ -105,10 +105,11 @@ pub static CITY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
-        Filter::new("q", "app.cities_public", Kind::Search),
+        Filter::new("q", "app.cities_search", Kind::Search),
         Filter::new("location", "app.cities_public", Kind::Point),
         Filter::new("country_id", "t.country_id", Kind::Uuid),
     ],
+    within: &["t.country_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
     ],

@@ -90,7 +90,11 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         ], null) as allowed_actions
         from app.community_members as t left join lateral app.community_member_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.role, t.state, t.community_id, t.user_id, t.version, t.created_at, t.updated_at
+          from app.community_members as t"),
+        list_end: ") as t left join lateral app.community_member_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.community_members as t
           (role, community_id, user_id)
@@ -121,6 +125,7 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         Filter::new("community_id", "t.community_id", Kind::Uuid),
         Filter::new("user_id", "t.user_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("community", "community_id", &["community"]),

@@ -30,7 +30,7 @@ pub struct Device {
 #[rustfmt::skip]
 pub struct CreateDevice {
     pub platform: DevicePlatform,
-    #[input(length(10, 4096))] pub push_token: String,
+    #[input(length(10, 650))] pub push_token: String,
     #[input(default = Utc::now())] pub last_seen_at: DateTime<Utc>,
 }
 
@@ -38,7 +38,7 @@ pub struct CreateDevice {
 #[input(update)]
 #[rustfmt::skip]
 pub struct UpdateDevice {
-    #[input(required, length(10, 4096))] pub push_token: Patch<String>,
+    #[input(required, length(10, 650))] pub push_token: Patch<String>,
     #[input(default = Utc::now())] pub last_seen_at: Patch<DateTime<Utc>>,
 }
 
@@ -93,6 +93,7 @@ pub static DEVICE: Resource = Resource {
     filters: &[
         Filter::new("platform", "t.platform", Kind::Enum(DevicePlatform::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

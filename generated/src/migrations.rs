@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "bf26334b224e8b1a14cf6b2052d67f0fb3fbd508147f61bfcd982dc345b613f3abeabae60dd18ea6dad6727a48f79d08",
+        checksum: "c1616388699218305e8c68942d969adbf9075ef8850c101d64d88802ed82191844a04c5bcbcbfdd27f276976fdcd3d66",
     },
 ];

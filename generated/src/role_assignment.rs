@@ -109,6 +109,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Filter::new("scope_type", "t.scope_type", Kind::Enum(RoleAssignmentScopeType::WORDS)),
         Filter::new("scope_id", "t.scope_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -104,7 +104,13 @@ pub static USER: Resource = Resource {
         ], null) as allowed_actions
         from app.users as t left join lateral app.user_private(t.id) p on true, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public,
+          t.social_links, t.locale, t.timezone, t.home_city_id, t.follower_count, t.following_count,
+          t.community_count, t.attended_count, t.version, t.created_at, t.updated_at
+          from app.users as t"),
+        list_end: ") as t left join lateral app.user_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
@@ -124,10 +130,11 @@ pub static USER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.users_public", Kind::Search),
+        Filter::new("q", "app.users_search", Kind::Search),
         Filter::new("handle", "t.handle", Kind::Text),
         Filter::new("home_city_id", "t.home_city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("display_name", "t.display_name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),

@@ -154,7 +154,7 @@ pub static VENUE: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.venues_public", Kind::Search),
+        Filter::new("q", "app.venues_search", Kind::Search),
         Filter::new("location", "app.venues_public", Kind::Point),
         Filter::new("capacity", "t.capacity", Kind::Int),
         Filter::new("verified", "t.verified", Kind::Bool),
@@ -162,6 +162,7 @@ pub static VENUE: Resource = Resource {
         Filter::new("owner_type", "t.owner_type", Kind::Enum(VenueOwnerType::WORDS)),
         Filter::new("owner_id", "t.owner_id", Kind::Uuid),
     ],
+    within: &["t.city_id", "t.owner_id", "t.owner_organization_id", "t.owner_business_id", "t.owner_institution_id", "t.owner_community_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),

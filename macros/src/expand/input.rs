@@ -43,7 +43,14 @@ fn read(item: &Struct) -> TokenStream {
         .collect();
     let takes = item.fields.iter().zip(&locals).map(|(field, local)| {
         let (take, check) = (take(field), own_check(field, local));
-        quote!(let #local = #take; #check)
+        match check {
+            None => quote!(let #local = #take;),
+            // Not what the check takes, which may be a slice of it.
+            Some(check) => {
+                let ty = &field.ty;
+                quote!(let #local: ::core::option::Option<#ty> = #take; #check)
+            }
+        }
     });
     let idents = item.fields.iter().map(|field| &field.ident);
     quote! {
@@ -59,15 +66,13 @@ fn read(item: &Struct) -> TokenStream {
 }
 
 /// A check that is a function, of the value as it was read.
-fn own_check(field: &Field, local: &Ident) -> TokenStream {
+fn own_check(field: &Field, local: &Ident) -> Option<TokenStream> {
     let name = field.name();
     let found = field.rules.iter().find_map(|rule| match &rule.kind {
         RuleKind::Check(path) => Some(path),
         _ => None,
     });
-    let Some(path) = found else {
-        return TokenStream::new();
-    };
+    let path = found?;
     let value = match field.shape {
         Shape::Plain(_) => quote!(::core::option::Option::Some(value)),
         Shape::Option(_) => {
@@ -81,13 +86,13 @@ fn own_check(field: &Field, local: &Ident) -> TokenStream {
             )))
         }
     };
-    quote! {
+    Some(quote! {
         if let #value = &#local
             && let ::core::option::Option::Some((code, detail)) = #path(value)
         {
             body.refuse(#name, code, detail);
         }
-    }
+    })
 }
 
 fn take(field: &Field) -> TokenStream {

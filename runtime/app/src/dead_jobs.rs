@@ -205,7 +205,7 @@ async fn retry(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     administrator(&caller)?;
-    match jobs::revive(&queue.db, &caller, job_id(&id)?).await? {
+    match jobs::revive(&queue.db, Some(&caller), caller.request_id, job_id(&id)?).await? {
         Revived::Queued => Ok(StatusCode::NO_CONTENT),
         Revived::Missing => Err(Error::not_found()),
         Revived::Waiting => Err(Error::new(&problems::CONFLICT)
@@ -228,7 +228,7 @@ async fn discard(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     administrator(&caller)?;
-    if jobs::discard(&queue.db, &caller, job_id(&id)?).await? {
+    if jobs::discard(&queue.db, Some(&caller), caller.request_id, job_id(&id)?).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Error::not_found())

@@ -109,6 +109,10 @@ drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
 
+drop trigger categories_document_update on app.categories;
+
+drop trigger categories_document_insert on app.categories;
+
 drop trigger book_authors_audit on app.book_authors;
 
 drop trigger book_authors_count_update on app.book_authors;
@@ -135,6 +139,10 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_document_update on app.books;
+
+drop trigger books_document_insert on app.books;
+
 drop trigger authors_audit on app.authors;
 
 drop trigger authors_guard on app.authors;
@@ -142,6 +150,10 @@ drop trigger authors_guard on app.authors;
 drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
+
+drop trigger authors_document_update on app.authors;
+
+drop trigger authors_document_insert on app.authors;
 
 drop trigger appointments_audit on app.appointments;
 
@@ -153,9 +165,15 @@ drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
 
+drop table search.categories;
+
 drop view app.categories_public;
 
+drop table search.books;
+
 drop view app.books_public;
+
+drop table search.authors;
 
 drop view app.authors_public;
 
@@ -299,6 +317,10 @@ drop function sec.holds_category(uuid,text);
 
 drop function sec.may_category(uuid,text);
 
+drop function app.categories_document();
+
+drop function app.categories_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
@@ -329,6 +351,10 @@ drop function sec.may_book(uuid,text);
 
 drop function app.book_private(uuid);
 
+drop function app.books_document();
+
+drop function app.books_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_authors();
 
 drop function app.authors_guard();
@@ -336,6 +362,10 @@ drop function app.authors_guard();
 drop function sec.holds_author(uuid,text);
 
 drop function sec.may_author(uuid,text);
+
+drop function app.authors_document();
+
+drop function app.authors_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_appointments();
 
@@ -457,6 +487,12 @@ drop function sec.uid();
 
 drop function sec.is_postal_address(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -490,6 +526,8 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
 
 drop schema jobs;
 

@@ -59,6 +59,7 @@ begin
     alter role library_app set statement_timeout = '5s';
     alter role library_app set lock_timeout = '2s';
     alter role library_app set idle_in_transaction_session_timeout = '10s';
+    alter role library_app set client_min_messages = 'warning';
     alter role library_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -72,6 +73,7 @@ begin
     create role library_job login noinherit;
     alter role library_job set lock_timeout = '10s';
     alter role library_job set idle_in_transaction_session_timeout = '60s';
+    alter role library_job set client_min_messages = 'warning';
     alter role library_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -99,11 +101,16 @@ create schema jobs;
 alter schema jobs owner to library_queue;
 grant usage on schema jobs to library_app, library_job;
 
+create schema search;
+alter schema search owner to library_authz;
+
 create extension if not exists citext with schema public;
 
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -284,6 +291,43 @@ create function sec.slugify(p_text text) returns text
     '[^a-z0-9]+', '-', 'g'), 80), '-')
 $$;
 alter function sec.slugify(text) owner to library_owner;
+
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to library_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to library_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to library_owner;
 
 create function sec.is_postal_address(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -897,12 +941,6 @@ create index authors_name_id_idx
 create index authors_work_count_id_idx
   on app.authors (work_count, id);
 
-create index authors_search_idx
-  on app.authors using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || name))) where status = 'active';
-
-create index authors_search_text_idx
-  on app.authors using gin ((coalesce(summary, '') || ' ' || name) gin_trgm_ops) where status = 'active';
-
 create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
 
@@ -917,12 +955,6 @@ create index books_category_id_idx
 
 create index books_live_category_id_idx
   on app.books (live_category_id) where live_category_id is not null;
-
-create index books_search_idx
-  on app.books using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || title))) where status = 'active';
-
-create index books_search_text_idx
-  on app.books using gin ((coalesce(summary, '') || ' ' || title) gin_trgm_ops) where status = 'active';
 
 create unique index book_authors_book_id_author_id_part_key
   on app.book_authors (book_id, author_id, part) where status <> 'archived';
@@ -956,12 +988,6 @@ create index categories_parent_id_idx
 
 create index categories_live_parent_id_idx
   on app.categories (live_parent_id) where live_parent_id is not null;
-
-create index categories_search_idx
-  on app.categories using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index categories_search_text_idx
-  on app.categories using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
@@ -1266,7 +1292,7 @@ create function app.appointments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;
@@ -1312,6 +1338,119 @@ end
 $$;
 alter function audit.record_appointments() owner to library_audit;
 revoke execute on function audit.record_appointments() from public;
+
+create function app.authors_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.authors_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) w
+        where (select true from app.authors_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.authors d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.authors_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.authors_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.authors_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.authors_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.authors_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.authors where id = new.id;
+    return null;
+  end if;
+  insert into search.authors as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.authors_document() owner to library_authz;
+revoke execute on function app.authors_document() from public;
 
 create function sec.may_author(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -1440,6 +1579,119 @@ end
 $$;
 alter function audit.record_authors() owner to library_audit;
 revoke execute on function audit.record_authors() from public;
+
+create function app.books_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.books d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.books_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.books d where d.document @@ v_words offset 0) w
+        where (select true from app.books_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.books d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.books_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.books_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.books_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.books_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.books_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.books where id = new.id;
+    return null;
+  end if;
+  insert into search.books as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.title)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.books_document() owner to library_authz;
+revoke execute on function app.books_document() from public;
 
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -1899,6 +2151,119 @@ end
 $$;
 alter function audit.record_book_authors() owner to library_audit;
 revoke execute on function audit.record_book_authors() from public;
+
+create function app.categories_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.categories_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) w
+        where (select true from app.categories_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.categories d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.categories_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.categories_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.categories_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.categories_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.categories_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.categories where id = new.id;
+    return null;
+  end if;
+  insert into search.categories as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.categories_document() owner to library_authz;
+revoke execute on function app.categories_document() from public;
 
 create function sec.may_category(p_id uuid, p_what text) returns boolean
   language plpgsql security definer set search_path = '' as $$
@@ -3605,36 +3970,78 @@ grant execute on function sec.seen_member(uuid) to library_app;
 
 create view app.authors_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, coalesce(t.summary, '') || ' ' || t.name) as search,
-    coalesce(t.summary, '') || ' ' || t.name as search_text
+    t.id
   from app.authors t
   where t.status = 'active';
 comment on view app.authors_public is 'What everybody may search.';
 alter view app.authors_public owner to library_authz;
 grant select on app.authors_public to library_app;
 
+create table search.authors (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint authors_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.authors is 'What can be searched of rows that may be public.';
+alter table search.authors alter column document set storage external;
+alter table search.authors owner to library_authz;
+insert into search.authors (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.name)), sec.folded(' ' || t.name)
+  from app.authors t
+  where t.status = 'active';
+create index authors_document_idx on search.authors using gin (document) with (gin_pending_list_limit = 256);
+create index authors_names_idx on search.authors using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.books_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, coalesce(t.summary, '') || ' ' || t.title) as search,
-    coalesce(t.summary, '') || ' ' || t.title as search_text
+    t.id
   from app.books t
   where t.status = 'active';
 comment on view app.books_public is 'What everybody may search.';
 alter view app.books_public owner to library_authz;
 grant select on app.books_public to library_app;
 
+create table search.books (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint books_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.books is 'What can be searched of rows that may be public.';
+alter table search.books alter column document set storage external;
+alter table search.books owner to library_authz;
+insert into search.books (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.title)), sec.folded(' ' || t.title)
+  from app.books t
+  where t.status = 'active';
+create index books_document_idx on search.books using gin (document) with (gin_pending_list_limit = 256);
+create index books_names_idx on search.books using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.categories_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.categories t
   where t.status = 'active';
 comment on view app.categories_public is 'What everybody may search.';
 alter view app.categories_public owner to library_authz;
 grant select on app.categories_public to library_app;
+
+create table search.categories (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint categories_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.categories is 'What can be searched of rows that may be public.';
+alter table search.categories alter column document set storage external;
+alter table search.categories owner to library_authz;
+insert into search.categories (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.categories t
+  where t.status = 'active';
+create index categories_document_idx on search.categories using gin (document) with (gin_pending_list_limit = 256);
+create index categories_names_idx on search.categories using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
 create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
@@ -3659,6 +4066,14 @@ create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function audit.record_appointments();
 
+create trigger authors_document_insert
+  after insert on app.authors
+  for each row when (new.status = 'active') execute function app.authors_document();
+
+create trigger authors_document_update
+  after update of summary, name, status on app.authors
+  for each row when (new.summary is distinct from old.summary or new.name is distinct from old.name or new.status is distinct from old.status) execute function app.authors_document();
+
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function sec.stamp();
@@ -3675,6 +4090,14 @@ create trigger authors_guard
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function audit.record_authors();
+
+create trigger books_document_insert
+  after insert on app.books
+  for each row when (new.status = 'active') execute function app.books_document();
+
+create trigger books_document_update
+  after update of summary, title, status on app.books
+  for each row when (new.summary is distinct from old.summary or new.title is distinct from old.title or new.status is distinct from old.status) execute function app.books_document();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -3735,6 +4158,14 @@ create trigger book_authors_count_update
 create trigger book_authors_audit
   after insert or update of status, book_id, author_id, part, position on app.book_authors
   for each row execute function audit.record_book_authors();
+
+create trigger categories_document_insert
+  after insert on app.categories
+  for each row when (new.status = 'active') execute function app.categories_document();
+
+create trigger categories_document_update
+  after update of name, status on app.categories
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.categories_document();
 
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories

@@ -76,6 +76,7 @@ pub static APPOINTMENT: Resource = Resource {
         Filter::new("role", "t.role", Kind::Enum(AppointmentRole::WORDS)),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("member", "member_id", &["member"]),

@@ -111,6 +111,7 @@ pub static MEMBER: Resource = Resource {
     filters: &[
         Filter::new("joined_on", "t.joined_on", Kind::Date),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("joined_on", "t.joined_on", Kind::Date),

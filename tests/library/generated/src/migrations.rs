@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6e9bb4f6d3d77091717da6d6480197a44d9cd9e171cb7ed6206a0c8501f5bb2994f3f8075ec008e1527cd5ca8fda32f9",
+        checksum: "e7a25f417e7d84ed81d9a1eb0f72536e67b775d1a4cde41da07d1b38df15b495e48061536030441d2a2419e23e3e126f",
     },
 ];
