@@ -1,14 +1,17 @@
 //! What the database holds by itself, whatever speaks to it: rules, references, counters, the audit log.
 
 mod actions;
+mod along;
 mod archive;
 mod audit;
+mod cascade;
 mod context;
 mod counters;
 mod formats;
 mod keeps;
 mod lint;
 mod races;
+mod restore;
 mod search;
 mod seeded;
 mod world;

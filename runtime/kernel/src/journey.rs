@@ -9,6 +9,7 @@ mod diagnose;
 pub mod get;
 pub mod list;
 mod refused;
+mod stayed;
 pub mod update;
 
 use crate::{
@@ -31,6 +32,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
+use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -41,6 +43,14 @@ pub(crate) struct Call {
     pub id: Option<Uuid>,
     pub parts: Parts,
     pub body: Body,
+}
+
+/// Whether whoever writes an object gets it back. The other way is tried when the first was refused: most see what
+/// they write, and PostgreSQL refuses to write what its writer may not read.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Seen,
+    Unseen,
 }
 
 /// A change of one object.
@@ -179,6 +189,17 @@ async fn hook(
     }
 }
 
+/// For the other way: an object that the caller sees may become one that they do not.
+async fn may_be_hidden(cx: &mut Cx, resource: &Resource, id: Uuid) -> Result<()> {
+    if diagnose::probe(cx, resource, id).await?.is_some() {
+        sqlx::query("select set_config('app.changed', $1::text, true)")
+            .bind(id)
+            .execute(cx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
 /// An object and its tag.
 struct Shown {
     body: Vec<u8>,
@@ -202,6 +223,18 @@ impl Shown {
             .fetch_optional(cx.conn())
             .await?;
         row.map(|row| Self::of(resource, &row)).transpose()
+    }
+
+    /// With a property that tells of this change and not of the object: the tag stays.
+    fn with(mut self, name: &'static str, value: &impl Serialize) -> Result<Self> {
+        let end = self.body.pop();
+        debug_assert_eq!(end, Some(b'}'), "an object is encoded as one");
+        self.body.extend_from_slice(b",\"");
+        self.body.extend_from_slice(name.as_bytes());
+        self.body.extend_from_slice(b"\":");
+        serde_json::to_writer(&mut self.body, value).map_err(Error::internal)?;
+        self.body.push(b'}');
+        Ok(self)
     }
 
     fn answer(self, status: StatusCode) -> Response {

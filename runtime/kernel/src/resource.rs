@@ -18,6 +18,10 @@ pub struct Resource {
     pub lifecycle: Lifecycle,
     /// Some column is only shown to some: answers of writes are read again through `sql.get`.
     pub guarded: bool,
+    /// Some may create an object that they may not read.
+    pub created_unseen: bool,
+    /// Some may change an object into one that they may not read.
+    pub hides: bool,
     /// Default page size, 1..=100.
     pub page: u32,
     pub sql: Sql,
@@ -178,7 +182,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Sort {
     pub name: &'static str,
-    /// `t.starts_at`
+    /// `t.starts_at`, `counts.like_count`
     pub sql: &'static str,
     pub kind: Kind,
 }
@@ -237,6 +241,8 @@ pub enum Answer {
     Reference,
     /// 409: the last row of its kind stays
     Kept,
+    /// 409: a row that would go along may not be archived
+    Blocked,
 }
 
 impl Filter {
@@ -248,6 +254,14 @@ impl Filter {
 impl Sort {
     pub const fn new(name: &'static str, sql: &'static str, kind: Kind) -> Self {
         Sort { name, sql, kind }
+    }
+
+    /// The id that breaks ties: of the same table, so that one index gives the order.
+    pub fn id(&self) -> &'static str {
+        match self.sql.starts_with("counts.") {
+            true => "counts.id",
+            false => "t.id",
+        }
     }
 }
 
@@ -314,6 +328,14 @@ impl Constraint {
         Constraint {
             name,
             answer: Answer::Kept,
+            pointer: "",
+            detail,
+        }
+    }
+    pub const fn blocked(name: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Blocked,
             pointer: "",
             detail,
         }

@@ -2,7 +2,7 @@
 
 use super::world::{says, what, world};
 use kernel::{
-    Caller, Error,
+    Error,
     jobs::{self, Job, NewJob, Revived, Work},
 };
 use uuid::Uuid;

@@ -4,10 +4,10 @@ use super::{
     predicate::{Sql, all, any, atom},
     rules::{Context, Scope, optional},
 };
-use crate::model::{Expr, Lifecycle, Model};
+use crate::model::{Expr, Lifecycle, Model, implied};
 
 /// Active rows by `read`; suspended ones for those who may change or suspend them; archived ones only
-/// while they are being archived or restored. The creator of a row sees it while creating it.
+/// while they are being archived or restored, or listed for that. The creator of a row sees it while creating it.
 pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     let access = &entity.access;
@@ -18,7 +18,7 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     };
     let read = ordered(any([
         rule(access.read.as_ref()),
-        just_created(model, scope),
+        just_written(model, scope),
     ]));
     if entity.lifecycle != Lifecycle::SoftDelete {
         return read;
@@ -36,11 +36,16 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     };
     let rule = |expr: Option<&Expr>| optional(model, Scope { context, ..scope }, expr);
     let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
-    let removers = any([rule(access.delete.as_ref()), rule(access.restore.as_ref())]);
-    let (moderators, removers) = (ordered(moderators), ordered(removers));
+    let restorers = rule(access.restore.as_ref());
+    let removers = ordered(any([rule(access.delete.as_ref()), restorers.clone()]));
+    // What was suspended comes back suspended, also for those who may restore and no more.
+    let comes_back = match any([moderators.clone(), restorers.clone()]) == moderators {
+        true => Sql::False,
+        false => all([atom("(select sec.action()) = 'restore'"), restorers]),
+    };
     any([
         active,
-        all([is("suspended"), moderators]),
+        all([is("suspended"), ordered(any([moderators, comes_back]))]),
         all([
             is("archived"),
             atom("(select sec.show_archived())"),
@@ -49,12 +54,15 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     ])
 }
 
-/// The role that makes its creator see the row is granted only after the row is there.
-fn just_created(model: &Model, scope: Scope<'_>) -> Sql {
+/// The role that makes its creator see the row is granted only after the row is there; and PostgreSQL lets nobody
+/// write what they would not see then, unless it is the row that the server has named.
+fn just_written(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
-    if entity.creator.is_some() && scope.context == Context::Policy {
-        atom(format!("{} = (select sec.created())", scope.column("id")))
-    } else {
-        Sql::False
+    if scope.context != Context::Policy {
+        return Sql::False;
     }
+    let is = |function: &str| atom(format!("{} = (select {function}())", scope.column("id")));
+    let created = entity.creator.map(|_| is("sec.created"));
+    let changed = implied::hides(model, scope.entity).then(|| is("sec.changed"));
+    any(created.into_iter().chain(changed))
 }

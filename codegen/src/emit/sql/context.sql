@@ -44,6 +44,13 @@ create function sec.created() returns uuid
 $$;
 alter function sec.created() owner to <app>_owner;
 
+create function sec.changed() returns uuid
+  language sql stable parallel safe as $$
+-- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+  select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
+$$;
+alter function sec.changed() owner to <app>_owner;
+
 create function sec.show_archived() returns boolean
   language sql stable parallel safe as $$
   select coalesce(pg_catalog.current_setting('app.archived', true), '') = '1'
@@ -56,3 +63,10 @@ create function sec.set_reason(p_reason text) returns void
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to <app>_owner;
+
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to <app>_owner;

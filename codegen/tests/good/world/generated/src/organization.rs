@@ -51,7 +51,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ORGANIZATION: Resource = Resource {
-    name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
