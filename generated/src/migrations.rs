@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "c1616388699218305e8c68942d969adbf9075ef8850c101d64d88802ed82191844a04c5bcbcbfdd27f276976fdcd3d66",
+        checksum: "29bef9f8455bb24acc8b2a47723ce68f1869b5b313d8b375acf9202bdde37b210c1f196486bd747477a95296fb332c41",
     },
 ];

@@ -25,6 +25,12 @@ drop policy loans_insert on app.loans;
 
 drop policy loans_select on app.loans;
 
+drop policy enquiries_update on app.enquiries;
+
+drop policy enquiries_insert on app.enquiries;
+
+drop policy enquiries_select on app.enquiries;
+
 drop policy categories_update on app.categories;
 
 drop policy categories_insert on app.categories;
@@ -65,6 +71,8 @@ drop trigger reservations_guard on app.reservations;
 
 drop trigger reservations_stamp on app.reservations;
 
+drop trigger reservations_archived on app.reservations;
+
 drop trigger penalties_audit on app.penalties;
 
 drop trigger penalties_count_insert on app.penalties;
@@ -72,6 +80,10 @@ drop trigger penalties_count_insert on app.penalties;
 drop trigger members_audit on app.members;
 
 drop trigger members_keep_holders on app.members;
+
+drop trigger members_counters on app.members;
+
+drop trigger members_stays on app.members;
 
 drop trigger "0_restore_children" on app.members;
 
@@ -82,6 +94,8 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger members_archived on app.members;
 
 drop trigger loans_emit_take_back on app.loans;
 
@@ -101,13 +115,27 @@ drop trigger loans_guard on app.loans;
 
 drop trigger loans_stamp on app.loans;
 
+drop trigger enquiries_audit on app.enquiries;
+
+drop trigger enquiries_guard on app.enquiries;
+
+drop trigger enquiries_stamp on app.enquiries;
+
+drop trigger enquiries_archived on app.enquiries;
+
+drop trigger enquiries_announce on app.enquiries;
+
 drop trigger categories_audit on app.categories;
+
+drop trigger categories_counters on app.categories;
 
 drop trigger categories_guard on app.categories;
 
 drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
+
+drop trigger categories_archived on app.categories;
 
 drop trigger categories_document_update on app.categories;
 
@@ -123,11 +151,19 @@ drop trigger book_authors_guard on app.book_authors;
 
 drop trigger book_authors_stamp on app.book_authors;
 
+drop trigger book_authors_archived on app.book_authors;
+
+drop trigger book_authors_announce on app.book_authors;
+
 drop trigger books_audit on app.books;
 
 drop trigger books_count_update on app.books;
 
 drop trigger books_count_insert on app.books;
+
+drop trigger books_counters on app.books;
+
+drop trigger books_stays on app.books;
 
 drop trigger "0_restore_children" on app.books;
 
@@ -139,17 +175,23 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_archived on app.books;
+
 drop trigger books_document_update on app.books;
 
 drop trigger books_document_insert on app.books;
 
 drop trigger authors_audit on app.authors;
 
+drop trigger authors_counters on app.authors;
+
 drop trigger authors_guard on app.authors;
 
 drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
+
+drop trigger authors_archived on app.authors;
 
 drop trigger authors_document_update on app.authors;
 
@@ -164,6 +206,8 @@ drop trigger appointments_guard on app.appointments;
 drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
+
+drop trigger appointments_archived on app.appointments;
 
 drop table search.categories;
 
@@ -259,11 +303,15 @@ drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
+drop function counters.roll_up(integer);
+
 drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
 drop function app.reservations_count_insert();
+
+drop function sec.restore_reservations(uuid[]);
 
 drop function app.reservations_guard();
 
@@ -282,6 +330,12 @@ drop function sec.may_penalty(uuid,text);
 drop function audit.record_members();
 
 drop function app.members_keep_holders();
+
+drop function app.members_counters();
+
+drop function app.archived_members(uuid,int);
+
+drop function app.members_stays();
 
 drop function app.members_restore_children();
 
@@ -309,7 +363,23 @@ drop function sec.may_loan(uuid,text);
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_enquiries();
+
+drop function app.archived_enquiries(uuid,int);
+
+drop function app.enquiries_guard();
+
+drop function app.enquiries_announce();
+
+drop function sec.holds_enquiry(uuid,text);
+
+drop function sec.may_enquiry(uuid,text);
+
 drop function audit.record_categories();
+
+drop function app.categories_counters();
+
+drop function app.archived_categories(uuid,int);
 
 drop function app.categories_guard();
 
@@ -327,7 +397,13 @@ drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
+drop function app.archived_book_authors(uuid,int);
+
+drop function sec.restore_book_authors(uuid[]);
+
 drop function app.book_authors_guard();
+
+drop function app.book_authors_announce();
 
 drop function sec.holds_book_author(uuid,text);
 
@@ -338,6 +414,12 @@ drop function audit.record_books();
 drop function app.books_count_update();
 
 drop function app.books_count_insert();
+
+drop function app.books_counters();
+
+drop function app.archived_books(uuid,int);
+
+drop function app.books_stays();
 
 drop function app.books_restore_children();
 
@@ -357,6 +439,10 @@ drop function app.books_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_authors();
 
+drop function app.authors_counters();
+
+drop function app.archived_authors(uuid,int);
+
 drop function app.authors_guard();
 
 drop function sec.holds_author(uuid,text);
@@ -370,6 +456,10 @@ drop function app.authors_search(text,boolean,text[],uuid,int);
 drop function audit.record_appointments();
 
 drop function app.appointments_keep();
+
+drop function app.archived_appointments(uuid,int);
+
+drop function sec.restore_appointments(uuid[]);
 
 drop function app.appointments_guard();
 
@@ -398,6 +488,10 @@ alter table app.penalties drop constraint penalties_member_id_fkey;
 alter table app.loans drop constraint loans_member_id_fkey;
 
 alter table app.loans drop constraint loans_book_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_live_book_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_book_id_fkey;
 
 alter table app.categories drop constraint categories_live_parent_id_fkey;
 
@@ -441,19 +535,33 @@ drop table app.reservations;
 
 drop table app.penalties;
 
+drop table counters.members;
+
 drop table app.members;
 
 drop table app.loans;
+
+drop table app.enquiries;
+
+drop table counters.categories;
 
 drop table app.categories;
 
 drop table app.book_authors;
 
+drop table counters.books_delta;
+
+drop table counters.books;
+
 drop table app.books;
+
+drop table counters.authors;
 
 drop table app.authors;
 
 drop table app.appointments;
+
+drop function sec.keep_status();
 
 drop function sec.live();
 
@@ -467,9 +575,13 @@ drop function sec.is_admin();
 
 drop function sec.is_librarian();
 
+drop function sec.stayed();
+
 drop function sec.set_reason(text);
 
 drop function sec.show_archived();
+
+drop function sec.changed();
 
 drop function sec.created();
 
@@ -534,6 +646,8 @@ drop schema jobs;
 drop schema requests;
 
 drop schema audit;
+
+drop schema counters;
 
 drop schema sec;
 

@@ -37,6 +37,8 @@ impl List {
             path: name,
             lifecycle: Lifecycle::AppendOnly,
             guarded: false,
+            created_unseen: false,
+            hides: false,
             page,
             sql: Sql::NONE,
             rules: Rules {

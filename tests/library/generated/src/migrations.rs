@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e7a25f417e7d84ed81d9a1eb0f72536e67b775d1a4cde41da07d1b38df15b495e48061536030441d2a2419e23e3e126f",
+        checksum: "eaff33c1b44de48048c32295b00e8c8d21addc76eff244cedb5e3ea81e7637b63d72c4fffd8b1ed3463f29b4ab849a76",
     },
 ];
