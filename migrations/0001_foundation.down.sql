@@ -31,8 +31,6 @@ drop policy wallet_accounts_select on app.wallet_accounts;
 
 drop policy waitlist_entries_job_update on app.waitlist_entries;
 
-drop policy waitlist_entries_job_insert on app.waitlist_entries;
-
 drop policy waitlist_entries_job_select on app.waitlist_entries;
 
 drop policy waitlist_entries_update on app.waitlist_entries;
@@ -68,8 +66,6 @@ drop policy transactions_job_select on app.transactions;
 drop policy transactions_select on app.transactions;
 
 drop policy ticket_types_job_update on app.ticket_types;
-
-drop policy ticket_types_job_insert on app.ticket_types;
 
 drop policy ticket_types_job_select on app.ticket_types;
 
@@ -159,8 +155,6 @@ drop policy refresh_tokens_job_select on app.refresh_tokens;
 
 drop policy referrals_job_update on app.referrals;
 
-drop policy referrals_job_insert on app.referrals;
-
 drop policy referrals_job_select on app.referrals;
 
 drop policy referrals_insert on app.referrals;
@@ -176,8 +170,6 @@ drop policy quotes_insert on app.quotes;
 drop policy quotes_select on app.quotes;
 
 drop policy promotions_job_update on app.promotions;
-
-drop policy promotions_job_insert on app.promotions;
 
 drop policy promotions_job_select on app.promotions;
 
@@ -213,8 +205,6 @@ drop policy payment_methods_select on app.payment_methods;
 
 drop policy organizations_job_update on app.organizations;
 
-drop policy organizations_job_insert on app.organizations;
-
 drop policy organizations_job_select on app.organizations;
 
 drop policy organizations_update on app.organizations;
@@ -236,10 +226,6 @@ drop policy orders_job_insert on app.orders;
 drop policy orders_job_select on app.orders;
 
 drop policy orders_select on app.orders;
-
-drop policy notification_preferences_job_update on app.notification_preferences;
-
-drop policy notification_preferences_job_insert on app.notification_preferences;
 
 drop policy notification_preferences_job_select on app.notification_preferences;
 
@@ -333,8 +319,6 @@ drop policy external_identities_job_select on app.external_identities;
 
 drop policy events_job_update on app.events;
 
-drop policy events_job_insert on app.events;
-
 drop policy events_job_select on app.events;
 
 drop policy events_update on app.events;
@@ -352,8 +336,6 @@ drop policy email_tokens_job_insert on app.email_tokens;
 drop policy email_tokens_job_select on app.email_tokens;
 
 drop policy devices_job_update on app.devices;
-
-drop policy devices_job_insert on app.devices;
 
 drop policy devices_job_select on app.devices;
 
@@ -418,8 +400,6 @@ drop policy check_ins_job_select on app.check_ins;
 drop policy check_ins_select on app.check_ins;
 
 drop policy businesses_job_update on app.businesses;
-
-drop policy businesses_job_insert on app.businesses;
 
 drop policy businesses_job_select on app.businesses;
 
@@ -492,6 +472,8 @@ drop trigger users_counters on app.users;
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
+
+drop trigger users_module_update on app.users;
 
 drop trigger users_guard on app.users;
 
@@ -679,6 +661,8 @@ drop trigger orders_count_update on app.orders;
 
 drop trigger orders_count_insert on app.orders;
 
+drop trigger orders_module_update on app.orders;
+
 drop trigger orders_stamp on app.orders;
 
 drop trigger notification_preferences_audit on app.notification_preferences;
@@ -806,6 +790,8 @@ drop trigger events_stays on app.events;
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
+
+drop trigger events_module_update on app.events;
 
 drop trigger events_guard on app.events;
 
@@ -1007,6 +993,8 @@ drop table search.businesses;
 
 drop view app.businesses_public;
 
+drop function sec.seen_wallet_account(uuid);
+
 drop function sec.seen_venue_update(uuid);
 
 drop function sec.seen_venue_city_admin(uuid);
@@ -1034,6 +1022,8 @@ drop function sec.seen_organization_city_admin(uuid);
 drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
+
+drop function sec.seen_order(uuid);
 
 drop function sec.seen_lead_provider(uuid);
 
@@ -1203,17 +1193,31 @@ drop function counters.roll_up(integer);
 
 drop function audit.record_wallet_transactions();
 
+drop function sec.may_wallet_transaction(uuid,text);
+
 drop function audit.record_wallet_journals();
+
+drop function sec.may_wallet_journal(uuid,text);
 
 drop function audit.record_wallet_holds();
 
+drop function sec.may_wallet_hold(uuid,text);
+
 drop function audit.record_wallet_accounts();
+
+drop function sec.holds_wallet_account(uuid,text);
+
+drop function sec.may_wallet_account(uuid,text);
 
 drop function audit.record_waitlist_entries();
 
 drop function sec.restore_waitlist_entries(uuid[]);
 
 drop function app.waitlist_entries_guard();
+
+drop function sec.holds_waitlist_entry(uuid,text);
+
+drop function sec.may_waitlist_entry(uuid,text);
 
 drop function audit.record_venues();
 
@@ -1233,6 +1237,10 @@ drop function app.venues_slug_from_name();
 
 drop function app.venues_slug_again();
 
+drop function sec.holds_venue(uuid,text);
+
+drop function sec.may_venue(uuid,text);
+
 drop function app.venues_document();
 
 drop function app.venues_search(text,boolean,text[],uuid,int);
@@ -1251,7 +1259,13 @@ drop function app.users_restore_children();
 
 drop function app.users_archive_children();
 
+drop function app.users_module_update();
+
 drop function app.users_guard();
+
+drop function sec.holds_user(uuid,text);
+
+drop function sec.may_user(uuid,text);
 
 drop function app.user_private(uuid);
 
@@ -1260,6 +1274,10 @@ drop function app.users_document();
 drop function app.users_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_transactions();
+
+drop function sec.holds_transaction(uuid,text);
+
+drop function sec.may_transaction(uuid,text);
 
 drop function app.transaction_private(uuid);
 
@@ -1277,15 +1295,25 @@ drop function app.ticket_types_archive_children();
 
 drop function app.ticket_types_guard();
 
+drop function sec.may_ticket_type(uuid,text);
+
 drop function audit.record_tickets();
 
 drop function app.tickets_count_update();
 
 drop function app.tickets_count_insert();
 
+drop function sec.holds_ticket(uuid,text);
+
+drop function sec.may_ticket(uuid,text);
+
 drop function app.ticket_private(uuid);
 
 drop function audit.record_subscriptions();
+
+drop function sec.holds_subscription(uuid,text);
+
+drop function sec.may_subscription(uuid,text);
 
 drop function app.subscription_private(uuid);
 
@@ -1307,6 +1335,10 @@ drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
 
+drop function sec.holds_service_request(uuid,text);
+
+drop function sec.may_service_request(uuid,text);
+
 drop function audit.record_role_assignments();
 
 drop function app.role_assignments_keep();
@@ -1318,6 +1350,10 @@ drop function sec.restore_role_assignments(uuid[]);
 drop function app.role_assignments_guard();
 
 drop function app.role_assignments_ended();
+
+drop function sec.holds_role_assignment(uuid,text);
+
+drop function sec.may_role_assignment(uuid,text);
 
 drop function audit.record_reviews();
 
@@ -1333,11 +1369,19 @@ drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
+drop function sec.holds_review(uuid,text);
+
+drop function sec.may_review(uuid,text);
+
 drop function audit.record_revenue_shares();
+
+drop function sec.may_revenue_share(uuid,text);
 
 drop function audit.record_referrals();
 
 drop function sec.restore_referrals(uuid[]);
+
+drop function sec.may_referral(uuid,text);
 
 drop function audit.record_quotes();
 
@@ -1349,6 +1393,10 @@ drop function sec.restore_quotes(uuid[]);
 
 drop function app.quotes_guard();
 
+drop function sec.holds_quote(uuid,text);
+
+drop function sec.may_quote(uuid,text);
+
 drop function audit.record_promotions();
 
 drop function app.archived_promotions(uuid,int);
@@ -1356,6 +1404,10 @@ drop function app.archived_promotions(uuid,int);
 drop function sec.restore_promotions(uuid[]);
 
 drop function app.promotions_guard();
+
+drop function sec.holds_promotion(uuid,text);
+
+drop function sec.may_promotion(uuid,text);
 
 drop function audit.record_promo_codes();
 
@@ -1367,17 +1419,27 @@ drop function sec.restore_promo_codes(uuid[]);
 
 drop function app.promo_codes_guard();
 
+drop function sec.holds_promo_code(uuid,text);
+
+drop function sec.may_promo_code(uuid,text);
+
 drop function audit.record_plans();
 
 drop function app.archived_plans(uuid,int);
 
 drop function app.plans_guard();
 
+drop function sec.holds_plan(uuid,text);
+
+drop function sec.may_plan(uuid,text);
+
 drop function app.plan_private(uuid);
 
 drop function audit.record_payment_methods();
 
 drop function sec.restore_payment_methods(uuid[]);
+
+drop function sec.may_payment_method(uuid,text);
 
 drop function audit.record_organizations();
 
@@ -1399,6 +1461,10 @@ drop function app.organizations_slug_from_name();
 
 drop function app.organizations_slug_again();
 
+drop function sec.holds_organization(uuid,text);
+
+drop function sec.may_organization(uuid,text);
+
 drop function app.organization_private(uuid);
 
 drop function app.organizations_document();
@@ -1407,11 +1473,19 @@ drop function app.organizations_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_order_items();
 
+drop function sec.may_order_item(uuid,text);
+
 drop function audit.record_orders();
 
 drop function app.orders_count_update();
 
 drop function app.orders_count_insert();
+
+drop function app.orders_module_update();
+
+drop function sec.holds_order(uuid,text);
+
+drop function sec.may_order(uuid,text);
 
 drop function app.order_private(uuid);
 
@@ -1423,9 +1497,17 @@ drop function sec.restore_notification_preferences(uuid[]);
 
 drop function app.notification_preferences_guard();
 
+drop function sec.holds_notification_preference(uuid,text);
+
+drop function sec.may_notification_preference(uuid,text);
+
 drop function audit.record_notification_deliveries();
 
+drop function sec.may_notification_delivery(uuid,text);
+
 drop function audit.record_notifications();
+
+drop function sec.may_notification(uuid,text);
 
 drop function audit.record_media();
 
@@ -1434,6 +1516,10 @@ drop function app.archived_media(uuid,int);
 drop function sec.restore_media(uuid[]);
 
 drop function app.media_guard();
+
+drop function sec.holds_media(uuid,text);
+
+drop function sec.may_media(uuid,text);
 
 drop function app.media_private(uuid);
 
@@ -1448,6 +1534,10 @@ drop function app.archived_likes(uuid,int);
 drop function sec.restore_likes(uuid[]);
 
 drop function app.likes_guard();
+
+drop function sec.holds_like(uuid,text);
+
+drop function sec.may_like(uuid,text);
 
 drop function audit.record_leads();
 
@@ -1465,6 +1555,10 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
+drop function sec.holds_lead(uuid,text);
+
+drop function sec.may_lead(uuid,text);
+
 drop function audit.record_institutions();
 
 drop function app.institutions_counters();
@@ -1481,6 +1575,10 @@ drop function app.institutions_slug_from_name();
 
 drop function app.institutions_slug_again();
 
+drop function sec.holds_institution(uuid,text);
+
+drop function sec.may_institution(uuid,text);
+
 drop function app.institutions_document();
 
 drop function app.institutions_search(text,boolean,text[],uuid,int);
@@ -1493,11 +1591,17 @@ drop function sec.restore_grant_announcements(uuid[]);
 
 drop function app.grant_announcements_guard();
 
+drop function sec.holds_grant_announcement(uuid,text);
+
+drop function sec.may_grant_announcement(uuid,text);
+
 drop function app.grant_announcements_document();
 
 drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_fraud_flags();
+
+drop function sec.may_fraud_flag(uuid,text);
 
 drop function audit.record_follows();
 
@@ -1510,6 +1614,10 @@ drop function app.archived_follows(uuid,int);
 drop function sec.restore_follows(uuid[]);
 
 drop function app.follows_guard();
+
+drop function sec.holds_follow(uuid,text);
+
+drop function sec.may_follow(uuid,text);
 
 drop function audit.record_external_identities();
 
@@ -1527,11 +1635,17 @@ drop function app.events_restore_children();
 
 drop function app.events_archive_children();
 
+drop function app.events_module_update();
+
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
 
 drop function app.events_slug_again();
+
+drop function sec.holds_event(uuid,text);
+
+drop function sec.may_event(uuid,text);
 
 drop function app.event_private(uuid);
 
@@ -1549,6 +1663,10 @@ drop function sec.restore_devices(uuid[]);
 
 drop function app.devices_guard();
 
+drop function sec.holds_device(uuid,text);
+
+drop function sec.may_device(uuid,text);
+
 drop function audit.record_credentials();
 
 drop function audit.record_countries();
@@ -1560,6 +1678,10 @@ drop function app.countries_restore_children();
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
+
+drop function sec.holds_country(uuid,text);
+
+drop function sec.may_country(uuid,text);
 
 drop function app.countries_document();
 
@@ -1580,6 +1702,10 @@ drop function app.community_members_guard_insert();
 drop function app.community_members_guard();
 
 drop function app.community_members_ended();
+
+drop function sec.holds_community_member(uuid,text);
+
+drop function sec.may_community_member(uuid,text);
 
 drop function app.community_member_may(uuid);
 
@@ -1605,6 +1731,10 @@ drop function app.communities_slug_from_name();
 
 drop function app.communities_slug_again();
 
+drop function sec.holds_community(uuid,text);
+
+drop function sec.may_community(uuid,text);
+
 drop function app.community_private(uuid);
 
 drop function app.communities_document();
@@ -1618,6 +1748,10 @@ drop function app.archived_commission_rules(uuid,int);
 drop function sec.restore_commission_rules(uuid[]);
 
 drop function app.commission_rules_guard();
+
+drop function sec.holds_commission_rule(uuid,text);
+
+drop function sec.may_commission_rule(uuid,text);
 
 drop function audit.record_cities();
 
@@ -1633,11 +1767,17 @@ drop function app.cities_slug_from_name();
 
 drop function app.cities_slug_again();
 
+drop function sec.holds_city(uuid,text);
+
+drop function sec.may_city(uuid,text);
+
 drop function app.cities_document();
 
 drop function app.cities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_check_ins();
+
+drop function sec.may_check_in(uuid,text);
 
 drop function audit.record_businesses();
 
@@ -1659,6 +1799,10 @@ drop function app.businesses_slug_from_name();
 
 drop function app.businesses_slug_again();
 
+drop function sec.holds_business(uuid,text);
+
+drop function sec.may_business(uuid,text);
+
 drop function app.business_private(uuid);
 
 drop function app.businesses_document();
@@ -1669,6 +1813,8 @@ drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
 
+drop function sec.may_attendance(uuid,text);
+
 drop function sec.my_event_tickets();
 
 drop function sec.my_community_members_3();
@@ -1678,6 +1824,10 @@ drop function sec.my_community_members_2();
 drop function sec.my_community_members();
 
 drop function sec.is_active(uuid);
+
+drop function sec.hold(uuid,text);
+
+drop function sec.enter_job(text,uuid,uuid,text);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -2266,8 +2416,6 @@ drop function sec.keep_status();
 drop function sec.live();
 
 drop function sec.stamp();
-
-drop function sec.enter_job(text,uuid,text);
 
 drop function sec.performed_role();
 

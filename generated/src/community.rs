@@ -72,6 +72,12 @@ pub struct UpdateCommunity {
     #[input(default = CommunityJoinPolicy::Open)] pub join_policy: Patch<CommunityJoinPolicy>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "communities_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.visibility,

@@ -47,6 +47,12 @@ pub struct UpdateCommunityMember {
     #[input(keep)] pub role: Patch<CommunityMemberRole>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const COMMUNITY_ID_USER_ID_KEY: &str = "community_members_community_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.community_id, t.user_id, p.added_by_id, t.version, t.created_at,

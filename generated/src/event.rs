@@ -103,6 +103,12 @@ pub struct UpdateEvent {
     #[input(optional)] pub venue_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "events_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone, t.location,

@@ -24,6 +24,12 @@ pub struct CreateLike {
     pub event_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_EVENT_ID_KEY: &str = "likes_user_id_event_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.user_id, t.event_id, t.version, t.created_at, t.updated_at"

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2ea991afef41b338ba1a51291acf5c2cb747dd6800777c57dae618d17badddb50070fabc7cd5b9562b7028fc7347b1f9",
+        checksum: "29bef9f8455bb24acc8b2a47723ce68f1869b5b313d8b375acf9202bdde37b210c1f196486bd747477a95296fb332c41",
     },
 ];

@@ -56,6 +56,12 @@ pub struct UpdatePromoCode {
     #[input(optional)] pub valid_to: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const EVENT_ID_CODE_KEY: &str = "promo_codes_event_id_code_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.code, t.basis_points, t.amount_cents, t.currency, t.max_redemptions, t.per_user_limit,

@@ -53,6 +53,12 @@ pub struct CreatePromotion {
     pub city_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const TARGET_TYPE_TARGET_ID_SLOT_STARTS_AT_EXCL: &str = "promotions_target_type_target_id_slot_starts_at_excl";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.slot, t.starts_at, t.ends_at, t.amount_cents, t.currency, t.paid_at, t.state, t.target_type,

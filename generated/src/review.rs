@@ -46,6 +46,12 @@ pub struct UpdateReview {
     #[input(keep, optional, length(0, 2000))] pub reply: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const REVIEWER_ID_ENTITY_TYPE_ENTITY_ID_KEY: &str = "reviews_reviewer_id_entity_type_entity_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.rating, t.comment, t.reply, t.reviewer_id, t.entity_type, t.entity_id, t.version,

@@ -49,6 +49,12 @@ pub struct CreateRoleAssignment {
     #[input(with = "scope_type")] pub scope_id: Option<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_ROLE_SCOPE_TYPE_SCOPE_ID_KEY: &str = "role_assignments_user_id_role_scope_type_scope_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.user_id, t.scope_type, t.scope_id, t.granted_by_id, t.version, t.created_at,

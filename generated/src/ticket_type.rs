@@ -64,6 +64,12 @@ pub struct UpdateTicketType {
     #[input(optional)] pub refundable_until: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const EVENT_ID_NAME_KEY: &str = "ticket_types_event_id_name_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.capacity, t.held, t.sold, t.sales_start,

@@ -35,6 +35,12 @@ pub struct CreateWaitlistEntry {
     pub ticket_type_id: Option<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const EVENT_ID_TICKET_TYPE_ID_USER_ID_KEY: &str = "waitlist_entries_event_id_ticket_type_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.position, t.state, t.offer_expires_at, t.event_id, t.ticket_type_id, t.user_id, t.version,

@@ -6,6 +6,7 @@
 mod apart;
 mod archive;
 mod archived;
+mod ask;
 mod assume;
 mod audit;
 mod cases;
@@ -110,9 +111,11 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
+    objects.extend(ask::functions(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
+    objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
     objects.extend(archived::objects(model, id));
     objects.extend(apart::objects(model, id));

@@ -44,6 +44,7 @@ pub fn model() -> Model {
             doc: "Payments.".into(),
             reads: vec![],
             writes: vec![],
+            narrowed: Vec::new(),
             requested: vec![],
         }],
         tags: vec![

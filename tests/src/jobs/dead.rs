@@ -2,7 +2,7 @@
 
 use super::world::{says, what, world};
 use kernel::{
-    Caller, Error,
+    Error,
     jobs::{self, Job, NewJob, Revived, Work},
 };
 use uuid::Uuid;
@@ -60,21 +60,34 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     let up = world.enqueue("tests.fail", what("up")).await;
     world.until("state = 'dead'", 2).await;
     worker.stop().await;
-    let caller = Caller::anonymous(Uuid::now_v7());
     assert_eq!(
-        jobs::revive(&world.db, &caller, Uuid::nil()).await.unwrap(),
+        jobs::revive(&world.db, None, Uuid::now_v7(), Uuid::nil())
+            .await
+            .unwrap(),
         Revived::Missing
     );
     assert_eq!(
-        jobs::revive(&world.db, &caller, again).await.unwrap(),
+        jobs::revive(&world.db, None, Uuid::now_v7(), again)
+            .await
+            .unwrap(),
         Revived::Queued
     );
     assert_eq!(
-        jobs::revive(&world.db, &caller, again).await.unwrap(),
+        jobs::revive(&world.db, None, Uuid::now_v7(), again)
+            .await
+            .unwrap(),
         Revived::Missing
     );
-    assert!(jobs::discard(&world.db, &caller, up).await.unwrap());
-    assert!(!jobs::discard(&world.db, &caller, up).await.unwrap());
+    assert!(
+        jobs::discard(&world.db, None, Uuid::now_v7(), up)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !jobs::discard(&world.db, None, Uuid::now_v7(), up)
+            .await
+            .unwrap()
+    );
     let worker = world.start(vec![Job::new("tests.fail", |run| async move {
         super::world::say(&run).await
     })]);
@@ -105,9 +118,10 @@ async fn one_whose_key_waits_again_stays_dead() {
     world.until("state = 'dead'", 1).await;
     worker.stop().await;
     world.put(job()).await.unwrap();
-    let caller = Caller::anonymous(Uuid::now_v7());
     assert_eq!(
-        jobs::revive(&world.db, &caller, dead).await.unwrap(),
+        jobs::revive(&world.db, None, Uuid::now_v7(), dead)
+            .await
+            .unwrap(),
         Revived::Waiting
     );
 }

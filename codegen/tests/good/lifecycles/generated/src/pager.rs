@@ -35,6 +35,12 @@ pub struct UpdatePager {
     #[input(default = Utc::now())] pub heard_at: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const NUMBER_KEY: &str = "pagers_number_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.number, t.heard_at, t.user_id, t.sign_in_id, t.version, t.created_at, t.updated_at"
@@ -46,7 +52,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PAGER: Resource = Resource {
-    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
     encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -73,7 +79,6 @@ pub static PAGER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
-    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

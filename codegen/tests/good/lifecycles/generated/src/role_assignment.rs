@@ -34,6 +34,12 @@ pub struct CreateRoleAssignment {
     pub user_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_ROLE_KEY: &str = "role_assignments_user_id_role_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.user_id, t.version, t.created_at, t.updated_at"
@@ -47,7 +53,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ROLE_ASSIGNMENT: Resource = Resource {
-    name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "role_assignment", plural: "role_assignments", path: "role-assignments", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
     encode: RoleAssignment::encode, create: Some(CreateRoleAssignment::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -75,7 +81,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_READ, restore: &CAN_RESTORE, suspend: &Nobody },
     filters: &[],
-    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

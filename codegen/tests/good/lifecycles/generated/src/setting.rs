@@ -30,6 +30,12 @@ pub struct UpdateSetting {
     #[input(keep, length(0, 100))] pub value: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_KEY: &str = "settings_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, p.value, t.user_id, t.version, t.created_at, t.updated_at"
@@ -42,7 +48,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SETTING: Resource = Resource {
-    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, page: 20,
     encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), private: &["value"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -51,11 +57,7 @@ pub static SETTING: Resource = Resource {
         ], null) as allowed_actions
         from app.settings as t left join lateral app.setting_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), "
-        from (
-          select t.id, t.user_id, t.version, t.created_at, t.updated_at
-          from app.settings as t"),
-        list_end: ") as t left join lateral app.setting_private(t.id) p on true",
+        list: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.settings as t
           (value)
@@ -73,7 +75,6 @@ pub static SETTING: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
-    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -113,6 +113,12 @@ pub struct UpdateThing {
     #[input(keep, optional, length(1, 20))] pub secret: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const SLUG_KEY: &str = "things_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.note, t.slug, t.type, t.count, t.depth, t.views, t.weight::float8, t.ratio::float8,
@@ -147,7 +153,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static THING: Resource = Resource {
-    name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
+    name: "thing", plural: "things", path: "things", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
     encode: Thing::encode, create: Some(CreateThing::decode), update: Some(UpdateThing::decode), private: &["secret"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -157,14 +163,7 @@ pub static THING: Resource = Resource {
         ], null) as allowed_actions
         from app.things as t left join lateral app.thing_private(t.id) p on true, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.things as t left join lateral app.thing_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), "
-        from (
-          select t.id, t.status, t.title, t.note, t.slug, t.type, t.count, t.depth, t.views, t.weight, t.ratio,
-          t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.data, t.link, t.email, t.phone,
-          t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases, t.version, t.created_at,
-          t.updated_at
-          from app.things as t"),
-        list_end: ") as t left join lateral app.thing_private(t.id) p on true",
+        list: concat!("select ", columns!(), " from app.things as t left join lateral app.thing_private(t.id) p on true"),
         by_ids: concat!("select ", columns!(), " from app.things as t left join lateral app.thing_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.things as t
           (title, note, slug, type, count, depth, views, weight, ratio, price_cents, currency, open, starts_at,
@@ -188,7 +187,7 @@ pub static THING: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.things_search", Kind::Search),
+        Filter::new("q", "app.things_public", Kind::Search),
         Filter::new("type", "t.type", Kind::Enum(ThingType::WORDS)),
         Filter::new("count", "t.count", Kind::Int),
         Filter::new("weight", "t.weight", Kind::Decimal),
@@ -199,7 +198,6 @@ pub static THING: Resource = Resource {
         Filter::new("email", "t.email", Kind::Text),
         Filter::new("location", "app.things_public", Kind::Point),
     ],
-    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("type", "t.type", Kind::Enum(ThingType::WORDS)),

@@ -23,6 +23,12 @@ pub struct UpdateUser {
     #[input(required, length(3, 40))] pub handle: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const HANDLE_KEY: &str = "users_handle_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.version, t.created_at, t.updated_at"
@@ -33,7 +39,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -55,7 +61,6 @@ pub static USER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
-    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -29,6 +29,12 @@ pub struct CreateMember {
     pub organization_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ORGANIZATION_ID_USER_ID_KEY: &str = "members_organization_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.state, t.organization_id, t.user_id, t.version, t.created_at, t.updated_at"
@@ -41,7 +47,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static MEMBER: Resource = Resource {
-    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
+    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
     encode: Member::encode, create: Some(CreateMember::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -69,7 +75,6 @@ pub static MEMBER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[],
-    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("organization", "organization_id", &["organization"]),
