@@ -246,6 +246,7 @@ fn event() -> Entity {
                 },
                 sort: true,
                 filter: true,
+                delta: false,
             },
             Derived {
                 name: "full".into(),
@@ -254,6 +255,7 @@ fn event() -> Entity {
                 },
                 sort: false,
                 filter: false,
+                delta: false,
             },
         ],
         transitions: vec![
