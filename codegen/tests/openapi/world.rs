@@ -247,6 +247,7 @@ fn event() -> Entity {
                 },
                 sort: true,
                 filter: true,
+                delta: false,
             },
             Derived {
                 name: "full".into(),
@@ -255,6 +256,7 @@ fn event() -> Entity {
                 },
                 sort: false,
                 filter: false,
+                delta: false,
             },
         ],
         transitions: vec![
