@@ -137,63 +137,81 @@ $$;
 alter function sec.patched(jsonb,jsonb) owner to culturepass_owner;
 
 create function sec.is_plain(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- No control characters but tab and line ends.
-  select p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]'
+begin
+  return p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]';
+end
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
 
 create function sec.is_email(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 254
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+end
 $$;
 alter function sec.is_email(text) owner to culturepass_owner;
 
 create function sec.is_url(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- http or https, a host, no user information, no blanks or control characters.
-  select char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+begin
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+end
 $$;
 alter function sec.is_url(text) owner to culturepass_owner;
 
 create function sec.is_https(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select p_text like 'https://%' and sec.is_url(p_text)
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return p_text like 'https://%' and sec.is_url(p_text);
+end
 $$;
 alter function sec.is_https(text) owner to culturepass_owner;
 
 create function sec.is_phone(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- E.164
-  select p_text ~ '^\+[1-9][0-9]{6,14}$'
+begin
+  return p_text ~ '^\+[1-9][0-9]{6,14}$';
+end
 $$;
 alter function sec.is_phone(text) owner to culturepass_owner;
 
 create function sec.is_slug(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$';
+end
 $$;
 alter function sec.is_slug(text) owner to culturepass_owner;
 
 create function sec.is_currency(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 4217
-  select p_text ~ '^[A-Z]{3}$'
+begin
+  return p_text ~ '^[A-Z]{3}$';
+end
 $$;
 alter function sec.is_currency(text) owner to culturepass_owner;
 
 create function sec.is_country(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
-  select p_text ~ '^[A-Z]{2}$'
+begin
+  return p_text ~ '^[A-Z]{2}$';
+end
 $$;
 alter function sec.is_country(text) owner to culturepass_owner;
 
 create function sec.is_locale(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- BCP 47: language, script, region
-  select p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$'
+begin
+  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+end
 $$;
 alter function sec.is_locale(text) owner to culturepass_owner;
 
@@ -214,10 +232,12 @@ $$;
 alter function sec.is_timezone(text) owner to culturepass_owner;
 
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
-  select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+begin
+  return cardinality(p_list) <= p_count
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
 
@@ -233,9 +253,10 @@ $$;
 alter function sec.slugify(text) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
-  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
+begin
+  return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['website', 'instagram', 'facebook', 'youtube', 'linkedin', 'x', 'tiktok'] = '{}'
     and case when p_value ->> 'website' is null then true else case when jsonb_typeof(p_value -> 'website') = 'string' then sec.is_https(p_value ->> 'website') else false end end
     and case when p_value ->> 'instagram' is null then true else case when jsonb_typeof(p_value -> 'instagram') = 'string' then sec.is_https(p_value ->> 'instagram') else false end end
@@ -244,14 +265,16 @@ create function sec.is_social_links(p_value jsonb) returns boolean
     and case when p_value ->> 'linkedin' is null then true else case when jsonb_typeof(p_value -> 'linkedin') = 'string' then sec.is_https(p_value ->> 'linkedin') else false end end
     and case when p_value ->> 'x' is null then true else case when jsonb_typeof(p_value -> 'x') = 'string' then sec.is_https(p_value ->> 'x') else false end end
     and case when p_value ->> 'tiktok' is null then true else case when jsonb_typeof(p_value -> 'tiktok') = 'string' then sec.is_https(p_value ->> 'tiktok') else false end end
-  end
+  end;
+end
 $$;
 alter function sec.is_social_links(jsonb) owner to culturepass_owner;
 
 create function sec.is_opening_hours(p_value jsonb) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
-  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
+begin
+  return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
     and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
     and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
@@ -261,18 +284,21 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
     and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
     and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
     and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
-  end
+  end;
+end
 $$;
 alter function sec.is_opening_hours(jsonb) owner to culturepass_owner;
 
 create function sec.is_quiet_hours(p_value jsonb) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
-  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
+begin
+  return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
     and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
     and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
-  end
+  end;
+end
 $$;
 alter function sec.is_quiet_hours(jsonb) owner to culturepass_owner;
 
@@ -355,6 +381,20 @@ create function sec.is_platform_admin() returns boolean
   select coalesce(pg_catalog.current_setting('app.role_platform_admin', true), '') = '1'
 $$;
 alter function sec.is_platform_admin() owner to culturepass_owner;
+
+create function sec.held_org_admin() returns text
+  language sql stable parallel safe as $$
+-- Of what the caller holds orgAdmin, as it was told.
+  select coalesce(pg_catalog.current_setting('app.role_org_admin', true), '')
+$$;
+alter function sec.held_org_admin() owner to culturepass_owner;
+
+create function sec.held_city_admin() returns text
+  language sql stable parallel safe as $$
+-- Of what the caller holds cityAdmin, as it was told.
+  select coalesce(pg_catalog.current_setting('app.role_city_admin', true), '')
+$$;
+alter function sec.held_city_admin() owner to culturepass_owner;
 
 create function sec.facts() returns jsonb
   language sql stable parallel safe as $$
@@ -4739,6 +4779,25 @@ $$;
 alter function app.attendances_count_insert() owner to culturepass_counter;
 revoke execute on function app.attendances_count_insert() from public;
 
+create function audit.record_attendances() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  perform audit.write('attendance', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_attendances() owner to culturepass_audit;
+revoke execute on function audit.record_attendances() from public;
+
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -4749,9 +4808,9 @@ begin
     case when may.r0 then t.payouts_enabled end
   from app.businesses t, lateral (
     select
-      (t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())) as r0
+      (strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -4949,6 +5008,116 @@ $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
 
+create function audit.record_businesses() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.avatar_url is distinct from old.avatar_url then
+    v_changed := v_changed || jsonb_build_object('avatar_url', jsonb_build_array(old.avatar_url, new.avatar_url));
+  end if;
+  if new.banner_url is distinct from old.banner_url then
+    v_changed := v_changed || jsonb_build_object('banner_url', jsonb_build_array(old.banner_url, new.banner_url));
+  end if;
+  if new.social_links is distinct from old.social_links then
+    v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(old.social_links, new.social_links));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.category is distinct from old.category then
+    v_changed := v_changed || jsonb_build_object('category', jsonb_build_array(old.category, new.category));
+  end if;
+  if new.website is distinct from old.website then
+    v_changed := v_changed || jsonb_build_object('website', jsonb_build_array(old.website, new.website));
+  end if;
+  if new.contact_email::text is distinct from old.contact_email::text then
+    v_changed := v_changed || jsonb_build_object('contact_email', jsonb_build_array(old.contact_email, new.contact_email));
+  end if;
+  if new.phone is distinct from old.phone then
+    v_changed := v_changed || jsonb_build_object('phone', jsonb_build_array(old.phone, new.phone));
+  end if;
+  if new.location::text is distinct from old.location::text then
+    v_changed := v_changed || jsonb_build_object('location', jsonb_build_array(old.location, new.location));
+  end if;
+  if new.price_band is distinct from old.price_band then
+    v_changed := v_changed || jsonb_build_object('price_band', jsonb_build_array(old.price_band, new.price_band));
+  end if;
+  if new.stripe_account_id is distinct from old.stripe_account_id then
+    v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+  end if;
+  if new.charges_enabled is distinct from old.charges_enabled then
+    v_changed := v_changed || jsonb_build_object('charges_enabled', jsonb_build_array(case when old.charges_enabled is not null then '•' end, case when new.charges_enabled is not null then '•' end));
+  end if;
+  if new.payouts_enabled is distinct from old.payouts_enabled then
+    v_changed := v_changed || jsonb_build_object('payouts_enabled', jsonb_build_array(case when old.payouts_enabled is not null then '•' end, case when new.payouts_enabled is not null then '•' end));
+  end if;
+  if new.verified is distinct from old.verified then
+    v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('business', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_businesses() owner to culturepass_audit;
+revoke execute on function audit.record_businesses() from public;
+
+create function audit.record_check_ins() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.ticket_id is distinct from old.ticket_id then
+    v_changed := v_changed || jsonb_build_object('ticket_id', jsonb_build_array(old.ticket_id, new.ticket_id));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.scanned_by_id is distinct from old.scanned_by_id then
+    v_changed := v_changed || jsonb_build_object('scanned_by_id', jsonb_build_array(old.scanned_by_id, new.scanned_by_id));
+  end if;
+  if new.result is distinct from old.result then
+    v_changed := v_changed || jsonb_build_object('result', jsonb_build_array(old.result, new.result));
+  end if;
+  if new.nonce is distinct from old.nonce then
+    v_changed := v_changed || jsonb_build_object('nonce', jsonb_build_array(old.nonce, new.nonce));
+  end if;
+  if new.device is distinct from old.device then
+    v_changed := v_changed || jsonb_build_object('device', jsonb_build_array(old.device, new.device));
+  end if;
+  if new.gate is distinct from old.gate then
+    v_changed := v_changed || jsonb_build_object('gate', jsonb_build_array(old.gate, new.gate));
+  end if;
+  if new.is_offline is distinct from old.is_offline then
+    v_changed := v_changed || jsonb_build_object('is_offline', jsonb_build_array(old.is_offline, new.is_offline));
+  end if;
+  if new.at is distinct from old.at then
+    v_changed := v_changed || jsonb_build_object('at', jsonb_build_array(old.at, new.at));
+  end if;
+  perform audit.write('check_in', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_check_ins() owner to culturepass_audit;
+revoke execute on function audit.record_check_ins() from public;
+
 create function app.cities_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -5039,6 +5208,40 @@ $$;
 alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
 
+create function audit.record_cities() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.country_id is distinct from old.country_id then
+    v_changed := v_changed || jsonb_build_object('country_id', jsonb_build_array(old.country_id, new.country_id));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.timezone is distinct from old.timezone then
+    v_changed := v_changed || jsonb_build_object('timezone', jsonb_build_array(old.timezone, new.timezone));
+  end if;
+  if new.location::text is distinct from old.location::text then
+    v_changed := v_changed || jsonb_build_object('location', jsonb_build_array(old.location, new.location));
+  end if;
+  if new.population is distinct from old.population then
+    v_changed := v_changed || jsonb_build_object('population', jsonb_build_array(old.population, new.population));
+  end if;
+  perform audit.write('city', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_cities() owner to culturepass_audit;
+revoke execute on function audit.record_cities() from public;
+
 create function app.commission_rules_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5078,6 +5281,58 @@ end
 $$;
 alter function app.commission_rules_guard() owner to culturepass_owner;
 
+create function audit.record_commission_rules() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.scope_type is distinct from old.scope_type then
+    v_changed := v_changed || jsonb_build_object('scope_type', jsonb_build_array(old.scope_type, new.scope_type));
+  end if;
+  if new.scope_id is distinct from old.scope_id then
+    v_changed := v_changed || jsonb_build_object('scope_id', jsonb_build_array(old.scope_id, new.scope_id));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.basis_points is distinct from old.basis_points then
+    v_changed := v_changed || jsonb_build_object('basis_points', jsonb_build_array(old.basis_points, new.basis_points));
+  end if;
+  if new.fixed_cents is distinct from old.fixed_cents then
+    v_changed := v_changed || jsonb_build_object('fixed_cents', jsonb_build_array(old.fixed_cents, new.fixed_cents));
+  end if;
+  if new.min_cents is distinct from old.min_cents then
+    v_changed := v_changed || jsonb_build_object('min_cents', jsonb_build_array(old.min_cents, new.min_cents));
+  end if;
+  if new.max_cents is distinct from old.max_cents then
+    v_changed := v_changed || jsonb_build_object('max_cents', jsonb_build_array(old.max_cents, new.max_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.paid_by is distinct from old.paid_by then
+    v_changed := v_changed || jsonb_build_object('paid_by', jsonb_build_array(old.paid_by, new.paid_by));
+  end if;
+  if new.city_share_basis_points is distinct from old.city_share_basis_points then
+    v_changed := v_changed || jsonb_build_object('city_share_basis_points', jsonb_build_array(old.city_share_basis_points, new.city_share_basis_points));
+  end if;
+  if new.valid_from is distinct from old.valid_from then
+    v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+  end if;
+  if new.valid_to is distinct from old.valid_to then
+    v_changed := v_changed || jsonb_build_object('valid_to', jsonb_build_array(old.valid_to, new.valid_to));
+  end if;
+  perform audit.write('commission_rule', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_commission_rules() owner to culturepass_audit;
+revoke execute on function audit.record_commission_rules() from public;
+
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -5086,10 +5341,10 @@ begin
     case when may.r0 then t.created_by_id end
   from app.communities t, lateral (
     select
-      (t.id in (select unnest(sec.scopes_org_admin()))
+      (strpos(sec.held_org_admin(), t.id::text) > 0
       or t.id in (select sec.my_community_members())
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())) as r0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -5256,6 +5511,55 @@ $$;
 alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
 
+create function audit.record_communities() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.created_by_id is distinct from old.created_by_id then
+    v_changed := v_changed || jsonb_build_object('created_by_id', jsonb_build_array(case when old.created_by_id is not null then '•' end, case when new.created_by_id is not null then '•' end));
+  end if;
+  if new.avatar_url is distinct from old.avatar_url then
+    v_changed := v_changed || jsonb_build_object('avatar_url', jsonb_build_array(old.avatar_url, new.avatar_url));
+  end if;
+  if new.banner_url is distinct from old.banner_url then
+    v_changed := v_changed || jsonb_build_object('banner_url', jsonb_build_array(old.banner_url, new.banner_url));
+  end if;
+  if new.social_links is distinct from old.social_links then
+    v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(old.social_links, new.social_links));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.visibility is distinct from old.visibility then
+    v_changed := v_changed || jsonb_build_object('visibility', jsonb_build_array(old.visibility, new.visibility));
+  end if;
+  if new.join_policy is distinct from old.join_policy then
+    v_changed := v_changed || jsonb_build_object('join_policy', jsonb_build_array(old.join_policy, new.join_policy));
+  end if;
+  if new.verified is distinct from old.verified then
+    v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
+  end if;
+  perform audit.write('community', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_communities() owner to culturepass_audit;
+revoke execute on function audit.record_communities() from public;
+
 create function app.community_member_private(p_id uuid) returns table(added_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -5264,7 +5568,7 @@ begin
     case when may.r0 then t.added_by_id end
   from app.community_members t, lateral (
     select
-      (t.user_id = (select sec.uid()) or sec.seen_community_staff(t.community_id)) as r0
+      (t.user_id = sec.uid() or sec.seen_community_staff(t.community_id)) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -5280,8 +5584,7 @@ create function app.community_member_may(p_id uuid) returns text[]
 begin
   return (
     select array_remove(array[
-      case when t.user_id = (select sec.uid())
-        and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id) then 'join' end,
+      case when t.user_id = sec.uid() and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id) then 'join' end,
       case when t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id) then 'approve' end
     ], null)
     from app.community_members t where t.id = p_id
@@ -5475,6 +5778,37 @@ $$;
 alter function app.community_members_count_update() owner to culturepass_counter;
 revoke execute on function app.community_members_count_update() from public;
 
+create function audit.record_community_members() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.community_id is distinct from old.community_id then
+    v_changed := v_changed || jsonb_build_object('community_id', jsonb_build_array(old.community_id, new.community_id));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.added_by_id is distinct from old.added_by_id then
+    v_changed := v_changed || jsonb_build_object('added_by_id', jsonb_build_array(case when old.added_by_id is not null then '•' end, case when new.added_by_id is not null then '•' end));
+  end if;
+  if new.role is distinct from old.role then
+    v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('community_member', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_community_members() owner to culturepass_audit;
+revoke execute on function audit.record_community_members() from public;
+
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5538,6 +5872,56 @@ $$;
 alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
 
+create function audit.record_countries() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.code is distinct from old.code then
+    v_changed := v_changed || jsonb_build_object('code', jsonb_build_array(old.code, new.code));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.default_locale is distinct from old.default_locale then
+    v_changed := v_changed || jsonb_build_object('default_locale', jsonb_build_array(old.default_locale, new.default_locale));
+  end if;
+  perform audit.write('country', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_countries() owner to culturepass_audit;
+revoke execute on function audit.record_countries() from public;
+
+create function audit.record_credentials() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.password_hash is distinct from old.password_hash then
+    v_changed := v_changed || jsonb_build_object('password_hash', jsonb_build_array(case when old.password_hash is not null then '•' end, case when new.password_hash is not null then '•' end));
+  end if;
+  if new.changed_at is distinct from old.changed_at then
+    v_changed := v_changed || jsonb_build_object('changed_at', jsonb_build_array(old.changed_at, new.changed_at));
+  end if;
+  perform audit.write('credential', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_credentials() owner to culturepass_audit;
+revoke execute on function audit.record_credentials() from public;
+
 create function app.devices_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5577,6 +5961,65 @@ end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
+create function audit.record_devices() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.platform is distinct from old.platform then
+    v_changed := v_changed || jsonb_build_object('platform', jsonb_build_array(old.platform, new.platform));
+  end if;
+  if new.push_token is distinct from old.push_token then
+    v_changed := v_changed || jsonb_build_object('push_token', jsonb_build_array(case when old.push_token is not null then '•' end, case when new.push_token is not null then '•' end));
+  end if;
+  if new.last_seen_at is distinct from old.last_seen_at then
+    v_changed := v_changed || jsonb_build_object('last_seen_at', jsonb_build_array(old.last_seen_at, new.last_seen_at));
+  end if;
+  perform audit.write('device', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_devices() owner to culturepass_audit;
+revoke execute on function audit.record_devices() from public;
+
+create function audit.record_email_tokens() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.purpose is distinct from old.purpose then
+    v_changed := v_changed || jsonb_build_object('purpose', jsonb_build_array(old.purpose, new.purpose));
+  end if;
+  if new.token_hash is distinct from old.token_hash then
+    v_changed := v_changed || jsonb_build_object('token_hash', jsonb_build_array(case when old.token_hash is not null then '•' end, case when new.token_hash is not null then '•' end));
+  end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.used_at is distinct from old.used_at then
+    v_changed := v_changed || jsonb_build_object('used_at', jsonb_build_array(old.used_at, new.used_at));
+  end if;
+  if new.expires_at is distinct from old.expires_at then
+    v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+  end if;
+  perform audit.write('email_token', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_email_tokens() owner to culturepass_audit;
+revoke execute on function audit.record_email_tokens() from public;
+
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -5586,9 +6029,9 @@ begin
   from app.events t, lateral (
     select
       (t.id in (select sec.my_event_tickets())
-      or t.host_id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())) as r0
+      or strpos(sec.held_org_admin(), t.host_id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -5754,6 +6197,101 @@ end
 $$;
 alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
+
+create function audit.record_events() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.host_type is distinct from old.host_type then
+    v_changed := v_changed || jsonb_build_object('host_type', jsonb_build_array(old.host_type, new.host_type));
+  end if;
+  if new.host_id is distinct from old.host_id then
+    v_changed := v_changed || jsonb_build_object('host_id', jsonb_build_array(old.host_id, new.host_id));
+  end if;
+  if new.venue_id is distinct from old.venue_id then
+    v_changed := v_changed || jsonb_build_object('venue_id', jsonb_build_array(old.venue_id, new.venue_id));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.category is distinct from old.category then
+    v_changed := v_changed || jsonb_build_object('category', jsonb_build_array(old.category, new.category));
+  end if;
+  if new.starts_at is distinct from old.starts_at then
+    v_changed := v_changed || jsonb_build_object('starts_at', jsonb_build_array(old.starts_at, new.starts_at));
+  end if;
+  if new.ends_at is distinct from old.ends_at then
+    v_changed := v_changed || jsonb_build_object('ends_at', jsonb_build_array(old.ends_at, new.ends_at));
+  end if;
+  if new.timezone is distinct from old.timezone then
+    v_changed := v_changed || jsonb_build_object('timezone', jsonb_build_array(old.timezone, new.timezone));
+  end if;
+  if new.location::text is distinct from old.location::text then
+    v_changed := v_changed || jsonb_build_object('location', jsonb_build_array(old.location, new.location));
+  end if;
+  if new.online_url is distinct from old.online_url then
+    v_changed := v_changed || jsonb_build_object('online_url', jsonb_build_array(case when old.online_url is not null then '•' end, case when new.online_url is not null then '•' end));
+  end if;
+  if new.visibility is distinct from old.visibility then
+    v_changed := v_changed || jsonb_build_object('visibility', jsonb_build_array(old.visibility, new.visibility));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.capacity is distinct from old.capacity then
+    v_changed := v_changed || jsonb_build_object('capacity', jsonb_build_array(old.capacity, new.capacity));
+  end if;
+  if new.trending_score is distinct from old.trending_score then
+    v_changed := v_changed || jsonb_build_object('trending_score', jsonb_build_array(old.trending_score, new.trending_score));
+  end if;
+  if new.featured_until is distinct from old.featured_until then
+    v_changed := v_changed || jsonb_build_object('featured_until', jsonb_build_array(old.featured_until, new.featured_until));
+  end if;
+  perform audit.write('event', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_events() owner to culturepass_audit;
+revoke execute on function audit.record_events() from public;
+
+create function audit.record_external_identities() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.issuer is distinct from old.issuer then
+    v_changed := v_changed || jsonb_build_object('issuer', jsonb_build_array(old.issuer, new.issuer));
+  end if;
+  if new.subject is distinct from old.subject then
+    v_changed := v_changed || jsonb_build_object('subject', jsonb_build_array(case when old.subject is not null then '•' end, case when new.subject is not null then '•' end));
+  end if;
+  if new.last_used_at is distinct from old.last_used_at then
+    v_changed := v_changed || jsonb_build_object('last_used_at', jsonb_build_array(old.last_used_at, new.last_used_at));
+  end if;
+  perform audit.write('external_identity', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_external_identities() owner to culturepass_audit;
+revoke execute on function audit.record_external_identities() from public;
 
 create function app.follows_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6055,6 +6593,68 @@ $$;
 alter function app.follows_count_update() owner to culturepass_counter;
 revoke execute on function app.follows_count_update() from public;
 
+create function audit.record_follows() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.follower_id is distinct from old.follower_id then
+    v_changed := v_changed || jsonb_build_object('follower_id', jsonb_build_array(old.follower_id, new.follower_id));
+  end if;
+  if new.entity_type is distinct from old.entity_type then
+    v_changed := v_changed || jsonb_build_object('entity_type', jsonb_build_array(old.entity_type, new.entity_type));
+  end if;
+  if new.entity_id is distinct from old.entity_id then
+    v_changed := v_changed || jsonb_build_object('entity_id', jsonb_build_array(old.entity_id, new.entity_id));
+  end if;
+  perform audit.write('follow', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_follows() owner to culturepass_audit;
+revoke execute on function audit.record_follows() from public;
+
+create function audit.record_fraud_flags() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.entity_type is distinct from old.entity_type then
+    v_changed := v_changed || jsonb_build_object('entity_type', jsonb_build_array(old.entity_type, new.entity_type));
+  end if;
+  if new.entity_id is distinct from old.entity_id then
+    v_changed := v_changed || jsonb_build_object('entity_id', jsonb_build_array(old.entity_id, new.entity_id));
+  end if;
+  if new.decided_by_id is distinct from old.decided_by_id then
+    v_changed := v_changed || jsonb_build_object('decided_by_id', jsonb_build_array(old.decided_by_id, new.decided_by_id));
+  end if;
+  if new.rule is distinct from old.rule then
+    v_changed := v_changed || jsonb_build_object('rule', jsonb_build_array(old.rule, new.rule));
+  end if;
+  if new.score is distinct from old.score then
+    v_changed := v_changed || jsonb_build_object('score', jsonb_build_array(old.score, new.score));
+  end if;
+  if new.evidence is distinct from old.evidence then
+    v_changed := v_changed || jsonb_build_object('evidence', jsonb_build_array(old.evidence, new.evidence));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.decided_at is distinct from old.decided_at then
+    v_changed := v_changed || jsonb_build_object('decided_at', jsonb_build_array(old.decided_at, new.decided_at));
+  end if;
+  perform audit.write('fraud_flag', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_fraud_flags() owner to culturepass_audit;
+revoke execute on function audit.record_fraud_flags() from public;
+
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6093,6 +6693,46 @@ begin
 end
 $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
+
+create function audit.record_grant_announcements() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.institution_id is distinct from old.institution_id then
+    v_changed := v_changed || jsonb_build_object('institution_id', jsonb_build_array(old.institution_id, new.institution_id));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.opens_at is distinct from old.opens_at then
+    v_changed := v_changed || jsonb_build_object('opens_at', jsonb_build_array(old.opens_at, new.opens_at));
+  end if;
+  if new.closes_at is distinct from old.closes_at then
+    v_changed := v_changed || jsonb_build_object('closes_at', jsonb_build_array(old.closes_at, new.closes_at));
+  end if;
+  if new.url is distinct from old.url then
+    v_changed := v_changed || jsonb_build_object('url', jsonb_build_array(old.url, new.url));
+  end if;
+  perform audit.write('grant_announcement', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_grant_announcements() owner to culturepass_audit;
+revoke execute on function audit.record_grant_announcements() from public;
 
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6220,6 +6860,58 @@ end
 $$;
 alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
+
+create function audit.record_institutions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.avatar_url is distinct from old.avatar_url then
+    v_changed := v_changed || jsonb_build_object('avatar_url', jsonb_build_array(old.avatar_url, new.avatar_url));
+  end if;
+  if new.banner_url is distinct from old.banner_url then
+    v_changed := v_changed || jsonb_build_object('banner_url', jsonb_build_array(old.banner_url, new.banner_url));
+  end if;
+  if new.social_links is distinct from old.social_links then
+    v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(old.social_links, new.social_links));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.website is distinct from old.website then
+    v_changed := v_changed || jsonb_build_object('website', jsonb_build_array(old.website, new.website));
+  end if;
+  if new.contact_email::text is distinct from old.contact_email::text then
+    v_changed := v_changed || jsonb_build_object('contact_email', jsonb_build_array(old.contact_email, new.contact_email));
+  end if;
+  if new.location::text is distinct from old.location::text then
+    v_changed := v_changed || jsonb_build_object('location', jsonb_build_array(old.location, new.location));
+  end if;
+  if new.verified is distinct from old.verified then
+    v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
+  end if;
+  perform audit.write('institution', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_institutions() owner to culturepass_audit;
+revoke execute on function audit.record_institutions() from public;
 
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6377,6 +7069,46 @@ $$;
 alter function app.leads_count_update() owner to culturepass_counter;
 revoke execute on function app.leads_count_update() from public;
 
+create function audit.record_leads() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.service_request_id is distinct from old.service_request_id then
+    v_changed := v_changed || jsonb_build_object('service_request_id', jsonb_build_array(old.service_request_id, new.service_request_id));
+  end if;
+  if new.business_id is distinct from old.business_id then
+    v_changed := v_changed || jsonb_build_object('business_id', jsonb_build_array(old.business_id, new.business_id));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.details is distinct from old.details then
+    v_changed := v_changed || jsonb_build_object('details', jsonb_build_array(old.details, new.details));
+  end if;
+  if new.budget_cents is distinct from old.budget_cents then
+    v_changed := v_changed || jsonb_build_object('budget_cents', jsonb_build_array(old.budget_cents, new.budget_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.needed_at is distinct from old.needed_at then
+    v_changed := v_changed || jsonb_build_object('needed_at', jsonb_build_array(old.needed_at, new.needed_at));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('lead', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_leads() owner to culturepass_audit;
+revoke execute on function audit.record_leads() from public;
+
 create function app.likes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6473,6 +7205,28 @@ $$;
 alter function app.likes_count_update() owner to culturepass_counter;
 revoke execute on function app.likes_count_update() from public;
 
+create function audit.record_likes() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  perform audit.write('like', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_likes() owner to culturepass_audit;
+revoke execute on function audit.record_likes() from public;
+
 create function app.media_private(p_id uuid) returns table(uploaded_by_id uuid, storage_key text, content_hash text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -6538,6 +7292,132 @@ end
 $$;
 alter function app.media_guard() owner to culturepass_owner;
 
+create function audit.record_media() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.entity_type is distinct from old.entity_type then
+    v_changed := v_changed || jsonb_build_object('entity_type', jsonb_build_array(old.entity_type, new.entity_type));
+  end if;
+  if new.entity_id is distinct from old.entity_id then
+    v_changed := v_changed || jsonb_build_object('entity_id', jsonb_build_array(old.entity_id, new.entity_id));
+  end if;
+  if new.uploaded_by_id is distinct from old.uploaded_by_id then
+    v_changed := v_changed || jsonb_build_object('uploaded_by_id', jsonb_build_array(case when old.uploaded_by_id is not null then '•' end, case when new.uploaded_by_id is not null then '•' end));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.url is distinct from old.url then
+    v_changed := v_changed || jsonb_build_object('url', jsonb_build_array(old.url, new.url));
+  end if;
+  if new.alt_text is distinct from old.alt_text then
+    v_changed := v_changed || jsonb_build_object('alt_text', jsonb_build_array(old.alt_text, new.alt_text));
+  end if;
+  if new.position is distinct from old.position then
+    v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
+  end if;
+  if new.storage_key is distinct from old.storage_key then
+    v_changed := v_changed || jsonb_build_object('storage_key', jsonb_build_array(case when old.storage_key is not null then '•' end, case when new.storage_key is not null then '•' end));
+  end if;
+  if new.width is distinct from old.width then
+    v_changed := v_changed || jsonb_build_object('width', jsonb_build_array(old.width, new.width));
+  end if;
+  if new.height is distinct from old.height then
+    v_changed := v_changed || jsonb_build_object('height', jsonb_build_array(old.height, new.height));
+  end if;
+  if new.bytes is distinct from old.bytes then
+    v_changed := v_changed || jsonb_build_object('bytes', jsonb_build_array(old.bytes, new.bytes));
+  end if;
+  if new.content_hash is distinct from old.content_hash then
+    v_changed := v_changed || jsonb_build_object('content_hash', jsonb_build_array(case when old.content_hash is not null then '•' end, case when new.content_hash is not null then '•' end));
+  end if;
+  perform audit.write('media', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_media() owner to culturepass_audit;
+revoke execute on function audit.record_media() from public;
+
+create function audit.record_notifications() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.message is distinct from old.message then
+    v_changed := v_changed || jsonb_build_object('message', jsonb_build_array(old.message, new.message));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.is_read is distinct from old.is_read then
+    v_changed := v_changed || jsonb_build_object('is_read', jsonb_build_array(old.is_read, new.is_read));
+  end if;
+  if new.read_at is distinct from old.read_at then
+    v_changed := v_changed || jsonb_build_object('read_at', jsonb_build_array(old.read_at, new.read_at));
+  end if;
+  if new.data is distinct from old.data then
+    v_changed := v_changed || jsonb_build_object('data', jsonb_build_array(old.data, new.data));
+  end if;
+  if new.dedupe_key is distinct from old.dedupe_key then
+    v_changed := v_changed || jsonb_build_object('dedupe_key', jsonb_build_array(old.dedupe_key, new.dedupe_key));
+  end if;
+  perform audit.write('notification', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_notifications() owner to culturepass_audit;
+revoke execute on function audit.record_notifications() from public;
+
+create function audit.record_notification_deliveries() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.notification_id is distinct from old.notification_id then
+    v_changed := v_changed || jsonb_build_object('notification_id', jsonb_build_array(old.notification_id, new.notification_id));
+  end if;
+  if new.device_id is distinct from old.device_id then
+    v_changed := v_changed || jsonb_build_object('device_id', jsonb_build_array(old.device_id, new.device_id));
+  end if;
+  if new.channel is distinct from old.channel then
+    v_changed := v_changed || jsonb_build_object('channel', jsonb_build_array(old.channel, new.channel));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.attempts is distinct from old.attempts then
+    v_changed := v_changed || jsonb_build_object('attempts', jsonb_build_array(old.attempts, new.attempts));
+  end if;
+  if new.next_attempt_at is distinct from old.next_attempt_at then
+    v_changed := v_changed || jsonb_build_object('next_attempt_at', jsonb_build_array(old.next_attempt_at, new.next_attempt_at));
+  end if;
+  if new.provider_id is distinct from old.provider_id then
+    v_changed := v_changed || jsonb_build_object('provider_id', jsonb_build_array(old.provider_id, new.provider_id));
+  end if;
+  if new.error is distinct from old.error then
+    v_changed := v_changed || jsonb_build_object('error', jsonb_build_array(old.error, new.error));
+  end if;
+  perform audit.write('notification_delivery', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_notification_deliveries() owner to culturepass_audit;
+revoke execute on function audit.record_notification_deliveries() from public;
+
 create function app.notification_preferences_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6577,6 +7457,37 @@ end
 $$;
 alter function app.notification_preferences_guard() owner to culturepass_owner;
 
+create function audit.record_notification_preferences() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.channel is distinct from old.channel then
+    v_changed := v_changed || jsonb_build_object('channel', jsonb_build_array(old.channel, new.channel));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.enabled is distinct from old.enabled then
+    v_changed := v_changed || jsonb_build_object('enabled', jsonb_build_array(old.enabled, new.enabled));
+  end if;
+  if new.quiet_hours is distinct from old.quiet_hours then
+    v_changed := v_changed || jsonb_build_object('quiet_hours', jsonb_build_array(old.quiet_hours, new.quiet_hours));
+  end if;
+  perform audit.write('notification_preference', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_notification_preferences() owner to culturepass_audit;
+revoke execute on function audit.record_notification_preferences() from public;
+
 create function app.order_private(p_id uuid) returns table(commission_rule_id uuid, platform_fee_cents bigint, city_share_cents bigint, organizer_cents bigint, idempotency_key text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -6589,8 +7500,8 @@ begin
     case when may.r1 then t.idempotency_key end
   from app.orders t, lateral (
     select
-      (sec.seen_event_admin(t.event_id) or (select sec.is_platform_admin())) as r0,
-      (t.user_id = (select sec.uid())) as r1
+      (sec.seen_event_admin(t.event_id) or sec.is_platform_admin()) as r0,
+      (t.user_id = sec.uid()) as r1
     offset 0
   ) may
   where t.id = p_id;
@@ -6662,6 +7573,98 @@ $$;
 alter function app.orders_count_update() owner to culturepass_counter;
 revoke execute on function app.orders_count_update() from public;
 
+create function audit.record_orders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.commission_rule_id is distinct from old.commission_rule_id then
+    v_changed := v_changed || jsonb_build_object('commission_rule_id', jsonb_build_array(case when old.commission_rule_id is not null then '•' end, case when new.commission_rule_id is not null then '•' end));
+  end if;
+  if new.promo_code_id is distinct from old.promo_code_id then
+    v_changed := v_changed || jsonb_build_object('promo_code_id', jsonb_build_array(old.promo_code_id, new.promo_code_id));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.wallet_cents is distinct from old.wallet_cents then
+    v_changed := v_changed || jsonb_build_object('wallet_cents', jsonb_build_array(old.wallet_cents, new.wallet_cents));
+  end if;
+  if new.card_cents is distinct from old.card_cents then
+    v_changed := v_changed || jsonb_build_object('card_cents', jsonb_build_array(old.card_cents, new.card_cents));
+  end if;
+  if new.refunded_cents is distinct from old.refunded_cents then
+    v_changed := v_changed || jsonb_build_object('refunded_cents', jsonb_build_array(old.refunded_cents, new.refunded_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.platform_fee_cents is distinct from old.platform_fee_cents then
+    v_changed := v_changed || jsonb_build_object('platform_fee_cents', jsonb_build_array(case when old.platform_fee_cents is not null then '•' end, case when new.platform_fee_cents is not null then '•' end));
+  end if;
+  if new.city_share_cents is distinct from old.city_share_cents then
+    v_changed := v_changed || jsonb_build_object('city_share_cents', jsonb_build_array(case when old.city_share_cents is not null then '•' end, case when new.city_share_cents is not null then '•' end));
+  end if;
+  if new.organizer_cents is distinct from old.organizer_cents then
+    v_changed := v_changed || jsonb_build_object('organizer_cents', jsonb_build_array(case when old.organizer_cents is not null then '•' end, case when new.organizer_cents is not null then '•' end));
+  end if;
+  if new.fee_paid_by is distinct from old.fee_paid_by then
+    v_changed := v_changed || jsonb_build_object('fee_paid_by', jsonb_build_array(old.fee_paid_by, new.fee_paid_by));
+  end if;
+  if new.expires_at is distinct from old.expires_at then
+    v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+  end if;
+  if new.paid_at is distinct from old.paid_at then
+    v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
+  end if;
+  if new.idempotency_key is distinct from old.idempotency_key then
+    v_changed := v_changed || jsonb_build_object('idempotency_key', jsonb_build_array(case when old.idempotency_key is not null then '•' end, case when new.idempotency_key is not null then '•' end));
+  end if;
+  perform audit.write('order', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_orders() owner to culturepass_audit;
+revoke execute on function audit.record_orders() from public;
+
+create function audit.record_order_items() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.order_id is distinct from old.order_id then
+    v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+  end if;
+  if new.ticket_type_id is distinct from old.ticket_type_id then
+    v_changed := v_changed || jsonb_build_object('ticket_type_id', jsonb_build_array(old.ticket_type_id, new.ticket_type_id));
+  end if;
+  if new.quantity is distinct from old.quantity then
+    v_changed := v_changed || jsonb_build_object('quantity', jsonb_build_array(old.quantity, new.quantity));
+  end if;
+  if new.unit_price_cents is distinct from old.unit_price_cents then
+    v_changed := v_changed || jsonb_build_object('unit_price_cents', jsonb_build_array(old.unit_price_cents, new.unit_price_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  perform audit.write('order_item', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_order_items() owner to culturepass_audit;
+revoke execute on function audit.record_order_items() from public;
+
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -6673,9 +7676,9 @@ begin
     case when may.r0 then t.payouts_enabled end
   from app.organizations t, lateral (
     select
-      (t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())) as r0
+      (strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -6865,6 +7868,104 @@ $$;
 alter function app.organizations_restore_children() owner to culturepass_counter;
 revoke execute on function app.organizations_restore_children() from public;
 
+create function audit.record_organizations() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.avatar_url is distinct from old.avatar_url then
+    v_changed := v_changed || jsonb_build_object('avatar_url', jsonb_build_array(old.avatar_url, new.avatar_url));
+  end if;
+  if new.banner_url is distinct from old.banner_url then
+    v_changed := v_changed || jsonb_build_object('banner_url', jsonb_build_array(old.banner_url, new.banner_url));
+  end if;
+  if new.social_links is distinct from old.social_links then
+    v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(old.social_links, new.social_links));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.legal_name is distinct from old.legal_name then
+    v_changed := v_changed || jsonb_build_object('legal_name', jsonb_build_array(case when old.legal_name is not null then '•' end, case when new.legal_name is not null then '•' end));
+  end if;
+  if new.website is distinct from old.website then
+    v_changed := v_changed || jsonb_build_object('website', jsonb_build_array(old.website, new.website));
+  end if;
+  if new.contact_email::text is distinct from old.contact_email::text then
+    v_changed := v_changed || jsonb_build_object('contact_email', jsonb_build_array(old.contact_email, new.contact_email));
+  end if;
+  if new.stripe_account_id is distinct from old.stripe_account_id then
+    v_changed := v_changed || jsonb_build_object('stripe_account_id', jsonb_build_array(case when old.stripe_account_id is not null then '•' end, case when new.stripe_account_id is not null then '•' end));
+  end if;
+  if new.charges_enabled is distinct from old.charges_enabled then
+    v_changed := v_changed || jsonb_build_object('charges_enabled', jsonb_build_array(case when old.charges_enabled is not null then '•' end, case when new.charges_enabled is not null then '•' end));
+  end if;
+  if new.payouts_enabled is distinct from old.payouts_enabled then
+    v_changed := v_changed || jsonb_build_object('payouts_enabled', jsonb_build_array(case when old.payouts_enabled is not null then '•' end, case when new.payouts_enabled is not null then '•' end));
+  end if;
+  if new.verified is distinct from old.verified then
+    v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('organization', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_organizations() owner to culturepass_audit;
+revoke execute on function audit.record_organizations() from public;
+
+create function audit.record_payment_methods() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.stripe_payment_method_id is distinct from old.stripe_payment_method_id then
+    v_changed := v_changed || jsonb_build_object('stripe_payment_method_id', jsonb_build_array(case when old.stripe_payment_method_id is not null then '•' end, case when new.stripe_payment_method_id is not null then '•' end));
+  end if;
+  if new.brand is distinct from old.brand then
+    v_changed := v_changed || jsonb_build_object('brand', jsonb_build_array(old.brand, new.brand));
+  end if;
+  if new.last4 is distinct from old.last4 then
+    v_changed := v_changed || jsonb_build_object('last4', jsonb_build_array(case when old.last4 is not null then '•' end, case when new.last4 is not null then '•' end));
+  end if;
+  if new.exp_month is distinct from old.exp_month then
+    v_changed := v_changed || jsonb_build_object('exp_month', jsonb_build_array(old.exp_month, new.exp_month));
+  end if;
+  if new.exp_year is distinct from old.exp_year then
+    v_changed := v_changed || jsonb_build_object('exp_year', jsonb_build_array(old.exp_year, new.exp_year));
+  end if;
+  if new.is_default is distinct from old.is_default then
+    v_changed := v_changed || jsonb_build_object('is_default', jsonb_build_array(old.is_default, new.is_default));
+  end if;
+  perform audit.write('payment_method', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_payment_methods() owner to culturepass_audit;
+revoke execute on function audit.record_payment_methods() from public;
+
 create function app.plan_private(p_id uuid) returns table(stripe_price_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -6873,7 +7974,7 @@ begin
     case when may.r0 then t.stripe_price_id end
   from app.plans t, lateral (
     select
-      ((select sec.is_platform_admin())) as r0
+      (sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -6922,6 +8023,46 @@ end
 $$;
 alter function app.plans_guard() owner to culturepass_owner;
 
+create function audit.record_plans() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.price_cents is distinct from old.price_cents then
+    v_changed := v_changed || jsonb_build_object('price_cents', jsonb_build_array(old.price_cents, new.price_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.interval is distinct from old.interval then
+    v_changed := v_changed || jsonb_build_object('interval', jsonb_build_array(old.interval, new.interval));
+  end if;
+  if new.features is distinct from old.features then
+    v_changed := v_changed || jsonb_build_object('features', jsonb_build_array(old.features, new.features));
+  end if;
+  if new.is_offered is distinct from old.is_offered then
+    v_changed := v_changed || jsonb_build_object('is_offered', jsonb_build_array(old.is_offered, new.is_offered));
+  end if;
+  if new.stripe_price_id is distinct from old.stripe_price_id then
+    v_changed := v_changed || jsonb_build_object('stripe_price_id', jsonb_build_array(case when old.stripe_price_id is not null then '•' end, case when new.stripe_price_id is not null then '•' end));
+  end if;
+  perform audit.write('plan', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_plans() owner to culturepass_audit;
+revoke execute on function audit.record_plans() from public;
+
 create function app.promo_codes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6960,6 +8101,49 @@ begin
 end
 $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
+
+create function audit.record_promo_codes() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.code is distinct from old.code then
+    v_changed := v_changed || jsonb_build_object('code', jsonb_build_array(old.code, new.code));
+  end if;
+  if new.basis_points is distinct from old.basis_points then
+    v_changed := v_changed || jsonb_build_object('basis_points', jsonb_build_array(old.basis_points, new.basis_points));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.max_redemptions is distinct from old.max_redemptions then
+    v_changed := v_changed || jsonb_build_object('max_redemptions', jsonb_build_array(old.max_redemptions, new.max_redemptions));
+  end if;
+  if new.per_user_limit is distinct from old.per_user_limit then
+    v_changed := v_changed || jsonb_build_object('per_user_limit', jsonb_build_array(old.per_user_limit, new.per_user_limit));
+  end if;
+  if new.valid_from is distinct from old.valid_from then
+    v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+  end if;
+  if new.valid_to is distinct from old.valid_to then
+    v_changed := v_changed || jsonb_build_object('valid_to', jsonb_build_array(old.valid_to, new.valid_to));
+  end if;
+  perform audit.write('promo_code', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_promo_codes() owner to culturepass_audit;
+revoke execute on function audit.record_promo_codes() from public;
 
 create function app.promotions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7045,6 +8229,52 @@ end
 $$;
 alter function app.promotions_guard() owner to culturepass_owner;
 
+create function audit.record_promotions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.target_type is distinct from old.target_type then
+    v_changed := v_changed || jsonb_build_object('target_type', jsonb_build_array(old.target_type, new.target_type));
+  end if;
+  if new.target_id is distinct from old.target_id then
+    v_changed := v_changed || jsonb_build_object('target_id', jsonb_build_array(old.target_id, new.target_id));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.slot is distinct from old.slot then
+    v_changed := v_changed || jsonb_build_object('slot', jsonb_build_array(old.slot, new.slot));
+  end if;
+  if new.starts_at is distinct from old.starts_at then
+    v_changed := v_changed || jsonb_build_object('starts_at', jsonb_build_array(old.starts_at, new.starts_at));
+  end if;
+  if new.ends_at is distinct from old.ends_at then
+    v_changed := v_changed || jsonb_build_object('ends_at', jsonb_build_array(old.ends_at, new.ends_at));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.paid_at is distinct from old.paid_at then
+    v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('promotion', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_promotions() owner to culturepass_audit;
+revoke execute on function audit.record_promotions() from public;
+
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7124,6 +8354,99 @@ end
 $$;
 alter function app.quotes_guard() owner to culturepass_owner;
 
+create function audit.record_quotes() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.lead_id is distinct from old.lead_id then
+    v_changed := v_changed || jsonb_build_object('lead_id', jsonb_build_array(old.lead_id, new.lead_id));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.terms is distinct from old.terms then
+    v_changed := v_changed || jsonb_build_object('terms', jsonb_build_array(old.terms, new.terms));
+  end if;
+  if new.valid_until is distinct from old.valid_until then
+    v_changed := v_changed || jsonb_build_object('valid_until', jsonb_build_array(old.valid_until, new.valid_until));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('quote', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_quotes() owner to culturepass_audit;
+revoke execute on function audit.record_quotes() from public;
+
+create function audit.record_referrals() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.referrer_id is distinct from old.referrer_id then
+    v_changed := v_changed || jsonb_build_object('referrer_id', jsonb_build_array(old.referrer_id, new.referrer_id));
+  end if;
+  if new.referee_id is distinct from old.referee_id then
+    v_changed := v_changed || jsonb_build_object('referee_id', jsonb_build_array(old.referee_id, new.referee_id));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.rewarded_at is distinct from old.rewarded_at then
+    v_changed := v_changed || jsonb_build_object('rewarded_at', jsonb_build_array(old.rewarded_at, new.rewarded_at));
+  end if;
+  perform audit.write('referral', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_referrals() owner to culturepass_audit;
+revoke execute on function audit.record_referrals() from public;
+
+create function audit.record_revenue_shares() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.period_start is distinct from old.period_start then
+    v_changed := v_changed || jsonb_build_object('period_start', jsonb_build_array(old.period_start, new.period_start));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.paid_at is distinct from old.paid_at then
+    v_changed := v_changed || jsonb_build_object('paid_at', jsonb_build_array(old.paid_at, new.paid_at));
+  end if;
+  perform audit.write('revenue_share', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_revenue_shares() owner to culturepass_audit;
+revoke execute on function audit.record_revenue_shares() from public;
+
 create function app.reviews_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7138,10 +8461,10 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.rating is distinct from old.rating and (old.reviewer_id = (select sec.uid())) is not true then
+      if new.rating is distinct from old.rating and (old.reviewer_id = sec.uid()) is not true then
         raise exception 'field rating' using errcode = '42501';
       end if;
-      if new.comment is distinct from old.comment and (old.reviewer_id = (select sec.uid())) is not true then
+      if new.comment is distinct from old.comment and (old.reviewer_id = sec.uid()) is not true then
         raise exception 'field comment' using errcode = '42501';
       end if;
       if new.reply is distinct from old.reply
@@ -7179,10 +8502,10 @@ create function app.reviews_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
 begin
-  if new.rating is not null and (new.reviewer_id = (select sec.uid())) is not true then
+  if new.rating is not null and (new.reviewer_id = sec.uid()) is not true then
       raise exception 'field rating' using errcode = '42501';
   end if;
-  if new.comment is not null and (new.reviewer_id = (select sec.uid())) is not true then
+  if new.comment is not null and (new.reviewer_id = sec.uid()) is not true then
       raise exception 'field comment' using errcode = '42501';
   end if;
   if new.reply is not null
@@ -7361,6 +8684,40 @@ $$;
 alter function app.reviews_count_update() owner to culturepass_counter;
 revoke execute on function app.reviews_count_update() from public;
 
+create function audit.record_reviews() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.reviewer_id is distinct from old.reviewer_id then
+    v_changed := v_changed || jsonb_build_object('reviewer_id', jsonb_build_array(old.reviewer_id, new.reviewer_id));
+  end if;
+  if new.entity_type is distinct from old.entity_type then
+    v_changed := v_changed || jsonb_build_object('entity_type', jsonb_build_array(old.entity_type, new.entity_type));
+  end if;
+  if new.entity_id is distinct from old.entity_id then
+    v_changed := v_changed || jsonb_build_object('entity_id', jsonb_build_array(old.entity_id, new.entity_id));
+  end if;
+  if new.rating is distinct from old.rating then
+    v_changed := v_changed || jsonb_build_object('rating', jsonb_build_array(old.rating, new.rating));
+  end if;
+  if new.comment is distinct from old.comment then
+    v_changed := v_changed || jsonb_build_object('comment', jsonb_build_array(old.comment, new.comment));
+  end if;
+  if new.reply is distinct from old.reply then
+    v_changed := v_changed || jsonb_build_object('reply', jsonb_build_array(old.reply, new.reply));
+  end if;
+  perform audit.write('review', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_reviews() owner to culturepass_audit;
+revoke execute on function audit.record_reviews() from public;
+
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7429,6 +8786,37 @@ end
 $$;
 alter function app.role_assignments_keep() owner to culturepass_counter;
 revoke execute on function app.role_assignments_keep() from public;
+
+create function audit.record_role_assignments() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.scope_type is distinct from old.scope_type then
+    v_changed := v_changed || jsonb_build_object('scope_type', jsonb_build_array(old.scope_type, new.scope_type));
+  end if;
+  if new.scope_id is distinct from old.scope_id then
+    v_changed := v_changed || jsonb_build_object('scope_id', jsonb_build_array(old.scope_id, new.scope_id));
+  end if;
+  if new.granted_by_id is distinct from old.granted_by_id then
+    v_changed := v_changed || jsonb_build_object('granted_by_id', jsonb_build_array(old.granted_by_id, new.granted_by_id));
+  end if;
+  if new.role is distinct from old.role then
+    v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
+  end if;
+  perform audit.write('role_assignment', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_role_assignments() owner to culturepass_audit;
+revoke execute on function audit.record_role_assignments() from public;
 
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7517,6 +8905,89 @@ $$;
 alter function app.service_requests_restore_children() owner to culturepass_counter;
 revoke execute on function app.service_requests_restore_children() from public;
 
+create function audit.record_service_requests() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.host_type is distinct from old.host_type then
+    v_changed := v_changed || jsonb_build_object('host_type', jsonb_build_array(old.host_type, new.host_type));
+  end if;
+  if new.host_id is distinct from old.host_id then
+    v_changed := v_changed || jsonb_build_object('host_id', jsonb_build_array(old.host_id, new.host_id));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.category is distinct from old.category then
+    v_changed := v_changed || jsonb_build_object('category', jsonb_build_array(old.category, new.category));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.budget_cents is distinct from old.budget_cents then
+    v_changed := v_changed || jsonb_build_object('budget_cents', jsonb_build_array(old.budget_cents, new.budget_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.needed_at is distinct from old.needed_at then
+    v_changed := v_changed || jsonb_build_object('needed_at', jsonb_build_array(old.needed_at, new.needed_at));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('service_request', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_service_requests() owner to culturepass_audit;
+revoke execute on function audit.record_service_requests() from public;
+
+create function audit.record_sessions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.authenticated_at is distinct from old.authenticated_at then
+    v_changed := v_changed || jsonb_build_object('authenticated_at', jsonb_build_array(old.authenticated_at, new.authenticated_at));
+  end if;
+  if new.expires_at is distinct from old.expires_at then
+    v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+  end if;
+  if new.revoked_at is distinct from old.revoked_at then
+    v_changed := v_changed || jsonb_build_object('revoked_at', jsonb_build_array(old.revoked_at, new.revoked_at));
+  end if;
+  if new.revoked_because is distinct from old.revoked_because then
+    v_changed := v_changed || jsonb_build_object('revoked_because', jsonb_build_array(old.revoked_because, new.revoked_because));
+  end if;
+  if new.ip_address is distinct from old.ip_address then
+    v_changed := v_changed || jsonb_build_object('ip_address', jsonb_build_array(case when old.ip_address is not null then '•' end, case when new.ip_address is not null then '•' end));
+  end if;
+  if new.user_agent is distinct from old.user_agent then
+    v_changed := v_changed || jsonb_build_object('user_agent', jsonb_build_array(case when old.user_agent is not null then '•' end, case when new.user_agent is not null then '•' end));
+  end if;
+  perform audit.write('session', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_sessions() owner to culturepass_audit;
+revoke execute on function audit.record_sessions() from public;
+
 create function app.subscription_private(p_id uuid) returns table(stripe_subscription_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -7525,7 +8996,7 @@ begin
     case when may.r0 then t.stripe_subscription_id end
   from app.subscriptions t, lateral (
     select
-      ((select sec.is_platform_admin())) as r0
+      (sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -7535,6 +9006,40 @@ alter function app.subscription_private(uuid) owner to culturepass_authz;
 revoke execute on function app.subscription_private(uuid) from public;
 grant execute on function app.subscription_private(uuid) to culturepass_app;
 
+create function audit.record_subscriptions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.business_id is distinct from old.business_id then
+    v_changed := v_changed || jsonb_build_object('business_id', jsonb_build_array(old.business_id, new.business_id));
+  end if;
+  if new.plan_id is distinct from old.plan_id then
+    v_changed := v_changed || jsonb_build_object('plan_id', jsonb_build_array(old.plan_id, new.plan_id));
+  end if;
+  if new.stripe_subscription_id is distinct from old.stripe_subscription_id then
+    v_changed := v_changed || jsonb_build_object('stripe_subscription_id', jsonb_build_array(case when old.stripe_subscription_id is not null then '•' end, case when new.stripe_subscription_id is not null then '•' end));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.current_period_start is distinct from old.current_period_start then
+    v_changed := v_changed || jsonb_build_object('current_period_start', jsonb_build_array(old.current_period_start, new.current_period_start));
+  end if;
+  if new.current_period_end is distinct from old.current_period_end then
+    v_changed := v_changed || jsonb_build_object('current_period_end', jsonb_build_array(old.current_period_end, new.current_period_end));
+  end if;
+  if new.cancel_at_period_end is distinct from old.cancel_at_period_end then
+    v_changed := v_changed || jsonb_build_object('cancel_at_period_end', jsonb_build_array(old.cancel_at_period_end, new.cancel_at_period_end));
+  end if;
+  perform audit.write('subscription', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_subscriptions() owner to culturepass_audit;
+revoke execute on function audit.record_subscriptions() from public;
+
 create function app.ticket_private(p_id uuid) returns table(code text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -7543,7 +9048,7 @@ begin
     case when may.r0 then t.code end
   from app.tickets t, lateral (
     select
-      (t.holder_id = (select sec.uid())) as r0
+      (t.holder_id = sec.uid()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -7615,6 +9120,43 @@ $$;
 alter function app.tickets_count_update() owner to culturepass_counter;
 revoke execute on function app.tickets_count_update() from public;
 
+create function audit.record_tickets() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.order_id is distinct from old.order_id then
+    v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+  end if;
+  if new.ticket_type_id is distinct from old.ticket_type_id then
+    v_changed := v_changed || jsonb_build_object('ticket_type_id', jsonb_build_array(old.ticket_type_id, new.ticket_type_id));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.holder_id is distinct from old.holder_id then
+    v_changed := v_changed || jsonb_build_object('holder_id', jsonb_build_array(old.holder_id, new.holder_id));
+  end if;
+  if new.buyer_id is distinct from old.buyer_id then
+    v_changed := v_changed || jsonb_build_object('buyer_id', jsonb_build_array(old.buyer_id, new.buyer_id));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.code is distinct from old.code then
+    v_changed := v_changed || jsonb_build_object('code', jsonb_build_array(case when old.code is not null then '•' end, case when new.code is not null then '•' end));
+  end if;
+  if new.secret_version is distinct from old.secret_version then
+    v_changed := v_changed || jsonb_build_object('secret_version', jsonb_build_array(old.secret_version, new.secret_version));
+  end if;
+  perform audit.write('ticket', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_tickets() owner to culturepass_audit;
+revoke execute on function audit.record_tickets() from public;
+
 create function app.ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7678,6 +9220,58 @@ $$;
 alter function app.ticket_types_restore_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_restore_children() from public;
 
+create function audit.record_ticket_types() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.price_cents is distinct from old.price_cents then
+    v_changed := v_changed || jsonb_build_object('price_cents', jsonb_build_array(old.price_cents, new.price_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.capacity is distinct from old.capacity then
+    v_changed := v_changed || jsonb_build_object('capacity', jsonb_build_array(old.capacity, new.capacity));
+  end if;
+  if new.held is distinct from old.held then
+    v_changed := v_changed || jsonb_build_object('held', jsonb_build_array(old.held, new.held));
+  end if;
+  if new.sold is distinct from old.sold then
+    v_changed := v_changed || jsonb_build_object('sold', jsonb_build_array(old.sold, new.sold));
+  end if;
+  if new.sales_start is distinct from old.sales_start then
+    v_changed := v_changed || jsonb_build_object('sales_start', jsonb_build_array(old.sales_start, new.sales_start));
+  end if;
+  if new.sales_end is distinct from old.sales_end then
+    v_changed := v_changed || jsonb_build_object('sales_end', jsonb_build_array(old.sales_end, new.sales_end));
+  end if;
+  if new.per_user_limit is distinct from old.per_user_limit then
+    v_changed := v_changed || jsonb_build_object('per_user_limit', jsonb_build_array(old.per_user_limit, new.per_user_limit));
+  end if;
+  if new.refundable_until is distinct from old.refundable_until then
+    v_changed := v_changed || jsonb_build_object('refundable_until', jsonb_build_array(old.refundable_until, new.refundable_until));
+  end if;
+  perform audit.write('ticket_type', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_ticket_types() owner to culturepass_audit;
+revoke execute on function audit.record_ticket_types() from public;
+
 create function app.transaction_private(p_id uuid) returns table(stripe_idempotency_key text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -7686,7 +9280,7 @@ begin
     case when may.r0 then t.stripe_idempotency_key end
   from app.transactions t, lateral (
     select
-      ((select sec.is_platform_admin())) as r0
+      (sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -7695,6 +9289,64 @@ $$;
 alter function app.transaction_private(uuid) owner to culturepass_authz;
 revoke execute on function app.transaction_private(uuid) from public;
 grant execute on function app.transaction_private(uuid) to culturepass_app;
+
+create function audit.record_transactions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.order_id is distinct from old.order_id then
+    v_changed := v_changed || jsonb_build_object('order_id', jsonb_build_array(old.order_id, new.order_id));
+  end if;
+  if new.subscription_id is distinct from old.subscription_id then
+    v_changed := v_changed || jsonb_build_object('subscription_id', jsonb_build_array(old.subscription_id, new.subscription_id));
+  end if;
+  if new.promotion_id is distinct from old.promotion_id then
+    v_changed := v_changed || jsonb_build_object('promotion_id', jsonb_build_array(old.promotion_id, new.promotion_id));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.refunded_cents is distinct from old.refunded_cents then
+    v_changed := v_changed || jsonb_build_object('refunded_cents', jsonb_build_array(old.refunded_cents, new.refunded_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id then
+    v_changed := v_changed || jsonb_build_object('stripe_payment_intent_id', jsonb_build_array(case when old.stripe_payment_intent_id is not null then '•' end, case when new.stripe_payment_intent_id is not null then '•' end));
+  end if;
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.failure_code is distinct from old.failure_code then
+    v_changed := v_changed || jsonb_build_object('failure_code', jsonb_build_array(old.failure_code, new.failure_code));
+  end if;
+  if new.attempt is distinct from old.attempt then
+    v_changed := v_changed || jsonb_build_object('attempt', jsonb_build_array(old.attempt, new.attempt));
+  end if;
+  if new.stripe_idempotency_key is distinct from old.stripe_idempotency_key then
+    v_changed := v_changed || jsonb_build_object('stripe_idempotency_key', jsonb_build_array(case when old.stripe_idempotency_key is not null then '•' end, case when new.stripe_idempotency_key is not null then '•' end));
+  end if;
+  if new.livemode is distinct from old.livemode then
+    v_changed := v_changed || jsonb_build_object('livemode', jsonb_build_array(old.livemode, new.livemode));
+  end if;
+  perform audit.write('transaction', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_transactions() owner to culturepass_audit;
+revoke execute on function audit.record_transactions() from public;
 
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -7706,7 +9358,7 @@ begin
     case when may.r0 then t.stripe_customer_id end
   from app.users t, lateral (
     select
-      (t.id = (select sec.uid()) or (select sec.is_platform_admin())) as r0
+      (t.id = sec.uid() or sec.is_platform_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -7835,6 +9487,61 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
+create function audit.record_users() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.home_city_id is distinct from old.home_city_id then
+    v_changed := v_changed || jsonb_build_object('home_city_id', jsonb_build_array(old.home_city_id, new.home_city_id));
+  end if;
+  if new.handle is distinct from old.handle then
+    v_changed := v_changed || jsonb_build_object('handle', jsonb_build_array(old.handle, new.handle));
+  end if;
+  if new.display_name is distinct from old.display_name then
+    v_changed := v_changed || jsonb_build_object('display_name', jsonb_build_array(old.display_name, new.display_name));
+  end if;
+  if new.bio is distinct from old.bio then
+    v_changed := v_changed || jsonb_build_object('bio', jsonb_build_array(old.bio, new.bio));
+  end if;
+  if new.profile_image_url is distinct from old.profile_image_url then
+    v_changed := v_changed || jsonb_build_object('profile_image_url', jsonb_build_array(old.profile_image_url, new.profile_image_url));
+  end if;
+  if new.banner_url is distinct from old.banner_url then
+    v_changed := v_changed || jsonb_build_object('banner_url', jsonb_build_array(old.banner_url, new.banner_url));
+  end if;
+  if new.is_public is distinct from old.is_public then
+    v_changed := v_changed || jsonb_build_object('is_public', jsonb_build_array(old.is_public, new.is_public));
+  end if;
+  if new.social_links is distinct from old.social_links then
+    v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(old.social_links, new.social_links));
+  end if;
+  if new.locale is distinct from old.locale then
+    v_changed := v_changed || jsonb_build_object('locale', jsonb_build_array(old.locale, new.locale));
+  end if;
+  if new.timezone is distinct from old.timezone then
+    v_changed := v_changed || jsonb_build_object('timezone', jsonb_build_array(old.timezone, new.timezone));
+  end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.phone is distinct from old.phone then
+    v_changed := v_changed || jsonb_build_object('phone', jsonb_build_array(case when old.phone is not null then '•' end, case when new.phone is not null then '•' end));
+  end if;
+  if new.stripe_customer_id is distinct from old.stripe_customer_id then
+    v_changed := v_changed || jsonb_build_object('stripe_customer_id', jsonb_build_array(case when old.stripe_customer_id is not null then '•' end, case when new.stripe_customer_id is not null then '•' end));
+  end if;
+  perform audit.write('user', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_users() owner to culturepass_audit;
+revoke execute on function audit.record_users() from public;
+
 create function app.venues_slug_from_name() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Two at once may still choose the same; then the unique index refuses one of them.
@@ -7951,6 +9658,67 @@ $$;
 alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
 
+create function audit.record_venues() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.city_id is distinct from old.city_id then
+    v_changed := v_changed || jsonb_build_object('city_id', jsonb_build_array(old.city_id, new.city_id));
+  end if;
+  if new.owner_type is distinct from old.owner_type then
+    v_changed := v_changed || jsonb_build_object('owner_type', jsonb_build_array(old.owner_type, new.owner_type));
+  end if;
+  if new.owner_id is distinct from old.owner_id then
+    v_changed := v_changed || jsonb_build_object('owner_id', jsonb_build_array(old.owner_id, new.owner_id));
+  end if;
+  if new.avatar_url is distinct from old.avatar_url then
+    v_changed := v_changed || jsonb_build_object('avatar_url', jsonb_build_array(old.avatar_url, new.avatar_url));
+  end if;
+  if new.banner_url is distinct from old.banner_url then
+    v_changed := v_changed || jsonb_build_object('banner_url', jsonb_build_array(old.banner_url, new.banner_url));
+  end if;
+  if new.social_links is distinct from old.social_links then
+    v_changed := v_changed || jsonb_build_object('social_links', jsonb_build_array(old.social_links, new.social_links));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.slug is distinct from old.slug then
+    v_changed := v_changed || jsonb_build_object('slug', jsonb_build_array(old.slug, new.slug));
+  end if;
+  if new.description is distinct from old.description then
+    v_changed := v_changed || jsonb_build_object('description', jsonb_build_array(old.description, new.description));
+  end if;
+  if new.address is distinct from old.address then
+    v_changed := v_changed || jsonb_build_object('address', jsonb_build_array(old.address, new.address));
+  end if;
+  if new.location::text is distinct from old.location::text then
+    v_changed := v_changed || jsonb_build_object('location', jsonb_build_array(old.location, new.location));
+  end if;
+  if new.capacity is distinct from old.capacity then
+    v_changed := v_changed || jsonb_build_object('capacity', jsonb_build_array(old.capacity, new.capacity));
+  end if;
+  if new.accessibility is distinct from old.accessibility then
+    v_changed := v_changed || jsonb_build_object('accessibility', jsonb_build_array(old.accessibility, new.accessibility));
+  end if;
+  if new.opening_hours is distinct from old.opening_hours then
+    v_changed := v_changed || jsonb_build_object('opening_hours', jsonb_build_array(old.opening_hours, new.opening_hours));
+  end if;
+  if new.verified is distinct from old.verified then
+    v_changed := v_changed || jsonb_build_object('verified', jsonb_build_array(old.verified, new.verified));
+  end if;
+  perform audit.write('venue', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_venues() owner to culturepass_audit;
+revoke execute on function audit.record_venues() from public;
+
 create function app.waitlist_entries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7985,46 +9753,194 @@ end
 $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
 
-create function audit.mask(p_value jsonb) returns jsonb
-  language sql immutable set search_path = '' as $$
--- That there is a value, not which.
-  select case when p_value = 'null' then p_value else '"•"' end
-$$;
-alter function audit.mask(jsonb) owner to culturepass_audit;
-
-create function audit.record() returns trigger
+create function audit.record_waitlist_entries() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Arguments: the entity, and its masked and its left out columns, each as an array.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_masked constant text[] := tg_argv[1];
-  v_ignored constant text[] := tg_argv[2];
-  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) else '{}' end;
-  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) else '{}' end;
-  v_id uuid := case when tg_op = 'DELETE' then old.id else new.id end;
-  v_changed jsonb;
+  v_changed jsonb := '{}';
 begin
-  select jsonb_object_agg(c.key, case
-      when c.key = any (v_masked) then jsonb_build_array(audit.mask(c.before), audit.mask(c.after))
-      else jsonb_build_array(c.before, c.after)
-    end)
-  into v_changed
-  from (
-    select key, coalesce(o.value, 'null') as before, coalesce(n.value, 'null') as after
-    from jsonb_each(v_old) o full join jsonb_each(v_new) n using (key)
-  ) c
-  where c.before is distinct from c.after and not c.key = any (v_ignored);
-  insert into audit.audit_logs
-    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
-  values (
-    tg_argv[0], v_id,
-    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), coalesce(v_changed, '{}')
-  );
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.event_id is distinct from old.event_id then
+    v_changed := v_changed || jsonb_build_object('event_id', jsonb_build_array(old.event_id, new.event_id));
+  end if;
+  if new.ticket_type_id is distinct from old.ticket_type_id then
+    v_changed := v_changed || jsonb_build_object('ticket_type_id', jsonb_build_array(old.ticket_type_id, new.ticket_type_id));
+  end if;
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.position is distinct from old.position then
+    v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.offer_expires_at is distinct from old.offer_expires_at then
+    v_changed := v_changed || jsonb_build_object('offer_expires_at', jsonb_build_array(old.offer_expires_at, new.offer_expires_at));
+  end if;
+  perform audit.write('waitlist_entry', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
 $$;
-alter function audit.record() owner to culturepass_audit;
-revoke execute on function audit.record() from public;
+alter function audit.record_waitlist_entries() owner to culturepass_audit;
+revoke execute on function audit.record_waitlist_entries() from public;
+
+create function audit.record_wallet_accounts() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.user_id is distinct from old.user_id then
+    v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.owner_type is distinct from old.owner_type then
+    v_changed := v_changed || jsonb_build_object('owner_type', jsonb_build_array(old.owner_type, new.owner_type));
+  end if;
+  if new.owner_id is distinct from old.owner_id then
+    v_changed := v_changed || jsonb_build_object('owner_id', jsonb_build_array(old.owner_id, new.owner_id));
+  end if;
+  if new.kind is distinct from old.kind then
+    v_changed := v_changed || jsonb_build_object('kind', jsonb_build_array(old.kind, new.kind));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.balance_cents is distinct from old.balance_cents then
+    v_changed := v_changed || jsonb_build_object('balance_cents', jsonb_build_array(old.balance_cents, new.balance_cents));
+  end if;
+  if new.held_cents is distinct from old.held_cents then
+    v_changed := v_changed || jsonb_build_object('held_cents', jsonb_build_array(old.held_cents, new.held_cents));
+  end if;
+  if new.last_seq is distinct from old.last_seq then
+    v_changed := v_changed || jsonb_build_object('last_seq', jsonb_build_array(old.last_seq, new.last_seq));
+  end if;
+  if new.track_balance is distinct from old.track_balance then
+    v_changed := v_changed || jsonb_build_object('track_balance', jsonb_build_array(old.track_balance, new.track_balance));
+  end if;
+  perform audit.write('wallet_account', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_wallet_accounts() owner to culturepass_audit;
+revoke execute on function audit.record_wallet_accounts() from public;
+
+create function audit.record_wallet_holds() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.wallet_id is distinct from old.wallet_id then
+    v_changed := v_changed || jsonb_build_object('wallet_id', jsonb_build_array(old.wallet_id, new.wallet_id));
+  end if;
+  if new.journal_id is distinct from old.journal_id then
+    v_changed := v_changed || jsonb_build_object('journal_id', jsonb_build_array(old.journal_id, new.journal_id));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.reference is distinct from old.reference then
+    v_changed := v_changed || jsonb_build_object('reference', jsonb_build_array(old.reference, new.reference));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.expires_at is distinct from old.expires_at then
+    v_changed := v_changed || jsonb_build_object('expires_at', jsonb_build_array(old.expires_at, new.expires_at));
+  end if;
+  perform audit.write('wallet_hold', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_wallet_holds() owner to culturepass_audit;
+revoke execute on function audit.record_wallet_holds() from public;
+
+create function audit.record_wallet_journals() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.reverses_id is distinct from old.reverses_id then
+    v_changed := v_changed || jsonb_build_object('reverses_id', jsonb_build_array(old.reverses_id, new.reverses_id));
+  end if;
+  if new.kind is distinct from old.kind then
+    v_changed := v_changed || jsonb_build_object('kind', jsonb_build_array(old.kind, new.kind));
+  end if;
+  if new.idempotency_key is distinct from old.idempotency_key then
+    v_changed := v_changed || jsonb_build_object('idempotency_key', jsonb_build_array(case when old.idempotency_key is not null then '•' end, case when new.idempotency_key is not null then '•' end));
+  end if;
+  if new.reference is distinct from old.reference then
+    v_changed := v_changed || jsonb_build_object('reference', jsonb_build_array(old.reference, new.reference));
+  end if;
+  if new.event_at is distinct from old.event_at then
+    v_changed := v_changed || jsonb_build_object('event_at', jsonb_build_array(old.event_at, new.event_at));
+  end if;
+  perform audit.write('wallet_journal', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_wallet_journals() owner to culturepass_audit;
+revoke execute on function audit.record_wallet_journals() from public;
+
+create function audit.record_wallet_transactions() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.wallet_id is distinct from old.wallet_id then
+    v_changed := v_changed || jsonb_build_object('wallet_id', jsonb_build_array(old.wallet_id, new.wallet_id));
+  end if;
+  if new.journal_id is distinct from old.journal_id then
+    v_changed := v_changed || jsonb_build_object('journal_id', jsonb_build_array(old.journal_id, new.journal_id));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.type is distinct from old.type then
+    v_changed := v_changed || jsonb_build_object('type', jsonb_build_array(old.type, new.type));
+  end if;
+  if new.reference is distinct from old.reference then
+    v_changed := v_changed || jsonb_build_object('reference', jsonb_build_array(old.reference, new.reference));
+  end if;
+  if new.seq is distinct from old.seq then
+    v_changed := v_changed || jsonb_build_object('seq', jsonb_build_array(old.seq, new.seq));
+  end if;
+  if new.balance_after_cents is distinct from old.balance_after_cents then
+    v_changed := v_changed || jsonb_build_object('balance_after_cents', jsonb_build_array(old.balance_after_cents, new.balance_after_cents));
+  end if;
+  perform audit.write('wallet_transaction', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_wallet_transactions() owner to culturepass_audit;
+revoke execute on function audit.record_wallet_transactions() from public;
+
+create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
+  language plpgsql set search_path = '' as $$
+-- For the triggers of tables, which say what changed.
+begin
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id,
+    case p_operation when 'INSERT' then 'create' else coalesce(sec.action(), lower(p_operation)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  );
+end
+$$;
+alter function audit.write(text,uuid,text,jsonb) owner to culturepass_audit;
+revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
@@ -8368,26 +10284,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
-          or (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8405,7 +10321,7 @@ begin
   return exists (
     select from app.businesses t
     where t.id = p_id
-    and t.id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.id::text) > 0
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -8425,7 +10341,7 @@ begin
   return exists (
     select from app.businesses t
     where t.id = p_id
-    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -8446,9 +10362,9 @@ begin
     select from app.businesses t
     where t.id = p_id
     and (
-      t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -8472,10 +10388,9 @@ begin
     and (
       t.status = 'active'
       or (
-        t.status = 'suspended'
-        and ((select sec.is_platform_admin()) or t.id in (select unnest(sec.scopes_city_admin())))
+        t.status = 'suspended' and (strpos(sec.held_city_admin(), t.id::text) > 0 or sec.is_platform_admin())
       )
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
     )
   );
 end
@@ -8491,11 +10406,11 @@ begin
   return exists (
     select from app.cities t
     where t.id = p_id
-    and (t.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
     )
   );
 end
@@ -8516,29 +10431,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
-          or (select sec.is_platform_admin())
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8556,7 +10471,7 @@ begin
   return exists (
     select from app.communities t
     where t.id = p_id
-    and t.id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.id::text) > 0
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -8582,29 +10497,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
-          or (select sec.is_platform_admin())
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8622,7 +10537,7 @@ begin
   return exists (
     select from app.communities t
     where t.id = p_id
-    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -8648,29 +10563,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
-          or (select sec.is_platform_admin())
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8694,29 +10609,29 @@ begin
         t.status = 'active'
         and (
           t.visibility = 'public'
-          or (select sec.is_platform_admin())
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members_3())
-          or t.id in (select unnest(sec.scopes_org_admin()))
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or t.id in (select sec.my_community_members())
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8735,10 +10650,10 @@ begin
     select from app.communities t
     where t.id = p_id
     and (
-      t.id in (select unnest(sec.scopes_org_admin()))
+      strpos(sec.held_org_admin(), t.id::text) > 0
       or t.id in (select sec.my_community_members())
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -8747,9 +10662,9 @@ begin
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8768,10 +10683,10 @@ begin
     select from app.communities t
     where t.id = p_id
     and (
-      t.id in (select unnest(sec.scopes_org_admin()))
+      strpos(sec.held_org_admin(), t.id::text) > 0
       or t.id in (select sec.my_community_members())
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -8780,9 +10695,9 @@ begin
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8802,8 +10717,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and (select sec.is_platform_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_platform_admin()))
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
     )
   );
 end
@@ -8823,7 +10738,9 @@ begin
       (
         t.status = 'active'
         and (
-          (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or (
             t.state <> 'draft'
             and t.visibility = 'public'
@@ -8841,25 +10758,23 @@ begin
             and sec.seen_community_member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.host_id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -8877,7 +10792,7 @@ begin
   return exists (
     select from app.events t
     where t.id = p_id
-    and t.host_id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.host_id::text) > 0
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -8897,7 +10812,7 @@ begin
   return exists (
     select from app.events t
     where t.id = p_id
-    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -8918,9 +10833,9 @@ begin
     select from app.events t
     where t.id = p_id
     and (
-      t.host_id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      strpos(sec.held_org_admin(), t.host_id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -8946,15 +10861,15 @@ begin
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
       )
     )
   );
@@ -8971,14 +10886,14 @@ begin
   return exists (
     select from app.institutions t
     where t.id = p_id
-    and t.id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.id::text) > 0
     and (
       t.status = 'active'
       or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
       )
     )
   );
@@ -8995,7 +10910,7 @@ begin
   return exists (
     select from app.institutions t
     where t.id = p_id
-    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9016,9 +10931,9 @@ begin
     select from app.institutions t
     where t.id = p_id
     and (
-      t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -9026,7 +10941,7 @@ begin
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
       )
     )
   );
@@ -9047,8 +10962,8 @@ begin
       (
         t.status = 'active'
         and (
-          sec.seen_service_request_organizer(t.service_request_id)
-          or t.business_id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), t.business_id::text) > 0
+          or sec.seen_service_request_organizer(t.service_request_id)
         )
       )
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
@@ -9092,7 +11007,7 @@ begin
   return exists (
     select from app.leads t
     where t.id = p_id
-    and t.business_id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.business_id::text) > 0
     and (
       t.status = 'active'
       or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
@@ -9121,26 +11036,26 @@ begin
         t.status = 'active'
         and (
           t.state = 'approved'
-          or (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -9158,7 +11073,7 @@ begin
   return exists (
     select from app.organizations t
     where t.id = p_id
-    and t.id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.id::text) > 0
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9178,7 +11093,7 @@ begin
   return exists (
     select from app.organizations t
     where t.id = p_id
-    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9199,9 +11114,9 @@ begin
     select from app.organizations t
     where t.id = p_id
     and (
-      t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -9224,14 +11139,13 @@ begin
     where t.id = p_id
     and (
       (
-        t.status = 'active'
-        and ((select sec.is_platform_admin()) or t.host_id in (select unnest(sec.scopes_org_admin())))
+        t.status = 'active' and (strpos(sec.held_org_admin(), t.host_id::text) > 0 or sec.is_platform_admin())
       )
-      or (t.status = 'suspended' and t.host_id in (select unnest(sec.scopes_org_admin())))
+      or (t.status = 'suspended' and strpos(sec.held_org_admin(), t.host_id::text) > 0)
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and t.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), t.host_id::text) > 0
       )
     )
   );
@@ -9248,7 +11162,7 @@ begin
   return exists (
     select from app.service_requests t
     where t.id = p_id
-    and t.host_id in (select unnest(sec.scopes_org_admin()))
+    and strpos(sec.held_org_admin(), t.host_id::text) > 0
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9294,23 +11208,23 @@ begin
         t.status = 'active'
         and (
           t.is_public
-          or t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          or t.id = sec.uid()
+          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'suspended'
         and (
-          t.id = (select sec.uid())
-          or (select sec.is_platform_admin())
-          or t.home_city_id in (select unnest(sec.scopes_city_admin()))
+          t.id = sec.uid()
+          or sec.is_platform_admin()
+          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+        and (t.id = sec.uid() or sec.is_platform_admin())
       )
     )
   );
@@ -9327,14 +11241,14 @@ begin
   return exists (
     select from app.users t
     where t.id = p_id
-    and (t.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
       or (
         t.status = 'archived'
         and (select sec.show_archived())
-        and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+        and (t.id = sec.uid() or sec.is_platform_admin())
       )
     )
   );
@@ -9351,7 +11265,7 @@ begin
   return exists (
     select from app.users t
     where t.id = p_id
-    and (t.id = (select sec.uid()) or (select sec.is_platform_admin()))
+    and (t.id = sec.uid() or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9375,33 +11289,33 @@ begin
       (
         t.status = 'active'
         and (
-          (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
           or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
           or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
           or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
           or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
         )
       )
       or (
         t.status = 'suspended'
         and (
-          (select sec.is_platform_admin())
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
         and (
-          (select sec.is_platform_admin())
-          or t.owner_id in (select unnest(sec.scopes_org_admin()))
-          or t.id in (select unnest(sec.scopes_org_admin()))
-          or t.city_id in (select unnest(sec.scopes_city_admin()))
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       )
     )
@@ -9419,9 +11333,7 @@ begin
   return exists (
     select from app.venues t
     where t.id = p_id
-    and (
-      t.owner_id in (select unnest(sec.scopes_org_admin())) or t.id in (select unnest(sec.scopes_org_admin()))
-    )
+    and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0)
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9441,7 +11353,7 @@ begin
   return exists (
     select from app.venues t
     where t.id = p_id
-    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
       or t.status = 'suspended'
@@ -9462,10 +11374,10 @@ begin
     select from app.venues t
     where t.id = p_id
     and (
-      t.owner_id in (select unnest(sec.scopes_org_admin()))
-      or t.id in (select unnest(sec.scopes_org_admin()))
-      or t.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and (
       t.status = 'active'
@@ -9662,7 +11574,7 @@ create trigger attendances_count_insert
 
 create trigger attendances_audit
   after insert on app.attendances
-  for each row execute function audit.record('attendance', '{}', '{id,created_at}');
+  for each row execute function audit.record_attendances();
 
 create trigger businesses_slug
   before insert on app.businesses
@@ -9701,11 +11613,11 @@ create trigger "0_restore_children"
 
 create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
-  for each row execute function audit.record('business', '{stripe_account_id,charges_enabled,payouts_enabled}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,version,created_at,updated_at,live_id,live_city_id}');
+  for each row execute function audit.record_businesses();
 
 create trigger check_ins_audit
   after insert on app.check_ins
-  for each row execute function audit.record('check_in', '{}', '{id,created_at}');
+  for each row execute function audit.record_check_ins();
 
 create trigger cities_slug
   before insert on app.cities
@@ -9736,7 +11648,7 @@ create trigger "0_restore_children"
 
 create trigger cities_audit
   after insert or update of status, country_id, name, slug, timezone, location, population on app.cities
-  for each row execute function audit.record('city', '{}', '{id,version,created_at,updated_at,live_id,live_country_id}');
+  for each row execute function audit.record_cities();
 
 create trigger commission_rules_stamp
   before update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
@@ -9749,7 +11661,7 @@ create trigger commission_rules_guard
 
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
-  for each row execute function audit.record('commission_rule', '{}', '{id,archived_with,version,created_at,updated_at,scope_country_id,live_scope_country_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_community_id,live_scope_community_id,scope_business_id,live_scope_business_id,scope_institution_id,live_scope_institution_id,scope_event_id,live_scope_event_id}');
+  for each row execute function audit.record_commission_rules();
 
 create trigger communities_slug
   before insert on app.communities
@@ -9788,7 +11700,7 @@ create trigger "0_restore_children"
 
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
-  for each row execute function audit.record('community', '{created_by_id}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,member_count,version,created_at,updated_at,live_id,live_city_id,live_created_by_id}');
+  for each row execute function audit.record_communities();
 
 create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
@@ -9816,7 +11728,7 @@ create trigger community_members_count_update
 
 create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
-  for each row execute function audit.record('community_member', '{added_by_id}', '{id,archived_with,version,created_at,updated_at,live_community_id,live_user_id,live_added_by_id}');
+  for each row execute function audit.record_community_members();
 
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
@@ -9843,7 +11755,7 @@ create trigger "0_restore_children"
 
 create trigger countries_audit
   after insert or update of status, code, name, currency, default_locale on app.countries
-  for each row execute function audit.record('country', '{}', '{id,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record_countries();
 
 create trigger credentials_stamp
   before update of user_id, password_hash, changed_at on app.credentials
@@ -9851,7 +11763,7 @@ create trigger credentials_stamp
 
 create trigger credentials_audit
   after insert or update of user_id, password_hash, changed_at or delete on app.credentials
-  for each row execute function audit.record('credential', '{password_hash}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_credentials();
 
 create trigger devices_stamp
   before update of status, user_id, platform, push_token, last_seen_at on app.devices
@@ -9864,7 +11776,7 @@ create trigger devices_guard
 
 create trigger devices_audit
   after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
-  for each row execute function audit.record('device', '{push_token}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
+  for each row execute function audit.record_devices();
 
 create trigger email_tokens_stamp
   before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
@@ -9872,7 +11784,7 @@ create trigger email_tokens_stamp
 
 create trigger email_tokens_audit
   after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
-  for each row execute function audit.record('email_token', '{token_hash,email}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_email_tokens();
 
 create trigger events_slug
   before insert on app.events
@@ -9903,7 +11815,7 @@ create trigger "0_restore_children"
 
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
-  for each row execute function audit.record('event', '{online_url}', '{id,like_count,ticket_count,attendance_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_venue_id}');
+  for each row execute function audit.record_events();
 
 create trigger external_identities_stamp
   before update of user_id, issuer, subject, last_used_at on app.external_identities
@@ -9911,7 +11823,7 @@ create trigger external_identities_stamp
 
 create trigger external_identities_audit
   after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
-  for each row execute function audit.record('external_identity', '{subject}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_external_identities();
 
 create trigger follows_stamp
   before update of status, follower_id, entity_type, entity_id on app.follows
@@ -9934,7 +11846,7 @@ create trigger follows_count_update
 
 create trigger follows_audit
   after insert or update of status, follower_id, entity_type, entity_id on app.follows
-  for each row execute function audit.record('follow', '{}', '{id,archived_with,version,created_at,updated_at,live_follower_id,entity_user_id,live_entity_user_id,entity_community_id,live_entity_community_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_institution_id,live_entity_institution_id}');
+  for each row execute function audit.record_follows();
 
 create trigger fraud_flags_stamp
   before update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
@@ -9942,7 +11854,7 @@ create trigger fraud_flags_stamp
 
 create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
-  for each row execute function audit.record('fraud_flag', '{}', '{id,version,created_at,updated_at,entity_user_id,entity_community_id,entity_organization_id,entity_business_id,entity_venue_id,entity_institution_id,entity_event_id,entity_review_id,entity_order_id,entity_transaction_id,entity_promotion_id,entity_referral_id}');
+  for each row execute function audit.record_fraud_flags();
 
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
@@ -9955,7 +11867,7 @@ create trigger grant_announcements_guard
 
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
-  for each row execute function audit.record('grant_announcement', '{}', '{id,archived_with,version,created_at,updated_at,live_institution_id}');
+  for each row execute function audit.record_grant_announcements();
 
 create trigger institutions_slug
   before insert on app.institutions
@@ -9986,7 +11898,7 @@ create trigger "0_restore_children"
 
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
-  for each row execute function audit.record('institution', '{}', '{id,follower_count,version,created_at,updated_at,live_id,live_city_id}');
+  for each row execute function audit.record_institutions();
 
 create trigger leads_stamp
   before update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
@@ -10023,7 +11935,7 @@ create trigger leads_count_update
 
 create trigger leads_audit
   after insert or update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
-  for each row execute function audit.record('lead', '{}', '{id,archived_with,version,created_at,updated_at,live_id,live_service_request_id,live_business_id}');
+  for each row execute function audit.record_leads();
 
 create trigger likes_stamp
   before update of status, user_id, event_id on app.likes
@@ -10046,7 +11958,7 @@ create trigger likes_count_update
 
 create trigger likes_audit
   after insert or update of status, user_id, event_id on app.likes
-  for each row execute function audit.record('like', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,live_event_id}');
+  for each row execute function audit.record_likes();
 
 create trigger media_stamp
   before update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
@@ -10059,7 +11971,7 @@ create trigger media_guard
 
 create trigger media_audit
   after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
-  for each row execute function audit.record('media', '{storage_key,content_hash,uploaded_by_id}', '{id,archived_with,version,created_at,updated_at,entity_user_id,live_entity_user_id,entity_community_id,live_entity_community_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_institution_id,live_entity_institution_id,entity_event_id,live_entity_event_id,live_uploaded_by_id}');
+  for each row execute function audit.record_media();
 
 create trigger notifications_stamp
   before update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
@@ -10067,7 +11979,7 @@ create trigger notifications_stamp
 
 create trigger notifications_audit
   after insert or update of user_id, title, message, type, is_read, read_at, data, dedupe_key on app.notifications
-  for each row execute function audit.record('notification', '{}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_notifications();
 
 create trigger notification_deliveries_stamp
   before update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
@@ -10075,7 +11987,7 @@ create trigger notification_deliveries_stamp
 
 create trigger notification_deliveries_audit
   after insert or update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
-  for each row execute function audit.record('notification_delivery', '{}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_notification_deliveries();
 
 create trigger notification_preferences_stamp
   before update of status, user_id, channel, type, enabled, quiet_hours on app.notification_preferences
@@ -10088,7 +12000,7 @@ create trigger notification_preferences_guard
 
 create trigger notification_preferences_audit
   after insert or update of status, user_id, channel, type, enabled, quiet_hours on app.notification_preferences
-  for each row execute function audit.record('notification_preference', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
+  for each row execute function audit.record_notification_preferences();
 
 create trigger orders_stamp
   before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
@@ -10106,11 +12018,11 @@ create trigger orders_count_update
 
 create trigger orders_audit
   after insert or update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
-  for each row execute function audit.record('order', '{platform_fee_cents,city_share_cents,organizer_cents,idempotency_key,commission_rule_id}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_orders();
 
 create trigger order_items_audit
   after insert on app.order_items
-  for each row execute function audit.record('order_item', '{}', '{id,created_at}');
+  for each row execute function audit.record_order_items();
 
 create trigger organizations_slug
   before insert on app.organizations
@@ -10149,7 +12061,7 @@ create trigger "0_restore_children"
 
 create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
-  for each row execute function audit.record('organization', '{legal_name,stripe_account_id,charges_enabled,payouts_enabled}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,version,created_at,updated_at,live_id,live_city_id}');
+  for each row execute function audit.record_organizations();
 
 create trigger payment_methods_stamp
   before update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
@@ -10157,7 +12069,7 @@ create trigger payment_methods_stamp
 
 create trigger payment_methods_audit
   after insert or update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
-  for each row execute function audit.record('payment_method', '{stripe_payment_method_id,last4}', '{id,archived_with,version,created_at,updated_at,live_user_id}');
+  for each row execute function audit.record_payment_methods();
 
 create trigger plans_stamp
   before update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
@@ -10170,7 +12082,7 @@ create trigger plans_guard
 
 create trigger plans_audit
   after insert or update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
-  for each row execute function audit.record('plan', '{stripe_price_id}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_plans();
 
 create trigger promo_codes_stamp
   before update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
@@ -10183,7 +12095,7 @@ create trigger promo_codes_guard
 
 create trigger promo_codes_audit
   after insert or update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
-  for each row execute function audit.record('promo_code', '{}', '{id,redemption_count,archived_with,version,created_at,updated_at,live_event_id}');
+  for each row execute function audit.record_promo_codes();
 
 create trigger promotions_stamp
   before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
@@ -10196,7 +12108,7 @@ create trigger promotions_guard
 
 create trigger promotions_audit
   after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
-  for each row execute function audit.record('promotion', '{}', '{id,archived_with,version,created_at,updated_at,target_event_id,live_target_event_id,target_business_id,live_target_business_id,target_venue_id,live_target_venue_id,live_city_id}');
+  for each row execute function audit.record_promotions();
 
 create trigger quotes_stamp
   before update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
@@ -10209,7 +12121,7 @@ create trigger quotes_guard
 
 create trigger quotes_audit
   after insert or update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
-  for each row execute function audit.record('quote', '{}', '{id,archived_with,version,created_at,updated_at,live_lead_id}');
+  for each row execute function audit.record_quotes();
 
 create trigger referrals_stamp
   before update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
@@ -10217,7 +12129,7 @@ create trigger referrals_stamp
 
 create trigger referrals_audit
   after insert or update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
-  for each row execute function audit.record('referral', '{}', '{id,archived_with,version,created_at,updated_at,live_referrer_id,live_referee_id}');
+  for each row execute function audit.record_referrals();
 
 create trigger refresh_tokens_stamp
   before update of session_id, token_hash, used_at, expires_at on app.refresh_tokens
@@ -10229,7 +12141,7 @@ create trigger revenue_shares_stamp
 
 create trigger revenue_shares_audit
   after insert or update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
-  for each row execute function audit.record('revenue_share', '{}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_revenue_shares();
 
 create trigger reviews_stamp
   before update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
@@ -10257,7 +12169,7 @@ create trigger reviews_count_update
 
 create trigger reviews_audit
   after insert or update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
-  for each row execute function audit.record('review', '{}', '{id,archived_with,version,created_at,updated_at,live_reviewer_id,entity_organization_id,live_entity_organization_id,entity_business_id,live_entity_business_id,entity_venue_id,live_entity_venue_id,entity_community_id,live_entity_community_id}');
+  for each row execute function audit.record_reviews();
 
 create trigger role_assignments_stamp
   before update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
@@ -10275,7 +12187,7 @@ create trigger role_assignments_keep
 
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
-  for each row execute function audit.record('role_assignment', '{}', '{id,archived_with,version,created_at,updated_at,live_user_id,scope_city_id,live_scope_city_id,scope_organization_id,live_scope_organization_id,scope_business_id,live_scope_business_id,scope_community_id,live_scope_community_id,scope_institution_id,live_scope_institution_id,scope_venue_id,live_scope_venue_id,live_granted_by_id}');
+  for each row execute function audit.record_role_assignments();
 
 create trigger service_requests_stamp
   before update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
@@ -10302,7 +12214,7 @@ create trigger "0_restore_children"
 
 create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
-  for each row execute function audit.record('service_request', '{}', '{id,lead_count,archived_with,version,created_at,updated_at,live_id,live_city_id,host_organization_id,live_host_organization_id,host_community_id,live_host_community_id,host_business_id,live_host_business_id,host_institution_id,live_host_institution_id,live_event_id}');
+  for each row execute function audit.record_service_requests();
 
 create trigger sessions_stamp
   before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
@@ -10310,7 +12222,7 @@ create trigger sessions_stamp
 
 create trigger sessions_audit
   after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
-  for each row execute function audit.record('session', '{ip_address,user_agent}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_sessions();
 
 create trigger sign_ups_stamp
   before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
@@ -10322,7 +12234,7 @@ create trigger subscriptions_stamp
 
 create trigger subscriptions_audit
   after insert or update of business_id, plan_id, stripe_subscription_id, state, current_period_start, current_period_end, cancel_at_period_end on app.subscriptions
-  for each row execute function audit.record('subscription', '{stripe_subscription_id}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_subscriptions();
 
 create trigger throttles_stamp
   before update of key_hash, attempts, counted_from on app.throttles
@@ -10344,7 +12256,7 @@ create trigger tickets_count_update
 
 create trigger tickets_audit
   after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
-  for each row execute function audit.record('ticket', '{code}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_tickets();
 
 create trigger ticket_types_stamp
   before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
@@ -10371,7 +12283,7 @@ create trigger "0_restore_children"
 
 create trigger ticket_types_audit
   after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
-  for each row execute function audit.record('ticket_type', '{}', '{id,archived_with,version,created_at,updated_at,live_id,live_event_id}');
+  for each row execute function audit.record_ticket_types();
 
 create trigger transactions_stamp
   before update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
@@ -10379,7 +12291,7 @@ create trigger transactions_stamp
 
 create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
-  for each row execute function audit.record('transaction', '{stripe_payment_intent_id,stripe_idempotency_key}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_transactions();
 
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
@@ -10406,7 +12318,7 @@ create trigger "0_restore_children"
 
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
-  for each row execute function audit.record('user', '{email,phone,stripe_customer_id}', '{id,follower_count,following_count,community_count,attended_count,version,created_at,updated_at,live_id,live_home_city_id}');
+  for each row execute function audit.record_users();
 
 create trigger venues_slug
   before insert on app.venues
@@ -10437,7 +12349,7 @@ create trigger "0_restore_children"
 
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
-  for each row execute function audit.record('venue', '{}', '{id,follower_count,rating_avg_sum,rating_avg_count,rating_avg,rating_count,archived_with,version,created_at,updated_at,live_id,live_city_id,owner_organization_id,live_owner_organization_id,owner_business_id,live_owner_business_id,owner_institution_id,live_owner_institution_id,owner_community_id,live_owner_community_id}');
+  for each row execute function audit.record_venues();
 
 create trigger waitlist_entries_stamp
   before update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
@@ -10450,7 +12362,7 @@ create trigger waitlist_entries_guard
 
 create trigger waitlist_entries_audit
   after insert or update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
-  for each row execute function audit.record('waitlist_entry', '{}', '{id,archived_with,version,created_at,updated_at,live_event_id,live_ticket_type_id,live_user_id}');
+  for each row execute function audit.record_waitlist_entries();
 
 create trigger wallet_accounts_stamp
   before update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance on app.wallet_accounts
@@ -10458,7 +12370,7 @@ create trigger wallet_accounts_stamp
 
 create trigger wallet_accounts_audit
   after insert or update of user_id, owner_type, owner_id, kind, currency, balance_cents, held_cents, last_seq, track_balance on app.wallet_accounts
-  for each row execute function audit.record('wallet_account', '{}', '{id,version,created_at,updated_at,owner_organization_id,owner_business_id,owner_community_id,owner_institution_id,owner_city_id}');
+  for each row execute function audit.record_wallet_accounts();
 
 create trigger wallet_holds_stamp
   before update of wallet_id, journal_id, amount_cents, currency, reference, state, expires_at on app.wallet_holds
@@ -10466,15 +12378,15 @@ create trigger wallet_holds_stamp
 
 create trigger wallet_holds_audit
   after insert or update of wallet_id, journal_id, amount_cents, currency, reference, state, expires_at on app.wallet_holds
-  for each row execute function audit.record('wallet_hold', '{}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_wallet_holds();
 
 create trigger wallet_journals_audit
   after insert on app.wallet_journals
-  for each row execute function audit.record('wallet_journal', '{idempotency_key}', '{id,created_at}');
+  for each row execute function audit.record_wallet_journals();
 
 create trigger wallet_transactions_audit
   after insert on app.wallet_transactions
-  for each row execute function audit.record('wallet_transaction', '{}', '{id,created_at}');
+  for each row execute function audit.record_wallet_transactions();
 
 -- Row-level security
 
@@ -10531,76 +12443,64 @@ create policy businesses_select on app.businesses for select to culturepass_app
 
 create policy businesses_insert on app.businesses for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null and sec.seen_city(businesses.city_id) = 'active'
+    sec.uid() is not null and sec.seen_city(businesses.city_id) = 'active'
   );
 
 create policy businesses_update on app.businesses for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then businesses.status = 'active'
         and (
-          businesses.id in (select unnest(sec.scopes_org_admin()))
-          or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), businesses.id::text) > 0
+          or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'archive' then businesses.status = 'active'
         and (
-          businesses.id in (select unnest(sec.scopes_org_admin()))
-          or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), businesses.id::text) > 0
+          or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'restore' then businesses.status = 'archived'
         and (
-          businesses.id in (select unnest(sec.scopes_org_admin()))
-          or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), businesses.id::text) > 0
+          or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'suspend' then businesses.status = 'active'
-        and (
-          businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then businesses.status = 'suspended'
-        and (
-          businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
       when 'approve' then businesses.status = 'active'
-        and (
-          businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
       when 'reject' then businesses.status = 'active'
-        and (
-          businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
-      when 'resubmit' then businesses.status = 'active' and businesses.id in (select unnest(sec.scopes_org_admin()))
+        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+      when 'resubmit' then businesses.status = 'active' and strpos(sec.held_org_admin(), businesses.id::text) > 0
       when 'verify' then businesses.status = 'active'
-        and (
-          businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then businesses.status = 'active'
-        and (
-          businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'archive' then businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'restore' then businesses.id in (select unnest(sec.scopes_org_admin()))
-        or businesses.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'suspend' then businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'approve' then businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'reject' then businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'resubmit' then businesses.id in (select unnest(sec.scopes_org_admin()))
-      when 'verify' then businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unverify' then businesses.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), businesses.id::text) > 0
+        or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'archive' then strpos(sec.held_org_admin(), businesses.id::text) > 0
+        or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'restore' then strpos(sec.held_org_admin(), businesses.id::text) > 0
+        or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
+      when 'approve' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
+      when 'reject' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
+      when 'resubmit' then strpos(sec.held_org_admin(), businesses.id::text) > 0
+      when 'verify' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unverify' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -10650,28 +12550,28 @@ create policy cities_select on app.cities for select to culturepass_app
 
 create policy cities_insert on app.cities for insert to culturepass_app
   with check (
-    (select sec.is_platform_admin()) and sec.seen_country(cities.country_id) = 'active'
+    sec.is_platform_admin() and sec.seen_country(cities.country_id) = 'active'
   );
 
 create policy cities_update on app.cities for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then cities.status = 'active'
-        and (cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      when 'archive' then cities.status = 'active' and (select sec.is_platform_admin())
-      when 'restore' then cities.status = 'archived' and (select sec.is_platform_admin())
-      when 'suspend' then cities.status = 'active' and (select sec.is_platform_admin())
-      when 'unsuspend' then cities.status = 'suspended' and (select sec.is_platform_admin())
+        and (strpos(sec.held_city_admin(), cities.id::text) > 0 or sec.is_platform_admin())
+      when 'archive' then cities.status = 'active' and sec.is_platform_admin()
+      when 'restore' then cities.status = 'archived' and sec.is_platform_admin()
+      when 'suspend' then cities.status = 'active' and sec.is_platform_admin()
+      when 'unsuspend' then cities.status = 'suspended' and sec.is_platform_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then cities.id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'archive' then (select sec.is_platform_admin())
-      when 'restore' then (select sec.is_platform_admin())
-      when 'suspend' then (select sec.is_platform_admin())
-      when 'unsuspend' then (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then strpos(sec.held_city_admin(), cities.id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then sec.is_platform_admin()
+      when 'restore' then sec.is_platform_admin()
+      when 'suspend' then sec.is_platform_admin()
+      when 'unsuspend' then sec.is_platform_admin()
       else false
     end
   );
@@ -10701,7 +12601,7 @@ create policy commission_rules_select on app.commission_rules for select to cult
 
 create policy commission_rules_insert on app.commission_rules for insert to culturepass_app
   with check (
-    (select sec.is_platform_admin())
+    sec.is_platform_admin()
     and (
       commission_rules.scope_id is null
       or (commission_rules.scope_type = 'country' and sec.seen_country(commission_rules.scope_id) = 'active')
@@ -10726,18 +12626,18 @@ create policy commission_rules_insert on app.commission_rules for insert to cult
 
 create policy commission_rules_update on app.commission_rules for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'update' then commission_rules.status = 'active' and (select sec.is_platform_admin())
-      when 'archive' then commission_rules.status = 'active' and (select sec.is_platform_admin())
-      when 'restore' then commission_rules.status = 'archived' and (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then commission_rules.status = 'active' and sec.is_platform_admin()
+      when 'archive' then commission_rules.status = 'active' and sec.is_platform_admin()
+      when 'restore' then commission_rules.status = 'archived' and sec.is_platform_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_platform_admin())
-      when 'archive' then (select sec.is_platform_admin())
-      when 'restore' then (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then sec.is_platform_admin()
+      when 'archive' then sec.is_platform_admin()
+      when 'restore' then sec.is_platform_admin()
       else false
     end
   );
@@ -10783,68 +12683,60 @@ create policy communities_select on app.communities for select to culturepass_ap
 
 create policy communities_insert on app.communities for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and communities.created_by_id = (select sec.uid())
+    sec.uid() is not null
+    and communities.created_by_id = sec.uid()
     and sec.seen_city(communities.city_id) = 'active'
   );
 
 create policy communities_update on app.communities for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then communities.status = 'active'
         and (
-          communities.id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), communities.id::text) > 0
           or communities.id in (select sec.my_community_members())
-          or communities.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          or strpos(sec.held_city_admin(), communities.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'archive' then communities.status = 'active'
         and (
-          communities.id in (select unnest(sec.scopes_org_admin()))
-          or communities.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), communities.id::text) > 0
+          or strpos(sec.held_city_admin(), communities.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'restore' then communities.status = 'archived'
         and (
-          communities.id in (select unnest(sec.scopes_org_admin()))
-          or communities.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), communities.id::text) > 0
+          or strpos(sec.held_city_admin(), communities.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'suspend' then communities.status = 'active'
-        and (
-          communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then communities.status = 'suspended'
-        and (
-          communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
       when 'verify' then communities.status = 'active'
-        and (
-          communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then communities.status = 'active'
-        and (
-          communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then communities.id in (select unnest(sec.scopes_org_admin()))
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), communities.id::text) > 0
         or communities.id in (select sec.my_community_members())
-        or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'archive' then communities.id in (select unnest(sec.scopes_org_admin()))
-        or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'restore' then communities.id in (select unnest(sec.scopes_org_admin()))
-        or communities.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'suspend' then communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'verify' then communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unverify' then communities.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+        or strpos(sec.held_city_admin(), communities.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'archive' then strpos(sec.held_org_admin(), communities.id::text) > 0
+        or strpos(sec.held_city_admin(), communities.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'restore' then strpos(sec.held_org_admin(), communities.id::text) > 0
+        or strpos(sec.held_city_admin(), communities.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
+      when 'verify' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unverify' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -10892,28 +12784,27 @@ create policy community_members_insert on app.community_members for insert to cu
   with check (
     (
       (
-        community_members.user_id = (select sec.uid())
-        and sec.seen_community_askable(community_members.community_id)
+        community_members.user_id = sec.uid() and sec.seen_community_askable(community_members.community_id)
       )
       or sec.seen_community_staff(community_members.community_id)
     )
-    and community_members.added_by_id = (select sec.uid())
+    and community_members.added_by_id = sec.uid()
     and sec.seen_community(community_members.community_id) = 'active'
     and sec.seen_user(community_members.user_id) = 'active'
   );
 
 create policy community_members_update on app.community_members for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then community_members.status = 'active' and sec.seen_community_staff(community_members.community_id)
       when 'archive' then community_members.status = 'active'
         and (
-          (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
+          (community_members.user_id = sec.uid() and community_members.state <> 'banned')
           or sec.seen_community_staff(community_members.community_id)
         )
       when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
       when 'join' then community_members.status = 'active'
-        and community_members.user_id = (select sec.uid())
+        and community_members.user_id = sec.uid()
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
@@ -10923,20 +12814,20 @@ create policy community_members_update on app.community_members for update to cu
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and (community_members.user_id = sec.uid()) is not true
       when 'unban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and (community_members.user_id = sec.uid()) is not true
       else false
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then sec.seen_community_staff(community_members.community_id)
-      when 'archive' then (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
+      when 'archive' then (community_members.user_id = sec.uid() and community_members.state <> 'banned')
         or sec.seen_community_staff(community_members.community_id)
       when 'restore' then sec.seen_community_staff(community_members.community_id)
-      when 'join' then community_members.user_id = (select sec.uid())
+      when 'join' then community_members.user_id = sec.uid()
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
@@ -10944,9 +12835,9 @@ create policy community_members_update on app.community_members for update to cu
       when 'approve' then community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and (community_members.user_id = sec.uid()) is not true
       when 'unban' then sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = (select sec.uid())) is not true
+        and (community_members.user_id = sec.uid()) is not true
       else false
     end
   );
@@ -10965,27 +12856,27 @@ create policy countries_select on app.countries for select to culturepass_app
 
 create policy countries_insert on app.countries for insert to culturepass_app
   with check (
-    (select sec.is_platform_admin())
+    sec.is_platform_admin()
   );
 
 create policy countries_update on app.countries for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'update' then countries.status = 'active' and (select sec.is_platform_admin())
-      when 'archive' then countries.status = 'active' and (select sec.is_platform_admin())
-      when 'restore' then countries.status = 'archived' and (select sec.is_platform_admin())
-      when 'suspend' then countries.status = 'active' and (select sec.is_platform_admin())
-      when 'unsuspend' then countries.status = 'suspended' and (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then countries.status = 'active' and sec.is_platform_admin()
+      when 'archive' then countries.status = 'active' and sec.is_platform_admin()
+      when 'restore' then countries.status = 'archived' and sec.is_platform_admin()
+      when 'suspend' then countries.status = 'active' and sec.is_platform_admin()
+      when 'unsuspend' then countries.status = 'suspended' and sec.is_platform_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_platform_admin())
-      when 'archive' then (select sec.is_platform_admin())
-      when 'restore' then (select sec.is_platform_admin())
-      when 'suspend' then (select sec.is_platform_admin())
-      when 'unsuspend' then (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then sec.is_platform_admin()
+      when 'archive' then sec.is_platform_admin()
+      when 'restore' then sec.is_platform_admin()
+      when 'suspend' then sec.is_platform_admin()
+      when 'unsuspend' then sec.is_platform_admin()
       else false
     end
   );
@@ -11029,23 +12920,23 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null and devices.user_id = (select sec.uid())
+    sec.uid() is not null and devices.user_id = sec.uid()
   );
 
 create policy devices_update on app.devices for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'update' then devices.status = 'active' and devices.user_id = (select sec.uid())
-      when 'archive' then devices.status = 'active' and devices.user_id = (select sec.uid())
-      when 'restore' then devices.status = 'archived' and devices.user_id = (select sec.uid())
+    case sec.action()
+      when 'update' then devices.status = 'active' and devices.user_id = sec.uid()
+      when 'archive' then devices.status = 'active' and devices.user_id = sec.uid()
+      when 'restore' then devices.status = 'archived' and devices.user_id = sec.uid()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then devices.user_id = (select sec.uid())
-      when 'archive' then devices.user_id = (select sec.uid())
-      when 'restore' then devices.user_id = (select sec.uid())
+    case sec.action()
+      when 'update' then devices.user_id = sec.uid()
+      when 'archive' then devices.user_id = sec.uid()
+      when 'restore' then devices.user_id = sec.uid()
       else false
     end
   );
@@ -11154,7 +13045,7 @@ create policy events_select on app.events for select to culturepass_app
 
 create policy events_insert on app.events for insert to culturepass_app
   with check (
-    events.host_id in (select unnest(sec.scopes_org_admin()))
+    strpos(sec.held_org_admin(), events.host_id::text) > 0
     and sec.seen_city(events.city_id) = 'active'
     and (
       (events.host_type = 'organization' and sec.seen_organization(events.host_id) = 'active')
@@ -11167,64 +13058,64 @@ create policy events_insert on app.events for insert to culturepass_app
 
 create policy events_update on app.events for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then events.status = 'active'
         and (
-          events.host_id in (select unnest(sec.scopes_org_admin()))
-          or events.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), events.host_id::text) > 0
+          or strpos(sec.held_city_admin(), events.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'archive' then events.status = 'active'
         and (
-          events.host_id in (select unnest(sec.scopes_org_admin()))
-          or events.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), events.host_id::text) > 0
+          or strpos(sec.held_city_admin(), events.city_id::text) > 0
+          or sec.is_platform_admin()
         )
         and events.ticket_count = 0
       when 'restore' then events.status = 'archived'
         and (
-          events.host_id in (select unnest(sec.scopes_org_admin()))
-          or events.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), events.host_id::text) > 0
+          or strpos(sec.held_city_admin(), events.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'suspend' then events.status = 'active'
-        and (events.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and (strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then events.status = 'suspended'
-        and (events.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
-      when 'publish' then events.status = 'active' and events.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'unpublish' then events.status = 'active' and events.host_id in (select unnest(sec.scopes_org_admin()))
+        and (strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin())
+      when 'publish' then events.status = 'active' and strpos(sec.held_org_admin(), events.host_id::text) > 0
+      when 'unpublish' then events.status = 'active' and strpos(sec.held_org_admin(), events.host_id::text) > 0
       when 'cancel' then events.status = 'active'
         and (
-          events.host_id in (select unnest(sec.scopes_org_admin()))
-          or events.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), events.host_id::text) > 0
+          or strpos(sec.held_city_admin(), events.city_id::text) > 0
+          or sec.is_platform_admin()
         )
-      when 'complete' then events.status = 'active' and events.host_id in (select unnest(sec.scopes_org_admin()))
+      when 'complete' then events.status = 'active' and strpos(sec.held_org_admin(), events.host_id::text) > 0
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then events.host_id in (select unnest(sec.scopes_org_admin()))
-        or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), events.host_id::text) > 0
+        or strpos(sec.held_city_admin(), events.city_id::text) > 0
+        or sec.is_platform_admin()
       when 'archive' then (
-          events.host_id in (select unnest(sec.scopes_org_admin()))
-          or events.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), events.host_id::text) > 0
+          or strpos(sec.held_city_admin(), events.city_id::text) > 0
+          or sec.is_platform_admin()
         )
         and events.ticket_count = 0
-      when 'restore' then events.host_id in (select unnest(sec.scopes_org_admin()))
-        or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'suspend' then events.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then events.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'publish' then events.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'unpublish' then events.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'cancel' then events.host_id in (select unnest(sec.scopes_org_admin()))
-        or events.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'complete' then events.host_id in (select unnest(sec.scopes_org_admin()))
+      when 'restore' then strpos(sec.held_org_admin(), events.host_id::text) > 0
+        or strpos(sec.held_city_admin(), events.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin()
+      when 'publish' then strpos(sec.held_org_admin(), events.host_id::text) > 0
+      when 'unpublish' then strpos(sec.held_org_admin(), events.host_id::text) > 0
+      when 'cancel' then strpos(sec.held_org_admin(), events.host_id::text) > 0
+        or strpos(sec.held_city_admin(), events.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'complete' then strpos(sec.held_org_admin(), events.host_id::text) > 0
       else false
     end
   );
@@ -11313,8 +13204,8 @@ create policy follows_select on app.follows for select to culturepass_app
 
 create policy follows_insert on app.follows for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and follows.follower_id = (select sec.uid())
+    sec.uid() is not null
+    and follows.follower_id = sec.uid()
     and (
       (follows.entity_type = 'user' and sec.seen_user(follows.entity_id) = 'active')
       or (follows.entity_type = 'community' and sec.seen_community(follows.entity_id) = 'active')
@@ -11327,16 +13218,16 @@ create policy follows_insert on app.follows for insert to culturepass_app
 
 create policy follows_update on app.follows for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'archive' then follows.status = 'active' and follows.follower_id = (select sec.uid())
-      when 'restore' then follows.status = 'archived' and follows.follower_id = (select sec.uid())
+    case sec.action()
+      when 'archive' then follows.status = 'active' and follows.follower_id = sec.uid()
+      when 'restore' then follows.status = 'archived' and follows.follower_id = sec.uid()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then follows.follower_id = (select sec.uid())
-      when 'restore' then follows.follower_id = (select sec.uid())
+    case sec.action()
+      when 'archive' then follows.follower_id = sec.uid()
+      when 'restore' then follows.follower_id = sec.uid()
       else false
     end
   );
@@ -11403,7 +13294,7 @@ create policy grant_announcements_insert on app.grant_announcements for insert t
 
 create policy grant_announcements_update on app.grant_announcements for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then grant_announcements.status = 'active'
         and (
           sec.seen_institution_admin(grant_announcements.institution_id)
@@ -11427,7 +13318,7 @@ create policy grant_announcements_update on app.grant_announcements for update t
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then sec.seen_institution_admin(grant_announcements.institution_id)
         or sec.seen_institution_city_admin(grant_announcements.institution_id)
       when 'archive' then sec.seen_institution_admin(grant_announcements.institution_id)
@@ -11462,57 +13353,45 @@ create policy institutions_select on app.institutions for select to culturepass_
 
 create policy institutions_insert on app.institutions for insert to culturepass_app
   with check (
-    (institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+    (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
     and sec.seen_city(institutions.city_id) = 'active'
   );
 
 create policy institutions_update on app.institutions for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then institutions.status = 'active'
         and (
-          institutions.id in (select unnest(sec.scopes_org_admin()))
-          or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), institutions.id::text) > 0
+          or strpos(sec.held_city_admin(), institutions.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'archive' then institutions.status = 'active'
-        and (
-          institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'restore' then institutions.status = 'archived'
-        and (
-          institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'suspend' then institutions.status = 'active'
-        and (
-          institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then institutions.status = 'suspended'
-        and (
-          institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'verify' then institutions.status = 'active'
-        and (
-          institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then institutions.status = 'active'
-        and (
-          institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then institutions.id in (select unnest(sec.scopes_org_admin()))
-        or institutions.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'archive' then institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'restore' then institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'suspend' then institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'verify' then institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unverify' then institutions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), institutions.id::text) > 0
+        or strpos(sec.held_city_admin(), institutions.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'archive' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'restore' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'verify' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unverify' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -11551,24 +13430,24 @@ create policy leads_insert on app.leads for insert to culturepass_app
 
 create policy leads_update on app.leads for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
       when 'archive' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
       when 'restore' then leads.status = 'archived' and sec.seen_service_request_organizer(leads.service_request_id)
-      when 'view' then leads.status = 'active' and leads.business_id in (select unnest(sec.scopes_org_admin()))
-      when 'decline' then leads.status = 'active' and leads.business_id in (select unnest(sec.scopes_org_admin()))
+      when 'view' then leads.status = 'active' and strpos(sec.held_org_admin(), leads.business_id::text) > 0
+      when 'decline' then leads.status = 'active' and strpos(sec.held_org_admin(), leads.business_id::text) > 0
       when 'win' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
       when 'lose' then leads.status = 'active' and sec.seen_service_request_organizer(leads.service_request_id)
       else false
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then sec.seen_service_request_organizer(leads.service_request_id)
       when 'archive' then sec.seen_service_request_organizer(leads.service_request_id)
       when 'restore' then sec.seen_service_request_organizer(leads.service_request_id)
-      when 'view' then leads.business_id in (select unnest(sec.scopes_org_admin()))
-      when 'decline' then leads.business_id in (select unnest(sec.scopes_org_admin()))
+      when 'view' then strpos(sec.held_org_admin(), leads.business_id::text) > 0
+      when 'decline' then strpos(sec.held_org_admin(), leads.business_id::text) > 0
       when 'win' then sec.seen_service_request_organizer(leads.service_request_id)
       when 'lose' then sec.seen_service_request_organizer(leads.service_request_id)
       else false
@@ -11597,23 +13476,21 @@ create policy likes_select on app.likes for select to culturepass_app
 
 create policy likes_insert on app.likes for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and likes.user_id = (select sec.uid())
-    and sec.seen_event(likes.event_id) = 'active'
+    sec.uid() is not null and likes.user_id = sec.uid() and sec.seen_event(likes.event_id) = 'active'
   );
 
 create policy likes_update on app.likes for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'archive' then likes.status = 'active' and likes.user_id = (select sec.uid())
-      when 'restore' then likes.status = 'archived' and likes.user_id = (select sec.uid())
+    case sec.action()
+      when 'archive' then likes.status = 'active' and likes.user_id = sec.uid()
+      when 'restore' then likes.status = 'archived' and likes.user_id = sec.uid()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then likes.user_id = (select sec.uid())
-      when 'restore' then likes.user_id = (select sec.uid())
+    case sec.action()
+      when 'archive' then likes.user_id = sec.uid()
+      when 'restore' then likes.user_id = sec.uid()
       else false
     end
   );
@@ -11694,7 +13571,7 @@ create policy media_insert on app.media for insert to culturepass_app
       or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
       or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
     )
-    and media.uploaded_by_id = (select sec.uid())
+    and media.uploaded_by_id = sec.uid()
     and (
       (media.entity_type = 'user' and sec.seen_user(media.entity_id) = 'active')
       or (media.entity_type = 'community' and sec.seen_community(media.entity_id) = 'active')
@@ -11708,7 +13585,7 @@ create policy media_insert on app.media for insert to culturepass_app
 
 create policy media_update on app.media for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then media.status = 'active'
         and (
           (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
@@ -11763,7 +13640,7 @@ create policy media_update on app.media for update to culturepass_app
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
         or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
         or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
@@ -11882,23 +13759,23 @@ create policy notification_preferences_select on app.notification_preferences fo
 
 create policy notification_preferences_insert on app.notification_preferences for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null and notification_preferences.user_id = (select sec.uid())
+    sec.uid() is not null and notification_preferences.user_id = sec.uid()
   );
 
 create policy notification_preferences_update on app.notification_preferences for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'update' then notification_preferences.status = 'active' and notification_preferences.user_id = (select sec.uid())
-      when 'archive' then notification_preferences.status = 'active' and notification_preferences.user_id = (select sec.uid())
-      when 'restore' then notification_preferences.status = 'archived' and notification_preferences.user_id = (select sec.uid())
+    case sec.action()
+      when 'update' then notification_preferences.status = 'active' and notification_preferences.user_id = sec.uid()
+      when 'archive' then notification_preferences.status = 'active' and notification_preferences.user_id = sec.uid()
+      when 'restore' then notification_preferences.status = 'archived' and notification_preferences.user_id = sec.uid()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then notification_preferences.user_id = (select sec.uid())
-      when 'archive' then notification_preferences.user_id = (select sec.uid())
-      when 'restore' then notification_preferences.user_id = (select sec.uid())
+    case sec.action()
+      when 'update' then notification_preferences.user_id = sec.uid()
+      when 'archive' then notification_preferences.user_id = sec.uid()
+      when 'restore' then notification_preferences.user_id = sec.uid()
       else false
     end
   );
@@ -11994,82 +13871,64 @@ create policy organizations_select on app.organizations for select to culturepas
 
 create policy organizations_insert on app.organizations for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null and sec.seen_city(organizations.city_id) = 'active'
+    sec.uid() is not null and sec.seen_city(organizations.city_id) = 'active'
   );
 
 create policy organizations_update on app.organizations for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then organizations.status = 'active'
         and (
-          organizations.id in (select unnest(sec.scopes_org_admin()))
-          or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), organizations.id::text) > 0
+          or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'archive' then organizations.status = 'active'
         and (
-          organizations.id in (select unnest(sec.scopes_org_admin()))
-          or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), organizations.id::text) > 0
+          or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'restore' then organizations.status = 'archived'
         and (
-          organizations.id in (select unnest(sec.scopes_org_admin()))
-          or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), organizations.id::text) > 0
+          or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'suspend' then organizations.status = 'active'
-        and (
-          organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then organizations.status = 'suspended'
-        and (
-          organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
       when 'approve' then organizations.status = 'active'
-        and (
-          organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
       when 'reject' then organizations.status = 'active'
-        and (
-          organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
-      when 'resubmit' then organizations.status = 'active' and organizations.id in (select unnest(sec.scopes_org_admin()))
+        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+      when 'resubmit' then organizations.status = 'active' and strpos(sec.held_org_admin(), organizations.id::text) > 0
       when 'verify' then organizations.status = 'active'
-        and (
-          organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then organizations.status = 'active'
-        and (
-          organizations.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'archive' then organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'restore' then organizations.id in (select unnest(sec.scopes_org_admin()))
-        or organizations.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'suspend' then organizations.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then organizations.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'approve' then organizations.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'reject' then organizations.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'resubmit' then organizations.id in (select unnest(sec.scopes_org_admin()))
-      when 'verify' then organizations.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unverify' then organizations.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), organizations.id::text) > 0
+        or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'archive' then strpos(sec.held_org_admin(), organizations.id::text) > 0
+        or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'restore' then strpos(sec.held_org_admin(), organizations.id::text) > 0
+        or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
+      when 'approve' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
+      when 'reject' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
+      when 'resubmit' then strpos(sec.held_org_admin(), organizations.id::text) > 0
+      when 'verify' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unverify' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -12124,23 +13983,23 @@ create policy plans_select on app.plans for select to culturepass_app
 
 create policy plans_insert on app.plans for insert to culturepass_app
   with check (
-    (select sec.is_platform_admin())
+    sec.is_platform_admin()
   );
 
 create policy plans_update on app.plans for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'update' then plans.status = 'active' and (select sec.is_platform_admin())
-      when 'archive' then plans.status = 'active' and (select sec.is_platform_admin())
-      when 'restore' then plans.status = 'archived' and (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then plans.status = 'active' and sec.is_platform_admin()
+      when 'archive' then plans.status = 'active' and sec.is_platform_admin()
+      when 'restore' then plans.status = 'archived' and sec.is_platform_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_platform_admin())
-      when 'archive' then (select sec.is_platform_admin())
-      when 'restore' then (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then sec.is_platform_admin()
+      when 'archive' then sec.is_platform_admin()
+      when 'restore' then sec.is_platform_admin()
       else false
     end
   );
@@ -12168,7 +14027,7 @@ create policy promo_codes_insert on app.promo_codes for insert to culturepass_ap
 
 create policy promo_codes_update on app.promo_codes for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id)
       when 'archive' then promo_codes.status = 'active' and sec.seen_event_admin(promo_codes.event_id)
       when 'restore' then promo_codes.status = 'archived' and sec.seen_event_admin(promo_codes.event_id)
@@ -12176,7 +14035,7 @@ create policy promo_codes_update on app.promo_codes for update to culturepass_ap
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then sec.seen_event_admin(promo_codes.event_id)
       when 'archive' then sec.seen_event_admin(promo_codes.event_id)
       when 'restore' then sec.seen_event_admin(promo_codes.event_id)
@@ -12246,39 +14105,23 @@ create policy promotions_insert on app.promotions for insert to culturepass_app
 
 create policy promotions_update on app.promotions for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'archive' then promotions.status = 'active'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'restore' then promotions.status = 'archived'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'suspend' then promotions.status = 'active'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then promotions.status = 'suspended'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'approve' then promotions.status = 'active'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'reject' then promotions.status = 'active'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'activate' then promotions.status = 'active'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'finish' then promotions.status = 'active'
-        and (
-          promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'withdraw' then promotions.status = 'active'
         and (
           (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
@@ -12289,15 +14132,15 @@ create policy promotions_update on app.promotions for update to culturepass_app
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'restore' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'suspend' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'approve' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'reject' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'activate' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'finish' then promotions.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    case sec.action()
+      when 'archive' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'restore' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'approve' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'reject' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'activate' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'finish' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
       when 'withdraw' then (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
         or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
         or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
@@ -12348,7 +14191,7 @@ create policy quotes_insert on app.quotes for insert to culturepass_app
 
 create policy quotes_update on app.quotes for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then quotes.status = 'active' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
       when 'archive' then quotes.status = 'active' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
       when 'restore' then quotes.status = 'archived' and sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
@@ -12361,7 +14204,7 @@ create policy quotes_update on app.quotes for update to culturepass_app
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
       when 'archive' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
       when 'restore' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
@@ -12390,8 +14233,8 @@ create policy referrals_select on app.referrals for select to culturepass_app
 
 create policy referrals_insert on app.referrals for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and referrals.referee_id = (select sec.uid())
+    sec.uid() is not null
+    and referrals.referee_id = sec.uid()
     and sec.seen_user(referrals.referrer_id) = 'active'
   );
 
@@ -12508,12 +14351,12 @@ create policy reviews_select on app.reviews for select to culturepass_app
 
 create policy reviews_insert on app.reviews for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
+    sec.uid() is not null
     and ((reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
       or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
       or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
       or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))) is not true
-    and reviews.reviewer_id = (select sec.uid())
+    and reviews.reviewer_id = sec.uid()
     and (
       (reviews.entity_type = 'organization' and sec.seen_organization(reviews.entity_id) = 'active')
       or (reviews.entity_type = 'business' and sec.seen_business(reviews.entity_id) = 'active')
@@ -12524,17 +14367,17 @@ create policy reviews_insert on app.reviews for insert to culturepass_app
 
 create policy reviews_update on app.reviews for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then reviews.status = 'active'
         and (
-          reviews.reviewer_id = (select sec.uid())
+          reviews.reviewer_id = sec.uid()
           or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
           or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
           or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
           or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
         )
-      when 'archive' then reviews.status = 'active' and reviews.reviewer_id = (select sec.uid())
-      when 'restore' then reviews.status = 'archived' and reviews.reviewer_id = (select sec.uid())
+      when 'archive' then reviews.status = 'active' and reviews.reviewer_id = sec.uid()
+      when 'restore' then reviews.status = 'archived' and reviews.reviewer_id = sec.uid()
       when 'suspend' then reviews.status = 'active'
         and (
           (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
@@ -12553,14 +14396,14 @@ create policy reviews_update on app.reviews for update to culturepass_app
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then reviews.reviewer_id = (select sec.uid())
+    case sec.action()
+      when 'update' then reviews.reviewer_id = sec.uid()
         or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
         or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
         or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
         or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
-      when 'archive' then reviews.reviewer_id = (select sec.uid())
-      when 'restore' then reviews.reviewer_id = (select sec.uid())
+      when 'archive' then reviews.reviewer_id = sec.uid()
+      when 'restore' then reviews.reviewer_id = sec.uid()
       when 'suspend' then (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
         or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
         or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
@@ -12682,15 +14525,15 @@ create policy role_assignments_select on app.role_assignments for select to cult
 create policy role_assignments_insert on app.role_assignments for insert to culturepass_app
   with check (
     (
-      (select sec.is_platform_admin())
+      sec.is_platform_admin()
       or (
         role_assignments.role = 'cityAdmin'
-        and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+        and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
       )
       or (
         role_assignments.role = 'orgAdmin'
         and (
-          role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+          strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
           or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
           or (
             role_assignments.scope_type = 'organization'
@@ -12712,7 +14555,7 @@ create policy role_assignments_insert on app.role_assignments for insert to cult
         )
       )
     )
-    and role_assignments.granted_by_id = (select sec.uid())
+    and role_assignments.granted_by_id = sec.uid()
     and sec.seen_user(role_assignments.user_id) = 'active'
     and (
       role_assignments.scope_id is null
@@ -12737,19 +14580,19 @@ create policy role_assignments_insert on app.role_assignments for insert to cult
 
 create policy role_assignments_update on app.role_assignments for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'archive' then role_assignments.status = 'active'
         and (
-          role_assignments.user_id = (select sec.uid())
-          or (select sec.is_platform_admin())
+          role_assignments.user_id = sec.uid()
+          or sec.is_platform_admin()
           or (
             role_assignments.role = 'cityAdmin'
-            and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+            and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
           )
           or (
             role_assignments.role = 'orgAdmin'
             and (
-              role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+              strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
               or (
                 role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
               )
@@ -12777,15 +14620,15 @@ create policy role_assignments_update on app.role_assignments for update to cult
         )
       when 'restore' then role_assignments.status = 'archived'
         and (
-          (select sec.is_platform_admin())
+          sec.is_platform_admin()
           or (
             role_assignments.role = 'cityAdmin'
-            and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+            and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
           )
           or (
             role_assignments.role = 'orgAdmin'
             and (
-              role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+              strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
               or (
                 role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
               )
@@ -12815,17 +14658,17 @@ create policy role_assignments_update on app.role_assignments for update to cult
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then role_assignments.user_id = (select sec.uid())
-        or (select sec.is_platform_admin())
+    case sec.action()
+      when 'archive' then role_assignments.user_id = sec.uid()
+        or sec.is_platform_admin()
         or (
           role_assignments.role = 'cityAdmin'
-          and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+          and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
         )
         or (
           role_assignments.role = 'orgAdmin'
           and (
-            role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+            strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
             or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
             or (
               role_assignments.scope_type = 'organization'
@@ -12848,15 +14691,15 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
-      when 'restore' then (select sec.is_platform_admin())
+      when 'restore' then sec.is_platform_admin()
         or (
           role_assignments.role = 'cityAdmin'
-          and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+          and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
         )
         or (
           role_assignments.role = 'orgAdmin'
           and (
-            role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+            strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
             or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
             or (
               role_assignments.scope_type = 'organization'
@@ -12910,7 +14753,7 @@ create policy service_requests_select on app.service_requests for select to cult
 
 create policy service_requests_insert on app.service_requests for insert to culturepass_app
   with check (
-    service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+    strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
     and sec.seen_city(service_requests.city_id) = 'active'
     and (
       (
@@ -12931,30 +14774,30 @@ create policy service_requests_insert on app.service_requests for insert to cult
 
 create policy service_requests_update on app.service_requests for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then service_requests.status = 'active'
-        and service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'archive' then service_requests.status = 'active'
-        and service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'restore' then service_requests.status = 'archived'
-        and service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'settle' then service_requests.status = 'active'
-        and service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'close' then service_requests.status = 'active'
-        and service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       when 'reopen' then service_requests.status = 'active'
-        and service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+        and strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'archive' then service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'restore' then service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'settle' then service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'close' then service_requests.host_id in (select unnest(sec.scopes_org_admin()))
-      when 'reopen' then service_requests.host_id in (select unnest(sec.scopes_org_admin()))
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      when 'archive' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      when 'restore' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      when 'settle' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      when 'close' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      when 'reopen' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
       else false
     end
   );
@@ -13098,7 +14941,7 @@ create policy ticket_types_insert on app.ticket_types for insert to culturepass_
 
 create policy ticket_types_update on app.ticket_types for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then ticket_types.status = 'active' and sec.seen_event_admin(ticket_types.event_id)
       when 'archive' then ticket_types.status = 'active'
         and sec.seen_event_admin(ticket_types.event_id)
@@ -13110,7 +14953,7 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
     end
   )
   with check (
-    case (select sec.action())
+    case sec.action()
       when 'update' then sec.seen_event_admin(ticket_types.event_id)
       when 'archive' then sec.seen_event_admin(ticket_types.event_id) and (ticket_types.held + ticket_types.sold) = 0
       when 'restore' then sec.seen_event_admin(ticket_types.event_id)
@@ -13191,28 +15034,24 @@ create policy users_select on app.users for select to culturepass_app
 
 create policy users_update on app.users for update to culturepass_app
   using (
-    case (select sec.action())
-      when 'update' then users.status = 'active' and (users.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      when 'archive' then users.status = 'active' and (users.id = (select sec.uid()) or (select sec.is_platform_admin()))
-      when 'restore' then users.status = 'archived' and (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then users.status = 'active' and (users.id = sec.uid() or sec.is_platform_admin())
+      when 'archive' then users.status = 'active' and (users.id = sec.uid() or sec.is_platform_admin())
+      when 'restore' then users.status = 'archived' and sec.is_platform_admin()
       when 'suspend' then users.status = 'active'
-        and (
-          users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then users.status = 'suspended'
-        and (
-          users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-        )
+        and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then users.id = (select sec.uid()) or (select sec.is_platform_admin())
-      when 'archive' then users.id = (select sec.uid()) or (select sec.is_platform_admin())
-      when 'restore' then (select sec.is_platform_admin())
-      when 'suspend' then users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then users.home_city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then users.id = sec.uid() or sec.is_platform_admin()
+      when 'archive' then users.id = sec.uid() or sec.is_platform_admin()
+      when 'restore' then sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -13286,10 +15125,10 @@ create policy venues_select on app.venues for select to culturepass_app
 create policy venues_insert on app.venues for insert to culturepass_app
   with check (
     (
-      venues.owner_id in (select unnest(sec.scopes_org_admin()))
-      or venues.id in (select unnest(sec.scopes_org_admin()))
-      or venues.city_id in (select unnest(sec.scopes_city_admin()))
-      or (select sec.is_platform_admin())
+      strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+      or strpos(sec.held_org_admin(), venues.id::text) > 0
+      or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+      or sec.is_platform_admin()
     )
     and sec.seen_city(venues.city_id) = 'active'
     and (
@@ -13302,57 +15141,57 @@ create policy venues_insert on app.venues for insert to culturepass_app
 
 create policy venues_update on app.venues for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'update' then venues.status = 'active'
         and (
-          venues.owner_id in (select unnest(sec.scopes_org_admin()))
-          or venues.id in (select unnest(sec.scopes_org_admin()))
-          or venues.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), venues.id::text) > 0
+          or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'archive' then venues.status = 'active'
         and (
-          venues.owner_id in (select unnest(sec.scopes_org_admin()))
-          or venues.id in (select unnest(sec.scopes_org_admin()))
-          or venues.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), venues.id::text) > 0
+          or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'restore' then venues.status = 'archived'
         and (
-          venues.owner_id in (select unnest(sec.scopes_org_admin()))
-          or venues.id in (select unnest(sec.scopes_org_admin()))
-          or venues.city_id in (select unnest(sec.scopes_city_admin()))
-          or (select sec.is_platform_admin())
+          strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), venues.id::text) > 0
+          or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+          or sec.is_platform_admin()
         )
       when 'suspend' then venues.status = 'active'
-        and (venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
       when 'unsuspend' then venues.status = 'suspended'
-        and (venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
       when 'verify' then venues.status = 'active'
-        and (venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then venues.status = 'active'
-        and (venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then venues.owner_id in (select unnest(sec.scopes_org_admin()))
-        or venues.id in (select unnest(sec.scopes_org_admin()))
-        or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'archive' then venues.owner_id in (select unnest(sec.scopes_org_admin()))
-        or venues.id in (select unnest(sec.scopes_org_admin()))
-        or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'restore' then venues.owner_id in (select unnest(sec.scopes_org_admin()))
-        or venues.id in (select unnest(sec.scopes_org_admin()))
-        or venues.city_id in (select unnest(sec.scopes_city_admin()))
-        or (select sec.is_platform_admin())
-      when 'suspend' then venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unsuspend' then venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'verify' then venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
-      when 'unverify' then venues.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin())
+    case sec.action()
+      when 'update' then strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+        or strpos(sec.held_org_admin(), venues.id::text) > 0
+        or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'archive' then strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+        or strpos(sec.held_org_admin(), venues.id::text) > 0
+        or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'restore' then strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+        or strpos(sec.held_org_admin(), venues.id::text) > 0
+        or strpos(sec.held_city_admin(), venues.city_id::text) > 0
+        or sec.is_platform_admin()
+      when 'suspend' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unsuspend' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
+      when 'verify' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
+      when 'unverify' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
       else false
     end
   );
@@ -13380,8 +15219,8 @@ create policy waitlist_entries_select on app.waitlist_entries for select to cult
 
 create policy waitlist_entries_insert on app.waitlist_entries for insert to culturepass_app
   with check (
-    (select sec.uid()) is not null
-    and waitlist_entries.user_id = (select sec.uid())
+    sec.uid() is not null
+    and waitlist_entries.user_id = sec.uid()
     and sec.seen_event(waitlist_entries.event_id) = 'active'
     and (
       waitlist_entries.ticket_type_id is null
@@ -13391,15 +15230,15 @@ create policy waitlist_entries_insert on app.waitlist_entries for insert to cult
 
 create policy waitlist_entries_update on app.waitlist_entries for update to culturepass_app
   using (
-    case (select sec.action())
+    case sec.action()
       when 'archive' then waitlist_entries.status = 'active'
-        and (waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id))
+        and (waitlist_entries.user_id = sec.uid() or sec.seen_event_admin(waitlist_entries.event_id))
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then waitlist_entries.user_id = (select sec.uid()) or sec.seen_event_admin(waitlist_entries.event_id)
+    case sec.action()
+      when 'archive' then waitlist_entries.user_id = sec.uid() or sec.seen_event_admin(waitlist_entries.event_id)
       else false
     end
   );

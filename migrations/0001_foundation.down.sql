@@ -935,11 +935,21 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_wallet_transactions();
+
+drop function audit.record_wallet_journals();
+
+drop function audit.record_wallet_holds();
+
+drop function audit.record_wallet_accounts();
+
+drop function audit.record_waitlist_entries();
 
 drop function app.waitlist_entries_guard();
+
+drop function audit.record_venues();
 
 drop function app.venues_restore_children();
 
@@ -949,6 +959,8 @@ drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
 
+drop function audit.record_users();
+
 drop function app.users_restore_children();
 
 drop function app.users_archive_children();
@@ -957,7 +969,11 @@ drop function app.users_guard();
 
 drop function app.user_private(uuid);
 
+drop function audit.record_transactions();
+
 drop function app.transaction_private(uuid);
+
+drop function audit.record_ticket_types();
 
 drop function app.ticket_types_restore_children();
 
@@ -965,13 +981,21 @@ drop function app.ticket_types_archive_children();
 
 drop function app.ticket_types_guard();
 
+drop function audit.record_tickets();
+
 drop function app.tickets_count_update();
 
 drop function app.tickets_count_insert();
 
 drop function app.ticket_private(uuid);
 
+drop function audit.record_subscriptions();
+
 drop function app.subscription_private(uuid);
+
+drop function audit.record_sessions();
+
+drop function audit.record_service_requests();
 
 drop function app.service_requests_restore_children();
 
@@ -979,9 +1003,13 @@ drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
 
+drop function audit.record_role_assignments();
+
 drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
+
+drop function audit.record_reviews();
 
 drop function app.reviews_count_update();
 
@@ -991,15 +1019,31 @@ drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
+drop function audit.record_revenue_shares();
+
+drop function audit.record_referrals();
+
+drop function audit.record_quotes();
+
 drop function app.quotes_guard();
+
+drop function audit.record_promotions();
 
 drop function app.promotions_guard();
 
+drop function audit.record_promo_codes();
+
 drop function app.promo_codes_guard();
+
+drop function audit.record_plans();
 
 drop function app.plans_guard();
 
 drop function app.plan_private(uuid);
+
+drop function audit.record_payment_methods();
+
+drop function audit.record_organizations();
 
 drop function app.organizations_restore_children();
 
@@ -1015,23 +1059,39 @@ drop function app.organizations_slug_from_name();
 
 drop function app.organization_private(uuid);
 
+drop function audit.record_order_items();
+
+drop function audit.record_orders();
+
 drop function app.orders_count_update();
 
 drop function app.orders_count_insert();
 
 drop function app.order_private(uuid);
 
+drop function audit.record_notification_preferences();
+
 drop function app.notification_preferences_guard();
+
+drop function audit.record_notification_deliveries();
+
+drop function audit.record_notifications();
+
+drop function audit.record_media();
 
 drop function app.media_guard();
 
 drop function app.media_private(uuid);
+
+drop function audit.record_likes();
 
 drop function app.likes_count_update();
 
 drop function app.likes_count_insert();
 
 drop function app.likes_guard();
+
+drop function audit.record_leads();
 
 drop function app.leads_count_update();
 
@@ -1043,6 +1103,8 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
+drop function audit.record_institutions();
+
 drop function app.institutions_restore_children();
 
 drop function app.institutions_archive_children();
@@ -1051,13 +1113,23 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
+drop function audit.record_grant_announcements();
+
 drop function app.grant_announcements_guard();
+
+drop function audit.record_fraud_flags();
+
+drop function audit.record_follows();
 
 drop function app.follows_count_update();
 
 drop function app.follows_count_insert();
 
 drop function app.follows_guard();
+
+drop function audit.record_external_identities();
+
+drop function audit.record_events();
 
 drop function app.events_restore_children();
 
@@ -1069,13 +1141,23 @@ drop function app.events_slug_from_title();
 
 drop function app.event_private(uuid);
 
+drop function audit.record_email_tokens();
+
+drop function audit.record_devices();
+
 drop function app.devices_guard();
+
+drop function audit.record_credentials();
+
+drop function audit.record_countries();
 
 drop function app.countries_restore_children();
 
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
+
+drop function audit.record_community_members();
 
 drop function app.community_members_count_update();
 
@@ -1088,6 +1170,8 @@ drop function app.community_members_guard();
 drop function app.community_member_may(uuid);
 
 drop function app.community_member_private(uuid);
+
+drop function audit.record_communities();
 
 drop function app.communities_restore_children();
 
@@ -1103,7 +1187,11 @@ drop function app.communities_slug_from_name();
 
 drop function app.community_private(uuid);
 
+drop function audit.record_commission_rules();
+
 drop function app.commission_rules_guard();
+
+drop function audit.record_cities();
 
 drop function app.cities_restore_children();
 
@@ -1112,6 +1200,10 @@ drop function app.cities_archive_children();
 drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
+
+drop function audit.record_check_ins();
+
+drop function audit.record_businesses();
 
 drop function app.businesses_restore_children();
 
@@ -1126,6 +1218,8 @@ drop function app.businesses_announce();
 drop function app.businesses_slug_from_name();
 
 drop function app.business_private(uuid);
+
+drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
 
@@ -1694,6 +1788,10 @@ drop function sec.enter_job(text,uuid,text);
 drop function sec.performed_role();
 
 drop function sec.facts();
+
+drop function sec.held_city_admin();
+
+drop function sec.held_org_admin();
 
 drop function sec.is_platform_admin();
 

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e3f1b3a94b9d118894c4ae4b50477c3d4c8076ecff628802ec186503b69a518b389a28d2522602fc2cfe7a855904d503",
+        checksum: "e8052d6cd56e6991bd13f47d4b193230d76406e7c76b97fcd15439c4c6fd12f8fc8c8d331c86fb22f317173a6950e246",
     },
 ];

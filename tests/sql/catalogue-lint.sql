@@ -33,7 +33,8 @@ select 'policy to everybody: ' || polrelid::regclass || '.' || polname from pg_p
 union all
 select 'setting read once per row in policy: ' || polrelid::regclass || '.' || polname from pg_policy,
   lateral (values (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) as e(text)
-  where e.text ~ 'current_setting' or regexp_replace(e.text, 'SELECT (unnest\()?sec\.\w+\(', '', 'g') ~ 'sec\.(uid|job|action|is_|scopes_|my_|show_)'
+  -- Who reads, reads many rows; who writes, writes one.
+  where polcmd = 'r' and (e.text ~ 'current_setting' or regexp_replace(e.text, 'SELECT (unnest\()?sec\.\w+\(', '', 'g') ~ 'sec\.(uid|job|action|is_|scopes_|my_|show_)')
 union all
 select 'definer function without search path: ' || oid::regprocedure from functions
   where prosecdef and not coalesce(proconfig::text, '') ~ 'search_path'

@@ -85,7 +85,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(archive::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
-    objects.extend(audit::trigger_of(model, id));
+    objects.extend(audit::of_entity(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

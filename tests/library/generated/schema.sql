@@ -137,63 +137,81 @@ $$;
 alter function sec.patched(jsonb,jsonb) owner to library_owner;
 
 create function sec.is_plain(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- No control characters but tab and line ends.
-  select p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]'
+begin
+  return p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]';
+end
 $$;
 alter function sec.is_plain(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 254
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+end
 $$;
 alter function sec.is_email(text) owner to library_owner;
 
 create function sec.is_url(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- http or https, a host, no user information, no blanks or control characters.
-  select char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+begin
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+end
 $$;
 alter function sec.is_url(text) owner to library_owner;
 
 create function sec.is_https(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select p_text like 'https://%' and sec.is_url(p_text)
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return p_text like 'https://%' and sec.is_url(p_text);
+end
 $$;
 alter function sec.is_https(text) owner to library_owner;
 
 create function sec.is_phone(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- E.164
-  select p_text ~ '^\+[1-9][0-9]{6,14}$'
+begin
+  return p_text ~ '^\+[1-9][0-9]{6,14}$';
+end
 $$;
 alter function sec.is_phone(text) owner to library_owner;
 
 create function sec.is_slug(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$';
+end
 $$;
 alter function sec.is_slug(text) owner to library_owner;
 
 create function sec.is_currency(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 4217
-  select p_text ~ '^[A-Z]{3}$'
+begin
+  return p_text ~ '^[A-Z]{3}$';
+end
 $$;
 alter function sec.is_currency(text) owner to library_owner;
 
 create function sec.is_country(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
-  select p_text ~ '^[A-Z]{2}$'
+begin
+  return p_text ~ '^[A-Z]{2}$';
+end
 $$;
 alter function sec.is_country(text) owner to library_owner;
 
 create function sec.is_locale(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- BCP 47: language, script, region
-  select p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$'
+begin
+  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+end
 $$;
 alter function sec.is_locale(text) owner to library_owner;
 
@@ -214,10 +232,12 @@ $$;
 alter function sec.is_timezone(text) owner to library_owner;
 
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
-  select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+begin
+  return cardinality(p_list) <= p_count
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
 
@@ -233,15 +253,17 @@ $$;
 alter function sec.slugify(text) owner to library_owner;
 
 create function sec.is_postal_address(p_value jsonb) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
-  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then
+begin
+  return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
     and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_plain((p_value ->> 'street')) else false end end
     and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_plain((p_value ->> 'postal_code')) else false end end
     and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_plain((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
-  end
+  end;
+end
 $$;
 alter function sec.is_postal_address(jsonb) owner to library_owner;
 
@@ -1021,6 +1043,31 @@ end
 $$;
 alter function app.appointments_guard() owner to library_owner;
 
+create function audit.record_appointments() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.appointed_by_id is distinct from old.appointed_by_id then
+    v_changed := v_changed || jsonb_build_object('appointed_by_id', jsonb_build_array(old.appointed_by_id, new.appointed_by_id));
+  end if;
+  if new.role is distinct from old.role then
+    v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
+  end if;
+  perform audit.write('appointment', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_appointments() owner to library_audit;
+revoke execute on function audit.record_appointments() from public;
+
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1060,6 +1107,37 @@ end
 $$;
 alter function app.authors_guard() owner to library_owner;
 
+create function audit.record_authors() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.summary is distinct from old.summary then
+    v_changed := v_changed || jsonb_build_object('summary', jsonb_build_array(old.summary, new.summary));
+  end if;
+  if new.homepage is distinct from old.homepage then
+    v_changed := v_changed || jsonb_build_object('homepage', jsonb_build_array(old.homepage, new.homepage));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.born_on is distinct from old.born_on then
+    v_changed := v_changed || jsonb_build_object('born_on', jsonb_build_array(old.born_on, new.born_on));
+  end if;
+  if new.died_on is distinct from old.died_on then
+    v_changed := v_changed || jsonb_build_object('died_on', jsonb_build_array(old.died_on, new.died_on));
+  end if;
+  perform audit.write('author', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_authors() owner to library_audit;
+revoke execute on function audit.record_authors() from public;
+
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -1068,7 +1146,7 @@ begin
     case when may.r0 then t.purchase_cents end
   from app.books t, lateral (
     select
-      ((select sec.is_librarian()) or (select sec.is_admin())) as r0
+      (sec.is_librarian() or sec.is_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -1211,6 +1289,61 @@ $$;
 alter function app.books_count_update() owner to library_counter;
 revoke execute on function app.books_count_update() from public;
 
+create function audit.record_books() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.category_id is distinct from old.category_id then
+    v_changed := v_changed || jsonb_build_object('category_id', jsonb_build_array(old.category_id, new.category_id));
+  end if;
+  if new.summary is distinct from old.summary then
+    v_changed := v_changed || jsonb_build_object('summary', jsonb_build_array(old.summary, new.summary));
+  end if;
+  if new.homepage is distinct from old.homepage then
+    v_changed := v_changed || jsonb_build_object('homepage', jsonb_build_array(old.homepage, new.homepage));
+  end if;
+  if new.title is distinct from old.title then
+    v_changed := v_changed || jsonb_build_object('title', jsonb_build_array(old.title, new.title));
+  end if;
+  if new.isbn is distinct from old.isbn then
+    v_changed := v_changed || jsonb_build_object('isbn', jsonb_build_array(old.isbn, new.isbn));
+  end if;
+  if new.published_on is distinct from old.published_on then
+    v_changed := v_changed || jsonb_build_object('published_on', jsonb_build_array(old.published_on, new.published_on));
+  end if;
+  if new.language is distinct from old.language then
+    v_changed := v_changed || jsonb_build_object('language', jsonb_build_array(old.language, new.language));
+  end if;
+  if new.copies is distinct from old.copies then
+    v_changed := v_changed || jsonb_build_object('copies', jsonb_build_array(old.copies, new.copies));
+  end if;
+  if new.shelf_height is distinct from old.shelf_height then
+    v_changed := v_changed || jsonb_build_object('shelf_height', jsonb_build_array(old.shelf_height, new.shelf_height));
+  end if;
+  if new.is_reference is distinct from old.is_reference then
+    v_changed := v_changed || jsonb_build_object('is_reference', jsonb_build_array(old.is_reference, new.is_reference));
+  end if;
+  if new.purchase_cents is distinct from old.purchase_cents then
+    v_changed := v_changed || jsonb_build_object('purchase_cents', jsonb_build_array(case when old.purchase_cents is not null then '•' end, case when new.purchase_cents is not null then '•' end));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.keywords is distinct from old.keywords then
+    v_changed := v_changed || jsonb_build_object('keywords', jsonb_build_array(old.keywords, new.keywords));
+  end if;
+  perform audit.write('book', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_books() owner to library_audit;
+revoke execute on function audit.record_books() from public;
+
 create function app.book_authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1312,6 +1445,34 @@ $$;
 alter function app.book_authors_count_update() owner to library_counter;
 revoke execute on function app.book_authors_count_update() from public;
 
+create function audit.record_book_authors() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+  end if;
+  if new.author_id is distinct from old.author_id then
+    v_changed := v_changed || jsonb_build_object('author_id', jsonb_build_array(old.author_id, new.author_id));
+  end if;
+  if new.part is distinct from old.part then
+    v_changed := v_changed || jsonb_build_object('part', jsonb_build_array(old.part, new.part));
+  end if;
+  if new.position is distinct from old.position then
+    v_changed := v_changed || jsonb_build_object('position', jsonb_build_array(old.position, new.position));
+  end if;
+  perform audit.write('book_author', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_book_authors() owner to library_audit;
+revoke execute on function audit.record_book_authors() from public;
+
 create function app.categories_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1355,6 +1516,31 @@ end
 $$;
 alter function app.categories_guard() owner to library_owner;
 
+create function audit.record_categories() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.parent_id is distinct from old.parent_id then
+    v_changed := v_changed || jsonb_build_object('parent_id', jsonb_build_array(old.parent_id, new.parent_id));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.shelf_mark is distinct from old.shelf_mark then
+    v_changed := v_changed || jsonb_build_object('shelf_mark', jsonb_build_array(old.shelf_mark, new.shelf_mark));
+  end if;
+  perform audit.write('category', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_categories() owner to library_audit;
+revoke execute on function audit.record_categories() from public;
+
 create function app.loan_private(p_id uuid) returns table(note text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -1363,7 +1549,7 @@ begin
     case when may.r0 then t.note end
   from app.loans t, lateral (
     select
-      ((select sec.is_librarian()) or (select sec.is_admin())) as r0
+      (sec.is_librarian() or sec.is_admin()) as r0
     offset 0
   ) may
   where t.id = p_id;
@@ -1387,8 +1573,7 @@ begin
   end if;
   case v_action
     when 'update' then
-      if new.note is distinct from old.note
-        and ((select sec.is_librarian()) or (select sec.is_admin())) is not true then
+      if new.note is distinct from old.note and (sec.is_librarian() or sec.is_admin()) is not true then
         raise exception 'field note' using errcode = '42501';
       end if;
     when 'take_back' then
@@ -1420,7 +1605,7 @@ create function app.loans_guard_insert() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds field rules when a row is made.
 begin
-  if new.note is not null and ((select sec.is_librarian()) or (select sec.is_admin())) is not true then
+  if new.note is not null and (sec.is_librarian() or sec.is_admin()) is not true then
       raise exception 'field note' using errcode = '42501';
   end if;
   return new;
@@ -1524,6 +1709,37 @@ $$;
 alter function app.loans_count_update() owner to library_counter;
 revoke execute on function app.loans_count_update() from public;
 
+create function audit.record_loans() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+  end if;
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.due_on is distinct from old.due_on then
+    v_changed := v_changed || jsonb_build_object('due_on', jsonb_build_array(old.due_on, new.due_on));
+  end if;
+  if new.renewals is distinct from old.renewals then
+    v_changed := v_changed || jsonb_build_object('renewals', jsonb_build_array(old.renewals, new.renewals));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  if new.note is distinct from old.note then
+    v_changed := v_changed || jsonb_build_object('note', jsonb_build_array(case when old.note is not null then '•' end, case when new.note is not null then '•' end));
+  end if;
+  perform audit.write('loan', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_loans() owner to library_audit;
+revoke execute on function audit.record_loans() from public;
+
 create function app.members_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1592,6 +1808,40 @@ $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
 
+create function audit.record_members() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.name is distinct from old.name then
+    v_changed := v_changed || jsonb_build_object('name', jsonb_build_array(old.name, new.name));
+  end if;
+  if new.card_number is distinct from old.card_number then
+    v_changed := v_changed || jsonb_build_object('card_number', jsonb_build_array(old.card_number, new.card_number));
+  end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.phone is distinct from old.phone then
+    v_changed := v_changed || jsonb_build_object('phone', jsonb_build_array(case when old.phone is not null then '•' end, case when new.phone is not null then '•' end));
+  end if;
+  if new.address is distinct from old.address then
+    v_changed := v_changed || jsonb_build_object('address', jsonb_build_array(old.address, new.address));
+  end if;
+  if new.joined_on is distinct from old.joined_on then
+    v_changed := v_changed || jsonb_build_object('joined_on', jsonb_build_array(old.joined_on, new.joined_on));
+  end if;
+  perform audit.write('member', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_members() owner to library_audit;
+revoke execute on function audit.record_members() from public;
+
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -1621,6 +1871,34 @@ end
 $$;
 alter function app.penalties_count_insert() owner to library_counter;
 revoke execute on function app.penalties_count_insert() from public;
+
+create function audit.record_penalties() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.loan_id is distinct from old.loan_id then
+    v_changed := v_changed || jsonb_build_object('loan_id', jsonb_build_array(old.loan_id, new.loan_id));
+  end if;
+  if new.amount_cents is distinct from old.amount_cents then
+    v_changed := v_changed || jsonb_build_object('amount_cents', jsonb_build_array(old.amount_cents, new.amount_cents));
+  end if;
+  if new.currency is distinct from old.currency then
+    v_changed := v_changed || jsonb_build_object('currency', jsonb_build_array(old.currency, new.currency));
+  end if;
+  if new.reason is distinct from old.reason then
+    v_changed := v_changed || jsonb_build_object('reason', jsonb_build_array(old.reason, new.reason));
+  end if;
+  perform audit.write('penalty', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_penalties() owner to library_audit;
+revoke execute on function audit.record_penalties() from public;
 
 create function app.reservations_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1740,46 +2018,49 @@ $$;
 alter function app.reservations_count_update() owner to library_counter;
 revoke execute on function app.reservations_count_update() from public;
 
-create function audit.mask(p_value jsonb) returns jsonb
-  language sql immutable set search_path = '' as $$
--- That there is a value, not which.
-  select case when p_value = 'null' then p_value else '"•"' end
-$$;
-alter function audit.mask(jsonb) owner to library_audit;
-
-create function audit.record() returns trigger
+create function audit.record_reservations() returns trigger
   language plpgsql security definer set search_path = '' as $$
--- Arguments: the entity, and its masked and its left out columns, each as an array.
+-- Of a row that is made, `old` is null in all columns.
 declare
-  v_masked constant text[] := tg_argv[1];
-  v_ignored constant text[] := tg_argv[2];
-  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) else '{}' end;
-  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) else '{}' end;
-  v_id uuid := case when tg_op = 'DELETE' then old.id else new.id end;
-  v_changed jsonb;
+  v_changed jsonb := '{}';
 begin
-  select jsonb_object_agg(c.key, case
-      when c.key = any (v_masked) then jsonb_build_array(audit.mask(c.before), audit.mask(c.after))
-      else jsonb_build_array(c.before, c.after)
-    end)
-  into v_changed
-  from (
-    select key, coalesce(o.value, 'null') as before, coalesce(n.value, 'null') as after
-    from jsonb_each(v_old) o full join jsonb_each(v_new) n using (key)
-  ) c
-  where c.before is distinct from c.after and not c.key = any (v_ignored);
-  insert into audit.audit_logs
-    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
-  values (
-    tg_argv[0], v_id,
-    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), coalesce(v_changed, '{}')
-  );
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+  end if;
+  if new.member_id is distinct from old.member_id then
+    v_changed := v_changed || jsonb_build_object('member_id', jsonb_build_array(old.member_id, new.member_id));
+  end if;
+  if new.wanted_until is distinct from old.wanted_until then
+    v_changed := v_changed || jsonb_build_object('wanted_until', jsonb_build_array(old.wanted_until, new.wanted_until));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
+  end if;
+  perform audit.write('reservation', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
 $$;
-alter function audit.record() owner to library_audit;
-revoke execute on function audit.record() from public;
+alter function audit.record_reservations() owner to library_audit;
+revoke execute on function audit.record_reservations() from public;
+
+create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
+  language plpgsql set search_path = '' as $$
+-- For the triggers of tables, which say what changed.
+begin
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id,
+    case p_operation when 'INSERT' then 'create' else coalesce(sec.action(), lower(p_operation)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  );
+end
+$$;
+alter function audit.write(text,uuid,text,jsonb) owner to library_audit;
+revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
@@ -1928,8 +2209,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
     )
   );
 end
@@ -1947,12 +2228,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
     )
   );
 end
@@ -1970,8 +2247,8 @@ begin
     where t.id = p_id
     and (
       t.status = 'active'
-      or (t.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
-      or (t.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
     )
   );
 end
@@ -1986,8 +2263,7 @@ create function sec.seen_loan(p_id uuid) returns text
 begin
   return (
     select 'active' from app.loans t
-    where t.id = p_id
-    and (t.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+    where t.id = p_id and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
   );
 end
 $$;
@@ -2003,19 +2279,9 @@ begin
     select t.status from app.members t
     where t.id = p_id
     and (
-      (
-        t.status = 'active'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (
-        t.status = 'suspended'
-        and (t.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-      )
+      (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'suspended' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
     )
   );
 end
@@ -2072,7 +2338,7 @@ create trigger appointments_guard
 
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
-  for each row execute function audit.record('appointment', '{}', '{id,archived_with,version,created_at,updated_at,live_member_id,live_appointed_by_id}');
+  for each row execute function audit.record_appointments();
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2089,7 +2355,7 @@ create trigger authors_guard
 
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
-  for each row execute function audit.record('author', '{}', '{id,work_count,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record_authors();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -2126,7 +2392,7 @@ create trigger books_count_update
 
 create trigger books_audit
   after insert or update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
-  for each row execute function audit.record('book', '{purchase_cents}', '{id,on_loan,reservation_count,version,created_at,updated_at,live_id,live_category_id}');
+  for each row execute function audit.record_books();
 
 create trigger book_authors_stamp
   before update of status, book_id, author_id, part, position on app.book_authors
@@ -2149,7 +2415,7 @@ create trigger book_authors_count_update
 
 create trigger book_authors_audit
   after insert or update of status, book_id, author_id, part, position on app.book_authors
-  for each row execute function audit.record('book_author', '{}', '{id,archived_with,version,created_at,updated_at,live_book_id,live_author_id}');
+  for each row execute function audit.record_book_authors();
 
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
@@ -2166,7 +2432,7 @@ create trigger categories_guard
 
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
-  for each row execute function audit.record('category', '{}', '{id,book_count,version,created_at,updated_at,live_id,live_parent_id}');
+  for each row execute function audit.record_categories();
 
 create trigger loans_stamp
   before update of book_id, member_id, due_on, renewals, state, note on app.loans
@@ -2194,7 +2460,7 @@ create trigger loans_count_update
 
 create trigger loans_audit
   after insert or update of book_id, member_id, due_on, renewals, state, note on app.loans
-  for each row execute function audit.record('loan', '{note}', '{id,version,created_at,updated_at}');
+  for each row execute function audit.record_loans();
 
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
@@ -2221,7 +2487,7 @@ create trigger "0_restore_children"
 
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
-  for each row execute function audit.record('member', '{email,phone}', '{id,open_loans,owed_cents,version,created_at,updated_at,live_id}');
+  for each row execute function audit.record_members();
 
 create trigger penalties_count_insert
   after insert on app.penalties
@@ -2230,7 +2496,7 @@ create trigger penalties_count_insert
 
 create trigger penalties_audit
   after insert on app.penalties
-  for each row execute function audit.record('penalty', '{}', '{id,created_at}');
+  for each row execute function audit.record_penalties();
 
 create trigger reservations_stamp
   before update of status, book_id, member_id, wanted_until, state on app.reservations
@@ -2253,7 +2519,7 @@ create trigger reservations_count_update
 
 create trigger reservations_audit
   after insert or update of status, book_id, member_id, wanted_until, state on app.reservations
-  for each row execute function audit.record('reservation', '{}', '{id,archived_with,version,created_at,updated_at,live_book_id,live_member_id}');
+  for each row execute function audit.record_reservations();
 
 -- Row-level security
 
@@ -2268,23 +2534,23 @@ create policy appointments_select on app.appointments for select to library_app
 
 create policy appointments_insert on app.appointments for insert to library_app
   with check (
-    (select sec.is_admin())
-    and appointments.appointed_by_id = (select sec.uid())
+    sec.is_admin()
+    and appointments.appointed_by_id = sec.uid()
     and sec.seen_member(appointments.member_id) = 'active'
   );
 
 create policy appointments_update on app.appointments for update to library_app
   using (
-    case (select sec.action())
-      when 'archive' then appointments.status = 'active' and (select sec.is_admin())
-      when 'restore' then appointments.status = 'archived' and (select sec.is_admin())
+    case sec.action()
+      when 'archive' then appointments.status = 'active' and sec.is_admin()
+      when 'restore' then appointments.status = 'archived' and sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'archive' then (select sec.is_admin())
-      when 'restore' then (select sec.is_admin())
+    case sec.action()
+      when 'archive' then sec.is_admin()
+      when 'restore' then sec.is_admin()
       else false
     end
   );
@@ -2298,23 +2564,23 @@ create policy authors_select on app.authors for select to library_app
 
 create policy authors_insert on app.authors for insert to library_app
   with check (
-    (select sec.is_librarian()) or (select sec.is_admin())
+    sec.is_librarian() or sec.is_admin()
   );
 
 create policy authors_update on app.authors for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then authors.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then authors.status = 'active' and (select sec.is_admin())
-      when 'restore' then authors.status = 'archived' and (select sec.is_admin())
+    case sec.action()
+      when 'update' then authors.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then authors.status = 'active' and sec.is_admin()
+      when 'restore' then authors.status = 'archived' and sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then (select sec.is_admin())
-      when 'restore' then (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_admin()
+      when 'restore' then sec.is_admin()
       else false
     end
   );
@@ -2332,26 +2598,23 @@ create policy books_select on app.books for select to library_app
 
 create policy books_insert on app.books for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
-    and sec.seen_category(books.category_id) = 'active'
+    (sec.is_librarian() or sec.is_admin()) and sec.seen_category(books.category_id) = 'active'
   );
 
 create policy books_update on app.books for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then books.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then books.status = 'active'
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-        and books.on_loan = 0
-      when 'restore' then books.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
+    case sec.action()
+      when 'update' then books.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then books.status = 'active' and (sec.is_librarian() or sec.is_admin()) and books.on_loan = 0
+      when 'restore' then books.status = 'archived' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then ((select sec.is_librarian()) or (select sec.is_admin())) and books.on_loan = 0
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and books.on_loan = 0
+      when 'restore' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2373,25 +2636,25 @@ create policy book_authors_select on app.book_authors for select to library_app
 
 create policy book_authors_insert on app.book_authors for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and sec.seen_book(book_authors.book_id) = 'active'
     and sec.seen_author(book_authors.author_id) = 'active'
   );
 
 create policy book_authors_update on app.book_authors for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then book_authors.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then book_authors.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'restore' then book_authors.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
+    case sec.action()
+      when 'update' then book_authors.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then book_authors.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'restore' then book_authors.status = 'archived' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_librarian() or sec.is_admin()
+      when 'restore' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2405,24 +2668,24 @@ create policy categories_select on app.categories for select to library_app
 
 create policy categories_insert on app.categories for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and (categories.parent_id is null or sec.seen_category(categories.parent_id) = 'active')
   );
 
 create policy categories_update on app.categories for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then categories.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then categories.status = 'active' and (select sec.is_admin())
-      when 'restore' then categories.status = 'archived' and (select sec.is_admin())
+    case sec.action()
+      when 'update' then categories.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then categories.status = 'active' and sec.is_admin()
+      when 'restore' then categories.status = 'archived' and sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then (select sec.is_admin())
-      when 'restore' then (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_admin()
+      when 'restore' then sec.is_admin()
       else false
     end
   );
@@ -2434,25 +2697,25 @@ create policy loans_select on app.loans for select to library_app
 
 create policy loans_insert on app.loans for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and sec.seen_book(loans.book_id) = 'active'
     and sec.seen_member(loans.member_id) = 'active'
   );
 
 create policy loans_update on app.loans for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'take_back' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'give_up' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'take_back' then sec.is_librarian() or sec.is_admin()
+      when 'give_up' then sec.is_librarian() or sec.is_admin()
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'take_back' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'give_up' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'take_back' then sec.is_librarian() or sec.is_admin()
+      when 'give_up' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2476,30 +2739,27 @@ create policy members_select on app.members for select to library_app
 
 create policy members_insert on app.members for insert to library_app
   with check (
-    (select sec.is_librarian()) or (select sec.is_admin())
+    sec.is_librarian() or sec.is_admin()
   );
 
 create policy members_update on app.members for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then members.status = 'active'
-        and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
-      when 'archive' then members.status = 'active'
-        and ((select sec.is_librarian()) or (select sec.is_admin()))
-        and members.open_loans = 0
-      when 'restore' then members.status = 'archived' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'suspend' then members.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'unsuspend' then members.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin()))
+    case sec.action()
+      when 'update' then members.status = 'active' and (members.id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      when 'archive' then members.status = 'active' and (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
+      when 'restore' then members.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+      when 'suspend' then members.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'unsuspend' then members.status = 'suspended' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())
-      when 'archive' then ((select sec.is_librarian()) or (select sec.is_admin())) and members.open_loans = 0
-      when 'restore' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'suspend' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'unsuspend' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then members.id = sec.uid() or sec.is_librarian() or sec.is_admin()
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
+      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'suspend' then sec.is_librarian() or sec.is_admin()
+      when 'unsuspend' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -2511,7 +2771,7 @@ create policy penalties_select on app.penalties for select to library_app
 
 create policy penalties_insert on app.penalties for insert to library_app
   with check (
-    ((select sec.is_librarian()) or (select sec.is_admin()))
+    (sec.is_librarian() or sec.is_admin())
     and sec.seen_member(penalties.member_id) = 'active'
     and (penalties.loan_id is null or sec.seen_loan(penalties.loan_id) = 'active')
   );
@@ -2536,32 +2796,28 @@ create policy reservations_select on app.reservations for select to library_app
 
 create policy reservations_insert on app.reservations for insert to library_app
   with check (
-    (select sec.uid()) is not null
-    and reservations.member_id = (select sec.uid())
+    sec.uid() is not null
+    and reservations.member_id = sec.uid()
     and sec.seen_book(reservations.book_id) = 'active'
   );
 
 create policy reservations_update on app.reservations for update to library_app
   using (
-    case (select sec.action())
-      when 'update' then reservations.status = 'active' and reservations.member_id = (select sec.uid())
+    case sec.action()
+      when 'update' then reservations.status = 'active' and reservations.member_id = sec.uid()
       when 'archive' then reservations.status = 'active'
-        and (
-          reservations.member_id = (select sec.uid())
-          or (select sec.is_librarian())
-          or (select sec.is_admin())
-        )
-      when 'make_ready' then reservations.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
-      when 'collect' then reservations.status = 'active' and ((select sec.is_librarian()) or (select sec.is_admin()))
+        and (reservations.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      when 'make_ready' then reservations.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'collect' then reservations.status = 'active' and (sec.is_librarian() or sec.is_admin())
       else false
     end
   )
   with check (
-    case (select sec.action())
-      when 'update' then reservations.member_id = (select sec.uid())
-      when 'archive' then reservations.member_id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin())
-      when 'make_ready' then (select sec.is_librarian()) or (select sec.is_admin())
-      when 'collect' then (select sec.is_librarian()) or (select sec.is_admin())
+    case sec.action()
+      when 'update' then reservations.member_id = sec.uid()
+      when 'archive' then reservations.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()
+      when 'make_ready' then sec.is_librarian() or sec.is_admin()
+      when 'collect' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );

@@ -167,9 +167,9 @@ drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
 
-drop function audit.record();
+drop function audit.write(text,uuid,text,jsonb);
 
-drop function audit.mask(jsonb);
+drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
@@ -177,13 +177,19 @@ drop function app.reservations_count_insert();
 
 drop function app.reservations_guard();
 
+drop function audit.record_penalties();
+
 drop function app.penalties_count_insert();
+
+drop function audit.record_members();
 
 drop function app.members_restore_children();
 
 drop function app.members_archive_children();
 
 drop function app.members_guard();
+
+drop function audit.record_loans();
 
 drop function app.loans_count_update();
 
@@ -195,13 +201,19 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_categories();
+
 drop function app.categories_guard();
+
+drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
 drop function app.book_authors_guard();
+
+drop function audit.record_books();
 
 drop function app.books_count_update();
 
@@ -215,7 +227,11 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function audit.record_authors();
+
 drop function app.authors_guard();
+
+drop function audit.record_appointments();
 
 drop function app.appointments_guard();
 

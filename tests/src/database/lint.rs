@@ -66,8 +66,8 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "to everybody",
         ),
         (
-            "drop policy likes_insert on app.likes; create policy likes_insert on app.likes for insert to culturepass_app \
-          with check (likes.user_id = sec.uid())",
+            "drop policy likes_select on app.likes; create policy likes_select on app.likes for select to culturepass_app \
+          using (likes.user_id = sec.uid())",
             "once per row",
         ),
         (

@@ -241,10 +241,10 @@ impl Place<'_> {
             && ["(role = 'cityAdmin'::text)", "(role = 'orgAdmin'::text)"].contains(&self.words);
         // Who makes something is in a column that no body holds: its default is the caller, or null for strangers,
         // whom the comparison with nobody refuses.
-        let maker = inserts && self.words.ends_with("= ( SELECT sec.uid() AS uid))");
+        let maker = inserts && self.words.ends_with("= sec.uid())");
         let signed_in = inserts
-            && self.words == "(( SELECT sec.uid() AS uid) IS NOT NULL)"
-            && self.others.contains("= ( SELECT sec.uid() AS uid))");
+            && self.words == "(sec.uid() IS NOT NULL)"
+            && self.others.contains("= sec.uid())");
         // Only in the transaction that has just made the row; creating through HTTP would fail without it.
         let just_made = self.words.contains("sec.created()");
         // Whoever may bring a row back sees it in every status.

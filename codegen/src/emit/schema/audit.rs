@@ -3,10 +3,10 @@
 //! The request role can neither read nor write it; nobody updates or deletes it.
 
 use super::{
-    columns::columns,
+    cases::plain,
     guards::written_columns,
     names::{self, Roles},
-    object::{object, on_table, quote, trigger},
+    object::{object, on_table, quote, trigger, trigger_function},
     tables, template,
 };
 use crate::model::{Entity, EntityId, Lifecycle, Model};
@@ -27,13 +27,14 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found
 }
 
-/// Fires for every change but those of derived columns.
-pub fn trigger_of(model: &Model, id: EntityId) -> Option<Object> {
+/// Writes down every change but those of derived columns.
+pub fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     if !entity.audit {
-        return None;
+        return Vec::new();
     }
     let table = names::table(entity);
+    let function = names::fit(format!("audit.record_{}", entity.plural));
     let mut events = "insert".to_owned();
     if entity.lifecycle != Lifecycle::AppendOnly {
         events.push_str(&format!(
@@ -44,17 +45,44 @@ pub fn trigger_of(model: &Model, id: EntityId) -> Option<Object> {
     if entity.internal {
         events.push_str(" or delete");
     }
-    let when = format!(
-        "after {events} on {table}\n  for each row execute function audit.record({}, {}, {})",
-        quote(&entity.name),
-        array(&masked(entity)),
-        array(&ignored(model, id)),
-    );
-    Some(trigger(&table, &format!("{}_audit", entity.plural), &when))
+    let when = format!("after {events} on {table}\n  for each row execute function {function}()");
+    vec![
+        recorder(model, id, &function),
+        trigger(&table, &format!("{}_audit", entity.plural), &when),
+    ]
 }
 
-fn array(names: &[String]) -> String {
-    quote(&format!("{{{}}}", names.join(",")))
+/// Column by column: to turn both rows into JSON and compare those takes many times as long.
+fn recorder(model: &Model, id: EntityId, function: &str) -> Object {
+    let (entity, roles) = (&model.entities[id], Roles(&model.app));
+    let masked = masked(entity);
+    let steps: String = (written_columns(model, id).iter())
+        .map(|column| {
+            let value = |row: &str| match masked.contains(column) {
+                true => format!("case when {row}.{column} is not null then '•' end"),
+                false => format!("{row}.{column}"),
+            };
+            format!(
+                "  if {} is distinct from {} then\n    v_changed := v_changed || jsonb_build_object({}, jsonb_build_array({}, {}));\n  end if;\n",
+                plain(entity, "new", column),
+                plain(entity, "old", column),
+                quote(column),
+                value("old"),
+                value("new"),
+            )
+        })
+        .collect();
+    trigger_function(
+        roles,
+        &names::table(entity),
+        function,
+        Some(roles.audit()),
+        "Of a row that is made, `old` is null in all columns.",
+        format!(
+            "declare\n  v_changed jsonb := '{{}}';\nbegin\n{steps}  perform audit.write({}, coalesce(new.id, old.id), tg_op, v_changed);\n  return null;\nend",
+            quote(&entity.name)
+        ),
+    )
 }
 
 /// Columns of which the log says that they changed, not from what to what.
@@ -67,15 +95,6 @@ fn masked(entity: &Entity) -> Vec<String> {
     let relations = entity.belongs.iter().filter(|r| r.read.is_some());
     fields
         .chain(relations.flat_map(|r| r.type_column().into_iter().chain([r.id_column()])))
-        .collect()
-}
-
-fn ignored(model: &Model, id: EntityId) -> Vec<String> {
-    let written = written_columns(model, id);
-    columns(model, id)
-        .into_iter()
-        .map(|c| c.name)
-        .filter(|name| !written.contains(name))
         .collect()
 }
 

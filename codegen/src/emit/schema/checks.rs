@@ -72,6 +72,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
 }
 
 /// A function per closed object: `sec.is_social_links(jsonb)`.
+/// In PL/pgSQL, as all that checks call: PostgreSQL makes the plan of a check for every statement anew, and would
+/// parse a function in SQL each time to write it out. Strict, because nothing is asked of what is not there.
 pub fn object_functions(model: &Model) -> Vec<Object> {
     let roles = Roles(&model.app);
     (model.objects.iter())
@@ -89,12 +91,12 @@ pub fn object_functions(model: &Model) -> Vec<Object> {
                 name: &format!("sec.is_{}", object.name),
                 arguments: "p_value jsonb",
                 returns: "boolean",
-                attributes: "language sql immutable parallel safe",
+                attributes: "language plpgsql immutable strict parallel safe",
                 definer: None,
                 callers: Vec::new(),
                 doc: "An object with these keys only, each with its format.",
                 body: format!(
-                    "  select case when jsonb_typeof(p_value) <> 'object' then false when p_value is not null then\n    {}\n  end",
+                    "begin\n  return case when jsonb_typeof(p_value) <> 'object' then false else\n    {}\n  end;\nend",
                     condition.block(4)
                 ),
             }

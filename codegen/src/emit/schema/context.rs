@@ -18,6 +18,8 @@ pub fn objects(model: &Model) -> Vec<Object> {
         Kind::Function,
     );
     found.extend(model.roles.iter().map(|role| reader(model, role)));
+    let scoped = model.roles.iter().filter(|role| !role.scopes.is_empty());
+    found.extend(scoped.map(|role| held_text(model, role)));
     found.push(facts(model));
     found.push(performed_role(model));
     found.push(enter(model));
@@ -55,6 +57,15 @@ fn reader(model: &Model, role: &Role) -> Object {
         let body = format!("  select coalesce(nullif({current}, ''), '{{}}')::pg_catalog.uuid[]");
         sql_function(&format!("sec.scopes_{name}"), "uuid[]", &doc, body).object(roles)
     }
+}
+
+/// To look one id up in a text takes less than to make an array of all.
+fn held_text(model: &Model, role: &Role) -> Object {
+    let setting = quote(&setting(role));
+    let body = format!("  select coalesce(pg_catalog.current_setting({setting}, true), '')");
+    let name = format!("sec.held_{}", snake(&role.name));
+    let doc = format!("Of what the caller holds {}, as it was told.", role.name);
+    sql_function(&name, "text", &doc, body).object(Roles(&model.app))
 }
 
 fn facts(model: &Model) -> Object {

@@ -1,6 +1,7 @@
 //! Row-level security for requests: one permissive policy per command.
 //!
-//! Settings stand in sub-queries, so that they are read once per statement and not once per row.
+//! Where many rows are read, settings stand in sub-queries, so that they are read once per statement and not once
+//! per row. Where one row is written they are read as they are: a sub-query would cost more than it spares.
 
 use super::{
     jobs,
@@ -87,12 +88,11 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
 /// The rule, one's own name where the server puts it, and parents that the writer may read.
 fn insert(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
-    let own = entity.belongs.iter().filter(|r| r.set_me).map(|r| {
-        atom(format!(
-            "{} = (select sec.uid())",
-            scope.column(&r.id_column())
-        ))
-    });
+    let own = entity
+        .belongs
+        .iter()
+        .filter(|r| r.set_me)
+        .map(|r| atom(format!("{} = sec.uid()", scope.column(&r.id_column()))));
     let rule = optional(model, scope, entity.access.create.as_ref());
     all([rule]
         .into_iter()
@@ -160,7 +160,7 @@ fn status_actions(
 }
 
 fn by_action(actions: &[Action], condition: impl Fn(&Action) -> Sql) -> String {
-    let mut text = "case (select sec.action())\n".to_owned();
+    let mut text = "case sec.action()\n".to_owned();
     for action in actions {
         text.push_str(&format!(
             "      when {} then {}\n",

@@ -20,18 +20,30 @@ pub enum Context {
     /// As the request role, over many rows: related rows are looked for under their own policies, so that the
     /// planner can look for all at once; what leads further is asked for through `sec.mine_…`.
     Policy,
-    /// As the request role, for one row: related rows are asked for through `sec.seen_…`, whose plans are kept.
+    /// As the request role, for the few among many rows that are suspended or archived: related rows are asked
+    /// for through `sec.seen_…`, whose plans are kept.
+    Few,
+    /// As the request role, for the one row that is written: related rows as in [`Context::Few`], and what is
+    /// known of the caller is read where it is asked for. A sub-query instead costs when a statement starts,
+    /// used or not, and an UPDATE policy holds the rules of every action.
     Row,
     /// As [`Context::Row`], many conditions side by side in one select list: what is known of the caller stands
-    /// once in `me`, because each sub-query costs something when a statement starts, used or not.
+    /// once in `me`.
     Me,
-    /// Past row-level security: related rows are asked for through `sec.seen_…`.
+    /// Past row-level security, for one row: related rows are asked for through `sec.seen_…`.
     Definer,
     /// Past row-level security, over many rows: related rows are asked for through `sec.mine_…`, where that set
     /// is bounded by the caller.
     Set,
     /// Past row-level security, for a caller who is not signed in: what only others may see is left out.
     Anonymous,
+}
+
+impl Context {
+    /// Whether what is known of the caller is read for the row, and not once for the statement.
+    fn asks_directly(self) -> bool {
+        matches!(self, Context::Row | Context::Definer)
+    }
 }
 
 /// What is known of the caller as columns of one row, `me`: those that `text` names, if any.
@@ -129,6 +141,7 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
     };
     let uid = match scope.context {
         Context::Me => "me.id",
+        context if context.asks_directly() => "sec.uid()",
         _ => "(select sec.uid())",
     };
     match expr {
@@ -181,6 +194,7 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
 fn holds(scope: Scope<'_>, role: &str) -> String {
     match scope.context {
         Context::Me => format!("me.is_{role}"),
+        context if context.asks_directly() => format!("sec.is_{role}()"),
         _ => format!("(select sec.is_{role}())"),
     }
 }
@@ -189,6 +203,9 @@ fn holds_of(scope: Scope<'_>, role: &str, column: &str) -> String {
     match scope.context {
         // In the list of ids as it was told: to make an array of fifty of them takes longer than all else.
         Context::Me => format!("strpos(me.{role}, {column}::text) > 0"),
+        context if context.asks_directly() => {
+            format!("strpos(sec.held_{role}(), {column}::text) > 0")
+        }
         _ => format!("{column} in (select unnest(sec.scopes_{role}()))"),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     }
     // Such rows are few: no reason to have every plan look for all that they are related to.
     let context = if scope.context == Context::Policy {
-        Context::Row
+        Context::Few
     } else {
         scope.context
     };

@@ -1,43 +1,18 @@
-create function audit.mask(p_value jsonb) returns jsonb
-  language sql immutable set search_path = '' as $$
--- That there is a value, not which.
-  select case when p_value = 'null' then p_value else '"•"' end
-$$;
-alter function audit.mask(jsonb) owner to <app>_audit;
-
-create function audit.record() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Arguments: the entity, and its masked and its left out columns, each as an array.
-declare
-  v_masked constant text[] := tg_argv[1];
-  v_ignored constant text[] := tg_argv[2];
-  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) else '{}' end;
-  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) else '{}' end;
-  v_id uuid := case when tg_op = 'DELETE' then old.id else new.id end;
-  v_changed jsonb;
+create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
+  language plpgsql set search_path = '' as $$
+-- For the triggers of tables, which say what changed.
 begin
-  select jsonb_object_agg(c.key, case
-      when c.key = any (v_masked) then jsonb_build_array(audit.mask(c.before), audit.mask(c.after))
-      else jsonb_build_array(c.before, c.after)
-    end)
-  into v_changed
-  from (
-    select key, coalesce(o.value, 'null') as before, coalesce(n.value, 'null') as after
-    from jsonb_each(v_old) o full join jsonb_each(v_new) n using (key)
-  ) c
-  where c.before is distinct from c.after and not c.key = any (v_ignored);
   insert into audit.audit_logs
     (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
   values (
-    tg_argv[0], v_id,
-    case tg_op when 'INSERT' then 'create' else coalesce(sec.action(), lower(tg_op)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), coalesce(v_changed, '{}')
+    p_entity_type, p_entity_id,
+    case p_operation when 'INSERT' then 'create' else coalesce(sec.action(), lower(p_operation)) end,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
   );
-  return null;
 end
 $$;
-alter function audit.record() owner to <app>_audit;
-revoke execute on function audit.record() from public;
+alter function audit.write(text,uuid,text,jsonb) owner to <app>_audit;
+revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$

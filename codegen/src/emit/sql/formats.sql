@@ -39,63 +39,81 @@ $$;
 alter function sec.patched(jsonb,jsonb) owner to <app>_owner;
 
 create function sec.is_plain(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- No control characters but tab and line ends.
-  select p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]'
+begin
+  return p_text !~ '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]';
+end
 $$;
 alter function sec.is_plain(text) owner to <app>_owner;
 
 create function sec.is_email(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 254
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+end
 $$;
 alter function sec.is_email(text) owner to <app>_owner;
 
 create function sec.is_url(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- http or https, a host, no user information, no blanks or control characters.
-  select char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$'
+begin
+  return char_length(p_text) <= 2000 and p_text ~ '^https?://[^\x01-\x20\x7f/?#@<>"\\^`{|}]+([/?#][^\x01-\x20\x7f<>"\\^`{|}]*)?$';
+end
 $$;
 alter function sec.is_url(text) owner to <app>_owner;
 
 create function sec.is_https(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select p_text like 'https://%' and sec.is_url(p_text)
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return p_text like 'https://%' and sec.is_url(p_text);
+end
 $$;
 alter function sec.is_https(text) owner to <app>_owner;
 
 create function sec.is_phone(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- E.164
-  select p_text ~ '^\+[1-9][0-9]{6,14}$'
+begin
+  return p_text ~ '^\+[1-9][0-9]{6,14}$';
+end
 $$;
 alter function sec.is_phone(text) owner to <app>_owner;
 
 create function sec.is_slug(p_text text) returns boolean
-  language sql immutable parallel safe as $$
-  select char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$'
+  language plpgsql immutable strict parallel safe as $$
+begin
+  return char_length(p_text) <= 100 and p_text ~ '^[a-z0-9]+(-[a-z0-9]+)*$';
+end
 $$;
 alter function sec.is_slug(text) owner to <app>_owner;
 
 create function sec.is_currency(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 4217
-  select p_text ~ '^[A-Z]{3}$'
+begin
+  return p_text ~ '^[A-Z]{3}$';
+end
 $$;
 alter function sec.is_currency(text) owner to <app>_owner;
 
 create function sec.is_country(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- ISO 3166-1 alpha-2
-  select p_text ~ '^[A-Z]{2}$'
+begin
+  return p_text ~ '^[A-Z]{2}$';
+end
 $$;
 alter function sec.is_country(text) owner to <app>_owner;
 
 create function sec.is_locale(p_text text) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- BCP 47: language, script, region
-  select p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$'
+begin
+  return p_text ~ '^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$';
+end
 $$;
 alter function sec.is_locale(text) owner to <app>_owner;
 
@@ -116,10 +134,12 @@ $$;
 alter function sec.is_timezone(text) owner to <app>_owner;
 
 create function sec.is_text_list(p_list text[], p_length int, p_count int) returns boolean
-  language sql immutable parallel safe as $$
+  language plpgsql immutable strict parallel safe as $$
 -- At most so many texts, none of them null or empty, each at most so long.
-  select cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true)
+begin
+  return cardinality(p_list) <= p_count
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to <app>_owner;
 

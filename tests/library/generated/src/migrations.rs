@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "79c8aab7af5362aea3da5da9a43bd913d0377ca0db0333b656e829957a337b8d773271d24fca9abe2697ebd9237cfd1a",
+        checksum: "9609891b81e85f418a3c653906e3accfd68b1856a057bc30cd9daebad2eb17c6203648934ea174c769b959f50d9f00b2",
     },
 ];
