@@ -8,6 +8,7 @@ mod counters;
 mod formats;
 mod keeps;
 mod lint;
+mod quotas;
 mod races;
 mod search;
 mod seeded;

@@ -8,6 +8,7 @@ use crate::resolve::Part;
 pub fn check(of: &Of) {
     internal(of);
     page(of);
+    quota(of);
     audit(of);
     hooks(of);
     creator(of);
@@ -42,6 +43,17 @@ fn page(of: &Of) {
             "page",
             "`page` has no effect: an internal entity has no list",
             "leave the key out",
+        );
+    }
+}
+
+fn quota(of: &Of) {
+    if of.entity.quota.is_some() && !of.creatable() {
+        of.refuse(
+            Part::Key,
+            "quota",
+            "`quota` has no effect: no request creates a row",
+            "grant `create` under `access:`, or leave the key out",
         );
     }
 }

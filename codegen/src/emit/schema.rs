@@ -25,6 +25,7 @@ mod policies;
 mod predicate;
 mod private;
 mod projection;
+mod quotas;
 mod references;
 mod roles;
 pub mod rules;
@@ -64,6 +65,7 @@ pub fn schema(model: &Model) -> Schema {
         objects.extend(of_entity(model, id));
     }
     objects.extend(audit::objects(model));
+    objects.extend(quotas::shared(model));
     objects.extend(seen::functions(model, &objects));
     let mut seen = std::collections::BTreeSet::new();
     objects.retain(|o| seen.insert((o.kind, o.name.clone())));
@@ -85,6 +87,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(archive::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
+    objects.extend(quotas::objects(model, id));
     objects.extend(audit::of_entity(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));

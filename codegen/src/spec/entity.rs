@@ -33,6 +33,7 @@ pub const ENTITY_KEYS: [&str; 23] = [
     "creator",
     "hooks",
     "page",
+    "quota",
     "audit",
 ];
 
@@ -73,6 +74,7 @@ pub struct EntitySpec {
     pub creator: Option<Word>,
     pub hooks: Vec<Word>,
     pub page: Option<At<u32>>,
+    pub quota: Option<At<u32>>,
     pub audit_off: Option<Span>,
 }
 
@@ -130,6 +132,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         creator: keys.word("creator", "write the role that the creator gets"),
         hooks: keys.words("hooks", "write `hooks: [create, publish]`"),
         page: page(&keys),
+        quota: quota(&keys),
         audit_off: flag(&keys, "audit", "off"),
         name: entity?,
     })
@@ -213,6 +216,25 @@ fn page(keys: &Keys) -> Option<At<u32>> {
             keys.errors.push(
                 Diagnostic::at(text.span, format!("a page of `{}`", text.value))
                     .help("write a number from 1 to 100"),
+            );
+            None
+        }
+    }
+}
+
+/// `50 a day`
+fn quota(keys: &Keys) -> Option<At<u32>> {
+    let text = keys.text("quota", "write `quota: 50 a day`")?;
+    let number = text.value.strip_suffix(" a day").map(str::trim);
+    match number.and_then(|number| number.parse::<u32>().ok()) {
+        Some(it @ 1..=1_000_000) => Some(At {
+            it,
+            span: text.span,
+        }),
+        _ => {
+            keys.errors.push(
+                Diagnostic::at(text.span, format!("a quota of `{}`", text.value))
+                    .help("write how many one member may create: `quota: 50 a day`, from 1 to 1000000"),
             );
             None
         }

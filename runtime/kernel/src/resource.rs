@@ -223,6 +223,8 @@ pub enum Answer {
     Reference,
     /// 409: the last row of its kind stays
     Kept,
+    /// 429: as many as one may create in a day.
+    Quota,
 }
 
 impl Filter {
@@ -296,6 +298,16 @@ impl Constraint {
             detail,
         }
     }
+    /// The caller has created as many in this day as anybody may.
+    pub const fn quota(name: &'static str, detail: &'static str) -> Self {
+        Self {
+            name,
+            answer: Answer::Quota,
+            pointer: "",
+            detail,
+        }
+    }
+
     pub const fn kept(name: &'static str, detail: &'static str) -> Self {
         Constraint {
             name,

@@ -20,6 +20,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
+    lines.extend(quota(entity));
     lines
 }
 
@@ -239,6 +240,16 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn quota(entity: &Entity) -> Option<String> {
+    let name = names::quota(entity);
+    let detail = format!(
+        "You have created {} {} today; the next day begins at midnight UTC.",
+        entity.quota?,
+        words::spaced(&entity.plural)
+    );
+    Some(format!("Constraint::quota({}, {})", text(&name), text(&detail)))
 }
 
 /// The entity, and whatever a cascade of archiving leads to from it.
