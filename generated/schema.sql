@@ -45,11 +45,22 @@ $$;
 
 do $$
 begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'culturepass_queue') then
+    create role culturepass_queue nologin;
+  end if;
+exception when duplicate_object or unique_violation then
+  null;
+end
+$$;
+
+do $$
+begin
   if not exists (select from pg_catalog.pg_roles where rolname = 'culturepass_app') then
     create role culturepass_app login noinherit;
     alter role culturepass_app set statement_timeout = '5s';
     alter role culturepass_app set lock_timeout = '2s';
     alter role culturepass_app set idle_in_transaction_session_timeout = '10s';
+    alter role culturepass_app set client_min_messages = 'warning';
     alter role culturepass_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -63,6 +74,7 @@ begin
     create role culturepass_job login noinherit;
     alter role culturepass_job set lock_timeout = '10s';
     alter role culturepass_job set idle_in_transaction_session_timeout = '60s';
+    alter role culturepass_job set client_min_messages = 'warning';
     alter role culturepass_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -78,11 +90,22 @@ grant usage on schema app to culturepass_app, culturepass_job, culturepass_authz
 
 create schema sec;
 alter schema sec owner to culturepass_authz;
-grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit;
+grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit, culturepass_queue;
 
 create schema audit;
 alter schema audit owner to culturepass_audit;
-grant usage on schema audit to culturepass_job;
+grant usage on schema audit to culturepass_job, culturepass_queue;
+
+create schema requests;
+alter schema requests owner to culturepass_queue;
+grant usage on schema requests to culturepass_app, culturepass_job;
+
+create schema jobs;
+alter schema jobs owner to culturepass_queue;
+grant usage on schema jobs to culturepass_app, culturepass_job;
+
+create schema search;
+alter schema search owner to culturepass_authz;
 
 -- Extensions
 
@@ -91,6 +114,8 @@ create extension if not exists citext with schema public;
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -144,6 +169,26 @@ begin
 end
 $$;
 alter function sec.is_plain(text) owner to culturepass_owner;
+
+create function sec.is_seen(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
+$$;
+alter function sec.is_seen(text) owner to culturepass_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
+$$;
+alter function sec.is_line(text) owner to culturepass_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -236,7 +281,9 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to culturepass_owner;
@@ -251,6 +298,43 @@ create function sec.slugify(p_text text) returns text
     '[^a-z0-9]+', '-', 'g'), 80), '-')
 $$;
 alter function sec.slugify(text) owner to culturepass_owner;
+
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to culturepass_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to culturepass_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to culturepass_owner;
 
 create function sec.is_social_links(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -276,14 +360,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_plain((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_plain((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_plain((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_plain((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_plain((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_plain((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_plain((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_plain((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
   end;
 end
 $$;
@@ -295,8 +379,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_plain((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_plain((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
   end;
 end
 $$;
@@ -661,6 +745,7 @@ create table app.community_members (
   role text default 'member' not null,
   state text default 'pending' not null,
   archived_with uuid,
+  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -671,7 +756,7 @@ create table app.community_members (
 );
 comment on table app.community_members is 'Someone''s place in a community. Whoever makes the row asks (for themselves) or invites (for another).';
 comment on column app.community_members.added_by_id is 'The member, who asked, or the one who invited.';
-comment on column app.community_members.state is 'pending until the other side agrees.';
+comment on column app.community_members.state is 'pending until the other side agrees; unbanned until the member joins again.';
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
@@ -699,14 +784,16 @@ alter table app.countries force row level security;
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
-  password_hash text not null,
+  password_hash text,
   changed_at timestamptz default now() not null,
+  valid_from timestamptz default now() not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint credentials_pkey primary key (id)
 );
-comment on table app.credentials is 'The password a member signs in with, as an argon2id hash.';
+comment on table app.credentials is 'What a member signs in with, and since when. The password is an argon2id hash; members who come through an issuer have none.';
+comment on column app.credentials.valid_from is 'What was issued before this moment does not count, be it a link in a mail or a token of an issuer.';
 alter table app.credentials owner to culturepass_owner;
 alter table app.credentials enable row level security;
 alter table app.credentials force row level security;
@@ -715,6 +802,7 @@ create table app.devices (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
+  session_id uuid default sec.session(),
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
@@ -725,7 +813,7 @@ create table app.devices (
   live_user_id uuid generated always as (case when status <> 'archived' then user_id end) stored,
   constraint devices_pkey primary key (id)
 );
-comment on table app.devices is 'A phone or browser that a member gets push messages on.';
+comment on table app.devices is 'A phone or browser that a member gets push messages on, while they are signed in there. One that is handed on goes to whoever registers it next.';
 comment on column app.devices.push_token is 'What the push service knows the device by.';
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
@@ -734,9 +822,11 @@ alter table app.devices force row level security;
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  session_id uuid,
   purpose text not null,
   token_hash text not null,
   email citext not null,
+  issued_for text not null,
   used_at timestamptz,
   expires_at timestamptz not null,
   version bigint default 1 not null,
@@ -745,6 +835,9 @@ create table app.email_tokens (
   constraint email_tokens_pkey primary key (id)
 );
 comment on table app.email_tokens is 'A single-use link sent by mail, to set a new password or to prove a new address. Only the SHA-256 of the token is kept.';
+comment on column app.email_tokens.session_id is 'Who asked; it stays when the address becomes another.';
+comment on column app.email_tokens.email is 'Where it was sent to.';
+comment on column app.email_tokens.issued_for is 'Hash of the address, the password and the last ending of sign-ins at that time. Once one of them is another, the link is void.';
 alter table app.email_tokens owner to culturepass_owner;
 alter table app.email_tokens enable row level security;
 alter table app.email_tokens force row level security;
@@ -808,13 +901,17 @@ create table app.external_identities (
   user_id uuid not null,
   issuer text not null,
   subject text not null,
+  email citext,
   last_used_at timestamptz default now() not null,
+  unlinked_at timestamptz,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint external_identities_pkey primary key (id)
 );
 comment on table app.external_identities is 'A member''s account at an OpenID Connect issuer whose tokens are accepted here.';
+comment on column app.external_identities.email is 'The address that the issuer vouched for when it was linked.';
+comment on column app.external_identities.unlinked_at is 'Tokens issued before do not link it again.';
 alter table app.external_identities owner to culturepass_owner;
 alter table app.external_identities enable row level security;
 alter table app.external_identities force row level security;
@@ -1407,7 +1504,9 @@ create table app.role_assignments (
   scope_id uuid,
   granted_by_id uuid default sec.uid(),
   role text not null,
+  state text default 'offered' not null,
   archived_with uuid,
+  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1427,9 +1526,10 @@ create table app.role_assignments (
   live_granted_by_id uuid generated always as (case when status <> 'archived' then granted_by_id end) stored,
   constraint role_assignments_pkey primary key (id)
 );
-comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. Nobody grants above what they hold.';
+comment on table app.role_assignments is 'One role that a member holds, for one city or one profile or everywhere. It is offered, and holds once the member has accepted. Nobody grants above what they hold.';
 comment on column app.role_assignments.scope_id is 'What the role is held for; none for platformAdmin.';
 comment on column app.role_assignments.granted_by_id is 'Who gave the role; none where founding a profile gave it.';
+comment on column app.role_assignments.state is 'An offer gives nothing until the member accepts it; founding a profile accepts its role.';
 alter table app.role_assignments owner to culturepass_owner;
 alter table app.role_assignments enable row level security;
 alter table app.role_assignments force row level security;
@@ -1474,18 +1574,23 @@ alter table app.service_requests force row level security;
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
   user_id uuid not null,
+  external_identity_id uuid,
   authenticated_at timestamptz default now() not null,
   expires_at timestamptz not null,
   revoked_at timestamptz,
   revoked_because text,
   ip_address text,
   user_agent text,
+  issuer_session text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
   constraint sessions_pkey primary key (id)
 );
 comment on table app.sessions is 'One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.';
+comment on column app.sessions.external_identity_id is 'Whose tokens it stands for. It has no refresh tokens of its own.';
+comment on column app.sessions.revoked_because is 'Nothing, where the account was suspended or archived.';
+comment on column app.sessions.issuer_session is 'The session at the issuer, where its tokens name one.';
 alter table app.sessions owner to culturepass_owner;
 alter table app.sessions enable row level security;
 alter table app.sessions force row level security;
@@ -1496,7 +1601,6 @@ create table app.sign_ups (
   email citext not null,
   handle text not null,
   display_name text not null,
-  password_hash text not null,
   locale text,
   timezone text,
   expires_at timestamptz not null,
@@ -1505,7 +1609,7 @@ create table app.sign_ups (
   updated_at timestamptz default now() not null,
   constraint sign_ups_pkey primary key (id)
 );
-comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. The member exists from then on, so nobody holds an address that is not theirs.';
+comment on table app.sign_ups is 'A wish to become a member, waiting for the click on the link in the mail. Whoever opens it chooses the password, so nobody holds an address that is not theirs.';
 alter table app.sign_ups owner to culturepass_owner;
 alter table app.sign_ups enable row level security;
 alter table app.sign_ups force row level security;
@@ -1864,6 +1968,80 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to culturepass_audit;
 
+create table jobs.queue (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  name text not null,
+  payload jsonb not null,
+  unique_key text,
+  order_key text,
+  on_behalf_of uuid,
+  request_id text,
+  priority integer default 0 not null,
+  run_at timestamptz default now() not null,
+  state text default 'queued' not null,
+  attempts integer default 0 not null,
+  max_attempts integer not null,
+  locked_by uuid,
+  locked_until timestamptz,
+  last_error text,
+  created_at timestamptz default now() not null,
+  ended_at timestamptz,
+  constraint queue_pkey primary key (id)
+);
+comment on table jobs.queue is 'Jobs that wait, run or are dead; one that is done is gone.';
+alter table jobs.queue owner to culturepass_queue;
+
+create table jobs.periodic (
+  name text not null,
+  last_tick timestamptz not null,
+  constraint periodic_pkey primary key (name)
+);
+comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
+alter table jobs.periodic owner to culturepass_queue;
+
+create table jobs.events (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  event text not null,
+  entity_type text not null,
+  entity_id uuid not null,
+  payload jsonb default '{}' not null,
+  caused_by uuid,
+  request_id text,
+  created_at timestamptz default now() not null,
+  relayed_at timestamptz,
+  constraint events_pkey primary key (id)
+);
+comment on table jobs.events is 'What happened, until it has been told to every consumer, and a week longer.';
+alter table jobs.events owner to culturepass_queue;
+
+create table jobs.subscriptions (
+  event text not null,
+  job text not null,
+  seen_at timestamptz default now() not null,
+  constraint subscriptions_pkey primary key (event, job)
+);
+comment on table jobs.subscriptions is 'Which job consumes which event.';
+alter table jobs.subscriptions owner to culturepass_queue;
+
+create table requests.keys (
+  principal uuid not null,
+  method text not null,
+  route text not null,
+  key text not null,
+  fingerprint text not null,
+  attempt integer default 1 not null,
+  locked_until timestamptz not null,
+  status integer,
+  headers jsonb,
+  body bytea,
+  created_at timestamptz default now() not null,
+  constraint keys_pkey primary key (principal, method, route, key)
+);
+comment on table requests.keys is 'Requests that must have their effect once, and their answers.';
+alter table requests.keys owner to culturepass_queue;
+
 -- Checks, keys, exclusions
 
 alter table app.businesses add constraint businesses_status_choice
@@ -1882,7 +2060,7 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
@@ -1906,7 +2084,7 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.businesses add constraint businesses_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -1921,13 +2099,13 @@ alter table app.check_ins add constraint check_ins_result_choice
   check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_plain(nonce));
+  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_plain(device));
+  check (char_length(device) between 1 and 120 and sec.is_line(device));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_plain(gate));
+  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
 
 alter table app.cities add constraint cities_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -1936,7 +2114,7 @@ alter table app.cities add constraint cities_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -2011,7 +2189,7 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
@@ -2038,7 +2216,7 @@ alter table app.community_members add constraint community_members_role_choice
   check (role in ('member', 'moderator'));
 
 alter table app.community_members add constraint community_members_state_choice
-  check (state in ('pending', 'active', 'banned'));
+  check (state in ('pending', 'active', 'banned', 'unbanned'));
 
 alter table app.countries add constraint countries_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2050,7 +2228,7 @@ alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -2062,7 +2240,7 @@ alter table app.countries add constraint countries_live_id_key
   unique (live_id);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
 
 alter table app.devices add constraint devices_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2071,16 +2249,19 @@ alter table app.devices add constraint devices_platform_choice
   check (platform in ('ios', 'android', 'web'));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 4096 and sec.is_plain(push_token));
+  check (char_length(push_token) between 10 and 650 and sec.is_plain(push_token) and sec.is_seen(push_token));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
   check (purpose in ('reset_password', 'change_email'));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
+
+alter table app.email_tokens add constraint email_tokens_issued_for_length
+  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
 
 alter table app.events add constraint events_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2092,7 +2273,7 @@ alter table app.events add constraint events_host_type_choice
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_plain(title));
+  check (char_length(title) between 1 and 140 and sec.is_line(title));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
@@ -2131,10 +2312,13 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_plain(issuer));
+  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_plain(subject));
+  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
+
+alter table app.external_identities add constraint external_identities_email_format
+  check (sec.is_email(email::text));
 
 alter table app.follows add constraint follows_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2149,7 +2333,7 @@ alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
   check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_plain(rule));
+  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
@@ -2161,7 +2345,7 @@ alter table app.grant_announcements add constraint grant_announcements_status_ch
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
@@ -2197,7 +2381,7 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
@@ -2227,7 +2411,7 @@ alter table app.leads add constraint leads_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.leads add constraint leads_details_length
   check (char_length(details) between 0 and 10000 and sec.is_plain(details));
@@ -2269,7 +2453,7 @@ alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_plain(storage_key));
+  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2281,19 +2465,19 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_plain(content_hash));
+  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_plain(title));
+  check (char_length(title) between 1 and 200 and sec.is_line(title));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message));
+  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
 
 alter table app.notifications add constraint notifications_type_choice
   check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_plain(dedupe_key));
+  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
   check (channel in ('push', 'email', 'in_app'));
@@ -2305,10 +2489,10 @@ alter table app.notification_deliveries add constraint notification_deliveries_a
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_plain(provider_id));
+  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error));
+  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
   check (status in ('active', 'suspended', 'archived'));
@@ -2353,7 +2537,7 @@ alter table app.orders add constraint orders_fee_paid_by_choice
   check (fee_paid_by in ('buyer', 'organizer'));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2392,7 +2576,7 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
@@ -2401,7 +2585,7 @@ alter table app.organizations add constraint organizations_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_plain(legal_name));
+  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2410,7 +2594,7 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_plain(stripe_account_id));
+  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
 
 alter table app.organizations add constraint organizations_state_choice
   check (state in ('pending', 'approved', 'rejected'));
@@ -2425,13 +2609,13 @@ alter table app.payment_methods add constraint payment_methods_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_plain(stripe_payment_method_id));
+  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_plain(brand));
+  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_plain(last4));
+  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2443,7 +2627,7 @@ alter table app.plans add constraint plans_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.plans add constraint plans_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2461,13 +2645,13 @@ alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_plain(stripe_price_id));
+  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_plain(code));
+  check (char_length(code) between 3 and 40 and sec.is_line(code));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2546,7 +2730,7 @@ alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
@@ -2581,6 +2765,9 @@ alter table app.role_assignments add constraint role_assignments_scope_type_pair
 alter table app.role_assignments add constraint role_assignments_role_choice
   check (role in ('orgAdmin', 'cityAdmin', 'platformAdmin'));
 
+alter table app.role_assignments add constraint role_assignments_state_choice
+  check (state in ('offered', 'accepted', 'declined'));
+
 alter table app.role_assignments add constraint role_assignments_role_fits_scope_check
   check ((role = 'platformAdmin' and scope_id is null)
     or (role = 'cityAdmin' and scope_type = 'city')
@@ -2596,7 +2783,7 @@ alter table app.service_requests add constraint service_requests_host_type_choic
   check (host_type in ('organization', 'community', 'business', 'institution'));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_plain(title));
+  check (char_length(title) between 1 and 160 and sec.is_line(title));
 
 alter table app.service_requests add constraint service_requests_category_choice
   check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
@@ -2620,28 +2807,28 @@ alter table app.service_requests add constraint service_requests_live_id_key
   unique (live_id);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'token_reused'));
+  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_plain(ip_address));
+  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_plain(user_agent));
+  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
+
+alter table app.sessions add constraint sessions_issuer_session_length
+  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_plain(token_hash));
+  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
-
-alter table app.sign_ups add constraint sign_ups_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_plain(password_hash));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2650,13 +2837,13 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_plain(stripe_subscription_id));
+  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
   check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_plain(key_hash));
+  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
@@ -2665,7 +2852,7 @@ alter table app.tickets add constraint tickets_state_choice
   check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code));
+  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2680,7 +2867,7 @@ alter table app.ticket_types add constraint ticket_types_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.ticket_types add constraint ticket_types_description_length
   check (char_length(description) between 0 and 2000 and sec.is_plain(description));
@@ -2728,19 +2915,19 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_plain(stripe_payment_intent_id));
+  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
 
 alter table app.transactions add constraint transactions_status_choice
   check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_plain(failure_code));
+  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_plain(stripe_idempotency_key));
+  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
@@ -2752,10 +2939,10 @@ alter table app.users add constraint users_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_plain(handle));
+  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_plain(display_name));
+  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
 
 alter table app.users add constraint users_bio_length
   check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
@@ -2782,7 +2969,7 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_plain(stripe_customer_id));
+  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
 
 alter table app.users add constraint users_live_id_key
   unique (live_id);
@@ -2806,7 +2993,7 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
@@ -2815,7 +3002,7 @@ alter table app.venues add constraint venues_description_length
   check (char_length(description) between 0 and 20000 and sec.is_plain(description));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 300 and sec.is_plain(address));
+  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -2875,7 +3062,7 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
   check (state in ('pending', 'posted', 'voided', 'expired'));
@@ -2884,10 +3071,10 @@ alter table app.wallet_journals add constraint wallet_journals_kind_choice
   check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_plain(idempotency_key));
+  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -2899,10 +3086,37 @@ alter table app.wallet_transactions add constraint wallet_transactions_type_choi
   check (type in ('credit', 'debit'));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_plain(reference));
+  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);
+
+alter table jobs.queue add constraint queue_name_check
+  check (name ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$');
+
+alter table jobs.queue add constraint queue_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 65536);
+
+alter table jobs.queue add constraint queue_state_check
+  check (state in ('queued', 'running', 'dead'));
+
+alter table jobs.queue add constraint queue_locked_check
+  check ((state = 'running') = (locked_by is not null and locked_until is not null));
+
+alter table jobs.queue add constraint queue_attempts_check
+  check (attempts >= 0 and max_attempts between 1 and 100);
+
+alter table jobs.queue add constraint queue_keys_check
+  check (length(unique_key) between 1 and 200 and length(order_key) between 1 and 200);
+
+alter table jobs.events add constraint events_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768);
+
+alter table requests.keys add constraint keys_key_check
+  check (length(key) between 16 and 255);
+
+alter table requests.keys add constraint keys_answer_check
+  check ((status is null) = (headers is null) and (status is null) = (body is null));
 
 -- Indexes
 
@@ -2936,12 +3150,6 @@ create index businesses_city_id_idx
 create index businesses_live_city_id_idx
   on app.businesses (live_city_id) where live_city_id is not null;
 
-create index businesses_search_idx
-  on app.businesses using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index businesses_search_text_idx
-  on app.businesses using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
 
@@ -2971,12 +3179,6 @@ create index cities_country_id_idx
 
 create index cities_live_country_id_idx
   on app.cities (live_country_id) where live_country_id is not null;
-
-create index cities_search_idx
-  on app.cities using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index cities_search_text_idx
-  on app.cities using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
@@ -3056,12 +3258,6 @@ create index communities_created_by_id_idx
 create index communities_live_created_by_id_idx
   on app.communities (live_created_by_id) where live_created_by_id is not null;
 
-create index communities_search_idx
-  on app.communities using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index communities_search_text_idx
-  on app.communities using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
-
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
 
@@ -3089,12 +3285,6 @@ create unique index countries_code_key
 create index countries_name_id_idx
   on app.countries (name, id);
 
-create index countries_search_idx
-  on app.countries using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index countries_search_text_idx
-  on app.countries using gin ((name) gin_trgm_ops) where status = 'active';
-
 create unique index credentials_user_id_key
   on app.credentials (user_id);
 
@@ -3110,6 +3300,9 @@ create index devices_user_id_idx
 create index devices_live_user_id_idx
   on app.devices (live_user_id) where live_user_id is not null;
 
+create index devices_session_id_idx
+  on app.devices (session_id, id) where session_id is not null;
+
 create unique index email_tokens_token_hash_key
   on app.email_tokens (token_hash);
 
@@ -3121,6 +3314,9 @@ create index email_tokens_expires_at_idx
 
 create index email_tokens_user_id_idx
   on app.email_tokens (user_id, id);
+
+create index email_tokens_session_id_idx
+  on app.email_tokens (session_id, id) where session_id is not null;
 
 create unique index events_city_id_slug_key
   on app.events (city_id, slug) where status <> 'archived';
@@ -3178,12 +3374,6 @@ create index events_venue_id_idx
 
 create index events_live_venue_id_idx
   on app.events (live_venue_id) where live_venue_id is not null;
-
-create index events_search_idx
-  on app.events using gin ((to_tsvector('simple'::regconfig, title || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index events_search_text_idx
-  on app.events using gin ((title || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
@@ -3299,12 +3489,6 @@ create index grant_announcements_institution_id_idx
 create index grant_announcements_live_institution_id_idx
   on app.grant_announcements (live_institution_id) where live_institution_id is not null;
 
-create index grant_announcements_search_idx
-  on app.grant_announcements using gin ((to_tsvector('simple'::regconfig, title || ' ' || description))) where status = 'active';
-
-create index grant_announcements_search_text_idx
-  on app.grant_announcements using gin ((title || ' ' || description) gin_trgm_ops) where status = 'active';
-
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
@@ -3322,12 +3506,6 @@ create index institutions_city_id_idx
 
 create index institutions_live_city_id_idx
   on app.institutions (live_city_id) where live_city_id is not null;
-
-create index institutions_search_idx
-  on app.institutions using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index institutions_search_text_idx
-  on app.institutions using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
@@ -3496,12 +3674,6 @@ create index organizations_city_id_idx
 
 create index organizations_live_city_id_idx
   on app.organizations (live_city_id) where live_city_id is not null;
-
-create index organizations_search_idx
-  on app.organizations using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '')))) where status = 'active';
-
-create index organizations_search_text_idx
-  on app.organizations using gin ((name || ' ' || coalesce(description, '')) gin_trgm_ops) where status = 'active';
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3734,6 +3906,9 @@ create index sessions_expires_at_idx
 create index sessions_user_id_idx
   on app.sessions (user_id, id);
 
+create index sessions_external_identity_id_idx
+  on app.sessions (external_identity_id, id) where external_identity_id is not null;
+
 create unique index sign_ups_token_hash_key
   on app.sign_ups (token_hash);
 
@@ -3833,12 +4008,6 @@ create index users_home_city_id_idx
 create index users_live_home_city_id_idx
   on app.users (live_home_city_id) where live_home_city_id is not null;
 
-create index users_search_idx
-  on app.users using gin ((to_tsvector('simple'::regconfig, handle || ' ' || display_name))) where status = 'active';
-
-create index users_search_text_idx
-  on app.users using gin ((handle || ' ' || display_name) gin_trgm_ops) where status = 'active';
-
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
 
@@ -3883,12 +4052,6 @@ create index venues_owner_community_id_idx
 
 create index venues_live_owner_community_id_idx
   on app.venues (live_owner_community_id) where live_owner_community_id is not null;
-
-create index venues_search_idx
-  on app.venues using gin ((to_tsvector('simple'::regconfig, name || ' ' || coalesce(description, '') || ' ' || address))) where status = 'active';
-
-create index venues_search_text_idx
-  on app.venues using gin ((name || ' ' || coalesce(description, '') || ' ' || address) gin_trgm_ops) where status = 'active';
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
@@ -3976,6 +4139,30 @@ create index audit_logs_performed_by_idx
 
 create index seals_seen_id_idx
   on audit.seals (seen_id);
+
+create index queue_due_idx
+  on jobs.queue (priority, run_at, place) where state = 'queued';
+
+create unique index queue_unique_key
+  on jobs.queue (name, unique_key) where state = 'queued' and unique_key is not null;
+
+create index queue_order_idx
+  on jobs.queue (order_key, place) where order_key is not null and state <> 'dead';
+
+create index queue_locked_idx
+  on jobs.queue (locked_until) where state = 'running';
+
+create index queue_dead_idx
+  on jobs.queue (place) where state = 'dead';
+
+create index events_waiting_idx
+  on jobs.events (place) where relayed_at is null;
+
+create index events_relayed_idx
+  on jobs.events (relayed_at) where relayed_at is not null;
+
+create index keys_answered_idx
+  on requests.keys (created_at) where status is not null;
 
 -- References
 
@@ -4087,8 +4274,14 @@ alter table app.devices add constraint devices_user_id_fkey
 alter table app.devices add constraint devices_live_user_id_fkey
   foreign key (live_user_id) references app.users (live_id);
 
+alter table app.devices add constraint devices_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
+
 alter table app.email_tokens add constraint email_tokens_user_id_fkey
   foreign key (user_id) references app.users (id);
+
+alter table app.email_tokens add constraint email_tokens_session_id_fkey
+  foreign key (session_id) references app.sessions (id);
 
 alter table app.events add constraint events_city_id_fkey
   foreign key (city_id) references app.cities (id);
@@ -4510,6 +4703,9 @@ alter table app.service_requests add constraint service_requests_live_event_id_f
 alter table app.sessions add constraint sessions_user_id_fkey
   foreign key (user_id) references app.users (id);
 
+alter table app.sessions add constraint sessions_external_identity_id_fkey
+  foreign key (external_identity_id) references app.external_identities (id);
+
 alter table app.subscriptions add constraint subscriptions_business_id_fkey
   foreign key (business_id) references app.businesses (id);
 
@@ -4670,7 +4866,7 @@ begin
   into v_held
   from app.role_assignments a
   where a.user_id = p_user
-    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id));
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id)) and a.state = 'accepted';
   perform
     pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
     pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
@@ -4688,6 +4884,15 @@ $$;
 alter function sec.enter(uuid,uuid,text,text) owner to culturepass_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to culturepass_app;
+
+create function sec.is_active(p_user uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is the account good, now? Asked before a job works on somebody's behalf.
+  select exists (select 1 from app.users u where u.id = p_user and u.status = 'active')
+$$;
+alter function sec.is_active(uuid) owner to culturepass_authz;
+revoke execute on function sec.is_active(uuid) from public;
+grant execute on function sec.is_active(uuid) to culturepass_job;
 
 create function sec.my_community_members() returns setof uuid
   language sql stable parallel safe security definer set search_path = '' as $$
@@ -4798,6 +5003,119 @@ $$;
 alter function audit.record_attendances() owner to culturepass_audit;
 revoke execute on function audit.record_attendances() from public;
 
+create function app.businesses_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.businesses_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.businesses d where d.document @@ v_words offset 0) w
+        where (select true from app.businesses_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.businesses d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.businesses_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.businesses_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.businesses_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.businesses_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.businesses where id = new.id;
+    return null;
+  end if;
+  insert into search.businesses as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.businesses_document() owner to culturepass_authz;
+revoke execute on function app.businesses_document() from public;
+
 create function app.business_private(p_id uuid) returns table(stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -4821,26 +5139,15 @@ revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
 create function app.businesses_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'business-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'business') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.businesses_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.businesses_slug_from_name() from public;
+alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -4859,8 +5166,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id)
-  values (sec.uid(), 'orgAdmin', 'business', new.id);
+  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+  values (sec.uid(), 'orgAdmin', 'business', new.id, 'accepted');
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -5118,27 +5425,129 @@ $$;
 alter function audit.record_check_ins() owner to culturepass_audit;
 revoke execute on function audit.record_check_ins() from public;
 
-create function app.cities_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
+create function app.cities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'city-' || right(new.id::text, 8);
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
   end if;
-  new.slug := v_base;
-  while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.cities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.cities d where d.document @@ v_words offset 0) w
+        where (select true from app.cities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.cities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.cities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.cities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.cities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.cities where id = new.id;
+    return null;
+  end if;
+  insert into search.cities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)) || array_to_tsvector(array_remove(array['=' || new.country_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.cities_document() owner to culturepass_authz;
+revoke execute on function app.cities_document() from public;
+
+create function app.cities_slug_from_name() returns trigger
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+begin
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'city') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.cities_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.cities_slug_from_name() from public;
+alter function app.cities_slug_from_name() owner to culturepass_owner;
 
 create function app.cities_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5333,6 +5742,119 @@ $$;
 alter function audit.record_commission_rules() owner to culturepass_audit;
 revoke execute on function audit.record_commission_rules() from public;
 
+create function app.communities_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.communities_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.communities d where d.document @@ v_words offset 0) w
+        where (select true from app.communities_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.communities d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.communities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.communities_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.communities_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.communities_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.visibility = 'public') is not true then
+    delete from search.communities where id = new.id;
+    return null;
+  end if;
+  insert into search.communities as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.communities_document() owner to culturepass_authz;
+revoke execute on function app.communities_document() from public;
+
 create function app.community_private(p_id uuid) returns table(created_by_id uuid)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -5355,26 +5877,15 @@ revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
 
 create function app.communities_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'community-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'community') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.communities_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.communities_slug_from_name() from public;
+alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5393,8 +5904,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id)
-  values (sec.uid(), 'orgAdmin', 'community', new.id);
+  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+  values (sec.uid(), 'orgAdmin', 'community', new.id, 'accepted');
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -5584,7 +6095,8 @@ create function app.community_member_may(p_id uuid) returns text[]
 begin
   return (
     select array_remove(array[
-      case when t.user_id = sec.uid() and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id) then 'join' end,
+      case when t.user_id = sec.uid()
+        and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id or t.state = 'unbanned') then 'join' end,
       case when t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id) then 'approve' end
     ], null)
     from app.community_members t where t.id = p_id
@@ -5594,6 +6106,16 @@ $$;
 alter function app.community_member_may(uuid) owner to culturepass_authz;
 revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
+
+create function app.community_members_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.community_members_ended() owner to culturepass_owner;
 
 create function app.community_members_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -5632,7 +6154,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'join' then
-      if old.state not in ('pending') then
+      if old.state not in ('pending', 'unbanned') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'community_members_join_from';
       end if;
       if new.state <> 'active' then
@@ -5659,7 +6181,7 @@ begin
       if old.state not in ('banned') then
         raise exception 'not from this state' using errcode = '23514', constraint = 'community_members_unban_from';
       end if;
-      if new.state <> 'active' then
+      if new.state <> 'unbanned' then
         raise exception 'not this state' using errcode = '42501';
       end if;
     else
@@ -5809,6 +6331,119 @@ $$;
 alter function audit.record_community_members() owner to culturepass_audit;
 revoke execute on function audit.record_community_members() from public;
 
+create function app.countries_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.countries_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.countries d where d.document @@ v_words offset 0) w
+        where (select true from app.countries_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.countries d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.countries_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.countries_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.countries_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.countries_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.countries where id = new.id;
+    return null;
+  end if;
+  insert into search.countries as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.countries_document() owner to culturepass_authz;
+revoke execute on function app.countries_document() from public;
+
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -5915,6 +6550,9 @@ begin
   if new.changed_at is distinct from old.changed_at then
     v_changed := v_changed || jsonb_build_object('changed_at', jsonb_build_array(old.changed_at, new.changed_at));
   end if;
+  if new.valid_from is distinct from old.valid_from then
+    v_changed := v_changed || jsonb_build_object('valid_from', jsonb_build_array(old.valid_from, new.valid_from));
+  end if;
   perform audit.write('credential', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
 end
@@ -5961,6 +6599,19 @@ end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
 
+create function app.devices_move_push_token() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The newest row gets the value; the one that had it is archived.
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('devices.push_token ' || new.push_token::text, 0));
+  update app.devices set status = 'archived'
+    where push_token = new.push_token and id <> new.id and status <> 'archived';
+  return new;
+end
+$$;
+alter function app.devices_move_push_token() owner to culturepass_counter;
+revoke execute on function app.devices_move_push_token() from public;
+
 create function audit.record_devices() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -5972,6 +6623,9 @@ begin
   end if;
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.session_id is distinct from old.session_id then
+    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
   end if;
   if new.platform is distinct from old.platform then
     v_changed := v_changed || jsonb_build_object('platform', jsonb_build_array(old.platform, new.platform));
@@ -5998,6 +6652,9 @@ begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
   end if;
+  if new.session_id is distinct from old.session_id then
+    v_changed := v_changed || jsonb_build_object('session_id', jsonb_build_array(old.session_id, new.session_id));
+  end if;
   if new.purpose is distinct from old.purpose then
     v_changed := v_changed || jsonb_build_object('purpose', jsonb_build_array(old.purpose, new.purpose));
   end if;
@@ -6006,6 +6663,9 @@ begin
   end if;
   if new.email::text is distinct from old.email::text then
     v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
+  if new.issued_for is distinct from old.issued_for then
+    v_changed := v_changed || jsonb_build_object('issued_for', jsonb_build_array(case when old.issued_for is not null then '•' end, case when new.issued_for is not null then '•' end));
   end if;
   if new.used_at is distinct from old.used_at then
     v_changed := v_changed || jsonb_build_object('used_at', jsonb_build_array(old.used_at, new.used_at));
@@ -6019,6 +6679,119 @@ end
 $$;
 alter function audit.record_email_tokens() owner to culturepass_audit;
 revoke execute on function audit.record_email_tokens() from public;
+
+create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.events_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.events d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.events d where d.document @@ v_words offset 0) w
+        where (select true from app.events_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.events d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.events_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.events_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.events_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.events_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') is not true then
+    delete from search.events where id = new.id;
+    return null;
+  end if;
+  insert into search.events as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.host_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.events_document() owner to culturepass_authz;
+revoke execute on function app.events_document() from public;
 
 create function app.event_private(p_id uuid) returns table(online_url text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -6042,26 +6815,15 @@ revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
 create function app.events_slug_from_title() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.title);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'event-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.title), ''), 'event') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.events_slug_from_title() owner to culturepass_counter;
-revoke execute on function app.events_slug_from_title() from public;
+alter function app.events_slug_from_title() owner to culturepass_owner;
 
 create function app.events_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6283,8 +7045,14 @@ begin
   if new.subject is distinct from old.subject then
     v_changed := v_changed || jsonb_build_object('subject', jsonb_build_array(case when old.subject is not null then '•' end, case when new.subject is not null then '•' end));
   end if;
+  if new.email::text is distinct from old.email::text then
+    v_changed := v_changed || jsonb_build_object('email', jsonb_build_array(case when old.email is not null then '•' end, case when new.email is not null then '•' end));
+  end if;
   if new.last_used_at is distinct from old.last_used_at then
     v_changed := v_changed || jsonb_build_object('last_used_at', jsonb_build_array(old.last_used_at, new.last_used_at));
+  end if;
+  if new.unlinked_at is distinct from old.unlinked_at then
+    v_changed := v_changed || jsonb_build_object('unlinked_at', jsonb_build_array(old.unlinked_at, new.unlinked_at));
   end if;
   perform audit.write('external_identity', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -6655,6 +7423,119 @@ $$;
 alter function audit.record_fraud_flags() owner to culturepass_audit;
 revoke execute on function audit.record_fraud_flags() from public;
 
+create function app.grant_announcements_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) w
+        where (select true from app.grant_announcements_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.grant_announcements d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.grant_announcements_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.grant_announcements_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.grant_announcements where id = new.id;
+    return null;
+  end if;
+  insert into search.grant_announcements as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.title || ' ' || new.description)) || array_to_tsvector(array_remove(array['=' || new.institution_id], null)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.grant_announcements_document() owner to culturepass_authz;
+revoke execute on function app.grant_announcements_document() from public;
+
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -6734,27 +7615,129 @@ $$;
 alter function audit.record_grant_announcements() owner to culturepass_audit;
 revoke execute on function audit.record_grant_announcements() from public;
 
-create function app.institutions_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
+create function app.institutions_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'institution-' || right(new.id::text, 8);
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
   end if;
-  new.slug := v_base;
-  while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.institutions_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.institutions d where d.document @@ v_words offset 0) w
+        where (select true from app.institutions_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.institutions d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.institutions_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.institutions_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.institutions_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.institutions_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.institutions where id = new.id;
+    return null;
+  end if;
+  insert into search.institutions as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.institutions_document() owner to culturepass_authz;
+revoke execute on function app.institutions_document() from public;
+
+create function app.institutions_slug_from_name() returns trigger
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+begin
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'institution') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.institutions_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.institutions_slug_from_name() from public;
+alter function app.institutions_slug_from_name() owner to culturepass_owner;
 
 create function app.institutions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7665,6 +8648,119 @@ $$;
 alter function audit.record_order_items() owner to culturepass_audit;
 revoke execute on function audit.record_order_items() from public;
 
+create function app.organizations_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.organizations_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.organizations d where d.document @@ v_words offset 0) w
+        where (select true from app.organizations_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.organizations d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.organizations_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.organizations_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.organizations_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.organizations_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.state = 'approved') is not true then
+    delete from search.organizations where id = new.id;
+    return null;
+  end if;
+  insert into search.organizations as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, ''))) || array_to_tsvector(array_remove(array['=' || new.city_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.organizations_document() owner to culturepass_authz;
+revoke execute on function app.organizations_document() from public;
+
 create function app.organization_private(p_id uuid) returns table(legal_name text, stripe_account_id text, charges_enabled boolean, payouts_enabled boolean)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -7689,26 +8785,15 @@ revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
 create function app.organizations_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
-declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'organization-' || right(new.id::text, 8);
-  end if;
-  new.slug := v_base;
-  while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'organization') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.organizations_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.organizations_slug_from_name() from public;
+alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7727,8 +8812,8 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into app.role_assignments (user_id, role, scope_type, scope_id)
-  values (sec.uid(), 'orgAdmin', 'organization', new.id);
+  insert into app.role_assignments (user_id, role, scope_type, scope_id, state)
+  values (sec.uid(), 'orgAdmin', 'organization', new.id, 'accepted');
   perform pg_catalog.set_config('app.role_org_admin', (sec.scopes_org_admin() || new.id)::text, true);
   return null;
 end
@@ -8718,6 +9803,16 @@ $$;
 alter function audit.record_reviews() owner to culturepass_audit;
 revoke execute on function audit.record_reviews() from public;
 
+create function app.role_assignments_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.role_assignments_ended() owner to culturepass_owner;
+
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -8725,6 +9820,9 @@ declare
   v_action constant text := coalesce(sec.action(), '');
 begin
   if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('accept', 'decline') and new.state is distinct from old.state then
     raise exception 'not changed by %', v_action using errcode = '42501';
   end if;
   case v_action
@@ -8744,6 +9842,20 @@ begin
       if old.status <> 'suspended' or new.status <> 'active' then
         raise exception 'not this status' using errcode = '42501';
       end if;
+    when 'accept' then
+      if old.state not in ('offered', 'declined') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'role_assignments_accept_from';
+      end if;
+      if new.state <> 'accepted' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
+    when 'decline' then
+      if old.state not in ('offered') then
+        raise exception 'not from this state' using errcode = '23514', constraint = 'role_assignments_decline_from';
+      end if;
+      if new.state <> 'declined' then
+        raise exception 'not this state' using errcode = '42501';
+      end if;
     else
       raise exception 'no such action: %', v_action using errcode = '42501';
   end case;
@@ -8756,31 +9868,44 @@ create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- The last row of its kind stays while what it refers to is there.
 declare
-  parent uuid;
+  v_parent uuid;
 begin
   if not exists (select from removed) then
     return null;
   end if;
-  for parent in
+  for v_parent in
     select distinct o.scope_id from removed o
-    where o.scope_id is not null and o.status = 'active' and o.role = 'orgAdmin' and not exists (
-      select from added n where n.id = o.id and n.scope_id = o.scope_id and n.status = 'active' and n.role = 'orgAdmin'
+    where o.scope_id is not null and (o.status = 'active' and o.role = 'orgAdmin') and o.state = 'accepted'
+      and exists (select from app.users u where u.id = o.user_id and u.status <> 'archived') and not exists (
+      select from added n where n.id = o.id and n.scope_id = o.scope_id and (n.status = 'active' and n.role = 'orgAdmin') and n.state = 'accepted'
     )
     order by 1
   loop
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || parent::text, 0));
-    if not exists (select from app.role_assignments c where c.scope_id = parent and c.status = 'active' and c.role = 'orgAdmin')
-      and (exists (select from app.cities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.organizations p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.businesses p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.communities p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.institutions p where p.id = parent and p.status <> 'archived')
-        or exists (select from app.venues p where p.id = parent and p.status <> 'archived'))
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_an_administrator_keep ' || v_parent::text, 0));
+    if not exists (select from app.role_assignments c where c.scope_id = v_parent and (c.status = 'active' and c.role = 'orgAdmin') and c.state = 'accepted'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active'))
+      and (exists (select from app.cities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.organizations p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.businesses p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.communities p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.institutions p where p.id = v_parent and p.status <> 'archived')
+        or exists (select from app.venues p where p.id = v_parent and p.status <> 'archived'))
     then
       raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
         constraint = 'role_assignments_an_administrator_keep', message = 'A profile would lose its last administrator. Give the role to somebody else first, or archive the profile.';
     end if;
   end loop;
+  if exists (
+    select from removed o
+    where (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted' and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'platformAdmin') and n.state = 'accepted')
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
+    if not exists (select from app.role_assignments c where (c.status = 'active' and c.role = 'platformAdmin') and c.state = 'accepted'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
+    end if;
+  end if;
   return null;
 end
 $$;
@@ -8810,6 +9935,9 @@ begin
   end if;
   if new.role is distinct from old.role then
     v_changed := v_changed || jsonb_build_object('role', jsonb_build_array(old.role, new.role));
+  end if;
+  if new.state is distinct from old.state then
+    v_changed := v_changed || jsonb_build_object('state', jsonb_build_array(old.state, new.state));
   end if;
   perform audit.write('role_assignment', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -8954,6 +10082,17 @@ $$;
 alter function audit.record_service_requests() owner to culturepass_audit;
 revoke execute on function audit.record_service_requests() from public;
 
+create function app.sessions_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
+  return null;
+end
+$$;
+alter function app.sessions_end_children() owner to culturepass_counter;
+revoke execute on function app.sessions_end_children() from public;
+
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -8962,6 +10101,9 @@ declare
 begin
   if new.user_id is distinct from old.user_id then
     v_changed := v_changed || jsonb_build_object('user_id', jsonb_build_array(old.user_id, new.user_id));
+  end if;
+  if new.external_identity_id is distinct from old.external_identity_id then
+    v_changed := v_changed || jsonb_build_object('external_identity_id', jsonb_build_array(old.external_identity_id, new.external_identity_id));
   end if;
   if new.authenticated_at is distinct from old.authenticated_at then
     v_changed := v_changed || jsonb_build_object('authenticated_at', jsonb_build_array(old.authenticated_at, new.authenticated_at));
@@ -8980,6 +10122,9 @@ begin
   end if;
   if new.user_agent is distinct from old.user_agent then
     v_changed := v_changed || jsonb_build_object('user_agent', jsonb_build_array(case when old.user_agent is not null then '•' end, case when new.user_agent is not null then '•' end));
+  end if;
+  if new.issuer_session is distinct from old.issuer_session then
+    v_changed := v_changed || jsonb_build_object('issuer_session', jsonb_build_array(case when old.issuer_session is not null then '•' end, case when new.issuer_session is not null then '•' end));
   end if;
   perform audit.write('session', coalesce(new.id, old.id), tg_op, v_changed);
   return null;
@@ -9348,6 +10493,119 @@ $$;
 alter function audit.record_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_transactions() from public;
 
+create function app.users_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.users_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.users d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.users d where d.document @@ v_words offset 0) w
+        where (select true from app.users_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.users d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.users_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.users_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.users_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active' and new.is_public) is not true then
+    delete from search.users where id = new.id;
+    return null;
+  end if;
+  insert into search.users as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.handle || ' ' || new.display_name)),
+    sec.folded(' ' || new.handle || ' ' || new.display_name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.users_document() owner to culturepass_authz;
+revoke execute on function app.users_document() from public;
+
 create function app.user_private(p_id uuid) returns table(email public.citext, phone text, stripe_customer_id text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
 -- Each column for those who may read it, null for the others. PL/pgSQL, because it keeps its plan.
@@ -9487,6 +10745,37 @@ $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
 
+create function app.users_end_children() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- What is good only while a row is active ends with it.
+begin
+  update app.credentials set valid_from = now() where user_id = new.id;
+  update app.email_tokens set used_at = now() where user_id = new.id and used_at is null;
+  update app.sessions set revoked_at = now() where user_id = new.id and revoked_at is null;
+  return null;
+end
+$$;
+alter function app.users_end_children() owner to culturepass_counter;
+revoke execute on function app.users_end_children() from public;
+
+create function app.users_keep_holders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last one who holds a role that somebody must hold keeps the account.
+begin
+  if exists (select from app.role_assignments o where o.user_id = new.id and (o.status = 'active' and o.role = 'platformAdmin') and o.state = 'accepted') then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('role_assignments_the_platform_keep', 0));
+    if not exists (select from app.role_assignments c where (c.status = 'active' and c.role = 'platformAdmin') and c.state = 'accepted'
+      and exists (select from app.users u where u.id = c.user_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'role_assignments',
+        constraint = 'role_assignments_the_platform_keep', message = 'The platform would lose its last administrator. Give the role to somebody else first.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.users_keep_holders() owner to culturepass_counter;
+revoke execute on function app.users_keep_holders() from public;
+
 create function audit.record_users() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -9542,27 +10831,129 @@ $$;
 alter function audit.record_users() owner to culturepass_audit;
 revoke execute on function audit.record_users() from public;
 
-create function app.venues_slug_from_name() returns trigger
-  language plpgsql security definer set search_path = '' as $$
--- Two at once may still choose the same; then the unique index refuses one of them.
+create function app.venues_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
 declare
-  v_base text := sec.slugify(new.name);
-  v_number int := 1;
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
 begin
-  -- Nothing Latin in it: the end of the id is as good.
-  if v_base = '' then
-    v_base := 'venue-' || right(new.id::text, 8);
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
   end if;
-  new.slug := v_base;
-  while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
-    v_number := v_number + 1;
-    new.slug := v_base || '-' || v_number;
-  end loop;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.venues_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.venues d where d.document @@ v_words offset 0) w
+        where (select true from app.venues_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.venues d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
+revoke execute on function app.venues_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.venues_search(text,boolean,text[],uuid,int) to culturepass_app;
+
+create function app.venues_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.venues where id = new.id;
+    return null;
+  end if;
+  insert into search.venues as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name || ' ' || coalesce(new.description, '') || ' ' || new.address)) || array_to_tsvector(array_remove(array['=' || new.city_id, '=' || new.owner_id], null)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.venues_document() owner to culturepass_authz;
+revoke execute on function app.venues_document() from public;
+
+create function app.venues_slug_from_name() returns trigger
+  language plpgsql set search_path = '' as $$
+-- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
+begin
+  -- Nothing Latin in it: what it is.
+  new.slug := coalesce(nullif(sec.slugify(new.name), ''), 'venue') || '-' || right(new.id::text, 8);
   return new;
 end
 $$;
-alter function app.venues_slug_from_name() owner to culturepass_counter;
-revoke execute on function app.venues_slug_from_name() from public;
+alter function app.venues_slug_from_name() owner to culturepass_owner;
 
 create function app.venues_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9942,6 +11333,20 @@ $$;
 alter function audit.write(text,uuid,text,jsonb) owner to culturepass_audit;
 revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
+create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
+  language sql security definer set search_path = '' as $$
+-- What was done to something that is no row of a table: an administrator's orders to the queue.
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id, p_action,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  )
+$$;
+alter function audit.note(text,uuid,text,jsonb) owner to culturepass_audit;
+revoke execute on function audit.note(text,uuid,text,jsonb) from public;
+grant execute on function audit.note(text,uuid,text,jsonb) to culturepass_queue;
+
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Every column, each with its length, so that nothing can move from one to the next.
@@ -10079,6 +11484,559 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql set search_path = '' as $$
+-- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+declare
+  v_id uuid;
+begin
+  if coalesce(p_on_key, 'keep') not in ('keep', 'replace') then
+    raise exception 'p_on_key is keep or replace' using errcode = '22023';
+  end if;
+  insert into jobs.queue as q
+    (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
+  values (
+    p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 100)
+  )
+  on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
+    set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
+      request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      attempts = 0, last_error = null
+    where p_on_key = 'replace'
+  returning q.id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to culturepass_queue;
+revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+
+create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each puts in its own jobs only.
+begin
+  if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
+    raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
+      using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, p_unique_key, p_on_key, p_order_key, p_on_behalf_of, p_priority, p_max_attempts);
+end
+$$;
+alter function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to culturepass_queue;
+revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to culturepass_job;
+
+create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+begin
+  if sec.uid() is null or not p_name = any (array[]::text[]) then
+    raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, sec.uid() || ' ' || p_unique_key, p_on_key, null, sec.uid(), 0, null);
+end
+$$;
+alter function jobs.request(text,jsonb,timestamptz,text,text) owner to culturepass_queue;
+revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from public;
+grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to culturepass_app;
+
+create function jobs.cancel(p_name text, p_unique_key text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+declare
+  v_key text := p_unique_key;
+begin
+  if sec.job() is null then
+    v_key := sec.uid() || ' ' || p_unique_key;
+  elsif not starts_with(p_name, sec.job() || '.') then
+    raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
+  end if;
+  delete from jobs.queue q where q.name = p_name and q.unique_key = v_key and q.state = 'queued';
+  return found;
+end
+$$;
+alter function jobs.cancel(text,text) owner to culturepass_queue;
+revoke execute on function jobs.cancel(text,text) from public;
+grant execute on function jobs.cancel(text,text) to culturepass_app, culturepass_job;
+
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+  language plpgsql security definer set search_path = '' as $$
+-- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
+-- another attempt; one that is dead lets the others go on.
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select q.id
+      from jobs.queue q
+      where q.state = 'queued' and q.run_at <= now() and q.name = any (p_names)
+        and (q.order_key is null or not exists (
+          select 1 from jobs.queue e where e.order_key = q.order_key and e.place < q.place and e.state <> 'dead'
+        ))
+      order by q.priority, q.run_at, q.place
+      limit p_limit
+      for update of q skip locked
+    )
+    update jobs.queue q
+    set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
+    from due
+    where q.id = due.id
+    returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
+end
+$$;
+alter function jobs.claim(uuid,text[],integer,interval) owner to culturepass_queue;
+revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
+grant execute on function jobs.claim(uuid,text[],integer,interval) to culturepass_job;
+
+create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
+  language sql security definer set search_path = '' as $$
+-- Prolongs leases; answers those that the worker still has.
+  update jobs.queue q set locked_until = now() + p_lease
+  where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+  returning q.id
+$$;
+alter function jobs.heartbeat(uuid,uuid[],interval) owner to culturepass_queue;
+revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
+grant execute on function jobs.heartbeat(uuid,uuid[],interval) to culturepass_job;
+
+create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+begin
+  delete from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
+  return found;
+end
+$$;
+alter function jobs.complete(uuid,uuid,integer) owner to culturepass_queue;
+revoke execute on function jobs.complete(uuid,uuid,integer) from public;
+grant execute on function jobs.complete(uuid,uuid,integer) to culturepass_job;
+
+create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
+  language plpgsql set search_path = '' as $$
+-- After a failed attempt: to wait for the next, or to be kept as dead.
+begin
+  if p_dead then
+    update jobs.queue q
+    set state = 'dead', ended_at = now(), last_error = p_error, locked_by = null, locked_until = null
+    where q.id = p_id;
+    return 'dead';
+  end if;
+  update jobs.queue q
+  set state = 'queued', run_at = now() + p_delay, last_error = p_error, locked_by = null, locked_until = null
+  where q.id = p_id;
+  return 'queued';
+exception when unique_violation then
+  -- One with the same key was put in meanwhile: it stands for both.
+  delete from jobs.queue q where q.id = p_id;
+  return 'superseded';
+end
+$$;
+alter function jobs.put_back(uuid,text,interval,boolean) owner to culturepass_queue;
+revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
+
+create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+declare
+  v_max integer;
+begin
+  select q.max_attempts into v_max from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt
+  for update;
+  if not found then
+    return null;
+  end if;
+  return jobs.put_back(p_id, left(p_error, 2000), p_delay, p_final or p_attempt >= v_max);
+end
+$$;
+alter function jobs.fail(uuid,uuid,integer,text,interval,boolean) owner to culturepass_queue;
+revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) from public;
+grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to culturepass_job;
+
+create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- A worker that stops gives back what it did not finish; that was no attempt.
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select q.id from jobs.queue q
+    where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+    for update
+  loop
+    update jobs.queue q set attempts = greatest(q.attempts - 1, 0) where q.id = v_id;
+    perform jobs.put_back(v_id, 'The worker was stopped.', '0', false);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.release(uuid,uuid[]) owner to culturepass_queue;
+revoke execute on function jobs.release(uuid,uuid[]) from public;
+grant execute on function jobs.release(uuid,uuid[]) to culturepass_job;
+
+create function jobs.rescue() returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
+-- runs out of attempts like one that fails.
+declare
+  v_job record;
+  v_count integer := 0;
+begin
+  for v_job in
+    select q.id, q.attempts, q.max_attempts from jobs.queue q
+    where q.state = 'running' and q.locked_until < now()
+    for update skip locked
+  loop
+    perform jobs.put_back(v_job.id, 'The worker went away without finishing.', '0', v_job.attempts >= v_job.max_attempts);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.rescue() owner to culturepass_queue;
+revoke execute on function jobs.rescue() from public;
+grant execute on function jobs.rescue() to culturepass_job;
+
+create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
+  language plpgsql security definer set search_path = '' as $$
+-- Up to when periodic jobs have been enqueued; one that is new begins now.
+#variable_conflict use_column
+begin
+  insert into jobs.periodic (name, last_tick)
+  select u.name, now() from unnest(p_names) u(name)
+  on conflict (name) do nothing;
+  return query select p.name, p.last_tick, now() from jobs.periodic p where p.name = any (p_names);
+end
+$$;
+alter function jobs.ticks(text[]) owner to culturepass_queue;
+revoke execute on function jobs.ticks(text[]) from public;
+grant execute on function jobs.ticks(text[]) to culturepass_job;
+
+create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
+-- waits stands for those after it.
+begin
+  update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
+  if not found then
+    return false;
+  end if;
+  perform jobs.put(p_name, jsonb_build_object('tick', r.run), null,
+    case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
+  from unnest(p_runs) with ordinality r(run, number)
+  order by r.number;
+  return true;
+end
+$$;
+alter function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) owner to culturepass_queue;
+revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) from public;
+grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to culturepass_job;
+
+create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
+  language sql stable security definer set search_path = '' as $$
+-- For monitoring; the oldest of those that are due.
+  select
+    (select count(*) from jobs.queue q where q.state = 'queued'),
+    (select count(*) from jobs.queue q where q.state = 'running'),
+    (select count(*) from jobs.queue q where q.state = 'dead'),
+    coalesce((
+      select extract(epoch from now() - min(q.run_at)) from jobs.queue q where q.state = 'queued' and q.run_at <= now()
+    ), 0)::double precision
+$$;
+alter function jobs.figures() owner to culturepass_queue;
+revoke execute on function jobs.figures() from public;
+grant execute on function jobs.figures() to culturepass_job;
+
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+  language sql stable security definer set search_path = '' as $$
+-- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+  select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
+  from jobs.queue q
+  where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
+  order by q.place desc
+  limit p_limit
+$$;
+alter function jobs.dead(text,bigint,integer) owner to culturepass_queue;
+revoke execute on function jobs.dead(text,bigint,integer) from public;
+grant execute on function jobs.dead(text,bigint,integer) to culturepass_job;
+
+create function jobs.revive(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+declare
+  v_name text;
+begin
+  update jobs.queue q
+  set state = 'queued', attempts = 0, run_at = now(), ended_at = null
+  where q.id = p_id and q.state = 'dead'
+  returning q.name into v_name;
+  if not found then
+    return null;
+  end if;
+  perform audit.note('job', p_id, 'retry', jsonb_build_object('state', jsonb_build_array('dead', 'queued'), 'name', jsonb_build_array(v_name, v_name)));
+  return 'queued';
+exception when unique_violation then
+  return 'waiting';
+end
+$$;
+alter function jobs.revive(uuid) owner to culturepass_queue;
+revoke execute on function jobs.revive(uuid) from public;
+grant execute on function jobs.revive(uuid) to culturepass_job;
+
+create function jobs.discard(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is given up.
+declare
+  v_name text;
+begin
+  delete from jobs.queue q where q.id = p_id and q.state = 'dead' returning q.name into v_name;
+  if not found then
+    return false;
+  end if;
+  perform audit.note('job', p_id, 'discard', jsonb_build_object('state', jsonb_build_array('dead', null), 'name', jsonb_build_array(v_name, null)));
+  return true;
+end
+$$;
+alter function jobs.discard(uuid) owner to culturepass_queue;
+revoke execute on function jobs.discard(uuid) from public;
+grant execute on function jobs.discard(uuid) to culturepass_job;
+
+create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Dead jobs that nobody asked for any more.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q where q.id in (
+    select d.id from jobs.queue d where d.state = 'dead' and d.ended_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function jobs.purge(timestamptz,integer) from public;
+grant execute on function jobs.purge(timestamptz,integer) to culturepass_job;
+
+create function jobs.emit() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
+-- locked by what fires this, so events of one object are in the order of their transactions.
+begin
+  insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
+  values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
+  return null;
+end
+$$;
+alter function jobs.emit() owner to culturepass_queue;
+revoke execute on function jobs.emit() from public;
+
+create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
+-- events are in the order in which they became true.
+declare
+  v_id uuid;
+begin
+  if not coalesce(starts_with(p_event, sec.job() || '.'), false) then
+    raise exception 'the module % may not tell of %', coalesce(sec.job(), '(none)'), p_event using errcode = '42501';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('jobs.events ' || p_entity_id, 0));
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (p_event, p_entity_type, p_entity_id, coalesce(p_payload, '{}'), sec.uid(), sec.request())
+  returning id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.tell(text,text,uuid,jsonb) owner to culturepass_queue;
+revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
+grant execute on function jobs.tell(text,text,uuid,jsonb) to culturepass_job;
+
+create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
+  language sql security definer set search_path = '' as $$
+-- Which jobs consume which events, said again and again by the workers that know them.
+  insert into jobs.subscriptions (event, job)
+  select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
+  on conflict (event, job) do update set seen_at = now()
+$$;
+alter function jobs.subscribe(text[],text[]) owner to culturepass_queue;
+revoke execute on function jobs.subscribe(text[],text[]) from public;
+grant execute on function jobs.subscribe(text[],text[]) to culturepass_job;
+
+create function jobs.relay(p_limit integer) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
+-- are gone. One at a time: others have nothing to wait for.
+declare
+  v_count integer;
+begin
+  if not exists (select 1 from jobs.events e where e.relayed_at is null) then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
+    return 0;
+  end if;
+  -- Those that wait already have their place before those that follow.
+  with batch as (
+    select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
+  ),
+  enqueued as (
+    insert into jobs.queue (name, payload, order_key, request_id, max_attempts)
+    select s.job,
+      jsonb_build_object(
+        'event_id', b.id, 'event', b.event, 'entity_type', b.entity_type, 'entity_id', b.entity_id,
+        'caused_by', b.caused_by, 'created_at', b.created_at, 'payload', b.payload
+      ),
+      s.job || ' ' || b.entity_id, b.request_id, 100
+    from batch b
+    join jobs.subscriptions s on s.event = b.event and s.seen_at > now() - interval '7 days'
+    order by b.place, s.job
+  )
+  update jobs.events e set relayed_at = now() from batch b where e.id = b.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.relay(integer) owner to culturepass_queue;
+revoke execute on function jobs.relay(integer) from public;
+grant execute on function jobs.relay(integer) to culturepass_job;
+
+create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Events that were turned into jobs before this.
+declare
+  v_count bigint;
+begin
+  delete from jobs.events e where e.id in (
+    select d.id from jobs.events d where d.relayed_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge_events(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function jobs.purge_events(timestamptz,integer) from public;
+grant execute on function jobs.purge_events(timestamptz,integer) to culturepass_job;
+
+create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
+  language plpgsql security definer set search_path = '' as $$
+-- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
+-- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
+-- answer. Whoever has it in an open transaction is waited for.
+#variable_conflict use_column
+declare
+  v_key requests.keys;
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has keys of requests' using errcode = '42501';
+  end if;
+  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+  on conflict (principal, method, route, key) do nothing;
+  if found then
+    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+    return;
+  end if;
+  select k.* into v_key from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+  for update;
+  if v_key.fingerprint is distinct from p_fingerprint then
+    return query select 'other', 0, null::integer, null::jsonb, null::bytea;
+  elsif v_key.status is not null then
+    return query select 'done', v_key.attempt, v_key.status, v_key.headers, v_key.body;
+  elsif v_key.locked_until > clock_timestamp() then
+    return query select 'busy', 0, null::integer, null::jsonb, null::bytea;
+  else
+    update requests.keys k set attempt = v_key.attempt + 1, locked_until = clock_timestamp() + p_lease
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key;
+    return query select 'again', v_key.attempt + 1, null::integer, null::jsonb, null::bytea;
+  end if;
+end
+$$;
+alter function requests.claim(text,text,text,text,interval) owner to culturepass_queue;
+revoke execute on function requests.claim(text,text,text,text,interval) from public;
+grant execute on function requests.claim(text,text,text,text,interval) to culturepass_app;
+
+create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Keeps what was answered. False: another attempt has the key by now.
+begin
+  update requests.keys k set status = p_status, headers = p_headers, body = p_body
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to culturepass_queue;
+revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to culturepass_app;
+
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The request had no effect and is not answered the same way again: the key is free.
+begin
+  delete from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.give_up(text,text,text,integer) owner to culturepass_queue;
+revoke execute on function requests.give_up(text,text,text,integer) from public;
+grant execute on function requests.give_up(text,text,text,integer) to culturepass_app;
+
+create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Answers that nobody asks for any more. What has no answer yet stays.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.ctid in (
+    select d.ctid from requests.keys d where d.status is not null and d.created_at < p_before limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.purge(timestamptz,integer) owner to culturepass_queue;
+revoke execute on function requests.purge(timestamptz,integer) from public;
+grant execute on function requests.purge(timestamptz,integer) to culturepass_job;
+
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.role_assignments t
+    where t.user_id = p_person and (p_scope is null or t.scope_id = p_scope)
+      and (t.status <> 'archived' or t.archived_with = p_person) and t.state = 'accepted'
+      and (
+        sec.is_platform_admin()
+        or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+        or (
+          t.role = 'orgAdmin'
+          and (
+            strpos(sec.held_org_admin(), t.scope_id::text) > 0
+            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          )
+        )
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -10464,6 +12422,52 @@ alter function sec.seen_community(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community(uuid) from public;
 grant execute on function sec.seen_community(uuid) to culturepass_app;
 
+create function sec.seen_community__member(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and t.id in (select sec.my_community_members_2())
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community__member(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community__member(uuid) from public;
+grant execute on function sec.seen_community__member(uuid) to culturepass_app;
+
 create function sec.seen_community_admin(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
@@ -10549,52 +12553,6 @@ $$;
 alter function sec.seen_community_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
-
-create function sec.seen_community_member(p_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = '' as $$
--- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
-begin
-  return exists (
-    select from app.communities t
-    where t.id = p_id
-    and t.id in (select sec.my_community_members_2())
-    and (
-      (
-        t.status = 'active'
-        and (
-          t.visibility = 'public'
-          or strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members_3())
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'suspended'
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-          or t.id in (select sec.my_community_members())
-        )
-      )
-      or (
-        t.status = 'archived'
-        and (select sec.show_archived())
-        and (
-          strpos(sec.held_org_admin(), t.id::text) > 0
-          or strpos(sec.held_city_admin(), t.city_id::text) > 0
-          or sec.is_platform_admin()
-        )
-      )
-    )
-  );
-end
-$$;
-alter function sec.seen_community_member(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_community_member(uuid) from public;
-grant execute on function sec.seen_community_member(uuid) to culturepass_app;
 
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -10755,7 +12713,7 @@ begin
             t.state <> 'draft'
             and t.visibility = 'community'
             and t.host_type = 'community'
-            and sec.seen_community_member(t.host_id)
+            and sec.seen_community__member(t.host_id)
           )
           or t.id in (select sec.my_event_tickets())
         )
@@ -11218,7 +13176,10 @@ begin
         and (
           t.id = sec.uid()
           or sec.is_platform_admin()
-          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
+          or (
+            (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+            and sec.outranks(t.id, null)
+          )
         )
       )
       or (
@@ -11244,7 +13205,9 @@ begin
     and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
     and (
       t.status = 'active'
-      or t.status = 'suspended'
+      or (
+        t.status = 'suspended' and (t.id = sec.uid() or sec.is_platform_admin() or sec.outranks(t.id, null))
+      )
       or (
         t.status = 'archived'
         and (select sec.show_archived())
@@ -11396,8 +13359,6 @@ grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
 create view app.businesses_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.businesses t
   where t.status = 'active' and t.state = 'approved';
@@ -11405,11 +13366,25 @@ comment on view app.businesses_public is 'What everybody may search.';
 alter view app.businesses_public owner to culturepass_authz;
 grant select on app.businesses_public to culturepass_app;
 
+create table search.businesses (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint businesses_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.businesses is 'What can be searched of rows that may be public.';
+alter table search.businesses alter column document set storage external;
+alter table search.businesses owner to culturepass_authz;
+insert into search.businesses (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.businesses t
+  where t.status = 'active' and t.state = 'approved';
+create index businesses_document_idx on search.businesses using gin (document) with (gin_pending_list_limit = 256);
+create index businesses_names_idx on search.businesses using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.cities_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text,
     t.location
   from app.cities t
   where t.status = 'active';
@@ -11417,33 +13392,75 @@ comment on view app.cities_public is 'What everybody may search.';
 alter view app.cities_public owner to culturepass_authz;
 grant select on app.cities_public to culturepass_app;
 
+create table search.cities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint cities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.cities is 'What can be searched of rows that may be public.';
+alter table search.cities alter column document set storage external;
+alter table search.cities owner to culturepass_authz;
+insert into search.cities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)) || array_to_tsvector(array_remove(array['=' || t.country_id], null)), sec.folded(' ' || t.name)
+  from app.cities t
+  where t.status = 'active';
+create index cities_document_idx on search.cities using gin (document) with (gin_pending_list_limit = 256);
+create index cities_names_idx on search.cities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.communities_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.communities t
   where t.status = 'active' and t.visibility = 'public';
 comment on view app.communities_public is 'What everybody may search.';
 alter view app.communities_public owner to culturepass_authz;
 grant select on app.communities_public to culturepass_app;
 
+create table search.communities (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint communities_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.communities is 'What can be searched of rows that may be public.';
+alter table search.communities alter column document set storage external;
+alter table search.communities owner to culturepass_authz;
+insert into search.communities (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.communities t
+  where t.status = 'active' and t.visibility = 'public';
+create index communities_document_idx on search.communities using gin (document) with (gin_pending_list_limit = 256);
+create index communities_names_idx on search.communities using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.countries_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.countries t
   where t.status = 'active';
 comment on view app.countries_public is 'What everybody may search.';
 alter view app.countries_public owner to culturepass_authz;
 grant select on app.countries_public to culturepass_app;
 
+create table search.countries (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint countries_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.countries is 'What can be searched of rows that may be public.';
+alter table search.countries alter column document set storage external;
+alter table search.countries owner to culturepass_authz;
+insert into search.countries (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.countries t
+  where t.status = 'active';
+create index countries_document_idx on search.countries using gin (document) with (gin_pending_list_limit = 256);
+create index countries_names_idx on search.countries using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.events_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || coalesce(t.description, '')) as search,
-    t.title || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.events t
   where t.status = 'active'
@@ -11480,11 +13497,25 @@ comment on view app.events_public is 'What everybody may search.';
 alter view app.events_public owner to culturepass_authz;
 grant select on app.events_public to culturepass_app;
 
+create table search.events (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint events_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.events is 'What can be searched of rows that may be public.';
+alter table search.events alter column document set storage external;
+alter table search.events owner to culturepass_authz;
+insert into search.events (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.host_id], null)), sec.folded(' ' || t.title)
+  from app.events t
+  where t.status = 'active' and t.state <> 'draft' and t.visibility = 'public';
+create index events_document_idx on search.events using gin (document) with (gin_pending_list_limit = 256);
+create index events_names_idx on search.events using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.grant_announcements_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.title || ' ' || t.description) as search,
-    t.title || ' ' || t.description as search_text
+    t.id
   from app.grant_announcements t
   where t.status = 'active'
     and exists (select 1 from app.institutions p1 where p1.id = t.institution_id and p1.status = 'active');
@@ -11492,11 +13523,25 @@ comment on view app.grant_announcements_public is 'What everybody may search.';
 alter view app.grant_announcements_public owner to culturepass_authz;
 grant select on app.grant_announcements_public to culturepass_app;
 
+create table search.grant_announcements (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint grant_announcements_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.grant_announcements is 'What can be searched of rows that may be public.';
+alter table search.grant_announcements alter column document set storage external;
+alter table search.grant_announcements owner to culturepass_authz;
+insert into search.grant_announcements (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.title || ' ' || t.description)) || array_to_tsvector(array_remove(array['=' || t.institution_id], null)), sec.folded(' ' || t.title)
+  from app.grant_announcements t
+  where t.status = 'active';
+create index grant_announcements_document_idx on search.grant_announcements using gin (document) with (gin_pending_list_limit = 256);
+create index grant_announcements_names_idx on search.grant_announcements using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.institutions_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text,
     t.location
   from app.institutions t
   where t.status = 'active';
@@ -11504,33 +13549,75 @@ comment on view app.institutions_public is 'What everybody may search.';
 alter view app.institutions_public owner to culturepass_authz;
 grant select on app.institutions_public to culturepass_app;
 
+create table search.institutions (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint institutions_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.institutions is 'What can be searched of rows that may be public.';
+alter table search.institutions alter column document set storage external;
+alter table search.institutions owner to culturepass_authz;
+insert into search.institutions (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.institutions t
+  where t.status = 'active';
+create index institutions_document_idx on search.institutions using gin (document) with (gin_pending_list_limit = 256);
+create index institutions_names_idx on search.institutions using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.organizations_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '')) as search,
-    t.name || ' ' || coalesce(t.description, '') as search_text
+    t.id
   from app.organizations t
   where t.status = 'active' and t.state = 'approved';
 comment on view app.organizations_public is 'What everybody may search.';
 alter view app.organizations_public owner to culturepass_authz;
 grant select on app.organizations_public to culturepass_app;
 
+create table search.organizations (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint organizations_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.organizations is 'What can be searched of rows that may be public.';
+alter table search.organizations alter column document set storage external;
+alter table search.organizations owner to culturepass_authz;
+insert into search.organizations (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, ''))) || array_to_tsvector(array_remove(array['=' || t.city_id], null)), sec.folded(' ' || t.name)
+  from app.organizations t
+  where t.status = 'active' and t.state = 'approved';
+create index organizations_document_idx on search.organizations using gin (document) with (gin_pending_list_limit = 256);
+create index organizations_names_idx on search.organizations using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.users_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.handle || ' ' || t.display_name) as search,
-    t.handle || ' ' || t.display_name as search_text
+    t.id
   from app.users t
   where t.status = 'active' and t.is_public;
 comment on view app.users_public is 'What everybody may search.';
 alter view app.users_public owner to culturepass_authz;
 grant select on app.users_public to culturepass_app;
 
+create table search.users (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint users_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.users is 'What can be searched of rows that may be public.';
+alter table search.users alter column document set storage external;
+alter table search.users owner to culturepass_authz;
+insert into search.users (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.handle || ' ' || t.display_name)), sec.folded(' ' || t.handle || ' ' || t.display_name)
+  from app.users t
+  where t.status = 'active' and t.is_public;
+create index users_document_idx on search.users using gin (document) with (gin_pending_list_limit = 256);
+create index users_names_idx on search.users using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.venues_public with (security_barrier = false) as
   select
     t.id,
-    to_tsvector('simple'::regconfig, t.name || ' ' || coalesce(t.description, '') || ' ' || t.address) as search,
-    t.name || ' ' || coalesce(t.description, '') || ' ' || t.address as search_text,
     t.location
   from app.venues t
   where t.status = 'active'
@@ -11565,6 +13652,22 @@ comment on view app.venues_public is 'What everybody may search.';
 alter view app.venues_public owner to culturepass_authz;
 grant select on app.venues_public to culturepass_app;
 
+create table search.venues (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint venues_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.venues is 'What can be searched of rows that may be public.';
+alter table search.venues alter column document set storage external;
+alter table search.venues owner to culturepass_authz;
+insert into search.venues (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name || ' ' || coalesce(t.description, '') || ' ' || t.address)) || array_to_tsvector(array_remove(array['=' || t.city_id, '=' || t.owner_id], null)), sec.folded(' ' || t.name)
+  from app.venues t
+  where t.status = 'active';
+create index venues_document_idx on search.venues using gin (document) with (gin_pending_list_limit = 256);
+create index venues_names_idx on search.venues using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 -- Triggers
 
 create trigger attendances_count_insert
@@ -11575,6 +13678,14 @@ create trigger attendances_count_insert
 create trigger attendances_audit
   after insert on app.attendances
   for each row execute function audit.record_attendances();
+
+create trigger businesses_document_insert
+  after insert on app.businesses
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.businesses_document();
+
+create trigger businesses_document_update
+  after update of name, description, city_id, status, state on app.businesses
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
 
 create trigger businesses_slug
   before insert on app.businesses
@@ -11618,6 +13729,14 @@ create trigger businesses_audit
 create trigger check_ins_audit
   after insert on app.check_ins
   for each row execute function audit.record_check_ins();
+
+create trigger cities_document_insert
+  after insert on app.cities
+  for each row when (new.status = 'active') execute function app.cities_document();
+
+create trigger cities_document_update
+  after update of name, country_id, status on app.cities
+  for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
 
 create trigger cities_slug
   before insert on app.cities
@@ -11663,6 +13782,14 @@ create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record_commission_rules();
 
+create trigger communities_document_insert
+  after insert on app.communities
+  for each row when (new.status = 'active' and new.visibility = 'public') execute function app.communities_document();
+
+create trigger communities_document_update
+  after update of name, description, city_id, status, visibility on app.communities
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
+
 create trigger communities_slug
   before insert on app.communities
   for each row when (new.slug is null) execute function app.communities_slug_from_name();
@@ -11706,6 +13833,11 @@ create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function sec.stamp();
 
+create trigger community_members_ended
+  before update of status on app.community_members
+  for each row when (new.status is distinct from old.status)
+  execute function app.community_members_ended();
+
 create trigger community_members_guard
   before update of status, role, state on app.community_members
   for each row when (current_user = 'culturepass_app')
@@ -11729,6 +13861,14 @@ create trigger community_members_count_update
 create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
   for each row execute function audit.record_community_members();
+
+create trigger countries_document_insert
+  after insert on app.countries
+  for each row when (new.status = 'active') execute function app.countries_document();
+
+create trigger countries_document_update
+  after update of name, status on app.countries
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.countries_document();
 
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
@@ -11758,15 +13898,15 @@ create trigger countries_audit
   for each row execute function audit.record_countries();
 
 create trigger credentials_stamp
-  before update of user_id, password_hash, changed_at on app.credentials
+  before update of user_id, password_hash, changed_at, valid_from on app.credentials
   for each row execute function sec.stamp();
 
 create trigger credentials_audit
-  after insert or update of user_id, password_hash, changed_at or delete on app.credentials
+  after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record_credentials();
 
 create trigger devices_stamp
-  before update of status, user_id, platform, push_token, last_seen_at on app.devices
+  before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
 
 create trigger devices_guard
@@ -11774,17 +13914,30 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
+create trigger devices_move_push_token
+  before insert or update of push_token on app.devices
+  for each row when (new.push_token is not null and new.status <> 'archived')
+  execute function app.devices_move_push_token();
+
 create trigger devices_audit
-  after insert or update of status, user_id, platform, push_token, last_seen_at on app.devices
+  after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record_devices();
 
 create trigger email_tokens_stamp
-  before update of user_id, purpose, token_hash, email, used_at, expires_at on app.email_tokens
+  before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
 
 create trigger email_tokens_audit
-  after insert or update of user_id, purpose, token_hash, email, used_at, expires_at or delete on app.email_tokens
+  after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
   for each row execute function audit.record_email_tokens();
+
+create trigger events_document_insert
+  after insert on app.events
+  for each row when (new.status = 'active' and new.state <> 'draft' and new.visibility = 'public') execute function app.events_document();
+
+create trigger events_document_update
+  after update of title, description, city_id, host_id, status, visibility, state on app.events
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
 
 create trigger events_slug
   before insert on app.events
@@ -11817,12 +13970,30 @@ create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
   for each row execute function audit.record_events();
 
+create trigger events_emit_publish
+  after update of state on app.events
+  for each row
+  when (old.state in ('draft') and new.state = 'published')
+  execute function jobs.emit('event', 'publish');
+
+create trigger events_emit_cancel
+  after update of state on app.events
+  for each row
+  when (old.state in ('draft', 'published') and new.state = 'cancelled')
+  execute function jobs.emit('event', 'cancel');
+
+create trigger events_emit_archive
+  after update of status on app.events
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('event', 'archive');
+
 create trigger external_identities_stamp
-  before update of user_id, issuer, subject, last_used_at on app.external_identities
+  before update of user_id, issuer, subject, email, last_used_at, unlinked_at on app.external_identities
   for each row execute function sec.stamp();
 
 create trigger external_identities_audit
-  after insert or update of user_id, issuer, subject, last_used_at or delete on app.external_identities
+  after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
   for each row execute function audit.record_external_identities();
 
 create trigger follows_stamp
@@ -11856,6 +14027,14 @@ create trigger fraud_flags_audit
   after insert or update of entity_type, entity_id, decided_by_id, rule, score, evidence, state, decided_at on app.fraud_flags
   for each row execute function audit.record_fraud_flags();
 
+create trigger grant_announcements_document_insert
+  after insert on app.grant_announcements
+  for each row when (new.status = 'active') execute function app.grant_announcements_document();
+
+create trigger grant_announcements_document_update
+  after update of title, description, institution_id, status on app.grant_announcements
+  for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
+
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function sec.stamp();
@@ -11868,6 +14047,14 @@ create trigger grant_announcements_guard
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function audit.record_grant_announcements();
+
+create trigger institutions_document_insert
+  after insert on app.institutions
+  for each row when (new.status = 'active') execute function app.institutions_document();
+
+create trigger institutions_document_update
+  after update of name, description, city_id, status on app.institutions
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
 
 create trigger institutions_slug
   before insert on app.institutions
@@ -12024,6 +14211,14 @@ create trigger order_items_audit
   after insert on app.order_items
   for each row execute function audit.record_order_items();
 
+create trigger organizations_document_insert
+  after insert on app.organizations
+  for each row when (new.status = 'active' and new.state = 'approved') execute function app.organizations_document();
+
+create trigger organizations_document_update
+  after update of name, description, city_id, status, state on app.organizations
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
+
 create trigger organizations_slug
   before insert on app.organizations
   for each row when (new.slug is null) execute function app.organizations_slug_from_name();
@@ -12172,11 +14367,16 @@ create trigger reviews_audit
   for each row execute function audit.record_reviews();
 
 create trigger role_assignments_stamp
-  before update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
+  before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function sec.stamp();
 
-create trigger role_assignments_guard
+create trigger role_assignments_ended
   before update of status on app.role_assignments
+  for each row when (new.status is distinct from old.status)
+  execute function app.role_assignments_ended();
+
+create trigger role_assignments_guard
+  before update of status, state on app.role_assignments
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
 
@@ -12186,7 +14386,7 @@ create trigger role_assignments_keep
   for each statement execute function app.role_assignments_keep();
 
 create trigger role_assignments_audit
-  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role on app.role_assignments
+  after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function audit.record_role_assignments();
 
 create trigger service_requests_stamp
@@ -12217,15 +14417,20 @@ create trigger service_requests_audit
   for each row execute function audit.record_service_requests();
 
 create trigger sessions_stamp
-  before update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent on app.sessions
+  before update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session on app.sessions
   for each row execute function sec.stamp();
 
+create trigger "0_end_children"
+  after update on app.sessions
+  for each row when (new.revoked_at is not null and old.revoked_at is null)
+  execute function app.sessions_end_children();
+
 create trigger sessions_audit
-  after insert or update of user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent or delete on app.sessions
+  after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
   for each row execute function audit.record_sessions();
 
 create trigger sign_ups_stamp
-  before update of token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at on app.sign_ups
+  before update of token_hash, email, handle, display_name, locale, timezone, expires_at on app.sign_ups
   for each row execute function sec.stamp();
 
 create trigger subscriptions_stamp
@@ -12293,6 +14498,14 @@ create trigger transactions_audit
   after insert or update of user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, stripe_idempotency_key, livemode on app.transactions
   for each row execute function audit.record_transactions();
 
+create trigger users_document_insert
+  after insert on app.users
+  for each row when (new.status = 'active' and new.is_public) execute function app.users_document();
+
+create trigger users_document_update
+  after update of handle, display_name, status, is_public on app.users
+  for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
+
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function sec.stamp();
@@ -12316,9 +14529,33 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
 
+create trigger "0_end_children"
+  after update on app.users
+  for each row when (new.status <> 'active' and old.status = 'active')
+  execute function app.users_end_children();
+
+create trigger users_keep_holders
+  after update of status on app.users
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.users_keep_holders();
+
 create trigger users_audit
   after insert or update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
   for each row execute function audit.record_users();
+
+create trigger users_emit_archive
+  after update of status on app.users
+  for each row
+  when (old.status <> 'archived' and new.status = 'archived')
+  execute function jobs.emit('user', 'archive');
+
+create trigger venues_document_insert
+  after insert on app.venues
+  for each row when (new.status = 'active') execute function app.venues_document();
+
+create trigger venues_document_update
+  after update of name, description, address, city_id, owner_id, status on app.venues
+  for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
 
 create trigger venues_slug
   before insert on app.venues
@@ -12769,13 +15006,29 @@ create policy community_members_select on app.community_members for select to cu
         )
       )
     )
-    or (community_members.status = 'suspended' and sec.seen_community_staff(community_members.community_id))
+    or (
+      community_members.status = 'suspended'
+      and sec.seen_community_staff(community_members.community_id)
+      and (
+        community_members.user_id = (select sec.uid())
+        or sec.outranks(community_members.user_id, community_members.community_id)
+      )
+    )
     or (
       community_members.status = 'archived'
       and (select sec.show_archived())
       and (
         (community_members.user_id = (select sec.uid()) and community_members.state <> 'banned')
-        or sec.seen_community_staff(community_members.community_id)
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and sec.outranks(community_members.user_id, community_members.community_id)
+        )
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and (
+            (community_members.ended_by_user) is not true or community_members.user_id = (select sec.uid())
+          )
+        )
       )
     )
   );
@@ -12796,25 +15049,36 @@ create policy community_members_insert on app.community_members for insert to cu
 create policy community_members_update on app.community_members for update to culturepass_app
   using (
     case sec.action()
-      when 'update' then community_members.status = 'active' and sec.seen_community_staff(community_members.community_id)
+      when 'update' then community_members.status = 'active'
+        and sec.seen_community_staff(community_members.community_id)
+        and (
+          community_members.user_id = sec.uid()
+          or sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'archive' then community_members.status = 'active'
         and (
           (community_members.user_id = sec.uid() and community_members.state <> 'banned')
-          or sec.seen_community_staff(community_members.community_id)
+          or (
+            sec.seen_community_staff(community_members.community_id)
+            and sec.outranks(community_members.user_id, community_members.community_id)
+          )
         )
-      when 'restore' then community_members.status = 'archived' and sec.seen_community_staff(community_members.community_id)
+      when 'restore' then community_members.status = 'archived'
+        and sec.seen_community_staff(community_members.community_id)
+        and ((community_members.ended_by_user) is not true or community_members.user_id = sec.uid())
       when 'join' then community_members.status = 'active'
         and community_members.user_id = sec.uid()
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
+          or community_members.state = 'unbanned'
         )
       when 'approve' then community_members.status = 'active'
         and community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = sec.uid()) is not true
+        and sec.outranks(community_members.user_id, community_members.community_id)
       when 'unban' then community_members.status = 'active'
         and sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = sec.uid()) is not true
@@ -12824,18 +15088,27 @@ create policy community_members_update on app.community_members for update to cu
   with check (
     case sec.action()
       when 'update' then sec.seen_community_staff(community_members.community_id)
+        and (
+          community_members.user_id = sec.uid()
+          or sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'archive' then (community_members.user_id = sec.uid() and community_members.state <> 'banned')
-        or sec.seen_community_staff(community_members.community_id)
+        or (
+          sec.seen_community_staff(community_members.community_id)
+          and sec.outranks(community_members.user_id, community_members.community_id)
+        )
       when 'restore' then sec.seen_community_staff(community_members.community_id)
+        and ((community_members.ended_by_user) is not true or community_members.user_id = sec.uid())
       when 'join' then community_members.user_id = sec.uid()
         and (
           sec.seen_community_open(community_members.community_id)
           or community_members.added_by_id <> community_members.user_id
+          or community_members.state = 'unbanned'
         )
       when 'approve' then community_members.added_by_id = community_members.user_id
         and sec.seen_community_staff(community_members.community_id)
       when 'ban' then sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = sec.uid()) is not true
+        and sec.outranks(community_members.user_id, community_members.community_id)
       when 'unban' then sec.seen_community_staff(community_members.community_id)
         and (community_members.user_id = sec.uid()) is not true
       else false
@@ -12920,7 +15193,9 @@ create policy devices_select on app.devices for select to culturepass_app
 
 create policy devices_insert on app.devices for insert to culturepass_app
   with check (
-    sec.uid() is not null and devices.user_id = sec.uid()
+    sec.uid() is not null
+    and devices.user_id = sec.uid()
+    and devices.session_id is not distinct from sec.session()
   );
 
 create policy devices_update on app.devices for update to culturepass_app
@@ -12928,7 +15203,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.status = 'active' and devices.user_id = sec.uid()
       when 'archive' then devices.status = 'active' and devices.user_id = sec.uid()
-      when 'restore' then devices.status = 'archived' and devices.user_id = sec.uid()
       else false
     end
   )
@@ -12936,7 +15210,6 @@ create policy devices_update on app.devices for update to culturepass_app
     case sec.action()
       when 'update' then devices.user_id = sec.uid()
       when 'archive' then devices.user_id = sec.uid()
-      when 'restore' then devices.user_id = sec.uid()
       else false
     end
   );
@@ -14654,6 +16927,9 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
+        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
+      when 'accept' then role_assignments.status = 'active' and role_assignments.user_id = sec.uid()
+      when 'decline' then role_assignments.status = 'active' and role_assignments.user_id = sec.uid()
       else false
     end
   )
@@ -14691,37 +16967,44 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
-      when 'restore' then sec.is_platform_admin()
-        or (
-          role_assignments.role = 'cityAdmin'
-          and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
-        )
-        or (
-          role_assignments.role = 'orgAdmin'
-          and (
-            strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
-            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
-            or (
-              role_assignments.scope_type = 'organization'
-              and sec.seen_organization_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'business'
-              and sec.seen_business_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'community'
-              and sec.seen_community_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'institution'
-              and sec.seen_institution_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
+      when 'restore' then (
+          sec.is_platform_admin()
+          or (
+            role_assignments.role = 'cityAdmin'
+            and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
+          )
+          or (
+            role_assignments.role = 'orgAdmin'
+            and (
+              strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
+              or (
+                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'organization'
+                and sec.seen_organization_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'business'
+                and sec.seen_business_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'community'
+                and sec.seen_community_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'institution'
+                and sec.seen_institution_city_admin(role_assignments.scope_id)
+              )
+              or (
+                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
+              )
             )
           )
         )
+        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
+      when 'accept' then role_assignments.user_id = sec.uid()
+      when 'decline' then role_assignments.user_id = sec.uid()
       else false
     end
   );
@@ -15022,7 +17305,12 @@ create policy users_select on app.users for select to culturepass_app
       and (
         users.id = (select sec.uid())
         or (select sec.is_platform_admin())
-        or users.home_city_id in (select unnest(sec.scopes_city_admin()))
+        or (
+          (
+            (select sec.is_platform_admin()) or users.home_city_id in (select unnest(sec.scopes_city_admin()))
+          )
+          and sec.outranks(users.id, null)
+        )
       )
     )
     or (
@@ -15040,8 +17328,10 @@ create policy users_update on app.users for update to culturepass_app
       when 'restore' then users.status = 'archived' and sec.is_platform_admin()
       when 'suspend' then users.status = 'active'
         and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
+        and sec.outranks(users.id, null)
       when 'unsuspend' then users.status = 'suspended'
         and (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
+        and sec.outranks(users.id, null)
       else false
     end
   )
@@ -15050,8 +17340,10 @@ create policy users_update on app.users for update to culturepass_app
       when 'update' then users.id = sec.uid() or sec.is_platform_admin()
       when 'archive' then users.id = sec.uid() or sec.is_platform_admin()
       when 'restore' then sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin()
+      when 'suspend' then (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
+        and sec.outranks(users.id, null)
+      when 'unsuspend' then (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
+        and sec.outranks(users.id, null)
       else false
     end
   );
@@ -15406,7 +17698,7 @@ grant select on app.communities to culturepass_authz;
 grant select on app.communities to culturepass_counter;
 grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, member_count, created_by_id) on app.communities to culturepass_counter;
 
-grant select (id, status, community_id, user_id, role, state, version, created_at, updated_at) on app.community_members to culturepass_app;
+grant select (id, status, community_id, user_id, role, state, ended_by_user, version, created_at, updated_at) on app.community_members to culturepass_app;
 grant insert (community_id, user_id, role) on app.community_members to culturepass_app;
 grant update (status, role, state) on app.community_members to culturepass_app;
 
@@ -15415,7 +17707,7 @@ grant select on app.community_members to culturepass_job;
 grant select on app.community_members to culturepass_authz;
 
 grant select on app.community_members to culturepass_counter;
-grant update (status, archived_with, added_by_id) on app.community_members to culturepass_counter;
+grant update (status, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
 grant select (id, status, code, name, currency, default_locale, version, created_at, updated_at) on app.countries to culturepass_app;
 grant insert (code, name, currency, default_locale) on app.countries to culturepass_app;
@@ -15429,35 +17721,37 @@ grant select on app.countries to culturepass_counter;
 grant update (status) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
-grant insert (id, user_id, password_hash, changed_at) on app.credentials to culturepass_job;
-grant update (user_id, password_hash, changed_at) on app.credentials to culturepass_job;
+grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
+grant update (user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
 grant delete on app.credentials to culturepass_job;
 
 grant select on app.credentials to culturepass_authz;
 
 grant select on app.credentials to culturepass_counter;
+grant update (valid_from) on app.credentials to culturepass_counter;
 
-grant select (id, status, user_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
+grant select (id, status, user_id, session_id, platform, push_token, last_seen_at, version, created_at, updated_at) on app.devices to culturepass_app;
 grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_app;
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant insert (id, status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
-grant update (status, user_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with) on app.devices to culturepass_counter;
+grant update (status, archived_with, session_id) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
-grant insert (id, user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
-grant update (user_id, purpose, token_hash, email, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
+grant update (user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
 grant delete on app.email_tokens to culturepass_job;
 
 grant select on app.email_tokens to culturepass_authz;
 
 grant select on app.email_tokens to culturepass_counter;
+grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
@@ -15473,8 +17767,8 @@ grant select on app.events to culturepass_counter;
 grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
-grant insert (id, user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
-grant update (user_id, issuer, subject, last_used_at) on app.external_identities to culturepass_job;
+grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
+grant update (user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
 grant delete on app.external_identities to culturepass_job;
 
 grant select on app.external_identities to culturepass_authz;
@@ -15724,9 +18018,9 @@ grant select on app.reviews to culturepass_authz;
 grant select on app.reviews to culturepass_counter;
 grant update (status, archived_with) on app.reviews to culturepass_counter;
 
-grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, version, created_at, updated_at) on app.role_assignments to culturepass_app;
+grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, ended_by_user, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
-grant update (status) on app.role_assignments to culturepass_app;
+grant update (status, state) on app.role_assignments to culturepass_app;
 
 grant select on app.role_assignments to culturepass_job;
 
@@ -15734,7 +18028,7 @@ grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;
 
 grant select on app.role_assignments to culturepass_counter;
-grant update (status, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
+grant update (status, archived_with, ended_by_user, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
 grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, lead_count, version, created_at, updated_at) on app.service_requests to culturepass_app;
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;
@@ -15746,17 +18040,18 @@ grant select on app.service_requests to culturepass_counter;
 grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
-grant insert (id, user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
-grant update (user_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent) on app.sessions to culturepass_job;
+grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
+grant update (user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
 grant delete on app.sessions to culturepass_job;
 
 grant select on app.sessions to culturepass_authz;
 
 grant select on app.sessions to culturepass_counter;
+grant update (revoked_at, external_identity_id) on app.sessions to culturepass_counter;
 
 grant select on app.sign_ups to culturepass_job;
-grant insert (id, token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
-grant update (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant insert (id, token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
+grant update (token_hash, email, handle, display_name, locale, timezone, expires_at) on app.sign_ups to culturepass_job;
 grant delete on app.sign_ups to culturepass_job;
 
 grant select on app.sign_ups to culturepass_authz;

@@ -467,7 +467,17 @@ drop trigger venues_stamp on app.venues;
 
 drop trigger venues_slug on app.venues;
 
+drop trigger venues_document_update on app.venues;
+
+drop trigger venues_document_insert on app.venues;
+
+drop trigger users_emit_archive on app.users;
+
 drop trigger users_audit on app.users;
+
+drop trigger users_keep_holders on app.users;
+
+drop trigger "0_end_children" on app.users;
 
 drop trigger "0_restore_children" on app.users;
 
@@ -478,6 +488,10 @@ drop trigger users_guard on app.users;
 drop trigger users_live on app.users;
 
 drop trigger users_stamp on app.users;
+
+drop trigger users_document_update on app.users;
+
+drop trigger users_document_insert on app.users;
 
 drop trigger transactions_audit on app.transactions;
 
@@ -513,6 +527,8 @@ drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
 
+drop trigger "0_end_children" on app.sessions;
+
 drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
@@ -532,6 +548,8 @@ drop trigger role_assignments_audit on app.role_assignments;
 drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
+
+drop trigger role_assignments_ended on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
 
@@ -603,6 +621,10 @@ drop trigger organizations_announce on app.organizations;
 
 drop trigger organizations_slug on app.organizations;
 
+drop trigger organizations_document_update on app.organizations;
+
+drop trigger organizations_document_insert on app.organizations;
+
 drop trigger order_items_audit on app.order_items;
 
 drop trigger orders_audit on app.orders;
@@ -673,11 +695,19 @@ drop trigger institutions_stamp on app.institutions;
 
 drop trigger institutions_slug on app.institutions;
 
+drop trigger institutions_document_update on app.institutions;
+
+drop trigger institutions_document_insert on app.institutions;
+
 drop trigger grant_announcements_audit on app.grant_announcements;
 
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
+
+drop trigger grant_announcements_document_update on app.grant_announcements;
+
+drop trigger grant_announcements_document_insert on app.grant_announcements;
 
 drop trigger fraud_flags_audit on app.fraud_flags;
 
@@ -697,6 +727,12 @@ drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
 
+drop trigger events_emit_archive on app.events;
+
+drop trigger events_emit_cancel on app.events;
+
+drop trigger events_emit_publish on app.events;
+
 drop trigger events_audit on app.events;
 
 drop trigger "0_restore_children" on app.events;
@@ -711,11 +747,17 @@ drop trigger events_stamp on app.events;
 
 drop trigger events_slug on app.events;
 
+drop trigger events_document_update on app.events;
+
+drop trigger events_document_insert on app.events;
+
 drop trigger email_tokens_audit on app.email_tokens;
 
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
+
+drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -737,6 +779,10 @@ drop trigger countries_live on app.countries;
 
 drop trigger countries_stamp on app.countries;
 
+drop trigger countries_document_update on app.countries;
+
+drop trigger countries_document_insert on app.countries;
+
 drop trigger community_members_audit on app.community_members;
 
 drop trigger community_members_count_update on app.community_members;
@@ -746,6 +792,8 @@ drop trigger community_members_count_insert on app.community_members;
 drop trigger community_members_guard_insert on app.community_members;
 
 drop trigger community_members_guard on app.community_members;
+
+drop trigger community_members_ended on app.community_members;
 
 drop trigger community_members_stamp on app.community_members;
 
@@ -767,6 +815,10 @@ drop trigger communities_announce on app.communities;
 
 drop trigger communities_slug on app.communities;
 
+drop trigger communities_document_update on app.communities;
+
+drop trigger communities_document_insert on app.communities;
+
 drop trigger commission_rules_audit on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
@@ -786,6 +838,10 @@ drop trigger cities_live on app.cities;
 drop trigger cities_stamp on app.cities;
 
 drop trigger cities_slug on app.cities;
+
+drop trigger cities_document_update on app.cities;
+
+drop trigger cities_document_insert on app.cities;
 
 drop trigger check_ins_audit on app.check_ins;
 
@@ -807,27 +863,51 @@ drop trigger businesses_announce on app.businesses;
 
 drop trigger businesses_slug on app.businesses;
 
+drop trigger businesses_document_update on app.businesses;
+
+drop trigger businesses_document_insert on app.businesses;
+
 drop trigger attendances_audit on app.attendances;
 
 drop trigger attendances_count_insert on app.attendances;
 
+drop table search.venues;
+
 drop view app.venues_public;
+
+drop table search.users;
 
 drop view app.users_public;
 
+drop table search.organizations;
+
 drop view app.organizations_public;
+
+drop table search.institutions;
 
 drop view app.institutions_public;
 
+drop table search.grant_announcements;
+
 drop view app.grant_announcements_public;
+
+drop table search.events;
 
 drop view app.events_public;
 
+drop table search.countries;
+
 drop view app.countries_public;
+
+drop table search.communities;
 
 drop view app.communities_public;
 
+drop table search.cities;
+
 drop view app.cities_public;
+
+drop table search.businesses;
 
 drop view app.businesses_public;
 
@@ -889,13 +969,13 @@ drop function sec.seen_community_staff(uuid);
 
 drop function sec.seen_community_open(uuid);
 
-drop function sec.seen_community_member(uuid);
-
 drop function sec.seen_community_city_admin(uuid);
 
 drop function sec.seen_community_askable(uuid);
 
 drop function sec.seen_community_admin(uuid);
+
+drop function sec.seen_community__member(uuid);
 
 drop function sec.seen_community(uuid);
 
@@ -923,6 +1003,62 @@ drop function sec.mine_lead_organizer();
 
 drop function sec.mine_event_admin();
 
+drop function sec.outranks(uuid,uuid);
+
+drop function requests.purge(timestamptz,integer);
+
+drop function requests.give_up(text,text,text,integer);
+
+drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
+
+drop function requests.claim(text,text,text,text,interval);
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
+
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -934,6 +1070,8 @@ drop function audit.seal();
 drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
+
+drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
@@ -959,7 +1097,15 @@ drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
 
+drop function app.venues_document();
+
+drop function app.venues_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_users();
+
+drop function app.users_keep_holders();
+
+drop function app.users_end_children();
 
 drop function app.users_restore_children();
 
@@ -968,6 +1114,10 @@ drop function app.users_archive_children();
 drop function app.users_guard();
 
 drop function app.user_private(uuid);
+
+drop function app.users_document();
+
+drop function app.users_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_transactions();
 
@@ -995,6 +1145,8 @@ drop function app.subscription_private(uuid);
 
 drop function audit.record_sessions();
 
+drop function app.sessions_end_children();
+
 drop function audit.record_service_requests();
 
 drop function app.service_requests_restore_children();
@@ -1008,6 +1160,8 @@ drop function audit.record_role_assignments();
 drop function app.role_assignments_keep();
 
 drop function app.role_assignments_guard();
+
+drop function app.role_assignments_ended();
 
 drop function audit.record_reviews();
 
@@ -1058,6 +1212,10 @@ drop function app.organizations_announce();
 drop function app.organizations_slug_from_name();
 
 drop function app.organization_private(uuid);
+
+drop function app.organizations_document();
+
+drop function app.organizations_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_order_items();
 
@@ -1113,9 +1271,17 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
+drop function app.institutions_document();
+
+drop function app.institutions_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_grant_announcements();
 
 drop function app.grant_announcements_guard();
+
+drop function app.grant_announcements_document();
+
+drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_fraud_flags();
 
@@ -1141,9 +1307,15 @@ drop function app.events_slug_from_title();
 
 drop function app.event_private(uuid);
 
+drop function app.events_document();
+
+drop function app.events_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_email_tokens();
 
 drop function audit.record_devices();
+
+drop function app.devices_move_push_token();
 
 drop function app.devices_guard();
 
@@ -1157,6 +1329,10 @@ drop function app.countries_archive_children();
 
 drop function app.countries_guard();
 
+drop function app.countries_document();
+
+drop function app.countries_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_community_members();
 
 drop function app.community_members_count_update();
@@ -1166,6 +1342,8 @@ drop function app.community_members_count_insert();
 drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
+
+drop function app.community_members_ended();
 
 drop function app.community_member_may(uuid);
 
@@ -1187,6 +1365,10 @@ drop function app.communities_slug_from_name();
 
 drop function app.community_private(uuid);
 
+drop function app.communities_document();
+
+drop function app.communities_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_commission_rules();
 
 drop function app.commission_rules_guard();
@@ -1200,6 +1382,10 @@ drop function app.cities_archive_children();
 drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
+
+drop function app.cities_document();
+
+drop function app.cities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_check_ins();
 
@@ -1219,6 +1405,10 @@ drop function app.businesses_slug_from_name();
 
 drop function app.business_private(uuid);
 
+drop function app.businesses_document();
+
+drop function app.businesses_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
@@ -1230,6 +1420,8 @@ drop function sec.my_community_members_3();
 drop function sec.my_community_members_2();
 
 drop function sec.my_community_members();
+
+drop function sec.is_active(uuid);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -1318,6 +1510,8 @@ alter table app.tickets drop constraint tickets_order_id_same_event_fkey;
 alter table app.subscriptions drop constraint subscriptions_plan_id_fkey;
 
 alter table app.subscriptions drop constraint subscriptions_business_id_fkey;
+
+alter table app.sessions drop constraint sessions_external_identity_id_fkey;
 
 alter table app.sessions drop constraint sessions_user_id_fkey;
 
@@ -1599,7 +1793,11 @@ alter table app.events drop constraint events_live_city_id_fkey;
 
 alter table app.events drop constraint events_city_id_fkey;
 
+alter table app.email_tokens drop constraint email_tokens_session_id_fkey;
+
 alter table app.email_tokens drop constraint email_tokens_user_id_fkey;
+
+alter table app.devices drop constraint devices_session_id_fkey;
 
 alter table app.devices drop constraint devices_live_user_id_fkey;
 
@@ -1672,6 +1870,16 @@ alter table app.businesses drop constraint businesses_city_id_fkey;
 alter table app.attendances drop constraint attendances_event_id_fkey;
 
 alter table app.attendances drop constraint attendances_user_id_fkey;
+
+drop table requests.keys;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
+
+drop table jobs.periodic;
+
+drop table jobs.queue;
 
 drop table audit.seals;
 
@@ -1823,6 +2031,12 @@ drop function sec.is_opening_hours(jsonb);
 
 drop function sec.is_social_links(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -1845,6 +2059,10 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
+
 drop function sec.is_plain(text);
 
 drop function sec.patched(jsonb,jsonb);
@@ -1852,6 +2070,12 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
+
+drop schema jobs;
+
+drop schema requests;
 
 drop schema audit;
 

@@ -13,6 +13,7 @@ mod prepare;
 mod process;
 mod report;
 mod rounds;
+mod search;
 mod servers;
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// Prepare, measure, report.
     Run(Options),
+    /// Search among many events, alone and under attack.
+    Search(Search),
     /// Be one of the servers.
     Server { name: String },
 }
@@ -64,8 +67,43 @@ struct Options {
 async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Run(options) => run(options).await,
+        Command::Search(options) => search(options).await,
         Command::Server { name } => server(&name).await,
     }
+}
+
+#[derive(clap::Args)]
+struct Search {
+    /// Superuser's URL of the PostgreSQL to use, on this machine.
+    #[arg(long, env = "BENCH_DATABASE_URL")]
+    database_url: String,
+    #[arg(long, default_value_t = 500_000)]
+    events: i32,
+    /// Of each question.
+    #[arg(long, default_value_t = 100)]
+    requests: usize,
+    /// Connections of the server to PostgreSQL, besides those for searches.
+    #[arg(long, default_value_t = 10)]
+    pool: u32,
+}
+
+async fn search(options: Search) -> Result<()> {
+    let files = env::temp_dir().join("culturepass-bench");
+    fs::create_dir_all(&files)?;
+    let prepared = prepare::prepare(&options.database_url, 100, &files).await?;
+    let keys = keys()?;
+    let tokens = tokens(&keys, &prepared)?;
+    let text = search::run(
+        &options.database_url,
+        options.events,
+        options.requests,
+        options.pool,
+        &keys,
+        &tokens,
+    )
+    .await?;
+    println!("Machine: {}.\n\n{text}", machine());
+    Ok(())
 }
 
 async fn server(name: &str) -> Result<()> {
@@ -99,11 +137,7 @@ async fn run(options: Options) -> Result<()> {
     }
     let prepared = prepare::prepare(&options.database_url, options.rows, &files).await?;
     let keys = keys()?;
-    let tokens = Tokens {
-        of_all: token(&keys, prepared.of_all)?,
-        of_one: token(&keys, prepared.of_one)?,
-        of_none: token(&keys, prepared.of_none)?,
-    };
+    let tokens = tokens(&keys, &prepared)?;
     let bench = Bench {
         database_url: &options.database_url,
         rows: options.rows,
@@ -148,6 +182,14 @@ fn keys() -> Result<Keys> {
     Ok(Keys {
         private_pem: String::from_utf8(private)?,
         public_pem: String::from_utf8(public)?,
+    })
+}
+
+fn tokens(keys: &Keys, prepared: &prepare::Prepared) -> Result<Tokens> {
+    Ok(Tokens {
+        of_all: token(keys, prepared.of_all)?,
+        of_one: token(keys, prepared.of_one)?,
+        of_none: token(keys, prepared.of_none)?,
     })
 }
 

@@ -131,8 +131,8 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 3]> {
            from generate_series(0, {CITIES} - 1) n, app.countries c;
          insert into app.users (handle, display_name, email)
            select 'bench_' || n, 'Bench', n || '@example.org' from unnest('{{all,none,one}}'::text[]) n;
-         insert into app.role_assignments (role, user_id, scope_type, scope_id)
-           select 'cityAdmin', u.id, 'city', c.id from app.users u, app.cities c
+         insert into app.role_assignments (role, user_id, scope_type, scope_id, state)
+           select 'cityAdmin', u.id, 'city', c.id, 'accepted' from app.users u, app.cities c
            where u.handle = 'bench_all' or (u.handle = 'bench_one' and c.slug = 'city-1');
          insert into app.sessions (user_id, expires_at) select id, now() + interval '1 day' from app.users;
          insert into app.institutions (id, name, slug, type, description, website, contact_email, location, city_id)

@@ -15,6 +15,8 @@ use std::{collections::HashMap, path::Path};
 pub const GET_BY_ONE: &str = "get, administers one city";
 pub const GET_BY_NONE: &str = "get, no role";
 pub const PAGE_90: &str = "list, page 90";
+/// Of a field that is not searched; `update` changes the name, which is.
+pub const UPDATE_ORDINARY: &str = "update, nothing searched";
 
 /// Who the secured servers are asked by.
 pub struct Tokens {
@@ -114,6 +116,10 @@ impl Bench<'_> {
         if name == GENERATED_SECURED && operation == "list" {
             pages::write(server.port, &self.tokens.of_all, self.files).await?;
             run(PAGE_90, "page", Some(&self.tokens.of_all))?;
+        }
+        if name == GENERATED_SECURED && operation == "update" {
+            self.tidy(operation, database).await?;
+            run(UPDATE_ORDINARY, "update_ordinary", token)?;
         }
         let peak = round.peak_memory_mb.entry(name).or_default();
         *peak = peak.max(server.peak_memory_mb());

@@ -7,8 +7,10 @@ mod app;
 mod cycles;
 mod entities;
 mod fields;
+mod guarded;
 mod open;
 mod relations;
+mod required;
 mod transitions;
 mod walk;
 
@@ -32,11 +34,13 @@ pub fn check(resolved: &Resolved, sources: &Sources) -> Result<(), Diagnostics> 
         };
         entities::check(&of);
         fields::check(&of);
+        guarded::check(&of);
         relations::check(&of);
         transitions::check(&of);
         access::check(&of);
     }
     cycles::check(&cx);
+    required::check(&cx);
     errors.finish(sources)
 }
 
@@ -101,6 +105,12 @@ impl Of<'_> {
                 .modules
                 .iter()
                 .any(|m| m.writes.contains(&self.id))
+    }
+    /// Of assignments: a creator's role is written by the database.
+    fn written_by_engine(&self, name: &str) -> bool {
+        let model = self.cx.model;
+        let creators = model.entities.iter().any(|e| e.creator.is_some());
+        self.id == model.assignments && creators && ["role", "scope"].contains(&name)
     }
     fn creatable(&self) -> bool {
         self.entity.writable() && self.entity.access.create.is_some()

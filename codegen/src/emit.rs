@@ -4,8 +4,8 @@
 
 pub mod actions;
 mod columns;
-mod entity;
-mod hooks;
+pub mod entity;
+pub mod hooks;
 pub mod migrations;
 mod objects;
 pub mod openapi;

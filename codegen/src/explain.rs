@@ -27,6 +27,7 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     }
     keeps(&mut out, model, id, entity);
     transitions(&mut out, model, id, entity);
+    events(&mut out, entity);
     sql(&mut out, &schema, entity);
     Ok(out)
 }
@@ -143,14 +144,13 @@ fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
     }
     line(out, format_args!("\nKeeps"));
     for keep in &entity.keeps {
+        let per = keep.per.as_ref();
+        let per = per.map_or("everywhere".to_owned(), |per| format!("per {per}"));
         let filter = keep.filter.as_ref();
         let filter = filter.map_or(String::new(), |filter| {
             format!(" where {}", said(model, id, filter))
         });
-        line(
-            out,
-            format_args!("  {}: one per {}{filter}", keep.name, keep.per),
-        );
+        line(out, format_args!("  {}: one {per}{filter}", keep.name));
     }
 }
 
@@ -181,6 +181,16 @@ fn transitions(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
             out,
             format_args!("  {}: {change}, by {by}{when}{reason}", transition.name),
         );
+    }
+}
+
+fn events(out: &mut String, entity: &Entity) {
+    if entity.emits.is_empty() {
+        return;
+    }
+    line(out, format_args!("\nEvents"));
+    for action in &entity.emits {
+        line(out, format_args!("  {}.{action}", entity.name));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{phrase, spec};
 
 /// (what they are, the words)
-pub fn words() -> [(&'static str, &'static [&'static str]); 12] {
+pub fn words() -> [(&'static str, &'static [&'static str]); 13] {
     [
         ("key of an entity", &spec::ENTITY_KEYS),
         ("key of a mixin", &spec::MIXIN_KEYS),
@@ -15,6 +15,7 @@ pub fn words() -> [(&'static str, &'static [&'static str]); 12] {
         ("modifier of a relation", &phrase::RELATION_MODIFIERS),
         ("function of a derived value", &phrase::AGGREGATES),
         ("modifier of a derived value", &phrase::DERIVED_MODIFIERS),
+        ("modifier of a check", &phrase::CHECK_MODIFIERS),
         ("part of a transition", &phrase::TRANSITION_WORDS),
         ("word of a rule", &phrase::ATOMS),
     ]

@@ -3,6 +3,7 @@
 //! Depends on none of our crates, talks to no database, knows no HTTP.
 
 mod check;
+mod collisions;
 pub mod diag;
 pub mod emit;
 pub mod explain;
@@ -31,14 +32,13 @@ pub fn load(root: &Path) -> Result<Model, Diagnostics> {
 
 /// The same for texts in memory: `app.yaml` first, then one entity each.
 pub fn load_sources(sources: &Sources) -> Result<Model, Diagnostics> {
-    Ok(understand(sources)?.model)
+    Ok(understand(sources)?.resolved.model)
 }
 
 /// Everything that `cargo gen` writes, in memory: `generated/` and the next migration.
 pub fn generate(root: &Path) -> Result<Tree, Diagnostics> {
     let sources = spec::files(root)?;
-    let resolved = understand(&sources)?;
-    let schema = emit::schema::schema(&resolved.model);
+    let Understood { resolved, schema } = understand(&sources)?;
     let next = next(root, &sources, &resolved, &schema)?;
     let mut tree = Tree::default();
     emit::emit(&resolved.model, &schema, &mut tree);
@@ -51,16 +51,26 @@ pub fn generate(root: &Path) -> Result<Tree, Diagnostics> {
 /// The migration that `cargo gen` would write.
 pub fn plan(root: &Path) -> Result<Plan, Diagnostics> {
     let sources = spec::files(root)?;
-    let resolved = understand(&sources)?;
-    let schema = emit::schema::schema(&resolved.model);
+    let Understood { resolved, schema } = understand(&sources)?;
     Ok(next(root, &sources, &resolved, &schema)?.plan)
 }
 
-fn understand(sources: &Sources) -> Result<Resolved, Diagnostics> {
+fn understand(sources: &Sources) -> Result<Understood, Diagnostics> {
     let spec = spec::parse(sources)?;
     let resolved = resolve::resolve(&spec, sources)?;
     check::check(&resolved, sources)?;
-    Ok(resolved)
+    let objects = emit::schema::objects(&resolved.model);
+    collisions::check(&resolved, &objects, sources)?;
+    Ok(Understood {
+        resolved,
+        schema: emit::schema::of_objects(objects),
+    })
+}
+
+/// A spec without mistakes.
+struct Understood {
+    resolved: Resolved,
+    schema: objects::Schema,
 }
 
 fn next(
@@ -96,6 +106,8 @@ fn at_its_place(resolved: &Resolved, refusal: Refusal) -> Diagnostic {
             .find_map(|part| resolved.places.find(id, part, field));
         line.unwrap_or_else(|| resolved.places.of(id, Part::Entity, ""))
     });
+    let of_app = refusal.field.as_deref().filter(|_| entity.is_none());
+    let span = span.or_else(|| resolved.places.find_app(of_app?));
     Diagnostic {
         span,
         ..Diagnostic::without_place(refusal.message)

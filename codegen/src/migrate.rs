@@ -6,6 +6,7 @@
 //! refuse    what needs a word more in the spec
 //! stage     the steps (diff, depend, columns), cut into files
 //! class     what each step does to those who use the database meanwhile
+//! access    what each change of a rule does to people
 //! recount   derived columns that must be counted again
 //! file      the text
 //! ```
@@ -13,6 +14,7 @@
 //! Compares SQL objects by kind and name and looks at the models only for what SQL cannot say:
 //! stated renames, stated losses. Talks to no database.
 
+mod access;
 mod change;
 mod class;
 mod columns;
@@ -33,6 +35,7 @@ mod stage;
 mod tests;
 mod text;
 
+pub use access::{AccessChange, Effect};
 pub use class::Class;
 pub use file::Step;
 pub use history::{Entry, FOLDER, Past, RECORD, Record};
@@ -54,6 +57,8 @@ pub struct Next {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub migrations: Vec<Planned>,
+    /// What more, fewer or other people may do from now on.
+    pub access: Vec<AccessChange>,
 }
 
 #[derive(Clone, Debug)]
@@ -121,7 +126,10 @@ fn plan(
     let placeholder =
         |table: &str, column: &Column| placeholder::placeholder(old_model, old, table, column);
     let judge = class::Judge::new(old, schema, &hints.renames, &hints);
-    let mut plan = Plan::default();
+    let mut plan = Plan {
+        access: old_model.map_or_else(Vec::new, |old| access::changes(old, model)),
+        ..Plan::default()
+    };
     let first = entries.is_empty();
     let after = old_model.map_or_else(Default::default, |old| {
         recount::after(old, model, &hints.renames)
@@ -170,6 +178,12 @@ impl Plan {
             for step in &planned.steps {
                 text.push_str(&format!("  {}\n", file::line(step)));
             }
+        }
+        if !self.access.is_empty() {
+            text.push_str("Access\n");
+        }
+        for change in &self.access {
+            text.push_str(&format!("  {change}\n"));
         }
         text.push_str(&format!("Worst: {}.\n", self.worst()));
         text

@@ -5,8 +5,11 @@
 //! can hold the model of the last migration.
 
 mod expr;
+mod guarded;
+mod memo;
 
 pub use expr::{Expr, OfWhat, Op, Value};
+pub use memo::Memo;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`Model::entities`].
@@ -23,6 +26,9 @@ pub struct Model {
     /// The entity whose rows hold roles. It has a reference to `identity`, an enum field `role`
     /// and an optional polymorphic reference `scope`.
     pub assignments: EntityId,
+    /// Which assignments count, `field == value` (`assignments: … where …`). `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Expr>,
     /// The entity whose rows are sign-ins (`sessions:`): a relation to `identity` and `revoked_at`.
     #[serde(default)]
     pub sessions: Option<EntityId>,
@@ -37,6 +43,9 @@ pub struct Model {
     /// of a column that changes its type.
     #[serde(default)]
     pub dropped: Vec<String>,
+    /// What was found out about its rules, by whoever asks.
+    #[serde(skip)]
+    pub memo: Memo,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +69,9 @@ pub struct Module {
     /// Entities of others that its jobs may read / write.
     pub reads: Vec<EntityId>,
     pub writes: Vec<EntityId>,
+    /// Its jobs that a request may ask for, on behalf of the caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requested: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +104,7 @@ pub struct Entity {
     pub unique: Vec<Vec<String>>,
     pub exclude: Vec<Exclude>,
     pub index: Vec<Vec<String>>,
-    pub checks: Vec<NamedExpr>,
+    pub checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<Keep>,
     pub transitions: Vec<Transition>,
@@ -102,6 +114,9 @@ pub struct Entity {
     /// Role (index into [`Model::roles`]) granted to the creator of a row.
     pub creator: Option<usize>,
     pub hooks: Vec<Hook>,
+    /// Actions that put an event into the outbox: `create`, `archive`, verbs of transitions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emits: Vec<String>,
     pub page: u32,
     /// How many rows one member may create in a day (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +136,9 @@ pub struct Field {
     pub optional: bool,
     pub default: Option<Literal>,
     pub unique: bool,
+    /// The value goes to the newest row; the one that had it is archived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     pub search: bool,
     pub filter: bool,
     pub sort: bool,
@@ -214,6 +232,14 @@ pub enum OnArchive {
     Detach,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEnd {
+    Archive,
+    /// This time is when it ended. An optional one is set once, a required one each time.
+    Set(String),
+}
+
 /// A reference to one entity (`targets.len() == 1`, column `<name>_id`) or to one of several
 /// (columns `<name>_type`, `<name>_id`, and a generated column `<name>_<target>_id` each).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -227,12 +253,21 @@ pub struct Relation {
     /// has that relation a composite foreign key is made.
     pub same: Vec<String>,
     pub on_archive: OnArchive,
+    /// What becomes of the row when the one it refers to has ended: suspended or archived; a session: revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_end: Option<OnEnd>,
     pub movable: bool,
     pub set_me: bool,
+    /// The session of the caller.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_session: bool,
     pub system: bool,
     pub unique: bool,
     pub filter: bool,
     pub hidden: bool,
+    /// The row is about this person, and others may restore it: not what the person ended themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consents: bool,
     pub read: Option<Expr>,
     pub was: Option<String>,
     /// What it means, where the name does not say it.
@@ -286,13 +321,25 @@ pub struct Exclude {
     pub to: String,
 }
 
-/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays.
+/// While the row of the relation `per` is not archived, the last active row with `filter` that refers to it stays;
+/// without `per` the last one of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keep {
     pub name: String,
-    pub per: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
     pub filter: Option<Expr>,
     /// What callers are told.
+    pub doc: Option<String>,
+}
+
+/// An invariant of every row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub expr: Expr,
+    /// What callers are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
 }
 
@@ -377,9 +424,29 @@ impl Model {
     }
 }
 
+impl Model {
+    /// There is a nested list of it below its parent, if that has routes. The list would tell what is behind
+    /// the `read` rule of the reference.
+    pub fn is_listed(&self, has: &Has) -> bool {
+        let child = &self.entities[has.child];
+        let via = child.relation(&has.via);
+        !child.internal && via.is_some_and(|via| via.read.is_none())
+    }
+}
+/// Before a relation's name: a column of the database that no body and no answer holds.
+pub const ENDED_BY: &str = "ended_by_";
+
 impl Relation {
+    /// The server knows its value from who asks: no body has it.
+    pub fn of_caller(&self) -> bool {
+        self.set_me || self.set_session
+    }
     pub fn id_column(&self) -> String {
         format!("{}_id", self.name)
+    }
+    /// Whether the person it refers to archived the row themselves.
+    pub fn ended_column(&self) -> String {
+        format!("{ENDED_BY}{}", self.name)
     }
     pub fn type_column(&self) -> Option<String> {
         self.polymorphic.then(|| format!("{}_type", self.name))

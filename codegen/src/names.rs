@@ -106,11 +106,22 @@ pub fn is_rule_word(word: &str) -> bool {
     )
 }
 
+/// Parameters (`p_id`), variables (`v_base`) and the one alias of generated SQL that stands beside columns.
+pub fn is_generated_variable(word: &str) -> bool {
+    word.starts_with("p_") || word.starts_with("v_") || word == "parent"
+}
+
 /// Names of columns that every table may have.
 pub fn is_builtin_column(word: &str) -> bool {
     matches!(
         word,
-        "id" | "status" | "version" | "created_at" | "updated_at" | "live_id" | "allowed_actions"
+        "id" | "status"
+            | "version"
+            | "created_at"
+            | "updated_at"
+            | "live_id"
+            | "archived_with"
+            | "allowed_actions"
     )
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Every part keeps its place. Nothing is looked up here: names are only words.
 
+mod assignments;
+mod check;
 mod derived;
 mod field;
 mod keep;
@@ -15,6 +17,8 @@ mod transition;
 use crate::diag::Span;
 use crate::model::{Literal, OnArchive, Op, Ty};
 
+pub use assignments::assignments;
+pub use check::{CHECK_MODIFIERS, check};
 pub use derived::{AGGREGATES, DERIVED_MODIFIERS, derived, exclude};
 pub use field::{FIELD_MODIFIERS, TYPES, field};
 pub use keep::keep;
@@ -63,6 +67,7 @@ pub enum TyPhrase {
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldModifier {
     Unique,
+    Moves,
     Search,
     Filter,
     Sort,
@@ -96,7 +101,9 @@ pub enum RelationModifier {
     Same(Word),
     OnArchive(OnArchive),
     Movable,
+    OnEnd(OnEndPhrase),
     SetMe,
+    SetSession,
     System,
     Unique,
     Filter,
@@ -104,6 +111,20 @@ pub enum RelationModifier {
     Was(Word),
     Doc(At<String>),
     Read(Rule),
+}
+
+/// An invariant of a row, and what callers are told when it would break.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckPhrase {
+    pub rule: Rule,
+    pub doc: Option<At<String>>,
+}
+
+/// `on end archive`, `on end set revoked_at`
+#[derive(Clone, Debug, PartialEq)]
+pub enum OnEndPhrase {
+    Archive,
+    Set(Word),
 }
 
 /// `like* via event`
@@ -147,10 +168,18 @@ pub struct ExcludePhrase {
     pub to: Word,
 }
 
-/// `one per scope where role == orgAdmin, doc "Why."`
+/// `role_assignment where state == accepted`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssignmentsPhrase {
+    pub entity: Word,
+    pub counted: Option<Rule>,
+}
+
+/// `one per scope where role == orgAdmin, doc "Why."`; `one everywhere where …`
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepPhrase {
-    pub per: Word,
+    /// `None`: `everywhere`
+    pub per: Option<Word>,
     pub filter: Option<Rule>,
     pub doc: Option<At<String>>,
 }
@@ -202,6 +231,11 @@ pub enum Form {
         me: Option<Word>,
         filter: Option<Box<Rule>>,
     },
+    /// `who` may be `this`
+    MeOutranks {
+        who: Word,
+        of: Option<Word>,
+    },
     Compare {
         left: Operand,
         op: Op,
@@ -233,6 +267,7 @@ impl FieldModifier {
     pub fn word(&self) -> &'static str {
         match self {
             FieldModifier::Unique => "unique",
+            FieldModifier::Moves => "moves",
             FieldModifier::Search => "search",
             FieldModifier::Filter => "filter",
             FieldModifier::Sort => "sort",
@@ -254,7 +289,9 @@ impl RelationModifier {
             RelationModifier::Same(_) => "same",
             RelationModifier::OnArchive(_) => "on archive",
             RelationModifier::Movable => "movable",
+            RelationModifier::OnEnd(_) => "on end",
             RelationModifier::SetMe => "set me",
+            RelationModifier::SetSession => "set session",
             RelationModifier::System => "system",
             RelationModifier::Unique => "unique",
             RelationModifier::Filter => "filter",

@@ -7,6 +7,7 @@ mod access;
 mod actor;
 mod app;
 mod columns;
+pub mod consent;
 mod derived;
 mod entity;
 mod fields;
@@ -22,7 +23,7 @@ pub use literals::shown;
 pub use places::{Part, Places};
 
 use crate::diag::{Collector, Diagnostics, Sources};
-use crate::model::{EntityId, Model};
+use crate::model::{EntityId, Expr, Literal, Model, Op, Value};
 use crate::phrase::{At, Word};
 use crate::spec::Spec;
 use crate::{diag, names};
@@ -68,12 +69,36 @@ pub fn resolve(spec: &Spec, sources: &Sources) -> Result<Resolved, Diagnostics> 
         .enumerate()
         .map(|(id, lines)| entity::rules(&resolver, id, lines, &mut places))
         .collect();
+    let counted = counted(&resolver, spec);
     resolver.refuse_unused();
     for (entity, parts) in model.entities.iter_mut().zip(parts) {
         parts.put_into(entity);
     }
+    model.counted = counted;
     errors.finish(sources)?;
+    consent::fold(&mut model);
     Ok(Resolved { model, places })
+}
+
+/// Which assignments count.
+fn counted(resolver: &rules::Resolver, spec: &Spec) -> Option<Expr> {
+    let rule = spec.app.counted.as_ref()?;
+    let found = resolver.rule(resolver.model.assignments, rule, rules::Kind::Stored)?;
+    let one_value = matches!(
+        &found,
+        Expr::Compare {
+            left: Value::Column(_),
+            op: Op::Eq,
+            right: Value::Literal(Literal::Text(_)),
+        }
+    );
+    if !one_value {
+        resolver.errors.push(
+            diag::Diagnostic::at(rule.span, "which assignments count is said by one state")
+                .help("write `where state == accepted`: founders are given rows of it, too"),
+        );
+    }
+    Some(found)
 }
 
 /// Looks an entity up; an unknown one is an error at its place.

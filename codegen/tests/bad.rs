@@ -56,6 +56,38 @@ fn abuse_60_an_entity_that_says_nothing_about_access_is_refused() {
     assert!(codegen::load_sources(&world("access_missing.yaml", &granted)).is_ok());
 }
 
+/// Two files are at odds here: app.yaml says that roles are accepted, the entity lets somebody else accept them.
+#[test]
+fn a_role_is_accepted_by_its_holder() {
+    let spec = |by: &str| {
+        format!(
+            "entity: role_assignment\ndoc: A role that somebody holds.\nfields:\n  \
+             role: enum(orgAdmin, cityAdmin, platformAdmin)\n  state: states(offered, held) = offered\n\
+             belongs:\n  user: user, on archive cascade\n  scope: one of organization | city?, on archive cascade\n\
+             transitions:\n  take: offered -> held, by {by}\n\
+             access:\n  read: me is user\n  create: me holds platformAdmin\n"
+        )
+    };
+    let load = |spec: &str| {
+        let mut sources = world("role_assignment.yaml", spec);
+        let mut files = sources.files.iter_mut();
+        let app = files.find(|file| file.path == "spec/app.yaml").unwrap();
+        app.text = app.text.replace(
+            "assignments: role_assignment",
+            "assignments: role_assignment where state == held",
+        );
+        codegen::load_sources(&sources)
+    };
+    let refused = |spec: &str| load(spec).expect_err("refused").to_string();
+    let said = refused(&spec("me is user or me holds platformAdmin"));
+    assert!(said.contains("without asking its holder"), "{said}");
+    let said = refused(&spec("me is user").replace("= offered", "= held"));
+    assert!(said.contains("begins as `held`"), "{said}");
+    if let Err(said) = load(&spec("me is user and me holds platformAdmin")) {
+        panic!("{said}");
+    }
+}
+
 #[test]
 fn the_world_of_the_fixtures_is_right() {
     if let Err(said) = codegen::load_sources(&base()) {

@@ -167,16 +167,6 @@ fn a_field_that_is_never_null_needs_a_value_for_the_rows_that_exist() {
          = write `badge: text(1..20) = <value>, filter` to give them one, or `badge: text(1..20)?, filter`, \
          fill it, and take the `?` away in a later migration\n"
     );
-    assert_eq!(
-        refused(&[(
-            "event",
-            "  capacity: int(1..1000000)?",
-            "  capacity: int(1..1000000)"
-        )]),
-        "event.capacity: `capacity` of `event` is never null from now on, and rows that exist may have none\n\
-         = write `capacity: int(1..1000000) = <value>` to give them one, or `capacity: int(1..1000000)?`, \
-         fill it, and take the `?` away in a later migration\n"
-    );
     assert!(
         refused(&[(
             "event",
@@ -184,6 +174,77 @@ fn a_field_that_is_never_null_needs_a_value_for_the_rows_that_exist() {
             "  city: city, filter\n  owner: user\n"
         )])
         .contains("write a `?` behind the target of `owner`")
+    );
+}
+
+/// It was filled by hand or by the application meanwhile; the validation finds what is left.
+#[test]
+fn a_field_that_was_null_may_be_never_null_without_a_default() {
+    let edit = (
+        "event",
+        "  capacity: int(1..1000000)?",
+        "  capacity: int(1..1000000)",
+    );
+    let text = step(&[], &[edit]).unwrap().plan.render();
+    assert!(
+        text.contains("breaking: app.events.capacity is not null in new rows\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("safe: validate that app.events.capacity is not null\n"),
+        "{text}"
+    );
+    assert!(!text.contains("fill app.events.capacity"), "{text}");
+}
+
+/// What `dropped` said at one migration says nothing at the next.
+#[test]
+fn a_loss_is_stated_once_and_of_something() {
+    let badge =
+        "entity: badge\ndoc: A badge.\nfields:\n  name: text(1..9)\naccess:\n  read: anyone\n";
+    let stated = ("app", "modules:", "dropped: [badge]\nmodules:");
+    assert!(step(&[("badge", "", badge)], &[stated]).is_ok());
+    let spent = refused_after(&[("badge", "", badge), stated], &[stated]);
+    assert!(
+        spent.contains("spoke of an earlier loss: take it out"),
+        "{spent}"
+    );
+    for word in ["badge", "event.size", "event", "nothing.capacity"] {
+        let edit = format!("dropped: [{word}]\nmodules:");
+        let said = refused(&[("app", "modules:", &edit)]);
+        assert!(
+            said.contains(&format!("nothing called `{word}` is lost")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn archived_rows_do_not_come_back_by_themselves() {
+    let mutable = (
+        "user",
+        "doc: A person who signs in.\n",
+        "doc: A person who signs in.\nlifecycle: mutable\n",
+    );
+    let detached = (
+        "role_assignment",
+        "  user: user, on archive cascade",
+        "  user: user",
+    );
+    let said = refused(&[mutable, detached]);
+    assert!(
+        said.contains("rows that are archived or suspended would be there again"),
+        "{said}"
+    );
+    let stated = ("user", "  is_public:", "  status: drop\n  is_public:");
+    let next = step(&[], &[mutable, detached, stated]).unwrap();
+    let up = &next.plan.migrations[0].up;
+    let guard = up
+        .find("would be there again: restore or delete them first")
+        .expect("a guard");
+    assert!(
+        guard < up.find("drop column status").expect("the column goes"),
+        "{up}"
     );
 }
 
@@ -373,6 +434,7 @@ fn an_entity_with_a_new_name_keeps_its_rows_and_what_refers_to_them() {
             "entity: guild\nwas: organization\n",
         ),
         ("app", "of organization", "of guild"),
+        ("app", "[event, organization]", "[event, guild]"),
         ("event", "one of organization", "one of guild"),
         (
             "member",
@@ -395,6 +457,226 @@ fn an_entity_with_a_new_name_keeps_its_rows_and_what_refers_to_them() {
 }
 
 /// From one world to another, with everything migrated up to the first.
+/// Whatever the version that is still running does with a column or a role, and will not be allowed any more.
+#[test]
+fn what_stops_the_running_version_is_breaking() {
+    let capacity = "  capacity: int(1..1000000)?";
+    let rows = "unique: [[city, slug]]";
+    let cases: [(&str, Edit); 10] = [
+        (
+            "the last read rule goes, and its function",
+            (
+                "event",
+                "door_code: text(4..12)?, read host or city_admin,",
+                "door_code: text(4..12)?,",
+            ),
+        ),
+        (
+            "a read rule",
+            ("event", capacity, "  capacity: int(1..1000000)?, read host"),
+        ),
+        (
+            "fixed",
+            ("event", capacity, "  capacity: int(1..1000000)?, fixed"),
+        ),
+        (
+            "system",
+            ("event", capacity, "  capacity: int(1..1000000)?, system"),
+        ),
+        ("another app", ("app", "app: fixture", "app: renamed")),
+        (
+            "a check of rows",
+            (
+                "event",
+                rows,
+                "unique: [[city, slug]]\ncheck:\n  apart: ends_at > starts_at",
+            ),
+        ),
+        (
+            "a unique list",
+            ("event", rows, "unique: [[city, slug], [host, starts_at]]"),
+        ),
+        (
+            "a unique field",
+            (
+                "event",
+                "  ends_at: time, check",
+                "  ends_at: time, unique, check",
+            ),
+        ),
+        ("nobody creates", ("event", "  create: host\n", "")),
+        (
+            "a check of an old and a filled new column",
+            (
+                "event",
+                "  featured:",
+                "  least: int = 1, check capacity == null or least <= capacity\n  featured:",
+            ),
+        ),
+    ];
+    for (what, edit) in cases {
+        let edits = match what {
+            "nobody creates" => vec![
+                edit,
+                ("event", "hooks: [create, publish]", "hooks: [publish]"),
+            ],
+            _ => vec![edit],
+        };
+        let next = step(&[], &edits).unwrap_or_else(|refused| panic!("{what}: {refused:#?}"));
+        assert_eq!(
+            next.plan.worst().exit_code(),
+            4,
+            "{what}: {}",
+            next.plan.render()
+        );
+    }
+}
+
+#[test]
+fn what_the_running_version_does_not_notice_is_safe() {
+    let cases: [(&str, Edit); 2] = [
+        (
+            "not system",
+            (
+                "event",
+                "featured: bool = false, system",
+                "featured: bool = false",
+            ),
+        ),
+        (
+            "a check of a new column",
+            (
+                "event",
+                "  featured:",
+                "  least: int?, check capacity == null or least <= capacity\n  featured:",
+            ),
+        ),
+    ];
+    for (what, edit) in cases {
+        let edits = match what {
+            "not system" => vec![
+                edit,
+                (
+                    "event",
+                    "  feature: set featured = true, by city_admin\n",
+                    "",
+                ),
+            ],
+            _ => vec![edit],
+        };
+        let next = step(&[], &edits).unwrap_or_else(|refused| panic!("{what}: {refused:#?}"));
+        assert_eq!(
+            next.plan.worst().exit_code(),
+            0,
+            "{what}: {}",
+            next.plan.render()
+        );
+    }
+}
+
+/// The check of the rows that hold such objects is made anew and looks at all of them.
+#[test]
+fn a_change_of_an_object_is_validated_and_has_its_class() {
+    let keys = "    website: url?\n    instagram: url?\n";
+    let cases = [
+        ("a key more", format!("{keys}    x: url?\n"), 0),
+        ("a key less", "    website: url?\n".to_owned(), 4),
+        ("a key that must be there", format!("{keys}    x: url\n"), 4),
+        ("a shorter text", format!("{keys}    name: text(..5)?\n"), 4),
+        ("a longer text", format!("{keys}    name: text(..50)?\n"), 0),
+    ];
+    for (what, after, code) in cases {
+        let before = match what {
+            "a shorter text" | "a longer text" => format!("{keys}    name: text(..20)?\n"),
+            _ => keys.to_owned(),
+        };
+        let next = step(&[("app", keys, &before)], &[("app", keys, &after)]).unwrap();
+        let text = next.plan.render();
+        assert_eq!(next.plan.worst().exit_code(), code, "{what}: {text}");
+        assert!(
+            text.contains(
+                "add constraint app.organizations.organizations_links_format for new rows"
+            ),
+            "{what}: {text}"
+        );
+        assert!(
+            text.contains("validate organizations_links_format of app.organizations"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_plan_says_who_may_do_more_and_who_less() {
+    let access = |edits: &[Edit]| {
+        let next = step(&[], edits).unwrap_or_else(|refused| panic!("{refused:#?}"));
+        let lines = next.plan.access.iter().map(ToString::to_string);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let wider = access(&[(
+        "event",
+        "  create: host\n",
+        "  create: host or city_admin\n",
+    )]);
+    assert!(
+        wider.starts_with("event: create widened: was `host`"),
+        "{wider}"
+    );
+    assert_eq!(wider.lines().count(), 1, "{wider}");
+    let narrower = access(&[(
+        "event",
+        "  update: host or city_admin",
+        "  update: city_admin",
+    )]);
+    assert!(narrower.starts_with("event: update narrowed"), "{narrower}");
+    let other = access(&[("event", "  create: host\n", "  create: city_admin\n")]);
+    assert!(other.starts_with("event: create changed"), "{other}");
+    let same = access(&[(
+        "event",
+        "  update: host or city_admin",
+        "  update: city_admin or host",
+    )]);
+    assert_eq!(same, "");
+    // A condition that other entities ask for.
+    let below = access(&[(
+        "organization",
+        "  admin: me holds orgAdmin of this or me holds cityAdmin of city",
+        "  admin: me holds orgAdmin of this",
+    )]);
+    assert!(below.contains("organization: update narrowed"), "{below}");
+    assert!(below.contains("member: read narrowed"), "{below}");
+    let fields = access(&[(
+        "event",
+        "door_code: text(4..12)?, read host or city_admin, write host",
+        "door_code: text(4..12)?, read host",
+    )]);
+    assert!(
+        fields.contains("event: read of door_code narrowed"),
+        "{fields}"
+    );
+    assert!(
+        fields.contains("event: update of door_code widened"),
+        "{fields}"
+    );
+    let opened = access(&[
+        (
+            "event",
+            "featured: bool = false, system",
+            "featured: bool = false",
+        ),
+        (
+            "event",
+            "  feature: set featured = true, by city_admin\n",
+            "",
+        ),
+    ]);
+    assert!(
+        opened.contains("event: update of featured widened: was nobody"),
+        "{opened}"
+    );
+    assert!(opened.contains("event: feature narrowed"), "{opened}");
+}
+
 fn step(from: &[Edit], to: &[Edit]) -> Result<Next, Vec<Refusal>> {
     let (old, new) = (world(from), world(to));
     let first = next(&Past::default(), &old, &schema(&old)).unwrap();

@@ -133,7 +133,13 @@ pub static BUSINESS: Resource = Resource {
         ], null) as allowed_actions
         from app.businesses as t left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.businesses as t left join lateral app.business_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.businesses as t left join lateral app.business_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
+          t.website, t.contact_email, t.phone, t.location, t.price_band, t.verified, t.state, t.city_id,
+          t.follower_count, t.rating_avg, t.rating_count, t.version, t.created_at, t.updated_at
+          from app.businesses as t"),
+        list_end: ") as t left join lateral app.business_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.businesses as t left join lateral app.business_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.businesses as t
           (avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone,
@@ -174,7 +180,7 @@ pub static BUSINESS: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.businesses_public", Kind::Search),
+        Filter::new("q", "app.businesses_search", Kind::Search),
         Filter::new("category", "t.category", Kind::Enum(BusinessCategory::WORDS)),
         Filter::new("location", "app.businesses_public", Kind::Point),
         Filter::new("price_band", "t.price_band", Kind::Int),
@@ -182,6 +188,7 @@ pub static BUSINESS: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(BusinessState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),
@@ -220,5 +227,6 @@ pub static BUSINESS: Resource = Resource {
         Constraint::conflict("businesses_approve_from", "/state", "only possible while state is pending or rejected"),
         Constraint::conflict("businesses_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("businesses_resubmit_from", "/state", "only possible while state is rejected"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -53,6 +53,7 @@ pub static CHECK_IN: Resource = Resource {
         Filter::new("at", "t.at", Kind::Time),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("at", "t.at", Kind::Time),
     ],

@@ -99,10 +99,11 @@ pub static CITY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
-        Filter::new("q", "app.cities_public", Kind::Search),
+        Filter::new("q", "app.cities_search", Kind::Search),
         Filter::new("location", "app.cities_public", Kind::Point),
         Filter::new("country_id", "t.country_id", Kind::Uuid),
     ],
+    within: &["t.country_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
     ],
@@ -125,5 +126,6 @@ pub static CITY: Resource = Resource {
         Constraint::conflict("cities_country_id_slug_key", "/slug", "there is already a city with this country and slug"),
         Constraint::invalid("cities_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::reference("cities_country_id_fkey", "/country_id"), Constraint::reference("cities_live_country_id_fkey", "/country_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -138,6 +138,7 @@ pub static COMMISSION_RULE: Resource = Resource {
         Filter::new("scope_type", "t.scope_type", Kind::Enum(CommissionRuleScopeType::WORDS)),
         Filter::new("scope_id", "t.scope_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("valid_from", "t.valid_from", Kind::Time),
     ],

@@ -111,7 +111,13 @@ pub static COMMUNITY: Resource = Resource {
         ], null) as allowed_actions
         from app.communities as t left join lateral app.community_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.communities as t left join lateral app.community_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.communities as t left join lateral app.community_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.visibility,
+          t.join_policy, t.verified, t.city_id, t.follower_count, t.rating_avg, t.rating_count, t.member_count,
+          t.version, t.created_at, t.updated_at
+          from app.communities as t"),
+        list_end: ") as t left join lateral app.community_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.communities as t left join lateral app.community_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.communities as t
           (avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, city_id)
@@ -144,12 +150,13 @@ pub static COMMUNITY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.communities_public", Kind::Search),
+        Filter::new("q", "app.communities_search", Kind::Search),
         Filter::new("visibility", "t.visibility", Kind::Enum(CommunityVisibility::WORDS)),
         Filter::new("join_policy", "t.join_policy", Kind::Enum(CommunityJoinPolicy::WORDS)),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),
@@ -178,5 +185,6 @@ pub static COMMUNITY: Resource = Resource {
     constraints: &[
         Constraint::conflict("communities_city_id_slug_key", "/slug", "there is already a community with this city and slug"),
         Constraint::reference("communities_city_id_fkey", "/city_id"), Constraint::reference("communities_live_city_id_fkey", "/city_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -11,7 +11,7 @@ pub enum CommunityMemberRole { Member, Moderator }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum CommunityMemberState { Pending, Active, Banned }
+pub enum CommunityMemberState { Pending, Active, Banned, Unbanned }
 
 /// Someone's place in a community. Whoever makes the row asks (for themselves) or invites (for another).
 #[derive(Debug, Clone, Entity)]
@@ -19,7 +19,7 @@ pub struct CommunityMember {
     pub id: Uuid,
     pub status: Status,
     pub role: CommunityMemberRole,
-    /// pending until the other side agrees.
+    /// pending until the other side agrees; unbanned until the member joins again.
     pub state: CommunityMemberState,
     pub community_id: Uuid,
     pub user_id: Uuid,
@@ -56,13 +56,16 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_MINE: Rule = MeIs("user_id");
 #[rustfmt::skip] pub static IS_REQUESTED: Rule = Compare(V::Column("added_by_id"), Op::Eq, V::Column("user_id"));
 #[rustfmt::skip] pub static IS_INVITED: Rule = Compare(V::Column("added_by_id"), Op::Ne, V::Column("user_id"));
+#[rustfmt::skip] pub static IS_WELCOME: Rule = Compare(V::Column("state"), Op::Eq, V::Text("unbanned"));
+#[rustfmt::skip] pub static IS_ABOVE: Rule = Outranks(&Outranked { column: "user_id", of: Some("community_id"), grant: &crate::role_assignment::CAN_CREATE });
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "user_id", type_column: None, targets: &[("user", None)] }), Of(&Related { column: "community_id", type_column: None, targets: &[("community", None)] })])]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Any(&[All(&[Ref(&IS_MINE), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_ASKABLE))] })]), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] })]);
-#[rustfmt::skip] pub static CAN_UPDATE: Rule = Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] });
-#[rustfmt::skip] pub static CAN_DELETE: Rule = Any(&[All(&[Ref(&IS_MINE), Compare(V::Column("state"), Op::Ne, V::Text("banned"))]), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] })]);
-#[rustfmt::skip] pub static CAN_JOIN: Rule = All(&[Ref(&IS_MINE), Any(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_OPEN))] }), Ref(&IS_INVITED)])]);
+#[rustfmt::skip] pub static CAN_UPDATE: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Any(&[Ref(&IS_MINE), Ref(&IS_ABOVE)])]);
+#[rustfmt::skip] pub static CAN_DELETE: Rule = Any(&[All(&[Ref(&IS_MINE), Compare(V::Column("state"), Op::Ne, V::Text("banned"))]), All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Ref(&IS_ABOVE)])]);
+#[rustfmt::skip] pub static CAN_RESTORE: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Any(&[Not(&Flag("ended_by_user")), MeIs("user_id")])]);
+#[rustfmt::skip] pub static CAN_JOIN: Rule = All(&[Ref(&IS_MINE), Any(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_OPEN))] }), Ref(&IS_INVITED), Ref(&IS_WELCOME)])]);
 #[rustfmt::skip] pub static CAN_APPROVE: Rule = All(&[Ref(&IS_REQUESTED), Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] })]);
-#[rustfmt::skip] pub static CAN_BAN: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Not(&Ref(&IS_MINE))]);
+#[rustfmt::skip] pub static CAN_BAN: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Ref(&IS_ABOVE)]);
 #[rustfmt::skip] pub static CAN_UNBAN: Rule = All(&[Of(&Related { column: "community_id", type_column: None, targets: &[("community", Some(&crate::community::IS_STAFF))] }), Not(&Ref(&IS_MINE))]);
 
 #[rustfmt::skip]
@@ -72,16 +75,20 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and sec.seen_community_staff(t.community_id) then 'update' end,
-          case when t.status = 'active' and ((t.user_id = me.id and t.state <> 'banned') or sec.seen_community_staff(t.community_id)) then 'delete' end,
-          case when t.status = 'active' and t.state = 'pending' and 'join' = any (app.community_member_may(t.id)) then 'join' end,
+          case when t.status = 'active' and (sec.seen_community_staff(t.community_id) and (t.user_id = me.id or sec.outranks(t.user_id, t.community_id))) then 'update' end,
+          case when t.status = 'active' and ((t.user_id = me.id and t.state <> 'banned') or (sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id))) then 'delete' end,
+          case when t.status = 'active' and t.state in ('pending', 'unbanned') and 'join' = any (app.community_member_may(t.id)) then 'join' end,
           case when t.status = 'active' and t.state = 'pending' and 'approve' = any (app.community_member_may(t.id)) then 'approve' end,
-          case when t.status = 'active' and t.state in ('pending', 'active') and sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'ban' end,
+          case when t.status = 'active' and t.state in ('pending', 'active') and sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id) then 'ban' end,
           case when t.status = 'active' and t.state = 'banned' and sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'unban' end
         ], null) as allowed_actions
         from app.community_members as t left join lateral app.community_member_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.role, t.state, t.community_id, t.user_id, t.version, t.created_at, t.updated_at
+          from app.community_members as t"),
+        list_end: ") as t left join lateral app.community_member_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.community_members as t
           (role, community_id, user_id)
@@ -95,23 +102,24 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         archive: "update app.community_members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.community_members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when sec.seen_community_staff(t.community_id) then 'update' end,
-          case when (t.user_id = me.id and t.state <> 'banned') or sec.seen_community_staff(t.community_id) then 'delete' end,
-          case when sec.seen_community_staff(t.community_id) then 'restore' end,
+          case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id or sec.outranks(t.user_id, t.community_id)) then 'update' end,
+          case when (t.user_id = me.id and t.state <> 'banned') or (sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id)) then 'delete' end,
+          case when sec.seen_community_staff(t.community_id) and ((t.ended_by_user) is not true or t.user_id = me.id) then 'restore' end,
           case when 'join' = any (app.community_member_may(t.id)) then 'join' end,
           case when 'approve' = any (app.community_member_may(t.id)) then 'approve' end,
-          case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'ban' end,
+          case when sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id) then 'ban' end,
           case when sec.seen_community_staff(t.community_id) and (t.user_id = me.id) is not true then 'unban' end
         ], null) as may from app.community_members as t, (select sec.uid() as id offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &Nobody },
     filters: &[
         Filter::new("role", "t.role", Kind::Enum(CommunityMemberRole::WORDS)),
         Filter::new("state", "t.state", Kind::Enum(CommunityMemberState::WORDS)),
         Filter::new("community_id", "t.community_id", Kind::Uuid),
         Filter::new("user_id", "t.user_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("community", "community_id", &["community"]),
@@ -119,20 +127,20 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
     ],
     children: &[],
     transitions: &[
-        Transition { name: "join", rule: &CAN_JOIN, from: &["pending"], when: None, reason: false,
+        Transition { name: "join", rule: &CAN_JOIN, from: &["pending", "unbanned"], when: None, reason: false,
             sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "approve", rule: &CAN_APPROVE, from: &["pending"], when: None, reason: false,
             sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "ban", rule: &CAN_BAN, from: &["pending", "active"], when: None, reason: true,
             sql: "update app.community_members as t set state = 'banned' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
         Transition { name: "unban", rule: &CAN_UNBAN, from: &["banned"], when: None, reason: false,
-            sql: "update app.community_members as t set state = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
+            sql: "update app.community_members as t set state = 'unbanned' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version" },
     ],
     constraints: &[
         Constraint::conflict("community_members_community_id_user_id_key", "/user_id", "there is already a community member with this community and user"),
         Constraint::reference("community_members_community_id_fkey", "/community_id"), Constraint::reference("community_members_live_community_id_fkey", "/community_id"),
         Constraint::reference("community_members_user_id_fkey", "/user_id"), Constraint::reference("community_members_live_user_id_fkey", "/user_id"),
-        Constraint::conflict("community_members_join_from", "/state", "only possible while state is pending"),
+        Constraint::conflict("community_members_join_from", "/state", "only possible while state is pending or unbanned"),
         Constraint::conflict("community_members_approve_from", "/state", "only possible while state is pending"),
         Constraint::conflict("community_members_ban_from", "/state", "only possible while state is pending or active"),
         Constraint::conflict("community_members_unban_from", "/state", "only possible while state is banned"),

@@ -89,9 +89,10 @@ pub static COUNTRY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
-        Filter::new("q", "app.countries_public", Kind::Search),
+        Filter::new("q", "app.countries_search", Kind::Search),
         Filter::new("code", "t.code", Kind::Text),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
     ],

@@ -156,7 +156,14 @@ pub static EVENT: Resource = Resource {
         ], null) as allowed_actions
         from app.events as t left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t left join lateral app.event_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone,
+          t.location, t.visibility, t.state, t.capacity, t.trending_score, t.featured_until, t.city_id, t.host_type,
+          t.host_id, t.venue_id, t.like_count, t.ticket_count, t.attendance_count, t.version, t.created_at,
+          t.updated_at
+          from app.events as t"),
+        list_end: ") as t left join lateral app.event_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.events as t
           (title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility,
@@ -185,7 +192,7 @@ pub static EVENT: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.events_public", Kind::Search),
+        Filter::new("q", "app.events_search", Kind::Search),
         Filter::new("category", "t.category", Kind::Enum(EventCategory::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("ends_at", "t.ends_at", Kind::Time),
@@ -198,6 +205,7 @@ pub static EVENT: Resource = Resource {
         Filter::new("host_id", "t.host_id", Kind::Uuid),
         Filter::new("venue_id", "t.venue_id", Kind::Uuid),
     ],
+    within: &["t.city_id", "t.host_id", "t.host_organization_id", "t.host_community_id", "t.host_business_id", "t.host_institution_id"], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("starts_at", "t.starts_at", Kind::Time),

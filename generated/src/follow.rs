@@ -72,6 +72,7 @@ pub static FOLLOW: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(FollowEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("follower", "follower_id", &["user"]),

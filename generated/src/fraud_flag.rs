@@ -60,6 +60,7 @@ pub static FRAUD_FLAG: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(FraudFlagEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("score", "t.score", Kind::Int),
     ],

@@ -105,11 +105,12 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.grant_announcements_public", Kind::Search),
+        Filter::new("q", "app.grant_announcements_search", Kind::Search),
         Filter::new("opens_at", "t.opens_at", Kind::Time),
         Filter::new("closes_at", "t.closes_at", Kind::Time),
         Filter::new("institution_id", "t.institution_id", Kind::Uuid),
     ],
+    within: &["t.institution_id"], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("opens_at", "t.opens_at", Kind::Time),

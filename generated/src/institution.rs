@@ -134,12 +134,13 @@ pub static INSTITUTION: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
     filters: &[
-        Filter::new("q", "app.institutions_public", Kind::Search),
+        Filter::new("q", "app.institutions_search", Kind::Search),
         Filter::new("type", "t.type", Kind::Enum(InstitutionType::WORDS)),
         Filter::new("location", "app.institutions_public", Kind::Point),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),
@@ -165,5 +166,6 @@ pub static INSTITUTION: Resource = Resource {
     constraints: &[
         Constraint::conflict("institutions_city_id_slug_key", "/slug", "there is already an institution with this city and slug"),
         Constraint::reference("institutions_city_id_fkey", "/city_id"), Constraint::reference("institutions_live_city_id_fkey", "/city_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

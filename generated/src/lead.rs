@@ -117,6 +117,7 @@ pub static LEAD: Resource = Resource {
         Filter::new("service_request_id", "t.service_request_id", Kind::Uuid),
         Filter::new("business_id", "t.business_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("service_request", "service_request_id", &["service_request"]),

@@ -65,6 +65,7 @@ pub static LIKE: Resource = Resource {
         Filter::new("user_id", "t.user_id", Kind::Uuid),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -89,7 +89,12 @@ pub static MEDIA: Resource = Resource {
         ], null) as allowed_actions
         from app.media as t left join lateral app.media_private(t.id) p on true where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.media as t left join lateral app.media_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.type, t.url, t.alt_text, t.position, t.width, t.height, t.bytes, t.entity_type,
+          t.entity_id, t.version, t.created_at, t.updated_at
+          from app.media as t"),
+        list_end: ") as t left join lateral app.media_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.media as t
           (type, url, alt_text, position, entity_type, entity_id)
@@ -119,6 +124,7 @@ pub static MEDIA: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(MediaEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("position", "t.position", Kind::Int),
     ],

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e8052d6cd56e6991bd13f47d4b193230d76406e7c76b97fcd15439c4c6fd12f8fc8c8d331c86fb22f317173a6950e246",
+        checksum: "90b6535b7a4ac437684975f43a1f8ce61b291268e739484a9ff96b79c407462fc1ba91b449aff07e95a7b8eebb6c8fb1",
     },
 ];

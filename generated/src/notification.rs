@@ -54,6 +54,7 @@ pub static NOTIFICATION: Resource = Resource {
         Filter::new("type", "t.type", Kind::Enum(NotificationType::WORDS)),
         Filter::new("is_read", "t.is_read", Kind::Bool),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[

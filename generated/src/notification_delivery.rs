@@ -53,6 +53,7 @@ pub static NOTIFICATION_DELIVERY: Resource = Resource {
         Filter::new("channel", "t.channel", Kind::Enum(NotificationDeliveryChannel::WORDS)),
         Filter::new("state", "t.state", Kind::Enum(NotificationDeliveryState::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

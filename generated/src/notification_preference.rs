@@ -97,6 +97,7 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
         Filter::new("channel", "t.channel", Kind::Enum(NotificationPreferenceChannel::WORDS)),
         Filter::new("type", "t.type", Kind::Enum(NotificationPreferenceType::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -129,7 +129,13 @@ pub static ORGANIZATION: Resource = Resource {
         ], null) as allowed_actions
         from app.organizations as t left join lateral app.organization_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t left join lateral app.organization_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.organizations as t left join lateral app.organization_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.website,
+          t.contact_email, t.verified, t.state, t.city_id, t.follower_count, t.rating_avg, t.rating_count,
+          t.version, t.created_at, t.updated_at
+          from app.organizations as t"),
+        list_end: ") as t left join lateral app.organization_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.organizations as t left join lateral app.organization_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.organizations as t
           (avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email,
@@ -159,11 +165,12 @@ pub static ORGANIZATION: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.organizations_public", Kind::Search),
+        Filter::new("q", "app.organizations_search", Kind::Search),
         Filter::new("verified", "t.verified", Kind::Bool),
         Filter::new("state", "t.state", Kind::Enum(OrganizationState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),
@@ -199,5 +206,6 @@ pub static ORGANIZATION: Resource = Resource {
         Constraint::conflict("organizations_approve_from", "/state", "only possible while state is pending or rejected"),
         Constraint::conflict("organizations_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("organizations_resubmit_from", "/state", "only possible while state is rejected"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -44,6 +44,7 @@ pub static PAYMENT_METHOD: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -87,7 +87,12 @@ pub static PLAN: Resource = Resource {
         ], null) as allowed_actions
         from app.plans as t left join lateral app.plan_private(t.id) p on true, (select sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.plans as t left join lateral app.plan_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.plans as t left join lateral app.plan_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.interval, t.features, t.is_offered,
+          t.version, t.created_at, t.updated_at
+          from app.plans as t"),
+        list_end: ") as t left join lateral app.plan_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.plans as t left join lateral app.plan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.plans as t
           (name, description, price_cents, currency, interval, features, is_offered, stripe_price_id)
@@ -113,6 +118,7 @@ pub static PLAN: Resource = Resource {
         Filter::new("interval", "t.interval", Kind::Enum(PlanInterval::WORDS)),
         Filter::new("is_offered", "t.is_offered", Kind::Bool),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("price_cents", "t.price_cents", Kind::Bigint),

@@ -111,6 +111,7 @@ pub static PROMO_CODE: Resource = Resource {
         Filter::new("valid_to", "t.valid_to", Kind::Time),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("event", "event_id", &["event"]),

@@ -120,6 +120,7 @@ pub static PROMOTION: Resource = Resource {
         Filter::new("target_id", "t.target_id", Kind::Uuid),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],

@@ -111,6 +111,7 @@ pub static QUOTE: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(QuoteState::WORDS)),
         Filter::new("lead_id", "t.lead_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("amount_cents", "t.amount_cents", Kind::Bigint),
     ],

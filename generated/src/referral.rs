@@ -60,6 +60,7 @@ pub static REFERRAL: Resource = Resource {
     filters: &[
         Filter::new("state", "t.state", Kind::Enum(ReferralState::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("referrer", "referrer_id", &["user"]).hidden(),

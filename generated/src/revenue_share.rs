@@ -50,6 +50,7 @@ pub static REVENUE_SHARE: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(RevenueShareState::WORDS)),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("period_start", "t.period_start", Kind::Date),
     ],

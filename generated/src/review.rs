@@ -104,6 +104,7 @@ pub static REVIEW: Resource = Resource {
         Filter::new("entity_type", "t.entity_type", Kind::Enum(ReviewEntityType::WORDS)),
         Filter::new("entity_id", "t.entity_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("rating", "t.rating", Kind::Int),
     ],

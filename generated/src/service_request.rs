@@ -134,6 +134,7 @@ pub static SERVICE_REQUEST: Resource = Resource {
         Filter::new("host_id", "t.host_id", Kind::Uuid),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
     ],

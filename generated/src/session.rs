@@ -6,7 +6,10 @@ use macros::{Choice, Entity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Choice)]
 #[rustfmt::skip]
-pub enum SessionRevokedBecause { SignedOut, SignedOutEverywhere, PasswordChanged, PasswordReset, TokenReused }
+pub enum SessionRevokedBecause {
+    SignedOut, SignedOutEverywhere, PasswordChanged, PasswordReset, AddressChanged, IdentityUnlinked, TokenReused,
+    Expired,
+}
 
 /// One sign-in of a member on one device. Its id travels in every access token; revoking the row ends it with the next request.
 #[derive(Debug, Clone, Entity)]
@@ -15,10 +18,15 @@ pub struct Session {
     pub authenticated_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,
+    /// Nothing, where the account was suspended or archived.
     pub revoked_because: Option<SessionRevokedBecause>,
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
+    /// The session at the issuer, where its tokens name one.
+    pub issuer_session: Option<String>,
     pub user_id: Uuid,
+    /// Whose tokens it stands for. It has no refresh tokens of its own.
+    pub external_identity_id: Option<Uuid>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -41,7 +41,12 @@ pub static SUBSCRIPTION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end, t.business_id,
+          t.plan_id, t.version, t.created_at, t.updated_at
+          from app.subscriptions as t"),
+        list_end: ") as t left join lateral app.subscription_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.subscriptions as t left join lateral app.subscription_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },
@@ -52,6 +57,7 @@ pub static SUBSCRIPTION: Resource = Resource {
         Filter::new("business_id", "t.business_id", Kind::Uuid),
         Filter::new("plan_id", "t.plan_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("business", "business_id", &["business"]),

@@ -44,7 +44,12 @@ pub static TICKET: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.state, t.secret_version, t.order_id, t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id,
+          t.version, t.created_at, t.updated_at
+          from app.tickets as t"),
+        list_end: ") as t left join lateral app.ticket_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.tickets as t left join lateral app.ticket_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },
@@ -55,6 +60,7 @@ pub static TICKET: Resource = Resource {
         Filter::new("event_id", "t.event_id", Kind::Uuid),
         Filter::new("holder_id", "t.holder_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("order", "order_id", &["order"]),

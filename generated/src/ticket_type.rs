@@ -127,6 +127,7 @@ pub static TICKET_TYPE: Resource = Resource {
         Filter::new("sales_end", "t.sales_end", Kind::Time),
         Filter::new("event_id", "t.event_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("price_cents", "t.price_cents", Kind::Bigint),

@@ -62,7 +62,13 @@ pub static TRANSACTION: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), "
         from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.transactions as t left join lateral app.transaction_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.type, t.amount_cents, t.refunded_cents, t.currency, t.stripe_payment_intent_id, t.status,
+          t.failure_code, t.attempt, t.livemode, t.user_id, t.city_id, t.order_id, t.subscription_id,
+          t.promotion_id, t.version, t.created_at, t.updated_at
+          from app.transactions as t"),
+        list_end: ") as t left join lateral app.transaction_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.transactions as t left join lateral app.transaction_private(t.id) p on true where t.id = any($1)"),
         ..Sql::NONE
     },
@@ -77,6 +83,7 @@ pub static TRANSACTION: Resource = Resource {
         Filter::new("subscription_id", "t.subscription_id", Kind::Uuid),
         Filter::new("promotion_id", "t.promotion_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("amount_cents", "t.amount_cents", Kind::Bigint),
     ],

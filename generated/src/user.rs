@@ -81,7 +81,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Flag("is_public"), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_PLATFORM)]);
 #[rustfmt::skip] pub static CAN_RESTORE: Rule = Ref(&IS_PLATFORM);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = All(&[Ref(&IS_CITY_ADMIN), Outranks(&Outranked { column: "id", of: None, grant: &crate::role_assignment::CAN_CREATE })]);
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
@@ -92,12 +92,18 @@ pub static USER: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (t.id = me.id or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and (t.id = me.id or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end
+          case when t.status = 'active' and ((strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) and sec.outranks(t.id, null)) then 'suspend' end,
+          case when t.status = 'suspended' and ((strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) and sec.outranks(t.id, null)) then 'unsuspend' end
         ], null) as allowed_actions
         from app.users as t left join lateral app.user_private(t.id) p on true, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public,
+          t.social_links, t.locale, t.timezone, t.home_city_id, t.follower_count, t.following_count,
+          t.community_count, t.attended_count, t.version, t.created_at, t.updated_at
+          from app.users as t"),
+        list_end: ") as t left join lateral app.user_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
@@ -111,16 +117,17 @@ pub static USER: Resource = Resource {
           case when t.id = me.id or me.is_platform_admin then 'update' end,
           case when t.id = me.id or me.is_platform_admin then 'delete' end,
           case when me.is_platform_admin then 'restore' end,
-          case when strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin then 'suspend' end
+          case when (strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) and sec.outranks(t.id, null) then 'suspend' end
         ], null) as may from app.users as t, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_RESTORE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.users_public", Kind::Search),
+        Filter::new("q", "app.users_search", Kind::Search),
         Filter::new("handle", "t.handle", Kind::Text),
         Filter::new("home_city_id", "t.home_city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("display_name", "t.display_name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),
@@ -155,5 +162,6 @@ pub static USER: Resource = Resource {
         Constraint::invalid("users_timezone_format", "/timezone", "must be a time zone such as Europe/Berlin"),
         Constraint::reference("users_home_city_id_fkey", "/home_city_id"), Constraint::reference("users_live_home_city_id_fkey", "/home_city_id"),
         Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

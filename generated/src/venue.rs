@@ -52,7 +52,7 @@ pub struct CreateVenue {
     #[input(length(1, 120))] pub name: String,
     #[input(format = "slug")] pub slug: Option<String>,
     #[input(length(0, 20000))] pub description: Option<String>,
-    #[input(length(1, 300))] pub address: String,
+    #[input(length(1, 400))] pub address: String,
     pub location: Point,
     #[input(range(1, 1000000))] pub capacity: Option<i32>,
     #[input(list(80, 20))] pub accessibility: Option<Vec<String>>,
@@ -72,7 +72,7 @@ pub struct UpdateVenue {
     #[input(required, length(1, 120))] pub name: Patch<String>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(optional, length(0, 20000))] pub description: Patch<String>,
-    #[input(required, length(1, 300))] pub address: Patch<String>,
+    #[input(required, length(1, 400))] pub address: Patch<String>,
     #[input(required)] pub location: Patch<Point>,
     #[input(optional, range(1, 1000000))] pub capacity: Patch<i32>,
     #[input(optional, list(80, 20))] pub accessibility: Patch<Vec<String>>,
@@ -148,7 +148,7 @@ pub static VENUE: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.venues_public", Kind::Search),
+        Filter::new("q", "app.venues_search", Kind::Search),
         Filter::new("location", "app.venues_public", Kind::Point),
         Filter::new("capacity", "t.capacity", Kind::Int),
         Filter::new("verified", "t.verified", Kind::Bool),
@@ -156,6 +156,7 @@ pub static VENUE: Resource = Resource {
         Filter::new("owner_type", "t.owner_type", Kind::Enum(VenueOwnerType::WORDS)),
         Filter::new("owner_id", "t.owner_id", Kind::Uuid),
     ],
+    within: &["t.city_id", "t.owner_id", "t.owner_organization_id", "t.owner_business_id", "t.owner_institution_id", "t.owner_community_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("follower_count", "t.follower_count", Kind::Bigint),
@@ -186,5 +187,6 @@ pub static VENUE: Resource = Resource {
         Constraint::reference("venues_owner_business_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_business_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_institution_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_institution_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_community_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_community_id_fkey", "/owner_id"),
+        Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
     ],
 };

@@ -75,6 +75,7 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         Filter::new("event_id", "t.event_id", Kind::Uuid),
         Filter::new("ticket_type_id", "t.ticket_type_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("event", "event_id", &["event"]),

@@ -59,6 +59,7 @@ pub static WALLET_ACCOUNT: Resource = Resource {
     filters: &[
         Filter::new("kind", "t.kind", Kind::Enum(WalletAccountKind::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[

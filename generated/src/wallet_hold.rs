@@ -48,6 +48,7 @@ pub static WALLET_HOLD: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(WalletHoldState::WORDS)),
         Filter::new("wallet_id", "t.wallet_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("wallet", "wallet_id", &["wallet_account"]),

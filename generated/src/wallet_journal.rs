@@ -47,6 +47,7 @@ pub static WALLET_JOURNAL: Resource = Resource {
     filters: &[
         Filter::new("kind", "t.kind", Kind::Enum(WalletJournalKind::WORDS)),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[

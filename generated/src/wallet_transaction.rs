@@ -49,6 +49,7 @@ pub static WALLET_TRANSACTION: Resource = Resource {
         Filter::new("type", "t.type", Kind::Enum(WalletTransactionType::WORDS)),
         Filter::new("wallet_id", "t.wallet_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("wallet", "wallet_id", &["wallet_account"]),

@@ -6,7 +6,7 @@ with
   projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
     and c.relname like '%\_public' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
   tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
-  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace))
+  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace))
 
 select 'row-level security is not forced: ' || oid::regclass as problem from tables t
   where not (relrowsecurity and relforcerowsecurity)
@@ -19,10 +19,10 @@ union all
 select 'a request role is member of another: ' || rolname from pg_auth_members m join pg_roles r on r.oid = m.member join requests using (rolname)
 union all
 select 'role bypasses row-level security: ' || rolname from pg_roles
-  where rolname in ('culturepass_app', 'culturepass_job', 'culturepass_owner', 'culturepass_audit') and (rolbypassrls or rolsuper)
+  where rolname in ('culturepass_app', 'culturepass_job', 'culturepass_owner', 'culturepass_audit', 'culturepass_queue') and (rolbypassrls or rolsuper)
 union all
 select 'role with its own rights can log in: ' || rolname from pg_roles
-  where rolname in ('culturepass_owner', 'culturepass_authz', 'culturepass_counter', 'culturepass_audit') and rolcanlogin
+  where rolname in ('culturepass_owner', 'culturepass_authz', 'culturepass_counter', 'culturepass_audit', 'culturepass_queue') and rolcanlogin
 union all
 select 'more than one permissive policy per command: ' || polrelid::regclass || ' ' || polcmd::text from pg_policy
   where polpermissive group by polrelid, polcmd, polroles having count(*) > 1
@@ -43,7 +43,7 @@ select 'definer function for everybody: ' || oid::regprocedure from functions
   where prosecdef and has_function_privilege('public', oid, 'execute')
 union all
 select 'definer function of the wrong role: ' || oid::regprocedure from functions
-  where prosecdef and pg_get_userbyid(proowner) not in ('culturepass_authz', 'culturepass_counter', 'culturepass_audit')
+  where prosecdef and pg_get_userbyid(proowner) not in ('culturepass_authz', 'culturepass_counter', 'culturepass_audit', 'culturepass_queue')
 union all
 select 'grant on the whole table: ' || t.oid::regclass || ' ' || p from tables t, unnest(array['delete', 'truncate', 'update', 'insert', 'references', 'trigger']) p
   where has_table_privilege('culturepass_app', t.oid, p)
@@ -58,12 +58,16 @@ select 'view with its owner''s rights: ' || c.oid::regclass from pg_class c
   where c.relnamespace = 'app'::regnamespace and c.relkind = 'v' and not coalesce(c.reloptions::text, '') ~ 'security_invoker=(on|true)'
   and c.oid not in (select oid from projections)
 union all
-select 'a request role reaches the audit log: ' || c.oid::regclass from pg_class c cross join requests r
-  where c.relnamespace = 'audit'::regnamespace and c.relkind = 'r'
+select 'a request role reaches the audit log or the queue: ' || c.oid::regclass from pg_class c cross join requests r
+  where c.relnamespace in ('audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace) and c.relkind = 'r'
   and has_any_column_privilege(r.rolname, c.oid, 'select,insert,update')
 union all
+select 'a request role reaches search documents: ' || c.oid::regclass from pg_class c cross join requests r
+  where c.relnamespace = 'search'::regnamespace and c.relkind = 'r'
+  and (has_schema_privilege(r.rolname, 'search', 'usage') or has_any_column_privilege(r.rolname, c.oid, 'select,insert,update'))
+union all
 select 'a request role may create in: ' || n.nspname from pg_namespace n cross join requests r
-  where n.nspname in ('app', 'sec', 'audit', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
+  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
 union all
 select 'reference without index: ' || k.conrelid::regclass || ' ' || k.conname from pg_constraint k
   where k.contype = 'f' and k.connamespace = 'app'::regnamespace

@@ -3,7 +3,7 @@
 pub mod blank;
 mod cases;
 mod random;
-mod repository;
-mod rows;
+pub mod repository;
+pub mod rows;
 mod runner;
 mod whole;

@@ -1,12 +1,14 @@
 //! Actions that the entity's lifecycle or its writer does not have.
 
 use super::{Of, walk};
-use crate::model::{Lifecycle, Ty};
+use crate::model::{Expr, Lifecycle, Ty};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
     is_there(of);
+    changed_rows_are_read(of);
     actions_exist(of);
+    roles_are_given(of);
     update_has_an_effect(of);
 }
 
@@ -29,6 +31,29 @@ fn is_there(of: &Of) {
             "`access` has no effect: an internal entity has no routes",
             "leave the key out",
         );
+    }
+}
+
+/// A row is changed by those who see it. (Creating needs no reading: a contact form.)
+fn changed_rows_are_read(of: &Of) {
+    if of.entity.internal || of.entity.access.read.is_some() {
+        return;
+    }
+    let message = |what: &str| {
+        format!(
+            "`{what}` can't happen: nobody may read `{}`",
+            of.entity.name
+        )
+    };
+    let help = "grant `read` to them at least, or remove the line";
+    let changes = |action: &str| !["create", "read"].contains(&action);
+    for (action, _) in walk::grants(of.entity).filter(|(action, _)| changes(action)) {
+        if of.cx.places.find(of.id, Part::Access, action).is_some() {
+            return of.refuse(Part::Access, action, message(action), help);
+        }
+    }
+    if let Some(first) = of.entity.transitions.first() {
+        of.refuse(Part::Transition, &first.name, message(&first.name), help);
     }
 }
 
@@ -64,6 +89,35 @@ fn actions_exist(of: &Of) {
             format!("`{action}` has no effect: {why}"),
             "remove the line",
         );
+    }
+}
+
+/// Who outranks whom is read off the rule of who may give which role.
+fn roles_are_given(of: &Of) {
+    let model = of.cx.model;
+    let assignments = &model.entities[model.assignments];
+    if assignments.access.create.is_some() {
+        return;
+    }
+    let conditions = of.entity.conditions.iter();
+    let conditions = conditions.map(|c| (Part::Condition, c.name.as_str(), &c.expr));
+    let grants = walk::grants(of.entity).map(|(action, rule)| (Part::Access, action, rule));
+    let transitions = of.entity.transitions.iter();
+    let transitions = transitions.map(|t| (Part::Transition, t.name.as_str(), &t.by));
+    for (part, name, rule) in conditions.chain(grants).chain(transitions) {
+        let mut asks = false;
+        walk::each(rule, &mut |e| asks |= matches!(e, Expr::MeOutranks { .. }));
+        if asks {
+            of.refuse(
+                part,
+                name,
+                format!(
+                    "`me outranks` asks who may give a role, and nobody may create a `{}`",
+                    assignments.name
+                ),
+                format!("grant `create` in {}.yaml", assignments.name),
+            );
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::Cx;
 use crate::diag::Span;
-use crate::model::{Entity, EntityId, Ty};
+use crate::model::{Change, Entity, EntityId, Expr, Literal, Ty, Value};
 use crate::names;
-use crate::resolve::Part;
+use crate::resolve::{Part, consent};
 
 pub fn check(cx: &Cx) {
     assignments(cx);
@@ -30,8 +30,57 @@ fn assignments(cx: &Cx) {
     let entity = &cx.model.entities[id];
     let place = cx.places.of(id, Part::Entity, "");
     needs_holder(cx, id, entity, "who holds the role");
+    counted(cx, id, entity);
     assigned_roles(cx, id, entity, place);
     assigned_scopes(cx, id, entity, place);
+}
+
+/// A role that has to be accepted is accepted by whom it is for.
+fn counted(cx: &Cx, id: EntityId, entity: &Entity) {
+    let Some(Expr::Compare {
+        left: Value::Column(name),
+        right: Value::Literal(Literal::Text(counted)),
+        ..
+    }) = &cx.model.counted
+    else {
+        return;
+    };
+    let field = entity.field(name);
+    let is_state = field.is_some_and(|f| matches!(f.ty, Ty::States { .. }));
+    let begins = field.is_some_and(|f| f.default == Some(Literal::Text(counted.clone())));
+    if !is_state || begins {
+        let message = if is_state {
+            format!("every assignment begins as `{counted}`: nobody is asked")
+        } else {
+            format!("whoever gives a role would write `{name}` themselves")
+        };
+        let states = format!("{name}: states(offered, {counted}) = offered");
+        cx.refuse(
+            cx.places.of_app("counted"),
+            message,
+            format!("make it `{states}`, with a transition by the holder"),
+        );
+        return;
+    }
+    let holder = cx.model.holder(entity);
+    let holder = entity.belongs.iter().position(|r| Some(r) == holder);
+    for transition in &entity.transitions {
+        let Change::State { to, .. } = &transition.change else {
+            continue;
+        };
+        let theirs = holder.is_none_or(|h| consent::only_for(entity, &transition.by, h));
+        if to == counted && !theirs {
+            let who = holder.map_or("", |h| entity.belongs[h].name.as_str());
+            cx.refuse(
+                cx.places.of(id, Part::Transition, &transition.name),
+                format!(
+                    "`{}` makes a role count without asking its holder",
+                    transition.name
+                ),
+                format!("write `by me is {who}`, perhaps `and …`"),
+            );
+        }
+    }
 }
 
 /// Its enum is the roles of app.yaml.

@@ -1,7 +1,7 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
-use super::{Of, walk, wrong};
-use crate::model::{DerivedKind, Hook, Lifecycle, Relation, Ty};
+use super::{Of, open, walk, wrong};
+use crate::model::{DerivedKind, Entity, Hook, Lifecycle, Relation, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -11,10 +11,12 @@ pub fn check(of: &Of) {
     quota(of);
     audit(of);
     hooks(of);
+    emits(of);
     creator(of);
     derived(of);
     has(of);
     column_lists(of);
+    keys_fit_an_index(of);
     exclude(of);
     keep(of);
     constraint_names(of);
@@ -90,6 +92,29 @@ fn hooks(of: &Of) {
     }
 }
 
+fn emits(of: &Of) {
+    for action in &of.entity.emits {
+        let (possible, needs) = match (action.as_str(), of.entity.lifecycle) {
+            ("update", lifecycle) => (lifecycle != Lifecycle::AppendOnly, "is never updated"),
+            ("archive" | "restore" | "suspend" | "unsuspend", lifecycle) => {
+                (lifecycle == Lifecycle::SoftDelete, "has no status")
+            }
+            _ => continue,
+        };
+        if !possible {
+            of.refuse(
+                Part::Emit,
+                action,
+                format!(
+                    "`{action}` would never be told: `{}` {needs}",
+                    of.entity.name
+                ),
+                "leave it out, or choose another `lifecycle`",
+            );
+        }
+    }
+}
+
 fn creator(of: &Of) {
     let Some(role) = of.entity.creator else {
         return;
@@ -115,6 +140,18 @@ fn creator(of: &Of) {
                 role.name, of.entity.name
             ),
         );
+    } else if (of.entity.access.create.as_ref())
+        .is_some_and(|create| open::to_anyone(of.cx.model, of.id, create))
+    {
+        of.refuse(
+            Part::Key,
+            "creator",
+            format!(
+                "who creates without signing in can't be given `{}`",
+                role.name
+            ),
+            "write `create: signed_in` (or more), or leave the key out",
+        );
     } else if !of.creatable() {
         of.refuse(
             Part::Key,
@@ -133,6 +170,14 @@ fn derived(of: &Of) {
                 word,
                 format!("`{word}` has no effect: an internal entity has no list"),
                 format!("remove `{word}`"),
+            ),
+            (_, Some(_)) if derived.filter && super::fields::is_parameter(&derived.name) => wrong(
+                "filter",
+                format!(
+                    "`{0}` can't be filtered by: `?{0}=` means something else in every list",
+                    derived.name
+                ),
+                "choose another name, or remove `filter`",
             ),
             (DerivedKind::Flag { .. }, Some((_, "sort"))) => wrong(
                 "sort",
@@ -159,8 +204,26 @@ fn derived(of: &Of) {
 fn has(of: &Of) {
     let used = walk::used_has(of.entity);
     for (index, has) in of.entity.has.iter().enumerate() {
-        let routed = !of.entity.internal && !of.cx.model.entities[has.child].internal;
-        if !routed && !used.contains(&index) {
+        let model = of.cx.model;
+        let routed = !of.entity.internal && model.is_listed(has);
+        if routed || used.contains(&index) {
+            continue;
+        }
+        let child = &model.entities[has.child];
+        if child
+            .relation(&has.via)
+            .is_some_and(|via| via.read.is_some())
+        {
+            of.refuse(
+                Part::Has,
+                &has.name,
+                format!(
+                    "nothing uses `{}`, and there is no list of it: it would tell what the `read` rule of `{}` in `{}` hides",
+                    has.name, has.via, child.name
+                ),
+                format!("remove it, or the `read` rule of `{}`", has.via),
+            );
+        } else {
             of.refuse(
                 Part::Has,
                 &has.name,
@@ -217,6 +280,44 @@ fn exclude(of: &Of) {
         match (end(&exclude.from), end(&exclude.to)) {
             (Some(from), Some(to)) if from.ty == to.ty && !from.optional => {}
             _ => of.refuse(Part::Exclude, &exclude.from, "this is no range", help),
+        }
+    }
+}
+
+/// A row of a B-tree takes a third of a page; what is longer fails when it is written.
+pub const KEY_BYTES_MAX: usize = 2_600;
+
+/// The most that a column can take in a key, in UTF-8.
+pub fn key_bytes(entity: &Entity, column: &str) -> usize {
+    match entity.field(column).map(|field| &field.ty) {
+        Some(Ty::Text { max, .. }) => *max as usize * 4,
+        Some(Ty::Url) => 2_000,
+        Some(Ty::Email) => 254,
+        Some(Ty::Slug { .. }) => 100,
+        Some(Ty::Json | Ty::Object { .. } | Ty::TextList { .. }) => usize::MAX / 64,
+        _ => 64,
+    }
+}
+
+fn keys_fit_an_index(of: &Of) {
+    for (part, lists) in [
+        (Part::Unique, &of.entity.unique),
+        (Part::Index, &of.entity.index),
+    ] {
+        for columns in lists {
+            let bytes: usize = columns.iter().map(|c| key_bytes(of.entity, c)).sum();
+            let is_point = |c: &String| of.entity.field(c).is_some_and(|f| f.ty == Ty::Point);
+            if bytes > KEY_BYTES_MAX && !columns.iter().any(is_point) {
+                of.refuse(
+                    part,
+                    &columns.join(","),
+                    "these may be too long together for an index",
+                    format!(
+                        "shorter texts: {} characters in all; lists and objects are no keys",
+                        KEY_BYTES_MAX / 4
+                    ),
+                );
+            }
         }
     }
 }

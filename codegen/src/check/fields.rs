@@ -1,7 +1,7 @@
 //! Modifiers of fields that contradict their type, each other, or have no effect.
 
 use super::{Of, Wrong, open, wrong};
-use crate::model::{Field, Literal, Ty};
+use crate::model::{Change, Field, Lifecycle, Literal, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -16,17 +16,22 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Field) -> Verdict; 15] = [
+const RULES: [fn(&Of, &Field) -> Verdict; 20] = [
     money_has_currency,
     search_is_for_texts,
     search_is_public,
     filter_has_a_kind,
+    filter_has_a_name,
+    one_place_is_near,
     near_is_public,
     sort_has_an_order,
     unique_is_comparable,
+    key_fits_an_index,
+    moves_between_rows,
     nothing_leaks_past_read,
     system_stands_alone,
     system_is_filled,
+    system_is_written,
     fixed_has_an_effect,
     write_has_an_effect,
     no_list_of_internal,
@@ -96,6 +101,61 @@ fn filter_has_a_kind(_: &Of, field: &Field) -> Verdict {
     None
 }
 
+/// Query parameters that every list has, or that go with `search` and points.
+const PARAMETERS: [&str; 9] = [
+    "q", "sort", "cursor", "limit", "expand", "count", "near", "bbox", "radius_m",
+];
+
+pub fn is_parameter(name: &str) -> bool {
+    PARAMETERS.contains(&name)
+}
+
+fn filter_has_a_name(_: &Of, field: &Field) -> Verdict {
+    if field.filter && field.ty != Ty::Point && is_parameter(&field.name) {
+        return wrong(
+            "filter",
+            format!(
+                "`{0}` can't be filtered by: `?{0}=` means something else in every list",
+                field.name
+            ),
+            "give the field another name, or remove `filter`",
+        );
+    }
+    None
+}
+
+fn one_place_is_near(of: &Of, field: &Field) -> Verdict {
+    let is_place = |f: &&Field| f.ty == Ty::Point && f.filter;
+    let first = of.entity.fields.iter().find(is_place)?;
+    if is_place(&field) && first.name != field.name {
+        return wrong(
+            "filter",
+            format!("`near` and `bbox` are about `{}` already", first.name),
+            "remove `filter` from one of the two",
+        );
+    }
+    None
+}
+
+fn key_fits_an_index(of: &Of, field: &Field) -> Verdict {
+    let word = match (field.unique, field.sort) {
+        (true, _) => "unique",
+        (_, true) => "sort",
+        _ => return None,
+    };
+    if super::entities::key_bytes(of.entity, &field.name) <= super::entities::KEY_BYTES_MAX {
+        return None;
+    }
+    wrong(
+        word,
+        format!("`{}` may be too long for an index", field.name),
+        format!(
+            "keep it to {} characters, or remove `{word}`",
+            super::entities::KEY_BYTES_MAX / 4
+        ),
+    )
+}
+
 fn near_is_public(of: &Of, field: &Field) -> Verdict {
     if field.filter && field.ty == Ty::Point && !is_public(of) {
         return wrong(
@@ -146,6 +206,27 @@ fn unique_is_comparable(_: &Of, field: &Field) -> Verdict {
             "unique",
             format!("`{}` can't be unique", field.name),
             "remove `unique`; write `unique: [[a, b]]` for several together",
+        );
+    }
+    None
+}
+
+fn moves_between_rows(of: &Of, field: &Field) -> Verdict {
+    if !field.moves {
+        return None;
+    }
+    if !field.unique {
+        return wrong(
+            "moves",
+            "`moves` has no effect: several rows may have the value anyway",
+            "write `unique, moves`",
+        );
+    }
+    if of.entity.lifecycle != Lifecycle::SoftDelete {
+        return wrong(
+            "moves",
+            "`moves` archives the row that had the value, but rows of this entity can't be archived",
+            "remove `moves`, or `lifecycle`",
         );
     }
     None
@@ -207,6 +288,34 @@ fn system_is_filled(of: &Of, field: &Field) -> Verdict {
         );
     }
     None
+}
+
+/// A value that stays what it was at first is none.
+fn system_is_written(of: &Of, field: &Field) -> Verdict {
+    let made = matches!(field.ty, Ty::Slug { from: Some(_) });
+    if !field.system || made || of.written_by_module() || of.written_by_engine(&field.name) {
+        return None;
+    }
+    let set = of
+        .entity
+        .transitions
+        .iter()
+        .any(|transition| match &transition.change {
+            Change::Set { field: set, .. } => *set == field.name,
+            Change::State { .. } => false,
+        });
+    // The moment of the creation.
+    if set || field.default == Some(Literal::Now) {
+        return None;
+    }
+    wrong(
+        "system",
+        format!("nothing ever writes `{}`", field.name),
+        format!(
+            "add a transition like `set {} = …`, name `{}` under `write:` of a module, or remove `system`",
+            field.name, of.entity.name
+        ),
+    )
 }
 
 fn fixed_has_an_effect(of: &Of, field: &Field) -> Verdict {

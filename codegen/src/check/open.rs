@@ -3,18 +3,14 @@
 use crate::model::{EntityId, Expr, Model, OfWhat};
 
 pub fn to_anyone(model: &Model, entity: EntityId, expr: &Expr) -> bool {
-    possible(model, entity, expr, 0).0
+    possible(model, entity, expr).0
 }
 
-/// Rules do not nest deeper; what does is taken for closed.
-const DEPTH_MAX: usize = 64;
-
 /// (can be true, can be false)
-fn possible(model: &Model, entity: EntityId, expr: &Expr, depth: usize) -> (bool, bool) {
-    if depth > DEPTH_MAX {
-        return (false, true);
-    }
-    let inner = |expr| possible(model, entity, expr, depth + 1);
+type Possible = (bool, bool);
+
+fn possible(model: &Model, entity: EntityId, expr: &Expr) -> Possible {
+    let inner = |expr| possible(model, entity, expr);
     match expr {
         Expr::Anyone => (true, false),
         Expr::SignedIn | Expr::Nobody => (false, true),
@@ -22,7 +18,8 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr, depth: usize) -> (bool
         | Expr::MeIsThis
         | Expr::MeHolds { .. }
         | Expr::MeHoldsOf { .. }
-        | Expr::MeIn { .. } => (false, true),
+        | Expr::MeIn { .. }
+        | Expr::MeOutranks { .. } => (false, true),
         Expr::All(parts) => parts
             .iter()
             .map(inner)
@@ -35,27 +32,27 @@ fn possible(model: &Model, entity: EntityId, expr: &Expr, depth: usize) -> (bool
             let (can_be_true, can_be_false) = inner(part);
             (can_be_false, can_be_true)
         }
-        Expr::Condition(index) => inner(&model.entities[entity].conditions[*index].expr),
+        Expr::Condition(index) => of(model, entity, &OfWhat::Condition(*index)),
         Expr::Of { what, .. } => {
             let open = what.iter().any(|(target, what)| {
-                let access = &model.entities[*target].access;
-                let of = |rule: &Option<Expr>| {
-                    rule.as_ref()
-                        .is_some_and(|rule| possible(model, *target, rule, depth + 1).0)
-                };
-                let holds = match what {
-                    OfWhat::Read => true,
-                    OfWhat::Update => of(&access.update),
-                    OfWhat::Delete => of(&access.delete),
-                    OfWhat::Condition(index) => {
-                        let condition = &model.entities[*target].conditions[*index].expr;
-                        possible(model, *target, condition, depth + 1).0
-                    }
-                };
-                holds && of(&access.read)
+                of(model, *target, what).0 && of(model, *target, &OfWhat::Read).0
             });
             (open, true)
         }
         Expr::Compare { .. } | Expr::In { .. } | Expr::IsNull(_) | Expr::Flag(_) => (true, true),
     }
+}
+
+/// Of a rule by its name. One that leads back to itself is refused elsewhere and taken for closed here.
+fn of(model: &Model, id: EntityId, what: &OfWhat) -> Possible {
+    let entity = &model.entities[id];
+    let rule = match what {
+        OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
+        OfWhat::Read => entity.access.read.as_ref(),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+    };
+    let closed = (false, true);
+    let find = || rule.map_or(closed, |rule| possible(model, id, rule));
+    model.memo.once(("open", 0, id, what.clone()), closed, find)
 }

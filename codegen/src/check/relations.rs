@@ -1,7 +1,7 @@
 //! Modifiers of relations that contradict their targets, each other, or have no effect.
 
 use super::{Of, Wrong, open, wrong};
-use crate::model::{Lifecycle, OnArchive, Relation};
+use crate::model::{Lifecycle, OnArchive, OnEnd, Relation, Ty};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
@@ -15,14 +15,17 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Relation) -> Verdict; 9] = [
+const RULES: [fn(&Of, &Relation) -> Verdict; 12] = [
     same_is_on_both_sides,
     detach_needs_optional,
     cascade_can_archive,
     archive_can_happen,
+    end_can_happen,
+    set_session_is_a_session,
     set_me_is_the_caller,
     set_me_needs_a_caller,
     system_is_filled,
+    system_is_written,
     movable_has_an_effect,
     filter_has_an_effect,
 ];
@@ -99,6 +102,101 @@ fn archive_can_happen(of: &Of, relation: &Relation) -> Verdict {
     None
 }
 
+fn end_can_happen(of: &Of, relation: &Relation) -> Verdict {
+    let on_end = relation.on_end.as_ref()?;
+    let model = of.cx.model;
+    let ends = |target: &usize| {
+        model.sessions == Some(*target)
+            || model.entities[*target].lifecycle == Lifecycle::SoftDelete
+    };
+    if !relation.targets.iter().any(ends) {
+        return wrong(
+            "on end",
+            "`on end` has no effect: the target is never suspended, archived or revoked",
+            "remove it",
+        );
+    }
+    match (on_end, of.entity.lifecycle) {
+        (OnEnd::Archive, Lifecycle::Mutable | Lifecycle::AppendOnly) => wrong(
+            "on end",
+            "`on end archive` archives the row, but rows of this entity can't be archived",
+            "write `on end set` and a time, or remove `lifecycle`",
+        ),
+        (OnEnd::Set(_), Lifecycle::AppendOnly) => wrong(
+            "on end",
+            "`on end set` changes the row, but rows of this entity never change",
+            "remove it",
+        ),
+        (OnEnd::Set(field), _) => match of.entity.field(field) {
+            Some(found) if found.ty == Ty::Time => None,
+            Some(_) => wrong(
+                "on end",
+                format!("`{field}` is no time"),
+                "name a field `<name>: time?`: it says since when the row has ended",
+            ),
+            None => wrong(
+                "on end",
+                format!("this entity has no field `{field}`"),
+                format!("add `{field}: time?` under `fields:`"),
+            ),
+        },
+        _ => None,
+    }
+}
+
+fn set_session_is_a_session(of: &Of, relation: &Relation) -> Verdict {
+    if !relation.set_session {
+        return None;
+    }
+    let model = of.cx.model;
+    let Some(sessions) = model.sessions else {
+        return wrong(
+            "set session",
+            "`set session`, but app.yaml names no entity of sessions",
+            "add `sessions: <entity>` to app.yaml, or remove `set session`",
+        );
+    };
+    let name = &model.entities[sessions].name;
+    if relation.polymorphic || relation.targets != [sessions] {
+        return wrong(
+            "set session",
+            format!("`set session` on a relation that does not lead to `{name}`"),
+            format!("make it `{}: {name}?, set session`", relation.name),
+        );
+    }
+    for (given, word) in [
+        (relation.system, "system"),
+        (relation.movable, "movable"),
+        (relation.set_me, "set me"),
+    ] {
+        if given {
+            return wrong(
+                word,
+                format!("`{word}` beside `set session`: it is set once, at create"),
+                format!("remove `{word}`"),
+            );
+        }
+    }
+    if !of.creatable() {
+        return wrong(
+            "set session",
+            "`set session` has no effect: nobody may create",
+            "write `system`, or grant `create`",
+        );
+    }
+    if !relation.optional {
+        return wrong(
+            "set session",
+            format!(
+                "a caller without a session would leave `{}` empty",
+                relation.name
+            ),
+            format!("make it `{}: {name}?, set session`", relation.name),
+        );
+    }
+    None
+}
+
 fn set_me_is_the_caller(of: &Of, relation: &Relation) -> Verdict {
     if !relation.set_me {
         return None;
@@ -162,6 +260,26 @@ fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
         );
     }
     None
+}
+
+fn system_is_written(of: &Of, relation: &Relation) -> Verdict {
+    let holder = of.cx.model.holder(of.entity).map(|r| r.name.as_str());
+    let is_holder = of.id == of.cx.model.assignments && holder == Some(relation.name.as_str());
+    if !relation.system
+        || is_holder
+        || of.written_by_module()
+        || of.written_by_engine(&relation.name)
+    {
+        return None;
+    }
+    wrong(
+        "system",
+        format!("nothing ever writes `{}`", relation.name),
+        format!(
+            "name `{}` under `write:` of a module, or remove `system`",
+            of.entity.name
+        ),
+    )
 }
 
 fn movable_has_an_effect(of: &Of, relation: &Relation) -> Verdict {

@@ -22,7 +22,6 @@ pub fn check(of: &Of) {
     only_where_routes_write(of);
     verbs_are_free(of);
     targets_are_system(of);
-    one_states_field(of);
     states_are_reached(of);
 }
 
@@ -99,23 +98,6 @@ fn targets_are_system(of: &Of) {
                 format!("add `system` to the line of `{field}`"),
             );
         }
-    }
-}
-
-fn one_states_field(of: &Of) {
-    let mut states = of
-        .entity
-        .fields
-        .iter()
-        .filter(|f| matches!(f.ty, Ty::States { .. }));
-    states.next();
-    if let Some(second) = states.next() {
-        of.refuse(
-            Part::Field,
-            &second.name,
-            "a second field of states",
-            "make it an `enum`, `system` if no body has it",
-        );
     }
 }
 

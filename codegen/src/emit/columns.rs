@@ -62,7 +62,7 @@ fn body(
     let relations = entity
         .belongs
         .iter()
-        .filter(|r| !r.set_me && !r.system && relation(r));
+        .filter(|r| !r.of_caller() && !r.system && relation(r));
     let sources = fields
         .map(Source::Field)
         .chain(relations.flat_map(of_relation));

@@ -7,6 +7,8 @@ mod statements;
 mod tables;
 pub mod types;
 
+pub use rules::names as statics;
+
 use super::rust::{doc, header, pascal};
 use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
 

@@ -105,6 +105,12 @@ fn imports(hooked: &[&Entity]) -> String {
     out
 }
 
+/// Names of the methods that an entity adds to the trait.
+pub fn methods(entity: &Entity) -> Vec<String> {
+    let hooks = entity.hooks.iter();
+    hooks.map(|hook| method_name(entity, hook)).collect()
+}
+
 /// `event_before_create`
 fn method_name(entity: &Entity, hook: &Hook) -> String {
     format!("{}_before_{}", entity.name, hook_name(hook))

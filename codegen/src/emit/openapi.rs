@@ -120,6 +120,43 @@ fn tag_groups(model: &Model, order: &[EntityId]) -> Vec<Value> {
     groups
 }
 
+/// Schemas that every application has.
+pub fn common_schemas() -> Vec<String> {
+    common::own_schemas()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Names of the schemas of an entity.
+pub fn schemas_of(model: &Model, id: EntityId) -> Vec<String> {
+    let operations = operations(model, id);
+    if operations.is_empty() {
+        return Vec::new();
+    }
+    let name = pascal(&model.entities[id].name);
+    let bodies = operations
+        .iter()
+        .filter_map(|operation| match operation.action {
+            Action::Create => Some(format!("Create{name}")),
+            Action::Replace => Some(format!("Replace{name}")),
+            Action::Patch => Some(format!("Patch{name}")),
+            _ => None,
+        });
+    [name.clone(), format!("{name}List")]
+        .into_iter()
+        .chain(bodies)
+        .collect()
+}
+
+pub fn operation_ids(model: &Model, id: EntityId) -> Vec<String> {
+    let operations = operations(model, id);
+    operations
+        .iter()
+        .map(|operation| operation.id(model))
+        .collect()
+}
+
 fn add_schemas(model: &Model, id: EntityId, schemas: &mut Map<String, Value>) {
     let entity = &model.entities[id];
     let name = pascal(&entity.name);

@@ -12,21 +12,28 @@ mod columns;
 mod context;
 mod counters;
 mod creators;
+mod documents;
+mod endings;
 mod grants;
 mod guards;
 mod jobs;
 mod keeps;
 mod may;
 mod mine;
+mod moves;
 pub mod names;
 mod object;
+mod outbox;
+mod outranks;
 mod parents;
 mod policies;
 mod predicate;
 mod private;
 mod projection;
 mod quotas;
+mod queue;
 mod references;
+mod requests;
 mod roles;
 pub mod rules;
 mod seen;
@@ -37,25 +44,39 @@ mod template;
 mod uniques;
 mod visible;
 
-pub use columns::{ARCHIVED_WITH, LIVE_ID, sql_type};
+pub use columns::{ARCHIVED_WITH, LIVE_ID, columns, sql_type};
 pub use counters::{Recount, recounts};
+pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
-pub use may::allowed;
-pub use private::private_columns;
-pub use projection::projected;
+pub use may::{allowed, possible_now};
+pub use references::children;
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};
 
 /// Every object, in the order of [`Kind`], within a kind in the order of the spec.
 pub fn schema(model: &Model) -> Schema {
+    of_objects(objects(model))
+}
+
+/// Objects with one entry for each name, in order.
+pub fn of_objects(mut objects: Vec<Object>) -> Schema {
+    let mut seen = std::collections::BTreeSet::new();
+    objects.retain(|o| seen.insert((o.kind, o.name.clone())));
+    objects.sort_by_key(|o| o.kind);
+    Schema { objects }
+}
+
+/// Every object once for each reason that it is there.
+pub fn objects(model: &Model) -> Vec<Object> {
     let mut objects = roles::objects(model);
     objects.extend(template::functions(
         include_str!("sql/formats.sql"),
         &model.app,
         Kind::Function,
     ));
+    objects.extend(documents::shared(model));
     objects.extend(checks::object_functions(model));
     objects.extend(context::objects(model));
     objects.extend(guards::shared(model));
@@ -66,11 +87,12 @@ pub fn schema(model: &Model) -> Schema {
     }
     objects.extend(audit::objects(model));
     objects.extend(quotas::shared(model));
+    objects.extend(queue::objects(model));
+    objects.extend(outbox::shared(model));
+    objects.extend(requests::objects(model));
+    objects.extend(outranks::function(model));
     objects.extend(seen::functions(model, &objects));
-    let mut seen = std::collections::BTreeSet::new();
-    objects.retain(|o| seen.insert((o.kind, o.name.clone())));
-    objects.sort_by_key(|o| o.kind);
-    Schema { objects }
+    objects
 }
 
 fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
@@ -79,16 +101,20 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(uniques::objects(model, id));
     objects.extend(references::objects(model, id));
     objects.extend(projection::objects(model, id));
+    objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(endings::objects(model, id));
+    objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
     objects.extend(quotas::objects(model, id));
     objects.extend(audit::of_entity(model, id));
+    objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));
     objects.extend(grants::objects(model, id));
     objects

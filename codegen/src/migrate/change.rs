@@ -16,6 +16,8 @@ pub struct Renames {
     pub columns: Vec<(String, String, String)>,
     /// Words that rows hold: new table, new column, old word, new word.
     pub words: Vec<(String, String, String, String)>,
+    /// What rows that exist get in a new column, on the way up only: new table, new column, SQL.
+    pub fills: Vec<(String, String, String)>,
 }
 
 impl Renames {
@@ -43,6 +45,7 @@ impl Renames {
                 .iter()
                 .map(|(t, old, new)| (back(t), new.clone(), old.clone()))
                 .collect(),
+            fills: Vec::new(),
             words: (self.words.iter())
                 .map(|(t, c, old, new)| (back(t), old_column(t, c), new.clone(), old.clone()))
                 .collect(),
@@ -65,6 +68,8 @@ pub struct TableChange<'a> {
     pub kept: Vec<(&'a Column, &'a Column)>,
     /// Statements beside the columns that are new.
     pub run: Vec<String>,
+    /// Of added columns: what is known of the rows that exist.
+    pub fills: Vec<(String, String)>,
 }
 
 pub fn tables(schema: &Schema) -> impl Iterator<Item = &Object> {
@@ -142,6 +147,10 @@ fn table_change<'a>(old: &'a Object, new: &'a Object, renames: &Renames) -> Tabl
         regenerated: Vec::new(),
         kept: Vec::new(),
         run: Vec::new(),
+        fills: (renames.fills.iter())
+            .filter(|(table, ..)| *table == new.name)
+            .map(|(_, column, value)| (column.clone(), value.clone()))
+            .collect(),
     };
     let mut left: Vec<&Column> = old.columns.iter().collect();
     let mut pairs = Vec::new();

@@ -10,7 +10,7 @@ use super::depend::key;
 use super::hints::{Hints, kept_by_triggers};
 use super::op::{How, Op, table_of};
 use super::text::{mentions, signature, words};
-use crate::objects::{Kind, Object, Schema};
+use crate::objects::{Column, Kind, Object, Schema};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -128,6 +128,8 @@ impl<'a> Judge<'a> {
                 }
             }
             Kind::Grant if self.takes_back(object) => found.push(Class::Breaking),
+            // Search documents are written for all rows at once.
+            Kind::View if object.create.starts_with("create table") => found.push(Class::Blocking),
             _ => {}
         }
         found
@@ -135,25 +137,39 @@ impl<'a> Judge<'a> {
 
     /// A rule for columns that the running version already writes, and not known to be a looser one.
     fn narrows(&self, object: &Object, change: &TableChange) -> bool {
-        let rule = object.kind != Kind::Index || mentions(&object.create, "unique");
-        let mut named = (change.kept.iter().map(|(_, new)| *new))
-            .filter(|c| mentions(&object.create, &c.name) && c.name != "id")
-            .peekable();
-        let looser = |name: &str| self.hints.looser(&change.new.name, name);
-        let is_new_column = |name: &str| change.added.iter().any(|c| c.name == name);
-        let about_new_column = words(&object.create).into_iter().any(is_new_column);
-        rule && !about_new_column && named.peek().is_some() && !named.all(|c| looser(&c.name))
+        if object.kind == Kind::Index && !mentions(&object.create, "unique") {
+            return false;
+        }
+        let named = |c: &&Column| mentions(&object.create, &c.name) && c.name != "id";
+        let kept: Vec<&Column> = (change.kept.iter().map(|(_, new)| *new))
+            .filter(named)
+            .collect();
+        // The running version leaves what it does not know at its default. Null passes every rule.
+        let mut added = change.added.iter().copied().filter(named).peekable();
+        let passes = |c: &Column| !c.not_null && c.default.is_none() && c.generated.is_none();
+        if kept.is_empty() || (added.peek().is_some() && added.all(passes)) {
+            return false;
+        }
+        let is_known = self.old.objects.iter().any(|o| key(o) == key(object));
+        !is_known
+            || !kept
+                .iter()
+                .all(|c| self.hints.looser(&change.new.name, &c.name))
     }
 
-    /// The grant names fewer columns or rights than before.
-    fn takes_back(&self, object: &Object) -> bool {
-        let Some(before) = self.old.objects.iter().find(|o| key(o) == key(object)) else {
+    /// The role may do less with the columns that stay.
+    fn takes_back(&self, grant: &Object) -> bool {
+        let Some(before) = self.old.objects.iter().find(|o| key(o) == key(grant)) else {
             return false;
         };
-        let after = words(&object.create);
-        words(&before.create)
+        let after = privileges(grant);
+        let gone = |column: &str| {
+            let table = grant.table.as_deref().and_then(|table| self.change(table));
+            table.is_some_and(|change| change.lost().any(|c| c.name == column))
+        };
+        privileges(before)
             .into_iter()
-            .any(|word| !after.contains(&word))
+            .any(|held| !after.contains(&held) && !gone(held.1))
     }
 
     fn drop(&self, object: &Object) -> Vec<Class> {
@@ -161,12 +177,22 @@ impl<'a> Judge<'a> {
         match object.kind {
             Kind::Table => vec![Class::Lossy, Class::Breaking],
             Kind::View if after.is_none() => vec![Class::Breaking],
+            Kind::Grant if after.is_none() && !self.goes_along(object) => vec![Class::Breaking],
             Kind::Function | Kind::TableFunction if !is_trigger(object) => match after {
                 Some(new) if signature(&new.create) == signature(&object.create) => vec![],
                 _ => vec![Class::Breaking],
             },
             _ => vec![],
         }
+    }
+
+    /// With its table, which says enough.
+    fn goes_along(&self, object: &Object) -> bool {
+        let table = object.table.as_deref();
+        !self
+            .changes
+            .iter()
+            .any(|c| Some(c.old.name.as_str()) == table)
     }
 
     fn change(&self, table: &str) -> Option<&TableChange<'a>> {
@@ -216,6 +242,34 @@ fn wider_numeric(from: &str, to: &str) -> bool {
         (Some((p, s)), Some((q, t))) => t >= s && q - t >= p - s,
         _ => false,
     }
+}
+
+/// Privilege and column of each grant to a role that programs connect as; of a whole table the column is empty.
+/// What the owners of functions may is replaced together with the functions.
+fn privileges(grant: &Object) -> Vec<(&str, &str)> {
+    if ["_authz", "_counter"]
+        .iter()
+        .any(|owner| grant.name.ends_with(owner))
+    {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for line in grant.create.lines() {
+        let Some((what, _)) = line
+            .strip_prefix("grant ")
+            .and_then(|l| l.split_once(" on "))
+        else {
+            continue;
+        };
+        match what.split_once(" (") {
+            None => found.push((what, "")),
+            Some((privilege, columns)) => {
+                let columns = columns.trim_end_matches(')').split(", ");
+                found.extend(columns.map(|column| (privilege, column)));
+            }
+        }
+    }
+    found
 }
 
 fn is_trigger(object: &Object) -> bool {

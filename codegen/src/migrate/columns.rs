@@ -13,10 +13,13 @@ use crate::objects::{Column, Object};
 pub type Placeholder<'a> = dyn Fn(&str, &Column) -> String + 'a;
 
 /// Generated columns first: they hold on to the others. Defaults let go of functions that are dropped.
-pub fn drop(change: &TableChange, functions: &[&Object], ops: &mut Vec<Op>) {
+pub fn drop(change: &TableChange, functions: &[&Object], direction: &Direction, ops: &mut Vec<Op>) {
     let table = &change.new.name;
     let mut lost: Vec<&Column> = change.lost().collect();
     lost.sort_by_key(|c| c.generated.is_none());
+    if matches!(direction, Direction::Up) && lost.iter().any(|c| is_archiving(c)) {
+        ops.push(nothing_comes_back(table));
+    }
     ops.extend(lost.into_iter().map(|c| Op::DropColumn {
         table: table.clone(),
         column: c.clone(),
@@ -35,6 +38,24 @@ pub fn drop(change: &TableChange, functions: &[&Object], ops: &mut Vec<Op>) {
     }
 }
 
+/// The column that says whether a row is archived.
+pub fn is_archiving(column: &Column) -> bool {
+    column.name == "status" && column.default.as_deref() == Some("'active'")
+}
+
+/// Without its status, a row that was archived or suspended would be there for everybody again.
+fn nothing_comes_back(table: &str) -> Op {
+    let sql = format!(
+        "do $$ begin\n  if exists (select from {table} where status <> 'active') then\n    \
+         raise exception 'rows of {table} are archived or suspended and would be there again: restore or delete them first';\n  \
+         end if;\nend $$;"
+    );
+    Op::Run {
+        table: table.to_owned(),
+        sql,
+    }
+}
+
 pub fn alter(
     change: &TableChange,
     functions: &[&Object],
@@ -44,6 +65,10 @@ pub fn alter(
     let table = &change.new.name;
     let plain = change.added.iter().copied();
     for column in plain.clone().filter(|c| c.generated.is_none()) {
+        if let Some((_, value)) = change.fills.iter().find(|(name, _)| *name == column.name) {
+            ops.extend(added_and_filled(table, column, value));
+            continue;
+        }
         ops.push(add(table, column, direction));
         if column.name == LIVE_ID {
             let value = "case when status <> 'archived' then id end".to_owned();
@@ -117,6 +142,28 @@ fn add(table: &str, column: &Column, direction: &Direction) -> Op {
         column: column.clone(),
         fill,
     }
+}
+
+/// Null at first, so that rows that exist may stay while they are filled.
+fn added_and_filled(table: &str, column: &Column, value: &str) -> Vec<Op> {
+    let (table, name) = (table.to_owned(), column.name.clone());
+    let mut ops = vec![
+        Op::AddColumn {
+            table: table.clone(),
+            column: Column {
+                not_null: false,
+                ..column.clone()
+            },
+            fill: Fill::Default,
+        },
+        Op::Keep {
+            table: table.clone(),
+            name: name.clone(),
+            value: value.to_owned(),
+        },
+    ];
+    ops.extend(column.not_null.then_some(Op::SetNotNull { table, name }));
+    ops
 }
 
 fn alter_column(table: &str, old: &Column, new: &Column, direction: &Direction, ops: &mut Vec<Op>) {

@@ -29,13 +29,19 @@ pub fn dropped<'a>(
     kept: &mut BTreeMap<Key<'a>, &Object>,
 ) -> BTreeSet<Key<'a>> {
     let after = by_key(new);
+    let changed = changed_functions(old, &after);
     let (mut gone, mut left): (Vec<&Object>, Vec<&Object>) = (old.objects.iter())
         .filter(|o| o.kind != Kind::Table)
-        .partition(|o| !kept.contains_key(&key(o)) && must_go(o, after.get(&key(o)).copied()));
+        .partition(|o| {
+            let means_otherwise =
+                holds_answers(o) && changed.iter().any(|f| mentions(&o.create, f));
+            !kept.contains_key(&key(o))
+                && (means_otherwise || must_go(o, after.get(&key(o)).copied()))
+        });
     loop {
         changes
             .iter_mut()
-            .for_each(|change| follow_generated(change, &gone));
+            .for_each(|change| follow_generated(change, &gone, &changed));
         let held_on_to: Vec<&Object> = gone.iter().copied().filter(|g| is_held_on_to(g)).collect();
         let (more, rest): (Vec<&Object>, Vec<&Object>) = left.into_iter().partition(|object| {
             held_on_to.iter().any(|g| uses_object(object, g))
@@ -50,6 +56,32 @@ pub fn dropped<'a>(
         }
         gone.extend(more);
     }
+}
+
+/// Functions whose answers may be others from now on: their text changed, or that of one they call.
+fn changed_functions<'a>(old: &'a Schema, after: &BTreeMap<Key, &Object>) -> Vec<&'a str> {
+    let (mut found, mut rest): (Vec<&Object>, Vec<&Object>) = (old.objects.iter())
+        .filter(|o| o.kind == Kind::Function)
+        .partition(|o| after.get(&key(o)).is_some_and(|new| new.create != o.create));
+    loop {
+        let (more, others): (Vec<&Object>, Vec<&Object>) = rest.into_iter().partition(|o| {
+            found
+                .iter()
+                .any(|f| mentions(&o.create, base_name(&f.name)))
+        });
+        if more.is_empty() {
+            return found.into_iter().map(|o| base_name(&o.name)).collect();
+        }
+        found.extend(more);
+        rest = others;
+    }
+}
+
+/// What was true of the rows when they were written, or was computed from them then. PostgreSQL does not look again
+/// when a function that it asked has changed: the rows may break a check that is said to hold, and a dump of them
+/// can't be restored.
+fn holds_answers(object: &Object) -> bool {
+    matches!(object.kind, Kind::Constraint | Kind::Index)
 }
 
 /// Gone from the new schema, or changed in a way that only a drop can make.
@@ -139,10 +171,11 @@ fn uses_column(object: &Object, change: &TableChange) -> bool {
 }
 
 /// A generated column goes with what it is made of.
-fn follow_generated(change: &mut TableChange, gone: &[&Object]) {
+fn follow_generated(change: &mut TableChange, gone: &[&Object], changed: &[&str]) {
     let functions: Vec<&str> = (gone.iter())
         .filter(|g| matches!(g.kind, Kind::Function | Kind::TableFunction))
         .map(|g| base_name(&g.name))
+        .chain(changed.iter().copied())
         .collect();
     let lost: Vec<String> = change.lost().map(|c| c.name.clone()).collect();
     let retyped: Vec<String> = change.retyped().map(|(c, _)| c.name.clone()).collect();

@@ -130,7 +130,7 @@ impl<'a> Plan<'a> {
     fn drop_columns_and_functions(&self, ops: &mut Vec<Op>) {
         let functions = self.dropped_of(Kind::Function);
         for change in &self.changes {
-            columns::drop(change, &functions, ops);
+            columns::drop(change, &functions, self.direction, ops);
         }
         ops.extend(functions.into_iter().map(|object| Op::Drop {
             object: object.clone(),

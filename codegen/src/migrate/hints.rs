@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
 use crate::emit::schema::{ARCHIVED_WITH, LIVE_ID};
-use crate::model::{Entity, Field, Model, Relation, Ty};
+use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
@@ -19,6 +19,8 @@ pub struct Hints {
     pub dropped_columns: BTreeSet<(String, String)>,
     /// Columns that a reference is made of.
     pub relations: BTreeSet<(String, String)>,
+    /// Words of `dropped` that an earlier migration has used.
+    pub spent: BTreeSet<String>,
     derived: BTreeSet<(String, String)>,
     looser: BTreeSet<(String, String)>,
 }
@@ -70,15 +72,19 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     hints.dropped_tables = old
         .entities
         .iter()
-        .filter(|e| new.dropped.contains(&e.name))
+        .filter(|e| states(old, new, &e.name))
         .map(table)
+        .collect();
+    hints.spent = (new.dropped.iter())
+        .filter(|word| !states(old, new, word))
+        .cloned()
         .collect();
     for entity in &new.entities {
         let was = former(entity, old, new);
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {
             hints.renames.tables.push((table(was), table(entity)));
         }
-        of_entity(&mut hints, entity, was, new);
+        of_entity(&mut hints, entity, was, old, new);
     }
     hints.renames.words = renamed_words(old, new);
     hints
@@ -96,7 +102,7 @@ pub fn former<'a>(entity: &Entity, old: &'a Model, new: &Model) -> Option<&'a En
     old.entity(was).map(|(_, e)| e)
 }
 
-fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, new: &Model) {
+fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, old: &Model, new: &Model) {
     let own = table(entity);
     for field in &entity.fields {
         if let Some(from) = &field.was {
@@ -114,11 +120,14 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, new: &Mod
                     .unwrap_or(&field.name),
             )
         });
-        if before.is_some_and(|f| looser(f, field)) {
+        if before.is_some_and(|f| looser((old, f), (new, field))) {
             hints.looser.insert((own.clone(), field.name.clone()));
         }
     }
     for relation in &entity.belongs {
+        if let Some(was) = was {
+            fill_type(hints, &own, relation, was, old);
+        }
         for column in [Some(relation.id_column()), relation.type_column()]
             .into_iter()
             .flatten()
@@ -140,11 +149,34 @@ fn of_entity(hints: &mut Hints, entity: &Entity, was: Option<&Entity>, new: &Mod
     let retyped = new
         .dropped
         .iter()
+        .filter(|word| states(old, new, word))
         .filter_map(|d| d.strip_prefix(&format!("{}.", entity.name)))
         .map(str::to_owned);
     hints
         .dropped_columns
         .extend(stated.chain(retyped).map(|name| (own.clone(), name)));
+}
+
+/// A loss is stated once: what `dropped` said at the last migration is done, and says nothing about another loss.
+pub fn states(old: &Model, new: &Model, word: &str) -> bool {
+    let has = |model: &Model| model.dropped.iter().any(|dropped| dropped == word);
+    has(new) && !has(old)
+}
+
+/// A relation to one entity that may lead to others from now on: all rows there are lead to the first.
+fn fill_type(hints: &mut Hints, own: &str, relation: &Relation, was: &Entity, old: &Model) {
+    let before = relation.was.as_deref().and_then(|name| was.relation(name));
+    let Some(before) = before.or_else(|| was.relation(&relation.name)) else {
+        return;
+    };
+    if let (Some(column), false) = (relation.type_column(), before.polymorphic) {
+        let target = &old.entities[before.targets[0]].name;
+        let value = format!(
+            "case when {} is not null then '{target}' end",
+            relation.id_column()
+        );
+        hints.renames.fills.push((own.to_owned(), column, value));
+    }
 }
 
 fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(String, String)> {
@@ -202,7 +234,7 @@ fn renamed_words(old: &Model, new: &Model) -> Vec<(String, String, String, Strin
 }
 
 /// Every value that was good before is good now, and every value good now can be read by the version before.
-fn looser(old: &Field, new: &Field) -> bool {
+fn looser((old_model, old): (&Model, &Field), (new_model, new): (&Model, &Field)) -> bool {
     let low =
         |old: &Option<i64>, new: &Option<i64>| new.is_none_or(|n| old.is_some_and(|o| n <= o));
     let high =
@@ -219,6 +251,23 @@ fn looser(old: &Field, new: &Field) -> bool {
             | (Ty::Money { min: a, max: b }, Ty::Money { min: c, max: d }) => {
                 low(a, c) && high(b, d)
             }
+            (Ty::Object { object: a }, Ty::Object { object: b }) => looser_object(
+                (old_model, &old_model.objects[*a]),
+                (new_model, &new_model.objects[*b]),
+            ),
             (a, b) => a == b,
         }
+}
+
+/// Keys only came, and none that must be there. A key that may be missing from now on is one that the version
+/// before can't read without.
+fn looser_object((old_model, old): (&Model, &Object), (new_model, new): (&Model, &Object)) -> bool {
+    let stays = |before: &Field| {
+        let after = new.fields.iter().find(|f| f.name == before.name);
+        after.is_some_and(|after| {
+            after.optional == before.optional && looser((old_model, before), (new_model, after))
+        })
+    };
+    let is_new = |field: &&Field| !old.fields.iter().any(|f| f.name == field.name);
+    old.fields.iter().all(stays) && new.fields.iter().filter(is_new).all(|f| f.optional)
 }

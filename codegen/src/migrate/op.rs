@@ -238,6 +238,7 @@ pub fn noun(object: &Object) -> &'static str {
         Kind::Constraint => "constraint",
         Kind::Index => "index",
         Kind::ForeignKey => "foreign key",
+        Kind::View if object.create.starts_with("create table") => "search documents",
         Kind::View => "view",
         Kind::Trigger => "trigger",
         Kind::Policy => "policy",

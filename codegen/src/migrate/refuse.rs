@@ -4,10 +4,11 @@
 
 use super::change::{Renames, TableChange, table_changes, tables};
 use super::class::widens;
-use super::hints::Hints;
+use super::columns::is_archiving;
+use super::hints::{Hints, former, states};
 use super::phrase::phrase;
 use super::text::{bare_table, statements};
-use crate::model::{Entity, Model};
+use crate::model::{Entity, Lifecycle, Model};
 use crate::objects::{Column, Object, Schema};
 
 /// One change that is not made, and what to write instead.
@@ -51,7 +52,45 @@ pub fn refusals(
         at.altered(&mut found);
         at.inline(&mut found);
     }
+    found.extend(models.into_iter().flat_map(nothing_to_drop));
     found
+}
+
+/// What `dropped` names must be there to be lost.
+fn nothing_to_drop(models: &Models) -> Vec<Refusal> {
+    let Models { old, new } = models;
+    let lost = |word: &str| match word.split_once('.') {
+        None => old.entity(word).is_some() && new.entity(word).is_none(),
+        Some((entity, column)) => {
+            let now = new.entity(entity).map(|(_, entity)| entity);
+            let was = now.and_then(|entity| former(entity, old, new));
+            was.is_some_and(|was| {
+                let relations = was.belongs.iter().flat_map(|r| {
+                    let columns = r.type_column().into_iter().chain([r.id_column()]);
+                    columns.chain([r.name.clone()]).collect::<Vec<_>>()
+                });
+                let soft = was.lifecycle == Lifecycle::SoftDelete;
+                let renamed = now.and_then(|now| now.field(column)?.was.as_deref());
+                was.field(column).is_some()
+                    || renamed.is_some_and(|name| was.field(name).is_some())
+                    || was.derived.iter().any(|d| d.name == column)
+                    || (soft && column == "status")
+                    || relations.into_iter().any(|name| name == column)
+            })
+        }
+    };
+    let wrong = new
+        .dropped
+        .iter()
+        .filter(|word| states(old, new, word) && !lost(word));
+    wrong
+        .map(|word| Refusal {
+            entity: None,
+            field: Some(format!("dropped.{word}")),
+            message: format!("nothing called `{word}` is lost"),
+            help: "`dropped` names an entity that is gone, or `entity.field` of one that is there; leave it out otherwise".to_owned(),
+        })
+        .collect()
 }
 
 fn dropped_table(table: &Object, new: &Schema, changes: &[TableChange], hints: &Hints) -> Refusal {
@@ -65,8 +104,14 @@ fn dropped_table(table: &Object, new: &Schema, changes: &[TableChange], hints: &
             .count();
         fresh && shared * 3 >= table.columns.len() * 2
     });
-    let lose =
-        format!("to lose the table with all its rows, write in spec/app.yaml: `dropped: [{name}]`");
+    let lose = match hints.spent.contains(&name) {
+        true => format!(
+            "`dropped: [{name}]` in spec/app.yaml spoke of an earlier loss: take it out, run `cargo gen`, and write it again"
+        ),
+        false => format!(
+            "to lose the table with all its rows, write in spec/app.yaml: `dropped: [{name}]`"
+        ),
+    };
     let help = match alike {
         Some(t) => {
             let to = hints.entity(&t.name);
@@ -129,6 +174,20 @@ impl Place<'_> {
     }
 
     fn dropped_column(&self, column: &Column) -> Refusal {
+        if is_archiving(column) {
+            let entity = self.entity();
+            return Refusal {
+                entity: Some(entity.to_owned()),
+                field: None,
+                message: format!(
+                    "`{entity}` is not archived any more, and rows that are archived or suspended would be there again"
+                ),
+                help: format!(
+                    "restore or delete those rows, and write `status: drop` under `fields:` of `{entity}`; \
+                     the migration fails while one is left"
+                ),
+            };
+        }
         let old = self.old_word(&column.name);
         let alike = self
             .change
@@ -184,20 +243,7 @@ impl Place<'_> {
             if old.sql_type != new.sql_type && !widens(&old.sql_type, &new.sql_type) && !stated {
                 found.push(self.retyped(old, new));
             }
-            let fills_itself = new.default.is_some() || new.generated.is_some();
-            // A reference has no default: it is filled by the application, and the validation finds what is left.
-            if !old.not_null
-                && new.not_null
-                && !fills_itself
-                && !self.hints.relations.contains(&self.key(new))
-            {
-                let word = self.new_word(&new.name);
-                found.push(self.refuse(
-                    new,
-                    format!("`{word}` of `{}` is never null from now on, and rows that exist may have none", self.entity()),
-                    self.mend_missing(new, &word),
-                ));
-            }
+            // What was null may be filled by hand or by the application; the validation finds what is left.
         }
     }
 

@@ -44,6 +44,12 @@ pub enum Expr {
         me: String,
         filter: Option<Box<Expr>>,
     },
+    /// The caller could give every role (of the row that `of` leads to) that the person holds to whom
+    /// `relation` refers (`None`: this row of the identity entity), and is somebody else.
+    MeOutranks {
+        relation: Option<usize>,
+        of: Option<usize>,
+    },
     Compare {
         left: Value,
         op: Op,
@@ -58,7 +64,7 @@ pub enum Expr {
     Flag(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfWhat {
     /// Index into the target's conditions.
@@ -88,4 +94,42 @@ pub enum Value {
     /// `a + b`, `a - b` over numbers
     Add(Box<Value>, Box<Value>),
     Sub(Box<Value>, Box<Value>),
+}
+
+impl Expr {
+    /// Columns of the row that it compares; conditions by name and other rows are not looked into.
+    pub fn columns(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect_columns(&mut found);
+        found
+    }
+
+    fn collect_columns(&self, found: &mut Vec<String>) {
+        match self {
+            Expr::All(parts) | Expr::Any(parts) => {
+                parts.iter().for_each(|part| part.collect_columns(found));
+            }
+            Expr::Not(part) => part.collect_columns(found),
+            Expr::Compare { left, right, .. } => {
+                left.collect_columns(found);
+                right.collect_columns(found);
+            }
+            Expr::In { value, .. } | Expr::IsNull(value) => value.collect_columns(found),
+            Expr::Flag(name) => found.push(name.clone()),
+            _ => {}
+        }
+    }
+}
+
+impl Value {
+    fn collect_columns(&self, found: &mut Vec<String>) {
+        match self {
+            Value::Column(name) => found.push(name.clone()),
+            Value::Add(a, b) | Value::Sub(a, b) => {
+                a.collect_columns(found);
+                b.collect_columns(found);
+            }
+            Value::Literal(_) => {}
+        }
+    }
 }

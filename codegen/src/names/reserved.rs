@@ -199,6 +199,7 @@ const TYPES: &[&str] = &[
     "naive_date",
     "op",
     "option",
+    "outranked",
     "patch",
     "point",
     "related",

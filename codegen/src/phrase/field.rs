@@ -36,9 +36,9 @@ pub const TYPES: [&str; 25] = [
     "slug from",
 ];
 
-pub const FIELD_MODIFIERS: [&str; 12] = [
-    "unique", "search", "filter", "sort", "fixed", "system", "read", "write", "redact", "check",
-    "was", "doc",
+pub const FIELD_MODIFIERS: [&str; 13] = [
+    "unique", "moves", "search", "filter", "sort", "fixed", "system", "read", "write", "redact",
+    "check", "was", "doc",
 ];
 
 /// Texts are stored and sent whole.
@@ -89,6 +89,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<FieldModifier>> {
     r.skip();
     let it = match name.as_str() {
         "unique" => FieldModifier::Unique,
+        "moves" => FieldModifier::Moves,
         "search" => FieldModifier::Search,
         "filter" => FieldModifier::Filter,
         "sort" => FieldModifier::Sort,
@@ -301,6 +302,20 @@ fn values(r: &mut Reader, example: &str) -> Parsed<Vec<Word>> {
             )
             .also(first.span, "first written here")
             .help("keep one of the two"));
+        }
+        let alike = |v: &&Word| names::pascal(&v.it) == names::pascal(&value.it);
+        if let Some(first) = values.iter().find(alike) {
+            return Err(Diagnostic::at(
+                value.span,
+                format!(
+                    "`{}` and `{}` are both `{}` in Rust",
+                    first.it,
+                    value.it,
+                    names::pascal(&value.it)
+                ),
+            )
+            .also(first.span, "the other")
+            .help("rename one of the two"));
         }
         if !names::is_word(&value.it) {
             return Err(

@@ -1,4 +1,4 @@
-//! `one per scope where role == orgAdmin, doc "A profile needs an administrator."`
+//! `one per scope where role == orgAdmin, doc "A profile needs an administrator."`, `one everywhere where …`
 
 use super::reader::{Parsed, Reader};
 use super::{KeepPhrase, rule};
@@ -9,11 +9,16 @@ const KEEP_WORDS: [&str; 1] = ["doc"];
 
 pub fn keep(text: &Text) -> Parsed<KeepPhrase> {
     let mut r = Reader::new(text);
-    let help = "write `one per <relation>` or `one per <relation> where <expression>`";
+    let help = "write `one per <relation>` or `one everywhere`, perhaps `where <expression>`";
     r.expect_word("one", help)?;
-    r.expect_word("per", help)?;
+    let per = if r.take_word("everywhere").is_some() {
+        None
+    } else {
+        r.expect_word("per", help)?;
+        Some(r.expect_name("a relation of this entity", help)?)
+    };
     let mut phrase = KeepPhrase {
-        per: r.expect_name("a relation of this entity", help)?,
+        per,
         filter: None,
         doc: None,
     };

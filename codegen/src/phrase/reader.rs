@@ -122,7 +122,7 @@ impl Reader {
                 self.span(),
                 format!("{} does not belong here", found(token)),
             )
-            .help(help)),
+            .help(mend(token).unwrap_or(help))),
         }
     }
 
@@ -245,7 +245,7 @@ impl Reader {
             Some(Token::Unknown('"')) => "this quote is never closed".to_owned(),
             Some(token) => format!("expected {expected}, found {}", found(token)),
         };
-        Diagnostic::at(self.span(), message).help(help)
+        Diagnostic::at(self.span(), message).help(self.peek().and_then(mend).unwrap_or(help))
     }
 
     /// An unknown word where only some are allowed.
@@ -264,11 +264,23 @@ impl Reader {
     }
 }
 
+/// Signs of other languages say what was meant.
+fn mend(token: &Token) -> Option<&'static str> {
+    Some(match token {
+        Token::Unknown('\'') => "a text stands in double quotes: `\"…\"`",
+        Token::Unknown('!') => "write `not`",
+        Token::Unknown('&') => "write `and`",
+        Token::Unknown(';') => "parts stand after commas",
+        _ => return None,
+    })
+}
+
 fn found(token: &Token) -> String {
     match token {
         Token::Word(text) | Token::Number(text) => format!("`{text}`"),
         Token::Quoted(text) => format!("\"{text}\""),
         Token::Sign(sign) => format!("`{sign}`"),
+        Token::Unknown('\'') => "`'`".to_owned(),
         Token::Unknown(c) => format!("`{}`", c.escape_debug()),
     }
 }

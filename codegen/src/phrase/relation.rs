@@ -2,16 +2,18 @@
 
 use super::lexer::Token;
 use super::reader::{Parsed, Reader};
-use super::{At, HasPhrase, RelationLine, RelationModifier, RelationPhrase, rule};
+use super::{At, HasPhrase, OnEndPhrase, RelationLine, RelationModifier, RelationPhrase, rule};
 use crate::diag::Diagnostic;
 use crate::model::OnArchive;
 use crate::spec::yaml::Text;
 
-pub const RELATION_MODIFIERS: [&str; 11] = [
+pub const RELATION_MODIFIERS: [&str; 13] = [
     "same",
     "on archive",
+    "on end",
     "movable",
     "set me",
+    "set session",
     "system",
     "unique",
     "filter",
@@ -88,9 +90,14 @@ fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
             "a relation",
             "write `same city`: both rows have the same city",
         )?),
+        "on" if r.is_word("end") => RelationModifier::OnEnd(on_end(r)?),
         "on" => RelationModifier::OnArchive(on_archive(r)?),
+        "set" if r.take_word("session").is_some() => RelationModifier::SetSession,
         "set" => {
-            r.expect_word("me", "write `set me`: the signed-in user")?;
+            r.expect_word(
+                "me",
+                "write `set me`: the signed-in user, or `set session`: their session",
+            )?;
             RelationModifier::SetMe
         }
         "was" => RelationModifier::Was(r.expect_name("the former name", "write `was old_name`")?),
@@ -105,7 +112,7 @@ fn modifier(r: &mut Reader) -> Parsed<At<RelationModifier>> {
 fn on_archive(r: &mut Reader) -> Parsed<OnArchive> {
     r.expect_word(
         "archive",
-        "write `on archive restrict`, `on archive cascade` or `on archive detach`",
+        "write `on archive restrict`, `on archive cascade` or `on archive detach`; or `on end …`",
     )?;
     let what = match r.peek() {
         Some(Token::Word(w)) if w == "restrict" => OnArchive::Restrict,
@@ -115,6 +122,18 @@ fn on_archive(r: &mut Reader) -> Parsed<OnArchive> {
     };
     r.skip();
     Ok(what)
+}
+
+fn on_end(r: &mut Reader) -> Parsed<OnEndPhrase> {
+    let help = "write `on end archive`, or `on end set` and a time of this entity";
+    r.expect_word("end", help)?;
+    if r.take_word("archive").is_some() {
+        return Ok(OnEndPhrase::Archive);
+    }
+    if r.take_word("set").is_none() {
+        return Err(r.unknown("choice", &["archive", "set"]));
+    }
+    Ok(OnEndPhrase::Set(r.expect_name("a field", help)?))
 }
 
 pub fn has(text: &Text) -> Parsed<HasPhrase> {

@@ -8,13 +8,14 @@ use crate::model::{Literal, Op};
 use crate::spec::yaml::Text;
 
 /// The words that rules are made of, as the grammar page must show them.
-pub const ATOMS: [&str; 18] = [
+pub const ATOMS: [&str; 19] = [
     "anyone",
     "signed_in",
     "nobody",
     "me is",
     "me holds",
     "me in",
+    "me outranks",
     "this",
     "as",
     "where",
@@ -36,7 +37,7 @@ pub fn rule(text: &Text) -> Parsed<Rule> {
     Ok(rule)
 }
 
-const JOIN: &str = "join conditions with `and` or `or`";
+pub const JOIN: &str = "join conditions with `and` or `or`";
 const COMPARE: &str =
     "compare like `state == draft`, `capacity > 0`, `kind in (a, b)`, `ends_at == null`";
 
@@ -161,9 +162,18 @@ fn me(r: &mut Reader) -> Parsed<Form> {
             filter: filter(r)?.map(Box::new),
         });
     }
+    if r.take_word("outranks").is_some() {
+        let help = "write `me outranks <relation>` or `me outranks this`";
+        let who = r.expect_name("a relation", help)?;
+        let of = match r.take_word("of") {
+            Some(_) => Some(r.expect_name("a relation", "write `me outranks user of <relation>`")?),
+            None => None,
+        };
+        return Ok(Form::MeOutranks { who, of });
+    }
     Err(r.unexpected(
-        "`is`, `holds` or `in`",
-        "write `me is <relation>`, `me holds <role>` or `me in <has>`",
+        "`is`, `holds`, `in` or `outranks`",
+        "write `me is <relation>`, `me holds <role>`, `me in <has>` or `me outranks <relation>`",
     ))
 }
 
@@ -183,8 +193,10 @@ fn filter(r: &mut Reader) -> Parsed<Option<Rule>> {
 
 fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
     let left = operand(r)?;
+    refuse_foreign(r, &left)?;
     if let Some(op) = take_op(r)? {
         let right = operand(r)?;
+        refuse_path(r, &right)?;
         return Ok(Form::Compare { left, op, right });
     }
     if r.take_word("in").is_some() {
@@ -207,6 +219,75 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
     Ok(Form::Name(what.it))
 }
 
+/// `host.name` on the right of a comparison.
+fn refuse_path(r: &Reader, right: &Operand) -> Parsed<()> {
+    match &right.form {
+        OperandForm::Name(name) if r.is_sign(".") => Err(Diagnostic::at(
+            right.span.to(r.span()),
+            "a rule does not look into another row",
+        )
+        .help(format!(
+            "name what you need there as a condition, and write `<condition> of {name}`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What other languages write here, with what this one does.
+fn refuse_foreign(r: &Reader, left: &Operand) -> Parsed<()> {
+    let name = match &left.form {
+        OperandForm::Name(name) => name.as_str(),
+        OperandForm::Literal(Literal::Bool(value)) if !is_op(r) => {
+            let help = if *value {
+                "write `anyone` for everybody, `signed_in` for members"
+            } else {
+                "write `nobody`"
+            };
+            let message = format!("`{value}` says nothing about who or which row");
+            return Err(Diagnostic::at(left.span, message).help(help));
+        }
+        _ => return Ok(()),
+    };
+    let at = |message: &str, help: String| {
+        let next = left.span.to(r.span());
+        Err(Diagnostic::at(next, message).help(help))
+    };
+    let next = match r.peek() {
+        Some(Token::Word(word)) => word.as_str(),
+        Some(Token::Sign(sign)) => sign,
+        _ => return Ok(()),
+    };
+    let after = match r.peek_second() {
+        Some(Token::Word(word)) => word.as_str(),
+        _ => "",
+    };
+    match (next, after) {
+        ("not", "in") => at(
+            "`not` stands before the whole condition",
+            format!("write `not {name} in (…)`"),
+        ),
+        ("is", "not") => at(
+            "`is` only follows `me`",
+            format!("write `{name} != null`, or `{name} != …`"),
+        ),
+        ("is", "null") => at("`is` only follows `me`", format!("write `{name} == null`")),
+        ("is", other) => at(
+            "`is` only follows `me`",
+            format!("write `{name} == {other}`, or `me is {name}`"),
+        ),
+        (".", _) => at(
+            "a rule does not look into another row",
+            format!("name what you need there as a condition, and write `<condition> of {name}`"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn is_op(r: &Reader) -> bool {
+    let signs = ["==", "!=", "<", "<=", ">", ">=", "=", "+", "-"];
+    matches!(r.peek(), Some(Token::Sign(sign)) if signs.contains(sign)) || r.is_word("in")
+}
+
 fn take_op(r: &mut Reader) -> Parsed<Option<Op>> {
     let Some(Token::Sign(sign)) = r.peek() else {
         return Ok(None);
@@ -221,7 +302,18 @@ fn take_op(r: &mut Reader) -> Parsed<Option<Op>> {
         "=" => return Err(Diagnostic::at(r.span(), "`=` does not compare").help("write `==`")),
         _ => return Ok(None),
     };
+    if *sign == "<" && matches!(r.peek_second(), Some(Token::Sign(">"))) {
+        return Err(Diagnostic::at(r.span(), "`<>` does not compare").help("write `!=`"));
+    }
     r.skip();
+    if r.is_sign("=") {
+        let help = if op == Op::Eq {
+            "write `==`"
+        } else {
+            "write `!=`"
+        };
+        return Err(Diagnostic::at(r.span(), "one `=` too many").help(help));
+    }
     Ok(Some(op))
 }
 

@@ -113,3 +113,39 @@ pub fn hooks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
     }
     hooks
 }
+
+/// What a row can go through, besides the verbs of its transitions.
+const EMITTED: [&str; 6] = [
+    "create",
+    "update",
+    "archive",
+    "restore",
+    "suspend",
+    "unsuspend",
+];
+
+pub fn emits(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<String> {
+    let transitions = lines.spec.transitions.iter();
+    let verbs: Vec<&str> = transitions.map(|(name, _)| name.it.as_str()).collect();
+    let known = || EMITTED.iter().copied().chain(verbs.iter().copied());
+    let mut emits = Vec::new();
+    for word in &lines.spec.emit {
+        places.put(id, Part::Emit, &word.it, word.span);
+        if known().any(|action| action == word.it) {
+            emits.push(word.it.clone());
+            continue;
+        }
+        let help = match word.it.as_str() {
+            "delete" => "write `archive`".to_owned(),
+            other => names::suggest(other, known(), "actions"),
+        };
+        r.errors.push(
+            Diagnostic::at(
+                word.span,
+                format!("there is no action `{}` to tell of", word.it),
+            )
+            .help(help),
+        );
+    }
+    emits
+}

@@ -52,17 +52,57 @@ impl Resolver<'_> {
     }
 
     pub(super) fn me_is(&self, entity: EntityId, relation: &Word) -> Option<Expr> {
+        Some(match self.person(entity, relation, "me is")? {
+            None => Expr::MeIsThis,
+            Some(relation) => Expr::MeIs { relation },
+        })
+    }
+
+    pub(super) fn me_outranks(
+        &self,
+        entity: EntityId,
+        who: &Word,
+        of: Option<&Word>,
+    ) -> Option<Expr> {
+        let relation = self.person(entity, who, "me outranks")?;
+        let of = match of {
+            Some(of) => Some(self.scope(entity, of)?),
+            None => None,
+        };
+        Some(Expr::MeOutranks { relation, of })
+    }
+
+    /// A relation to something that roles are held of.
+    fn scope(&self, entity: EntityId, relation: &Word) -> Option<usize> {
+        let index = self.relation(entity, relation)?;
+        let targets = &self.model.entities[entity].belongs[index].targets;
+        let is_scope = |target| self.model.roles.iter().any(|r| r.scopes.contains(target));
+        if targets.iter().any(is_scope) {
+            return Some(index);
+        }
+        self.errors.push(
+            Diagnostic::at(
+                relation.span,
+                format!("no role is held of what `{}` leads to", relation.it),
+            )
+            .help("leave `of` out: then all roles of that person count"),
+        );
+        None
+    }
+
+    /// A relation to the identity, or none for `this` where the row itself is one.
+    fn person(&self, entity: EntityId, relation: &Word, atom: &str) -> Option<Option<usize>> {
         let identity = &self.model.entities[self.model.identity].name;
         if relation.it == "this" {
             if entity == self.model.identity {
-                return Some(Expr::MeIsThis);
+                return Some(None);
             }
+            let message = match atom {
+                "me is" => format!("only a `{identity}` can be the caller"),
+                _ => format!("only a `{identity}` holds roles"),
+            };
             self.errors.push(
-                Diagnostic::at(
-                    relation.span,
-                    format!("only a `{identity}` can be the caller"),
-                )
-                .help("write `me is <relation>`"),
+                Diagnostic::at(relation.span, message).help(format!("write `{atom} <relation>`")),
             );
             return None;
         }
@@ -82,7 +122,7 @@ impl Resolver<'_> {
             );
             return None;
         }
-        Some(Expr::MeIs { relation: index })
+        Some(Some(index))
     }
 
     pub fn role(&self, role: &Word) -> Option<usize> {

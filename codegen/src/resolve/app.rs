@@ -4,7 +4,7 @@ use super::fields::object_fields;
 use super::places::{Part, Places};
 use super::{at, entity_id};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{Access, Entity, EntityId, Model, Module, Object, Role};
+use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Object, Role};
 use crate::names;
 use crate::phrase::Word;
 use crate::spec::{EntitySpec, Spec};
@@ -18,6 +18,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         doc: app.doc.clone(),
         identity: 0,
         assignments: 0,
+        counted: None,
         sessions: None,
         roles: Vec::new(),
         objects: Vec::new(),
@@ -25,6 +26,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         tags: Vec::new(),
         entities: Vec::new(),
         dropped: app.dropped.iter().map(|word| word.it.clone()).collect(),
+        memo: Memo::default(),
     };
     entities(&mut model, spec, places, errors);
     model.identity = entity_id(&model, &app.identity, errors).unwrap_or(0);
@@ -35,8 +37,14 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
         .and_then(|word| entity_id(&model, word, errors));
     places.put_app("identity", app.identity.span);
     places.put_app("assignments", app.assignments.span);
+    if let Some(counted) = &app.counted {
+        places.put_app("counted", counted.span);
+    }
     if let Some(sessions) = &app.sessions {
         places.put_app("sessions", sessions.span);
+    }
+    for word in &app.dropped {
+        places.put_app(&format!("dropped.{}", word.it), word.span);
     }
     for (name, scopes) in &app.roles {
         let scopes = scopes
@@ -101,6 +109,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             },
             creator: None,
             hooks: Vec::new(),
+            emits: Vec::new(),
             page: entity.page.as_ref().map_or(20, |p| p.it),
             quota: entity.quota.as_ref().map(|q| q.it),
             audit: entity.audit_off.is_none(),
@@ -220,6 +229,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             doc: module.doc.clone(),
             reads: list(model, &module.reads, index),
             writes: list(model, &module.writes, index),
+            requested: module.requested.iter().map(|w| w.it.clone()).collect(),
         };
         let owned = model.entities.iter().any(|e| e.module == Some(index));
         if !owned && module.reads.is_empty() && module.writes.is_empty() {
@@ -295,6 +305,12 @@ fn tags(model: &mut Model, spec: &Spec, errors: &Collector) {
 }
 
 fn unused(spec: &Spec, errors: &Collector) {
+    // A misspelt mixin is told where it stands, with the name that was meant: that one is not unused.
+    let known = |word: &Word| spec.app.mixins.iter().any(|(name, _)| name.it == word.it);
+    let mut named = spec.entities.iter().flat_map(|entity| &entity.mixins);
+    if named.any(|word| !known(word)) {
+        return;
+    }
     for (name, _) in &spec.app.mixins {
         if !spec
             .entities

@@ -12,7 +12,8 @@ pub enum Class {
     Bool,
     Time,
     Date,
-    Id,
+    /// Of a row of one of these entities; none: of anything.
+    Id(Vec<EntityId>),
     /// Cannot be compared; how it is called in messages.
     Opaque(&'static str),
 }
@@ -26,7 +27,7 @@ impl Class {
             Class::Bool => "true or false",
             Class::Time => "a time",
             Class::Date => "a date",
-            Class::Id => "an id",
+            Class::Id(_) => "an id",
             Class::Opaque(name) => name,
         }
     }
@@ -48,6 +49,7 @@ pub struct Column {
 
 /// A column by the name of a field, relation, derived counter or built-in column.
 pub fn find(model: &Model, entity: EntityId, name: &str) -> Option<Column> {
+    let id = entity;
     let entity = &model.entities[entity];
     let column = |name: &str, class, nullable| {
         Some(Column {
@@ -62,7 +64,8 @@ pub fn find(model: &Model, entity: EntityId, name: &str) -> Option<Column> {
     for relation in &entity.belongs {
         let id_column = relation.id_column();
         if name == relation.name || name == id_column {
-            return column(&id_column, Class::Id, relation.optional);
+            let id = Class::Id(relation.targets.clone());
+            return column(&id_column, id, relation.optional);
         }
         if relation.type_column().as_deref() == Some(name) {
             let targets = relation
@@ -82,12 +85,12 @@ pub fn find(model: &Model, entity: EntityId, name: &str) -> Option<Column> {
             DerivedKind::Flag { .. } => None,
         };
     }
-    builtin(entity, name)
+    builtin(id, entity, name)
 }
 
-fn builtin(entity: &Entity, name: &str) -> Option<Column> {
+fn builtin(id: EntityId, entity: &Entity, name: &str) -> Option<Column> {
     let class = match (name, entity.lifecycle) {
-        ("id", _) => Class::Id,
+        ("id", _) => Class::Id(vec![id]),
         ("created_at", _) => Class::Time,
         ("updated_at", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Time,
         ("version", Lifecycle::SoftDelete | Lifecycle::Mutable) => Class::Number,
@@ -130,7 +133,7 @@ pub fn class(ty: &Ty) -> Class {
         Ty::Bool => Class::Bool,
         Ty::Time => Class::Time,
         Ty::Date => Class::Date,
-        Ty::Uuid => Class::Id,
+        Ty::Uuid => Class::Id(Vec::new()),
         Ty::Json => Class::Opaque("JSON"),
         Ty::Point => Class::Opaque("a point"),
         Ty::Object { .. } => Class::Opaque("an object"),

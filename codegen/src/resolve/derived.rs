@@ -1,6 +1,7 @@
 //! Derived values: their names and kinds, so that rules can compare the counters. Filters come with the rules.
 
 use super::columns::{self, Class};
+use super::fields::refuse_name;
 use super::lines::Lines;
 use super::places::{Part, Places};
 use crate::diag::{Collector, Diagnostic};
@@ -18,6 +19,7 @@ pub fn resolve(
     let mut derived = Vec::new();
     for (name, phrase) in &lines.derived {
         places.put(id, Part::Derived, &name.it, name.span);
+        refuse_name(name, errors);
         let kind = match &phrase.kind {
             DerivedForm::Flag(_) => Some(DerivedKind::Flag { expr: Expr::Nobody }),
             DerivedForm::Count { has, .. } => has_index(model, id, has, errors)

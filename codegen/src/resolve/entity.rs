@@ -21,13 +21,14 @@ pub struct Parts {
     unique: Vec<Vec<String>>,
     exclude: Vec<Exclude>,
     index: Vec<Vec<String>>,
-    checks: Vec<NamedExpr>,
+    checks: Vec<Check>,
     keeps: Vec<Keep>,
     transitions: Vec<Transition>,
     conditions: Vec<NamedExpr>,
     access: Option<Access>,
     creator: Option<usize>,
     hooks: Vec<Hook>,
+    emits: Vec<String>,
 }
 
 impl Parts {
@@ -61,6 +62,7 @@ impl Parts {
         entity.conditions = self.conditions;
         entity.creator = self.creator;
         entity.hooks = self.hooks;
+        entity.emits = self.emits;
         if let Some(access) = self.access {
             entity.access = access;
         }
@@ -95,6 +97,7 @@ pub fn rules(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> 
         access: Some(access::access(r, id, lines, places)),
         creator: spec.creator.as_ref().and_then(|role| r.role(role)),
         hooks: access::hooks(r, id, lines, places),
+        emits: access::emits(r, id, lines, places),
     };
     put_keys(id, lines, places);
     parts
@@ -123,14 +126,15 @@ fn derived_rule(r: &Resolver, id: EntityId, form: &DerivedForm) -> Option<Expr> 
     }
 }
 
-fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<NamedExpr> {
+fn checks(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<Check> {
     let mut checks = Vec::new();
-    for (name, rule) in &lines.check {
+    for (name, phrase) in &lines.check {
         places.put(id, Part::Check, &name.it, name.span);
-        let expr = r.rule(id, rule, Kind::Stored);
-        checks.extend(expr.map(|expr| NamedExpr {
+        let expr = r.rule(id, &phrase.rule, Kind::Stored);
+        checks.extend(expr.map(|expr| Check {
             name: name.it.clone(),
             expr,
+            doc: phrase.doc.as_ref().map(|doc| doc.it.clone()),
         }));
     }
     checks
@@ -143,19 +147,23 @@ fn keeps(r: &Resolver, id: EntityId, lines: &Lines, places: &mut Places) -> Vec<
         places.put(id, Part::Keep, &name.it, name.span);
         let filter = phrase.filter.as_ref();
         let filter = filter.map(|rule| r.rule(id, rule, Kind::Stored));
-        if this.relation(&phrase.per.it).is_none() {
+        let unknown = phrase
+            .per
+            .as_ref()
+            .filter(|per| this.relation(&per.it).is_none());
+        if let Some(per) = unknown {
             let relations = this.belongs.iter().map(|relation| relation.name.as_str());
             r.errors.push(
                 Diagnostic::at(
-                    phrase.per.span,
-                    format!("`{}` has no relation `{}`", this.name, phrase.per.it),
+                    per.span,
+                    format!("`{}` has no relation `{}`", this.name, per.it),
                 )
-                .help(names::suggest(&phrase.per.it, relations, "relations")),
+                .help(names::suggest(&per.it, relations, "relations")),
             );
         } else if let Some(filter) = filter.map_or(Some(None), |found| found.map(Some)) {
             keeps.push(Keep {
                 name: name.it.clone(),
-                per: phrase.per.it.clone(),
+                per: phrase.per.as_ref().map(|per| per.it.clone()),
                 filter,
                 doc: phrase.doc.as_ref().map(|doc| doc.it.clone()),
             });

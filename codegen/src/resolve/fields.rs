@@ -55,14 +55,43 @@ pub fn resolve(
         }
         fields.push(field(name, phrase, ty, errors));
     }
+    refuse_second_states(lines, errors);
     model.entities[id].fields = fields;
     model.entities[id].dropped = lines.dropped.clone();
+}
+
+/// Before transitions are looked up: they would be taken for those of the first.
+fn refuse_second_states(lines: &Lines, errors: &Collector) {
+    let states = |(_, phrase): &&(&Word, &FieldPhrase)| matches!(phrase.ty.it, TyPhrase::States(_));
+    let mut states = lines.fields.iter().filter(states);
+    let (Some((first, _)), Some((second, phrase))) = (states.next(), states.next()) else {
+        return;
+    };
+    let name = &second.it;
+    let default = if phrase.default.is_some() {
+        ""
+    } else {
+        " with a default"
+    };
+    errors.push(
+        Diagnostic::at(second.span, format!("`{name}` would be a second field of states"))
+            .also(first.span, "the first")
+            .help(format!(
+                "make `{name}` an `enum(…)`{default} and `system`; transitions change it with `set {name} = …`"
+            )),
+    );
 }
 
 /// Fields of an object: a type, maybe optional, nothing more.
 pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Field> {
     let mut fields = Vec::new();
     for (name, line) in lines {
+        if names::is_rust_unraw(&name.it) {
+            errors.push(
+                Diagnostic::at(name.span, format!("`{}` can't be a Rust field", name.it))
+                    .help(format!("choose another name, like `{}_value`", name.it)),
+            );
+        }
         let FieldLine::Field(phrase) = line else {
             errors.push(Diagnostic::at(name.span, "`drop` in an object").help("remove the line"));
             continue;
@@ -101,13 +130,16 @@ pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Fie
     fields
 }
 
-fn refuse_name(name: &Word, errors: &Collector) {
+/// Of a column: a field or a derived value.
+pub(super) fn refuse_name(name: &Word, errors: &Collector) {
     let clash = if names::is_sql_reserved(&name.it) {
         "would need quotes in SQL"
     } else if names::is_rust_unraw(&name.it) {
         "can't be a Rust field"
     } else if names::is_rule_word(&name.it) {
         "is a word of the rule language"
+    } else if names::is_generated_variable(&name.it) {
+        "reads like a parameter or variable of the generated functions"
     } else {
         return;
     };
@@ -158,6 +190,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         optional: phrase.optional,
         default: phrase.default.as_ref().map(|d| d.it.clone()),
         unique: false,
+        moves: false,
         search: false,
         filter: false,
         sort: false,
@@ -185,6 +218,7 @@ fn field(name: &Word, phrase: &FieldPhrase, ty: Ty, errors: &Collector) -> Field
         seen.push(modifier);
         match &modifier.it {
             FieldModifier::Unique => field.unique = true,
+            FieldModifier::Moves => field.moves = true,
             FieldModifier::Search => field.search = true,
             FieldModifier::Filter => field.filter = true,
             FieldModifier::Sort => field.sort = true,

@@ -4,7 +4,8 @@ use crate::diag::{Collector, Diagnostic};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
-    DerivedPhrase, FieldLine, FieldPhrase, HasPhrase, RelationLine, RelationPhrase, Rule, Word,
+    CheckPhrase, DerivedPhrase, FieldLine, FieldPhrase, HasPhrase, RelationLine, RelationPhrase,
+    Word,
 };
 use crate::spec::{Body, EntitySpec, Spec};
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ pub struct Lines<'a> {
     pub belongs: Vec<(&'a Word, &'a RelationPhrase)>,
     pub has: Vec<(&'a Word, &'a HasPhrase)>,
     pub derived: Vec<(&'a Word, &'a DerivedPhrase)>,
-    pub check: Vec<(&'a Word, &'a Rule)>,
+    pub check: Vec<(&'a Word, &'a CheckPhrase)>,
     /// Columns that the spec says may go.
     pub dropped: Vec<String>,
 }

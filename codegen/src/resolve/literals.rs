@@ -58,7 +58,7 @@ struct Given<'a> {
 impl Given<'_> {
     fn wrong(&self, expected: &str) -> Result<(), Diagnostic> {
         let message = format!("{} is not {expected}", shown(self.literal));
-        Err(Diagnostic::at(self.span, message).help(example(self.ty)))
+        Err(Diagnostic::at(self.span, message).help(example(self.ty, self.literal)))
     }
 
     fn whole(&self, min: Option<i64>, max: Option<i64>) -> Result<(), Diagnostic> {
@@ -113,10 +113,20 @@ impl Given<'_> {
     }
 }
 
-fn example(ty: &Ty) -> String {
+fn example(ty: &Ty, literal: &Literal) -> String {
     match ty {
         Ty::Enum { values } | Ty::States { values } => format!("values: {}", names::quoted(values)),
-        Ty::Bool => "write `= false`".into(),
+        Ty::Bool => match literal {
+            Literal::Text(word) if ["yes", "on", "y"].contains(&word.to_lowercase().as_str()) => {
+                "write `= true`".into()
+            }
+            Literal::Int(1) => "write `= true`".into(),
+            Literal::Text(word) if ["no", "off", "n"].contains(&word.to_lowercase().as_str()) => {
+                "write `= false`".into()
+            }
+            Literal::Int(0) => "write `= false`".into(),
+            _ => "write `= true` or `= false`".into(),
+        },
         Ty::Time | Ty::Date => "write `= now()`".into(),
         Ty::Int { .. } | Ty::Bigint { .. } | Ty::Money { .. } => "write it like `= 0`".into(),
         Ty::Decimal { .. } => "write it like `= 0.5`".into(),

@@ -27,6 +27,7 @@ pub enum Part {
     /// `deny` by action.
     Deny,
     Hook,
+    Emit,
     /// A key of the entity: `page`, `creator` …
     Key,
 }
@@ -57,6 +58,9 @@ impl Places {
     }
     pub fn put_app(&mut self, key: &str, span: Span) {
         self.app.insert(key.to_owned(), span);
+    }
+    pub fn find_app(&self, key: &str) -> Option<Span> {
+        self.app.get(key).copied()
     }
     /// A key of app.yaml.
     pub fn of_app(&self, key: &str) -> Span {

@@ -4,9 +4,9 @@ use super::entity_id;
 use super::lines::Lines;
 use super::places::{Part, Places};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{EntityId, Has, Model, OnArchive, Relation};
+use crate::model::{EntityId, Has, Model, OnArchive, OnEnd, Relation};
 use crate::names;
-use crate::phrase::{At, RelationModifier, RelationPhrase, Word};
+use crate::phrase::{At, OnEndPhrase, RelationModifier, RelationPhrase, Word};
 
 pub fn belongs(
     model: &mut Model,
@@ -55,12 +55,15 @@ fn plain(name: &Word, phrase: &RelationPhrase, targets: Vec<EntityId>) -> Relati
         optional: phrase.optional,
         same: Vec::new(),
         on_archive: OnArchive::Restrict,
+        on_end: None,
         movable: false,
         set_me: false,
+        set_session: false,
         system: false,
         unique: false,
         filter: false,
         hidden: false,
+        consents: false,
         read: None,
         was: None,
         doc: None,
@@ -72,7 +75,12 @@ fn modify(relation: &mut Relation, modifier: &RelationModifier) {
         RelationModifier::Same(same) => relation.same.push(same.it.clone()),
         RelationModifier::OnArchive(what) => relation.on_archive = *what,
         RelationModifier::Movable => relation.movable = true,
+        RelationModifier::OnEnd(OnEndPhrase::Archive) => relation.on_end = Some(OnEnd::Archive),
+        RelationModifier::OnEnd(OnEndPhrase::Set(field)) => {
+            relation.on_end = Some(OnEnd::Set(field.it.clone()));
+        }
         RelationModifier::SetMe => relation.set_me = true,
+        RelationModifier::SetSession => relation.set_session = true,
         RelationModifier::System => relation.system = true,
         RelationModifier::Unique => relation.unique = true,
         RelationModifier::Filter => relation.filter = true,
@@ -85,6 +93,15 @@ fn modify(relation: &mut Relation, modifier: &RelationModifier) {
 }
 
 fn refuse_rule_word(name: &Word, errors: &Collector) {
+    if names::is_generated_variable(&format!("{}_id", name.it)) {
+        errors.push(
+            Diagnostic::at(
+                name.span,
+                format!("the column `{}_id` reads like a parameter or variable of the generated functions", name.it),
+            )
+            .help("choose another name"),
+        );
+    }
     if names::is_rule_word(&name.it) {
         errors.push(
             Diagnostic::at(

@@ -82,6 +82,7 @@ impl<'a> Resolver<'a> {
             Form::MeIn { has, me, filter } => {
                 self.me_in(entity, has, me.as_ref(), filter.as_deref())
             }
+            Form::MeOutranks { who, of } => self.me_outranks(entity, who, of.as_ref()),
         }
     }
 
@@ -182,7 +183,21 @@ impl<'a> Resolver<'a> {
         }
         self.condition_is_used(entity, index);
         let limit = *self.limit.borrow();
-        if limit.is_some_and(|(e, limit)| e == entity && index >= limit) {
+        if let Some((_, current)) = limit.filter(|(e, at)| *e == entity && index >= *at) {
+            if let Some(circle) = self.circle(entity, index, current) {
+                let words: Vec<String> = circle.iter().map(|c| format!("`{c}`")).collect();
+                self.errors.push(
+                    Diagnostic::at(
+                        span,
+                        format!(
+                            "conditions that name each other in a circle: {}",
+                            words.join(" → ")
+                        ),
+                    )
+                    .help("write out in one of them what it needs of the other"),
+                );
+                return None;
+            }
             self.errors.push(
                 Diagnostic::at(span, format!("`{name}` is not known yet"))
                     .help(format!("move the line of `{name}` above this one")),
@@ -190,6 +205,31 @@ impl<'a> Resolver<'a> {
             return None;
         }
         Some(Expr::Condition(index))
+    }
+
+    /// The way from one condition to another through what they name, from where it is named and back.
+    fn circle(&self, entity: EntityId, from: usize, to: usize) -> Option<Vec<&'a str>> {
+        let access = self.spec.entities[entity].access.as_ref()?;
+        let name = |index: usize| access.conditions[index].0.it.as_str();
+        let mut ways = vec![vec![from]];
+        let mut seen = HashSet::new();
+        while let Some(way) = ways.pop() {
+            let last = *way.last()?;
+            if last == to {
+                return Some([to].iter().chain(&way).map(|index| name(*index)).collect());
+            }
+            if !seen.insert(last) {
+                continue;
+            }
+            let mut named = Vec::new();
+            names_in(&access.conditions[last].1, &mut named);
+            for (index, (condition, _)) in access.conditions.iter().enumerate() {
+                if named.contains(&condition.it.as_str()) {
+                    ways.push(way.iter().copied().chain([index]).collect());
+                }
+            }
+        }
+        None
     }
 
     /// What was meant by a name that is no condition.
@@ -283,5 +323,15 @@ impl<'a> Resolver<'a> {
                 );
             }
         }
+    }
+}
+
+/// Conditions and fields that stand by themselves in a rule.
+fn names_in<'r>(rule: &'r Rule, found: &mut Vec<&'r str>) {
+    match &rule.form {
+        Form::All(parts) | Form::Any(parts) => parts.iter().for_each(|p| names_in(p, found)),
+        Form::Not(inner) => names_in(inner, found),
+        Form::Name(name) => found.push(name),
+        _ => {}
     }
 }

@@ -43,6 +43,29 @@ impl Resolver<'_> {
             );
             return None;
         }
+        if let (Class::Id(a), Class::Id(b)) = (a, b)
+            && !comparable(
+                &Class::Id(a.clone()),
+                &Class::Id(b.clone()),
+                &left.value,
+                &right.value,
+            )
+        {
+            let names = |ids: &[EntityId]| {
+                let names: Vec<&str> = (ids.iter())
+                    .map(|id| self.model.entities[*id].name.as_str())
+                    .collect();
+                names::quoted(&names)
+            };
+            self.errors.push(
+                Diagnostic::at(
+                    whole,
+                    format!("a row of {} is never one of {}", names(a), names(b)),
+                )
+                .help("compare relations that lead to the same entity"),
+            );
+            return None;
+        }
         if !comparable(a, b, &left.value, &right.value) {
             self.errors.push(
                 Diagnostic::at(whole, format!("{} is compared with {}", a.name(), b.name()))
@@ -288,6 +311,9 @@ fn compare_null(
 fn comparable(a: &Class, b: &Class, left: &Value, right: &Value) -> bool {
     match (a, b) {
         (Class::Opaque(_), _) | (_, Class::Opaque(_)) => false,
+        (Class::Id(a), Class::Id(b)) => {
+            a.is_empty() || b.is_empty() || a.iter().any(|id| b.contains(id))
+        }
         // Two enums are texts that may share values; a column against a literal was looked up already.
         (Class::Choice(x), Class::Choice(y)) => x.iter().any(|v| y.contains(v)),
         (Class::Text, Class::Choice(_)) | (Class::Choice(_), Class::Text) => {

@@ -1,11 +1,11 @@
 //! `app.yaml` as written.
 
 use super::entity::{Body, MIXIN_KEYS, body};
-use super::keys::{Keys, entries, name, name_of, phrases, scalar, words};
+use super::keys::{Keys, entries, list, name, name_of, phrases, scalar, words};
 use super::yaml::{Node, Text};
 use crate::diag::{Collector, Diagnostic, Span};
 use crate::names;
-use crate::phrase::{self, FieldLine, Word};
+use crate::phrase::{self, FieldLine, Rule, Word};
 
 pub const APP_KEYS: [&str; 12] = [
     "app",
@@ -21,7 +21,7 @@ pub const APP_KEYS: [&str; 12] = [
     "tags",
     "dropped",
 ];
-pub const MODULE_KEYS: [&str; 3] = ["doc", "read", "write"];
+pub const MODULE_KEYS: [&str; 4] = ["doc", "read", "write", "on_request"];
 
 #[derive(Debug)]
 pub struct AppSpec {
@@ -30,6 +30,8 @@ pub struct AppSpec {
     pub doc: String,
     pub identity: Word,
     pub assignments: Word,
+    /// Which of them count: `where state == accepted`.
+    pub counted: Option<Rule>,
     pub sessions: Option<Word>,
     /// Role → the entities it is held of; none: everywhere.
     pub roles: Vec<(Word, Vec<Word>)>,
@@ -49,6 +51,8 @@ pub struct ModuleSpec {
     pub doc: String,
     pub reads: Vec<Word>,
     pub writes: Vec<Word>,
+    /// Jobs that requests may ask for.
+    pub requested: Vec<Word>,
 }
 
 pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
@@ -79,8 +83,20 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
             .help("40 letters at most"),
         );
     }
+    if let Some(app) = &app
+        && app.it.starts_with("pg_")
+    {
+        errors.push(
+            Diagnostic::at(
+                app.span,
+                "PostgreSQL keeps names of roles that start with `pg_` for itself",
+            )
+            .help("choose another name: roles are called `<app>_app`, `<app>_job` …"),
+        );
+    }
     let identity = keys.word("identity", "write the name of an entity");
-    let assignments = keys.word("assignments", "write the name of an entity");
+    let assignments = keys.text("assignments", "write the name of an entity");
+    let assignments = assignments.and_then(|text| errors.keep(phrase::assignments(text)));
     Some(AppSpec {
         title: text(&keys, "title"),
         doc: text(&keys, "doc"),
@@ -94,7 +110,8 @@ pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
         tags_span: keys.key_span("tags"),
         app: app?,
         identity: identity?,
-        assignments: assignments?,
+        counted: assignments.as_ref().and_then(|a| a.counted.clone()),
+        assignments: assignments?.entity,
     })
 }
 
@@ -124,12 +141,15 @@ fn roles(keys: &Keys) -> Vec<(Word, Vec<Word>)> {
             continue;
         };
         let snake = names::snake(&word.it);
-        if let Some((first, _)) = roles.iter().find(|(r, _)| names::snake(&r.it) == snake) {
+        let alike = |(r, _): &&(Word, Vec<Word>)| {
+            names::snake(&r.it) == snake || names::pascal(&r.it) == names::pascal(&word.it)
+        };
+        if let Some((first, _)) = roles.iter().find(alike) {
             keys.errors.push(
                 Diagnostic::at(
                     word.span,
                     format!(
-                        "`{}` and `{}` are both `{snake}` in the database",
+                        "`{}` and `{}` are alike in generated code: `{snake}`",
                         word.it, first.it
                     ),
                 )
@@ -225,10 +245,27 @@ fn modules(keys: &Keys) -> Vec<ModuleSpec> {
             doc: text(&inner, "doc"),
             reads: inner.words("read", "write a list of entities"),
             writes: inner.words("write", "write a list of entities"),
+            requested: job_names(&inner),
         };
         modules.push(module);
     }
     modules
+}
+
+/// `on_request: [digest]`
+fn job_names(keys: &Keys) -> Vec<Word> {
+    let help = "write a list of names of jobs";
+    let Some(node) = keys.get("on_request") else {
+        return Vec::new();
+    };
+    let items = list(node, "`on_request`", help, keys.errors);
+    let texts = items
+        .iter()
+        .filter_map(|item| scalar(item, "an item of the list", help, keys.errors));
+    let names: Vec<Word> = texts.filter_map(|text| name(text, keys.errors)).collect();
+    // Says so where one is there twice.
+    keys.words("on_request", help);
+    names
 }
 
 /// A mapping in reading order, or a list of them.

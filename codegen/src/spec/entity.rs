@@ -6,11 +6,11 @@ use crate::diag::{Collector, Diagnostic, Span};
 use crate::model::Lifecycle;
 use crate::names;
 use crate::phrase::{
-    self, At, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase, RelationLine, Rule,
-    TransitionPhrase, Word,
+    self, At, CheckPhrase, DerivedPhrase, ExcludePhrase, FieldLine, HasPhrase, KeepPhrase,
+    RelationLine, Rule, TransitionPhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 23] = [
+pub const ENTITY_KEYS: [&str; 24] = [
     "entity",
     "plural",
     "was",
@@ -32,6 +32,7 @@ pub const ENTITY_KEYS: [&str; 23] = [
     "access",
     "creator",
     "hooks",
+    "emit",
     "page",
     "quota",
     "audit",
@@ -49,7 +50,7 @@ pub struct Body {
     pub belongs: Vec<(Word, RelationLine)>,
     pub has: Vec<(Word, HasPhrase)>,
     pub derived: Vec<(Word, DerivedPhrase)>,
-    pub check: Vec<(Word, Rule)>,
+    pub check: Vec<(Word, CheckPhrase)>,
 }
 
 #[derive(Debug)]
@@ -73,6 +74,7 @@ pub struct EntitySpec {
     pub access: Option<AccessSpec>,
     pub creator: Option<Word>,
     pub hooks: Vec<Word>,
+    pub emit: Vec<Word>,
     pub page: Option<At<u32>>,
     pub quota: Option<At<u32>>,
     pub audit_off: Option<Span>,
@@ -131,6 +133,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         access: access(&keys),
         creator: keys.word("creator", "write the role that the creator gets"),
         hooks: keys.words("hooks", "write `hooks: [create, publish]`"),
+        emit: keys.words("emit", "write `emit: [create, publish]`"),
         page: page(&keys),
         quota: quota(&keys),
         audit_off: flag(&keys, "audit", "off"),
@@ -157,7 +160,7 @@ pub fn body(keys: &Keys) -> Body {
         belongs: keys.phrases("belongs", "name: entity, modifiers", phrase::relation),
         has: keys.phrases("has", "name: child* via relation", phrase::has),
         derived: keys.phrases("derived", "name: count(has)", phrase::derived),
-        check: keys.phrases("check", "name: expression", phrase::rule),
+        check: keys.phrases("check", "name: expression", phrase::check),
     }
 }
 

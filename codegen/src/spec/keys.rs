@@ -30,6 +30,10 @@ impl<'a> Keys<'a> {
             );
             return None;
         };
+        if let Some(wrong) = not_indented(entries, known) {
+            errors.push(wrong);
+            return None;
+        }
         for (key, _) in entries {
             if !known.contains(&key.value.as_str()) {
                 errors.push(
@@ -112,6 +116,30 @@ impl<'a> Keys<'a> {
             .map(|node| phrases(node, &format!("`{key}`"), what, read, self.errors))
             .unwrap_or_default()
     }
+}
+
+/// Lines below a key with nothing in it, at the same margin: they are meant to be inside.
+fn not_indented(entries: &[(Text, Node)], known: &[&str]) -> Option<Diagnostic> {
+    let is_known = |key: &Text| known.contains(&key.value.as_str());
+    let nothing = |node: &Node| matches!(node, Node::Scalar(text) if text.value.is_empty());
+    let pair = entries
+        .windows(2)
+        .find(|pair| is_known(&pair[0].0) && nothing(&pair[0].1) && !is_known(&pair[1].0))?;
+    let (above, below) = (&pair[0].0, &pair[1].0);
+    Some(
+        Diagnostic::at(
+            below.span,
+            format!(
+                "`{}` stands at the margin, and nothing is below `{}:`",
+                below.value, above.value
+            ),
+        )
+        .also(above.span, "the key above")
+        .help(format!(
+            "indent `{}` by two spaces if it belongs to `{}:`",
+            below.value, above.value
+        )),
+    )
 }
 
 pub fn scalar<'a>(node: &'a Node, what: &str, help: &str, errors: &Collector) -> Option<&'a Text> {

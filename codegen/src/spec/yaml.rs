@@ -64,6 +64,10 @@ pub fn parse(file: usize, text: &str, errors: &Collector) -> Option<Node> {
         );
         return None;
     }
+    if let Some(wrong) = tab_indent(file, text) {
+        errors.push(wrong);
+        return None;
+    }
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
@@ -78,6 +82,51 @@ pub fn parse(file: usize, text: &str, errors: &Collector) -> Option<Node> {
         errors,
     };
     reader.document().map_err(|Stop| ()).ok().flatten()
+}
+
+/// Told before anything is parsed: the parser says of a tab whatever it makes of the lines around it.
+fn tab_indent(file: usize, text: &str) -> Option<Diagnostic> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let tab = line[..indent]
+            .find('\t')
+            .filter(|_| !line.trim().is_empty());
+        if let Some(tab) = tab {
+            let at = Span {
+                file,
+                start: start + tab,
+                end: start + tab + 1,
+            };
+            let said = Diagnostic::at(at, "a tab in front of a line");
+            return Some(said.help("indent with spaces, two for each level"));
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// The first line that stands at the margin and is no `key:`. The parser notices it a line later, or takes it for a
+/// part of the one above.
+fn stray_line(file: usize, text: &str) -> Option<Span> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let word = line.trim_end();
+        let at_margin =
+            !word.is_empty() && !word.starts_with([' ', '#', '-', '.', '{', '}', '[', ']', '%']);
+        let is_key = word
+            .split_once(':')
+            .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(' '));
+        if at_margin && !is_key {
+            return Some(Span {
+                file,
+                start,
+                end: start + word.len(),
+            });
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// The rest of the file can't be read; why is with the collector.
@@ -147,6 +196,14 @@ where
                     },
                 )))
             }
+            Some(Err(_)) if stray_line(self.file, self.text).is_some() => {
+                let line = stray_line(self.file, self.text).ok_or(Stop)?;
+                self.errors
+                    .push(Diagnostic::at(line, "this line is no `key: value`").help(
+                        "if it goes on with the line above, indent it deeper than that line's key",
+                    ));
+                Err(Stop)
+            }
             Some(Err(error)) => {
                 let start = error
                     .marker()
@@ -177,9 +234,7 @@ where
             .lines()
             .next()
             .unwrap_or("");
-        if line.contains('\t') {
-            "indent with spaces, not with tabs"
-        } else if line.matches(": ").count() > 1 {
+        if line.matches(": ").count() > 1 {
             "a value that has `: ` in it must stand in quotes"
         } else {
             "one `key: value` per line, inner lines indented by two spaces; \

@@ -14,10 +14,12 @@ pub const PLATFORM_ADMIN: usize = 1;
 
 pub fn model() -> Model {
     Model {
+        memo: Default::default(),
         app: "culturepass".into(),
         title: "CulturePass".into(),
         doc: "What is on, who hosts it, who goes.".into(),
         identity: USER,
+        counted: None,
         assignments: ROLE_ASSIGNMENT,
         sessions: None,
         roles: vec![
@@ -42,6 +44,7 @@ pub fn model() -> Model {
             doc: "Payments.".into(),
             reads: vec![],
             writes: vec![],
+            requested: vec![],
         }],
         tags: vec![
             ("Events".into(), vec![EVENT, LIKE]),
@@ -421,6 +424,7 @@ fn field(name: &str, ty: Ty) -> Field {
         optional: false,
         default: None,
         unique: false,
+        moves: false,
         search: false,
         filter: false,
         sort: false,
@@ -443,12 +447,15 @@ fn relation(name: &str, targets: Vec<EntityId>) -> Relation {
         optional: false,
         same: vec![],
         on_archive: OnArchive::Restrict,
+        on_end: None,
         movable: false,
         set_me: false,
+        set_session: false,
         system: false,
         unique: false,
         filter: false,
         hidden: false,
+        consents: false,
         read: None,
         was: None,
         doc: None,
@@ -477,6 +484,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         access: nothing(),
         creator: None,
         hooks: vec![],
+        emits: vec![],
         page: 20,
         dropped: vec![],
         was: None,

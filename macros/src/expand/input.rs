@@ -36,9 +36,13 @@ fn read(item: &Struct) -> TokenStream {
         let this = field.name();
         Some(quote!(body.together(#other, #this);))
     });
-    let takes = item.fields.iter().map(|field| {
-        let (ident, take) = (&field.ident, take(field));
-        quote!(let #ident = #take;)
+    // Not called like the fields: one of those may be called `body`.
+    let locals: Vec<Ident> = (0..item.fields.len())
+        .map(|n| Ident::new(&format!("value_{n}"), Span::mixed_site()))
+        .collect();
+    let takes = item.fields.iter().zip(&locals).map(|(field, local)| {
+        let take = take(field);
+        quote!(let #local = #take;)
     });
     let idents = item.fields.iter().map(|field| &field.ident);
     quote! {
@@ -47,7 +51,7 @@ fn read(item: &Struct) -> TokenStream {
             fn read(body: &mut ::kernel::input::Body) -> ::core::option::Option<Self> {
                 #(#pairs)*
                 #(#takes)*
-                ::core::option::Option::Some(Self { #(#idents: #idents?),* })
+                ::core::option::Option::Some(Self { #(#idents: #locals?),* })
             }
         }
     }

@@ -16,7 +16,10 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Caller, Db, Error, Result, audit, cursor::CursorKey, http::ConfigError, jobs::Periodic,
+    Caller, Db, Error, Result, audit,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
 };
 use query::Query;
 use serde::Serialize;
@@ -57,11 +60,31 @@ impl Module for AuditLogs {
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let db = self.db.clone();
         let every = Duration::from_secs(self.settings.seal_every_seconds);
-        let seal = move || seal(db.clone());
-        // What was written until the worker stops is sealed too.
-        vec![Periodic::new("seal the audit log", every, seal).and_at_the_end()]
+        vec![Periodic {
+            job: "audit.seal",
+            schedule: Schedule::Every(every),
+            catch_up: CatchUp::Last,
+        }]
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let db = self.db.clone();
+        let seal = move |_| {
+            let db = db.clone();
+            async move { Ok(seal(db).await.map(drop)?) }
+        };
+        vec![Job::new("audit.seal", seal)]
+    }
+}
+
+impl AuditLogs {
+    /// What was written until the worker stops is sealed too.
+    pub(crate) async fn seal_at_the_end(&self) {
+        if let Err(error) = seal(self.db.clone()).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the audit log could not be sealed");
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 
 pub mod api;
 mod audit_logs;
-pub mod background;
 pub mod clock;
+mod dead_jobs;
 pub mod hooks;
 pub mod mail;
 mod me;
@@ -15,12 +15,11 @@ pub mod modules;
 pub mod sessions;
 pub mod worker;
 
-use background::Background;
-use kernel::{Db, http::ConfigError};
+use kernel::{Db, http::ConfigError, jobs::Work};
 use module::Parts;
 use modules::Modules;
 use secrecy::SecretString;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 /// The application with everything it talks to.
 #[derive(Clone)]
@@ -29,21 +28,28 @@ pub struct App {
     pub modules: Modules,
     /// Signs the cursors of lists.
     cursor_key: SecretString,
-    background: Background,
+    work: Arc<OnceLock<Work>>,
 }
 
 impl App {
     pub fn new(parts: &Parts, settings: modules::Settings) -> Result<Self, ConfigError> {
+        let modules = Modules::new(parts, settings)?;
+        let work = modules.work();
+        work.check().map_err(|reason| ConfigError {
+            setting: "the jobs of modules",
+            reason,
+        })?;
+        parts.work.get_or_init(|| work);
         Ok(Self {
             db: parts.db.clone(),
-            modules: Modules::new(parts, settings)?,
+            modules,
             cursor_key: parts.secret("cursors"),
-            background: parts.background.clone(),
+            work: parts.work.clone(),
         })
     }
 
-    /// Waits for work that answers did not wait for, such as mail. The last thing before the process ends.
-    pub async fn finish(&self, patience: Duration) {
-        self.background.finish(patience).await;
+    /// What the worker does.
+    pub fn work(&self) -> Work {
+        self.work.get().cloned().unwrap_or_default()
     }
 }

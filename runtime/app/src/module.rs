@@ -2,15 +2,20 @@
 //!
 //! `docs/modules.md` builds one from beginning to end.
 
-use crate::{background::Background, clock::Clock, mail::Mailer};
+use crate::{clock::Clock, mail::Mailer};
 use axum::Router;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use kernel::{Db, auth::Tokens, http::ConfigError, jobs::Periodic};
+use kernel::{
+    Db,
+    auth::Tokens,
+    http::ConfigError,
+    jobs::{Consumer, Job, Periodic, Work},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::Sha256;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use url::Url;
 use utoipa::openapi::OpenApi;
 
@@ -42,8 +47,18 @@ pub trait Module: Clone + Send + Sync + 'static {
         let _ = document;
     }
 
-    /// Work that comes round again.
+    /// What it does after a transaction, each called `<NAME>.<job>`.
+    fn jobs(&self) -> Vec<Job> {
+        Vec::new()
+    }
+
+    /// Which of its jobs come round again.
     fn periodic(&self) -> Vec<Periodic> {
+        Vec::new()
+    }
+
+    /// Which of its jobs are for what others tell.
+    fn consumers(&self) -> Vec<Consumer> {
         Vec::new()
     }
 }
@@ -55,7 +70,8 @@ pub struct Parts {
     pub tokens: Arc<Tokens>,
     pub mailer: Arc<dyn Mailer>,
     pub clock: Clock,
-    pub background: Background,
+    /// Jobs of all modules, once all are made.
+    pub work: Arc<OnceLock<Work>>,
     /// Every other secret is derived from it: [`Parts::secret`].
     pub key: SecretString,
     /// Where clients reach the API.
@@ -102,7 +118,7 @@ mod tests {
             tokens: Arc::new(Tokens::new(&tokens).expect("a key")),
             mailer: Arc::new(crate::mail::LogMailer),
             clock: Clock::default(),
-            background: Background::default(),
+            work: Arc::default(),
             key: key.to_owned().into(),
             public_url: "http://api.test".parse().expect("a URL"),
             production: false,

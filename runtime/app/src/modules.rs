@@ -1,8 +1,8 @@
 //! The list of modules: the one place outside of its folder where a module is named.
 
-use crate::{audit_logs::AuditLogs, me::Me, module::*, sessions::Sessions};
+use crate::{audit_logs::AuditLogs, dead_jobs::DeadJobs, me::Me, module::*, sessions::Sessions};
 use axum::Router;
-use kernel::{http::ConfigError, jobs::Periodic};
+use kernel::{http::ConfigError, jobs::Work};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
@@ -10,6 +10,7 @@ modules! {
     sessions: Sessions,
     me: Me,
     audit_logs: AuditLogs,
+    dead_jobs: DeadJobs,
 }
 
 /// Everything that is asked of all modules, from the list of them.
@@ -44,8 +45,13 @@ macro_rules! modules {
                 Router::new()$(.merge(self.$name.routes(generated)))+
             }
 
-            pub fn periodic(&self) -> Vec<Periodic> {
-                [$(self.$name.periodic(),)+].concat()
+            /// What the worker does.
+            pub fn work(&self) -> Work {
+                Work {
+                    jobs: [$(self.$name.jobs(),)+].concat(),
+                    periodic: [$(self.$name.periodic(),)+].concat(),
+                    consumers: [$(self.$name.consumers(),)+].concat(),
+                }
             }
         }
 

@@ -5,10 +5,15 @@
 
 mod bodies;
 mod email;
+mod endings;
 mod external;
+mod handles;
+mod identities;
 mod issue;
+mod links;
 mod list;
 mod password;
+mod post;
 mod purge;
 mod recover;
 mod refresh;
@@ -25,14 +30,17 @@ pub use password::hash_once as password_hash;
 pub use settings::{SessionsConfig, Settings};
 
 use crate::{
-    background::Background,
     clock::Clock,
-    mail::{Mailer, Template},
+    mail::Mailer,
     module::{Module, Parts},
 };
 use axum::Router;
 use kernel::{
-    Caller, Cx, Db, Error, Result, auth::Tokens, http::ConfigError, jobs::Periodic, problems,
+    Caller, Cx, Db, Error, Result,
+    auth::Tokens,
+    http::ConfigError,
+    jobs::{CatchUp, Job, Periodic, Schedule},
+    problems,
 };
 use password::Hasher;
 use secret::Key;
@@ -49,7 +57,6 @@ struct Inner {
     tokens: Arc<Tokens>,
     mailer: Arc<dyn Mailer>,
     clock: Clock,
-    background: Background,
     hasher: Hasher,
     key: Key,
     config: SessionsConfig,
@@ -71,7 +78,6 @@ impl Module for Sessions {
             tokens: parts.tokens.clone(),
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
-            background: parts.background.clone(),
             hasher,
             key: Key::new(&config.secret),
             config,
@@ -87,12 +93,15 @@ impl Module for Sessions {
     }
 
     fn periodic(&self) -> Vec<Periodic> {
-        let sessions = self.clone();
-        let purge = move || {
-            let sessions = sessions.clone();
-            async move { sessions.purge(sessions.0.clock.now()).await }
-        };
-        vec![Periodic::new("purge", self.0.config.purge_every, purge)]
+        vec![Periodic {
+            job: "sessions.purge",
+            schedule: Schedule::Every(self.0.config.purge_every),
+            catch_up: CatchUp::Last,
+        }]
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        self.all_jobs()
     }
 }
 
@@ -107,18 +116,6 @@ impl Sessions {
         let user = caller.user()?;
         drop(self.0.db.begin_read(caller).await?);
         Ok((user, caller.actor.session()))
-    }
-
-    async fn mail(&self, template: Template, to: &str, values: &[(&str, &str)]) -> Result<()> {
-        self.0.mailer.send(template.fill(to, values)).await
-    }
-
-    fn link(&self, page: &str, token: &str) -> String {
-        // After `#` it stays in the browser: no server on the way logs it.
-        format!(
-            "{}/{page}#token={token}",
-            self.0.config.link_base.trim_end_matches('/')
-        )
     }
 }
 

@@ -1,45 +1,13 @@
-//! The periodic work of all modules.
-//!
-//! Several processes may run it at once; each round is one short transaction per task.
+//! The worker of this application: the jobs of all modules, those that were enqueued and those that come round again.
 
-use futures_util::future::join_all;
-use kernel::jobs::Periodic;
-use tokio::{sync::watch, time::MissedTickBehavior};
+use crate::App;
+use kernel::jobs::{self, WorkerConfig};
+use std::sync::Arc;
+use tokio::sync::watch;
 
-/// Runs until `stop` turns true. A round that was begun is finished.
-pub async fn run(work: Vec<Periodic>, stop: watch::Receiver<bool>) {
-    let each = work.into_iter().map(|work| again(work, stop.clone()));
-    join_all(each).await;
-}
-
-async fn again(work: Periodic, mut stop: watch::Receiver<bool>) {
-    let mut interval = tokio::time::interval(work.every);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = stopped(&mut stop) => break,
-            _ = interval.tick() => round(&work).await,
-        }
-    }
-    if work.at_the_end {
-        round(&work).await;
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that nobody can ask any more.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-async fn round(work: &Periodic) {
-    let task = work.name;
-    match work.round().await {
-        Ok(0) => tracing::debug!(task, "nothing to do"),
-        Ok(rows) => tracing::info!(task, rows, "done"),
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(task, %error, cause, "failed; the next round tries again");
-        }
-    }
+/// Runs until `stop` turns true. Jobs that were begun are finished, or given back.
+pub async fn run(app: App, config: WorkerConfig, stop: watch::Receiver<bool>) {
+    jobs::run(app.db.clone(), Arc::new(app.work()), config, stop).await;
+    // What was written until now is sealed too.
+    app.modules.audit_logs.seal_at_the_end().await;
 }

@@ -12,6 +12,10 @@ pub struct DbConfig {
     pub job_url: Option<SecretString>,
     pub connections: u32,
     pub job_connections: u32,
+    /// For searches, maps and counts, which are kept apart from everything else. One caller has half of them at most.
+    pub search_connections: u32,
+    /// A search that takes longer is ended, and answered 503.
+    pub search_timeout: Duration,
     /// A caller waits this long for a connection, then gets 503.
     pub acquire_timeout: Duration,
     /// Per connection; at least the number of generated statements.
@@ -27,6 +31,8 @@ impl DbConfig {
             job_url: None,
             connections: 10,
             job_connections: 4,
+            search_connections: 4,
+            search_timeout: Duration::from_secs(2),
             acquire_timeout: Duration::from_secs(2),
             statement_cache: 2000,
             ping_after_idle: Duration::from_secs(30),
@@ -137,8 +143,25 @@ pub struct IssuerConfig {
     pub issuer: String,
     pub audience: String,
     pub jwks: Jwks,
+    /// Clients that tokens may have been issued to, where they say so (`azp`). By default only the audience itself.
+    pub authorized_parties: Vec<String>,
+    /// The longest time between a token's `iat` and its `exp`.
+    pub max_lifetime: Duration,
     /// Keys are fetched again after this time, or when a token names an unknown one.
     pub refresh: Duration,
+}
+
+impl IssuerConfig {
+    pub fn new(issuer: String, audience: String, jwks: Jwks) -> Self {
+        Self {
+            issuer,
+            authorized_parties: vec![audience.clone()],
+            audience,
+            jwks,
+            max_lifetime: Duration::from_secs(24 * 60 * 60),
+            refresh: Duration::from_secs(3600),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

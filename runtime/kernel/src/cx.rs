@@ -4,9 +4,10 @@
 //! statement to the rules of that actor. The texts built here consist of literals, UUIDs and checked
 //! static names only.
 
+mod lanes;
 mod reader;
 
-pub(crate) use reader::{Question, Reader};
+pub(crate) use reader::{Question, Reader, Work};
 
 use crate::{
     actor::{Actor, Facts},
@@ -14,6 +15,7 @@ use crate::{
     config::DbConfig,
     error::{Error, Result},
 };
+use lanes::Lane;
 use secrecy::ExposeSecret;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr,
@@ -22,13 +24,13 @@ use sqlx::{
     types::Json,
 };
 use sqlx_core::transaction::TransactionManager;
-use std::{fmt::Write, str::FromStr, sync::Arc};
+use std::{fmt::Write, str::FromStr, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Times a transaction is run in all when the database asks to try again.
 pub const ATTEMPTS: u32 = 3;
 
-/// Handle on both pools. Cheap to clone.
+/// Handle on the pools. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     pools: Arc<Pools>,
@@ -38,7 +40,12 @@ pub struct Db {
 
 struct Pools {
     request: PgPool,
+    /// For searches, which may take long and wait for each other.
+    search: PgPool,
     job: Option<PgPool>,
+    /// Shares of each caller in the two for requests.
+    lists: Arc<Lane>,
+    searches: Arc<Lane>,
 }
 
 /// Figures for `/metrics`.
@@ -51,23 +58,30 @@ pub struct PoolState {
 impl Db {
     /// Does not wait for the database: `/readyz` says when it is there.
     pub fn connect(config: &DbConfig) -> Result<Self, sqlx::Error> {
-        let request = pool(
+        let url = config.url.expose_secret();
+        let request = pool(config, url, "request", config.connections, None)?;
+        let search = pool(
             config,
-            config.url.expose_secret(),
-            config.connections,
-            "request",
+            url,
+            "search",
+            config.search_connections,
+            Some(config.search_timeout),
         )?;
         let job = match &config.job_url {
-            Some(url) => Some(pool(
-                config,
-                url.expose_secret(),
-                config.job_connections,
-                "job",
-            )?),
+            Some(url) => {
+                let url = url.expose_secret();
+                Some(pool(config, url, "job", config.job_connections, None)?)
+            }
             None => None,
         };
         Ok(Self {
-            pools: Arc::new(Pools { request, job }),
+            pools: Arc::new(Pools {
+                request,
+                search,
+                job,
+                lists: Lane::of(config.connections, config.acquire_timeout),
+                searches: Lane::of(config.search_connections, config.acquire_timeout),
+            }),
             context: true,
         })
     }
@@ -146,16 +160,23 @@ impl Db {
         push_uuid(&mut text, on_behalf_of);
         let _ = write!(text, ", '{request}')");
         let actor = on_behalf_of.map_or(Actor::Anonymous, |id| Actor::User { id, session: None });
-        open(
-            pool.acquire().await?,
-            text,
-            &Caller {
-                actor,
-                request_id: request,
-                ip: None,
-            },
-        )
-        .await
+        let caller = Caller {
+            actor,
+            request_id: request,
+            ip: None,
+        };
+        let mut cx = open(pool.acquire().await?, text, &caller).await?;
+        cx.module = Some(name);
+        Ok(cx)
+    }
+
+    /// A connection of the job role on which no module works: policies show it nothing. For the functions of the
+    /// queue, each of which is a transaction by itself.
+    pub(crate) async fn queue(&self) -> Result<PoolConnection<Postgres>> {
+        match &self.pools.job {
+            Some(pool) => Ok(pool.acquire().await?),
+            None => Err(Error::internal("no login for the job role is configured")),
+        }
     }
 
     /// Is the database there? For `/readyz`.
@@ -173,6 +194,7 @@ impl Db {
     /// After the last request.
     pub async fn close(&self) {
         self.pools.request.close().await;
+        self.pools.search.close().await;
         if let Some(job) = &self.pools.job {
             job.close().await;
         }
@@ -186,6 +208,8 @@ fn stranger(connection: PoolConnection<Postgres>, caller: &Caller) -> Cx {
         actor: Actor::Anonymous,
         request: caller.request_id,
         open: false,
+        module: None,
+        enqueued: false,
     }
 }
 
@@ -207,6 +231,8 @@ async fn open(connection: PoolConnection<Postgres>, text: String, caller: &Calle
         actor: caller.actor,
         request: caller.request_id,
         open: true,
+        module: None,
+        enqueued: false,
     })
 }
 
@@ -216,6 +242,10 @@ pub struct Cx {
     actor: Actor,
     request: Uuid,
     open: bool,
+    /// Whose job it is; `None`: a request.
+    module: Option<&'static str>,
+    /// Jobs wait for this transaction to end.
+    enqueued: bool,
 }
 
 impl Cx {
@@ -225,6 +255,15 @@ impl Cx {
 
     pub fn request_id(&self) -> Uuid {
         self.request
+    }
+
+    pub(crate) fn module(&self) -> Option<&'static str> {
+        self.module
+    }
+
+    /// The worker of this process looks for jobs once this is committed.
+    pub(crate) fn has_enqueued(&mut self) {
+        self.enqueued = true;
     }
 
     /// What statements run on: `sqlx::query("…").execute(cx.conn())`.
@@ -257,6 +296,9 @@ impl Cx {
         if self.open {
             PgTransactionManager::commit(&mut self.connection).await?;
             self.open = false;
+            if self.enqueued {
+                crate::jobs::wake();
+            }
         }
         Ok(())
     }
@@ -290,17 +332,31 @@ impl Drop for Entering {
     }
 }
 
-fn pool(config: &DbConfig, url: &str, connections: u32, name: &str) -> Result<PgPool, sqlx::Error> {
+/// `timeout` for its statements, if another one than the role's.
+fn pool(
+    config: &DbConfig,
+    url: &str,
+    name: &str,
+    connections: u32,
+    timeout: Option<Duration>,
+) -> Result<PgPool, sqlx::Error> {
     let options = PgConnectOptions::from_str(url)?
         .statement_cache_capacity(config.statement_cache)
         .application_name(name)
         // Policies make plans large: planning one takes longer than running it, so each is made once per
         // connection. Compiling them pays off even less.
         .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")])
+        // Notices are about what callers write, and there may be one for each row.
+        .options([("client_min_messages", "warning")])
         .disable_statement_logging();
+    let options = match timeout {
+        Some(timeout) => options.options([("statement_timeout", timeout.as_millis().to_string())]),
+        None => options,
+    };
     let ping_after = config.ping_after_idle;
     Ok(PgPoolOptions::new()
-        .min_connections(connections)
+        // Those with a timeout of their own are for what is asked now and then.
+        .min_connections(if timeout.is_some() { 0 } else { connections })
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
         .test_before_acquire(false)

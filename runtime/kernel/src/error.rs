@@ -3,11 +3,13 @@
 //! Text of the database stays in the cause and never reaches the client.
 
 use crate::{
+    http::metrics,
     input::Invalid,
     problem::{Item, Problem},
     problems::{self, Kind},
 };
 use axum::response::{IntoResponse, Response};
+use sqlx::postgres::PgDatabaseError;
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -164,6 +166,9 @@ impl From<sqlx::Error> for Error {
             }
             _ => return Self::internal(error),
         };
+        if let Some(missing) = missing_privilege(&error) {
+            return missing;
+        }
         let message = match &error {
             sqlx::Error::Database(database) => database.message(),
             _ => "",
@@ -190,6 +195,31 @@ impl From<sqlx::Error> for Error {
         answer.0.cause = Some(Box::new(error));
         answer
     }
+}
+
+/// The database role lacks a grant that one of our own statements needs. That is a mistake of ours, whoever asked,
+/// and never a refusal: an alarm, and 500. (What rules refuse has the same code 42501.)
+pub(crate) fn missing_privilege(error: &sqlx::Error) -> Option<Error> {
+    let database = error.as_database_error()?;
+    if database.code().as_deref() != Some("42501") {
+        return None;
+    }
+    // The message is translated where the server speaks another language; the name of the routine is not.
+    let routine = database
+        .try_downcast_ref::<PgDatabaseError>()
+        .and_then(|error| error.routine())
+        .unwrap_or_default();
+    if !routine.starts_with("aclcheck_error")
+        && !database.message().starts_with("permission denied")
+    {
+        return None;
+    }
+    metrics::MISSING_PRIVILEGE.add();
+    tracing::error!(cause = database.message(), "missing privilege");
+    Some(Error::internal(format!(
+        "missing privilege: {}",
+        database.message()
+    )))
 }
 
 impl fmt::Display for Error {

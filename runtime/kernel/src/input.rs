@@ -8,6 +8,7 @@ mod choice;
 mod edit;
 mod format;
 mod json;
+mod line;
 mod scalar;
 
 pub use bind::{bind, bind_patch};
@@ -17,6 +18,7 @@ pub use choice::{Choice, choice};
 pub use edit::{Edit, Merge, Parts};
 pub use format::Format;
 pub use json::{DEPTH_MAX, Node};
+pub use line::{LINE_MAX, is_line, is_seen, line_of};
 pub use scalar::{FromJson, Place};
 
 use sqlx::postgres::PgArguments;

@@ -1,46 +1,192 @@
-//! What a module does without being asked by a request: jobs that somebody enqueued, and work that comes round.
+//! Jobs: work that is done after a transaction, because of it, at least once.
 //!
-//! Only the two shapes; knows no module.
+//! The queue is tables and functions of the database (`jobs.queue`), so a job is enqueued in the transaction that
+//! wants it: rolled back, there is none. A worker leases jobs, runs them, tries again what failed, and keeps as dead
+//! what failed too often. Nothing is notified and nothing listens: the worker asks, so it works behind any pooler.
+//!
+//! Knows names and payloads of jobs, not what they do.
 
-use crate::error::Result;
+mod backoff;
+mod dead;
+mod events;
+mod new;
+mod run;
+mod schedule;
+mod store;
+mod worker;
+
+pub use dead::{Dead, Revived, dead, discard, revive};
+pub use events::{Consumer, Event, tell};
+pub use new::{NewJob, cancel};
+pub use run::{Failure, Run};
+pub use schedule::{CatchUp, Periodic, Schedule};
+pub use store::{Figures, figures, purge, purge_events, purge_requests};
+pub use worker::{WorkerConfig, run};
+
 use futures_util::future::BoxFuture;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
-/// Work that comes round again.
+/// What a handler says at the end of an attempt.
+pub type Outcome = Result<(), Failure>;
+
+/// A kind of job, as a module declares it.
 #[derive(Clone)]
-pub struct Periodic {
-    /// For the log: `seal the audit log`.
-    pub name: &'static str,
-    pub every: Duration,
-    /// Whether it runs a last time when the worker stops.
-    pub at_the_end: bool,
-    run: Arc<dyn Fn() -> BoxFuture<'static, Result<u64>> + Send + Sync>,
+pub struct Job {
+    name: &'static str,
+    attempts: u32,
+    timeout: Duration,
+    shown: &'static [&'static str],
+    handler: Arc<dyn Fn(Arc<Run>) -> BoxFuture<'static, Outcome> + Send + Sync>,
 }
 
-impl Periodic {
-    /// `run` is one short round and says how much it did. Several workers may run it at once.
+impl Job {
+    /// `name` is `<module>.<job>`. The handler may be run again after it has run to its end: the process may die
+    /// before that is written down. Only what it does in [`Run::commit`] is done once.
     pub fn new<F>(
         name: &'static str,
-        every: Duration,
-        run: impl Fn() -> F + Send + Sync + 'static,
+        handler: impl Fn(Arc<Run>) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<u64>> + Send + 'static,
+        F: Future<Output = Outcome> + Send + 'static,
     {
         Self {
             name,
-            every,
-            at_the_end: false,
-            run: Arc::new(move || Box::pin(run())),
+            attempts: 20,
+            timeout: Duration::from_secs(60),
+            shown: &[],
+            handler: Arc::new(move |run| Box::pin(handler(run))),
         }
     }
 
-    pub fn and_at_the_end(mut self) -> Self {
-        self.at_the_end = true;
-        self
+    /// Attempts until it is dead (20, which take about three days; at most 100).
+    pub fn attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
     }
 
-    pub async fn round(&self) -> Result<u64> {
-        (self.run)().await
+    /// An attempt that takes longer has failed (one minute).
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Members of the payload that administrators may see of a dead job. Of the others only that they are there.
+    pub fn shown(self, shown: &'static [&'static str]) -> Self {
+        Self { shown, ..self }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The module is what its transactions run as.
+    fn module(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(module, _)| module)
+    }
+}
+
+/// Everything that a worker does.
+#[derive(Clone, Default)]
+pub struct Work {
+    pub jobs: Vec<Job>,
+    pub periodic: Vec<Periodic>,
+    pub consumers: Vec<Consumer>,
+}
+
+impl Work {
+    /// What is wrong with the declarations: a mistake of the program, found when it starts.
+    pub fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for job in &self.jobs {
+            let module = job.module();
+            let good = |c: char| c.is_ascii_lowercase() || c == '_';
+            if module.is_empty() || !module.chars().all(good) {
+                return Err(format!("`{}` is not called `<module>.<job>`", job.name));
+            }
+            if !(1..=100).contains(&job.attempts) {
+                return Err(format!("`{}` has between 1 and 100 attempts", job.name));
+            }
+            if !names.insert(job.name) {
+                return Err(format!("there are two jobs `{}`", job.name));
+            }
+        }
+        let mut ticking = BTreeSet::new();
+        for periodic in &self.periodic {
+            periodic.check()?;
+            if !names.contains(periodic.job) {
+                return Err(format!(
+                    "there is no job `{}` to run now and then",
+                    periodic.job
+                ));
+            }
+            if !ticking.insert(periodic.job) {
+                return Err(format!("`{}` has two schedules", periodic.job));
+            }
+        }
+        for consumer in &self.consumers {
+            if !names.contains(consumer.job) {
+                return Err(format!(
+                    "there is no job `{}` to consume events",
+                    consumer.job
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+/// Somebody in this process has enqueued something: whoever works here need not wait for the next look.
+static WOKEN: Notify = Notify::const_new();
+
+pub(crate) fn wake() {
+    WOKEN.notify_one();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(name: &'static str) -> Job {
+        Job::new(name, |_| async { Ok(()) })
+    }
+
+    #[test]
+    fn declarations_are_checked() {
+        let every = |job| Periodic {
+            job,
+            schedule: Schedule::Every(Duration::from_secs(1)),
+            catch_up: CatchUp::None,
+        };
+        let check = |jobs: Vec<Job>, periodic: Vec<Periodic>| {
+            let consumers = Vec::new();
+            Work {
+                jobs,
+                periodic,
+                consumers,
+            }
+            .check()
+        };
+        assert_eq!(
+            check(vec![job("a.b"), job("a.c")], vec![every("a.b")]),
+            Ok(())
+        );
+        for (jobs, periodic, said) in [
+            (vec![job("b")], vec![], "not called"),
+            (vec![job("A.b")], vec![], "not called"),
+            (vec![job("a.b"), job("a.b")], vec![], "two jobs"),
+            (vec![job("a.b").attempts(0)], vec![], "between 1 and 100"),
+            (vec![job("a.b")], vec![every("a.c")], "no job"),
+            (
+                vec![job("a.b")],
+                vec![every("a.b"), every("a.b")],
+                "two schedules",
+            ),
+        ] {
+            let error = check(jobs, periodic).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod engine;
 pub mod error;
 mod etag;
 pub mod http;
+pub mod idempotency;
 pub mod input;
 pub mod jobs;
 mod journey;

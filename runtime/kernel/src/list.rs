@@ -16,11 +16,12 @@ use crate::{
     error::{Error, Result},
     problems,
     resource::Resource,
+    value::Point,
 };
 use expand::Related;
-use query::{Direction, Query};
+use query::{Order, Query};
 use sqlx::{Row, postgres::PgRow};
-use text::Parent;
+use text::{After, Parent};
 use uuid::Uuid;
 use value::Value;
 
@@ -52,7 +53,7 @@ impl Page<'_> {
             Some(cursor) => Some(self.open(cursor)?),
             None => None,
         };
-        let statement = text::page(self.resource, self.query, self.parent, after);
+        let statement = text::page(self.resource, self.query, self.parent, after.as_ref());
         let mut rows = reader
             .fetch(statement.map_err(Error::internal)?.question())
             .await?;
@@ -85,8 +86,9 @@ impl Page<'_> {
             None => out.extend_from_slice(b"null"),
         }
         if let Some(count) = count {
-            out.extend_from_slice(b",\"count\":");
-            out.extend_from_slice(count.to_string().as_bytes());
+            let (counted, is_exact) = (count.min(text::COUNT_MAX), count <= text::COUNT_MAX);
+            let members = format!(",\"count\":{counted},\"count_is_exact\":{is_exact}");
+            out.extend_from_slice(members.as_bytes());
         }
         out.push(b'}');
         Ok(out)
@@ -120,35 +122,45 @@ impl Page<'_> {
             scope.part(name.as_bytes());
             scope.part(value.as_bytes());
         }
-        match self.query.sort {
-            Some((sort, Direction::Ascending)) => scope.part(sort.name.as_bytes()),
-            Some((sort, Direction::Descending)) => scope.part(format!("-{}", sort.name).as_bytes()),
-            None => scope.part(b""),
-        }
+        scope.part(self.query.order.name().as_bytes());
         scope.part(self.caller.actor.user().unwrap_or_default().as_bytes());
         scope
     }
 
     fn seal(&self, last: &PgRow) -> Result<String> {
-        let key = match self.query.sort {
-            Some((sort, _)) => Some(Value::of_row(sort.kind, last, sort.name)?.text()),
-            None => None,
+        let key = match self.query.order {
+            Order::Id(_) => None,
+            Order::By(sort, _) => Some(Value::of_row(sort.kind, last, sort.name)?.text()),
+            // Where it was: how far that is, the database computes again, to the same last digit.
+            Order::Distance(column) => {
+                let place: Point = last.try_get(column)?;
+                Some(format!("{} {}", place.lng, place.lat))
+            }
         };
         Ok(self.scope().seal(key.as_deref(), last.try_get("id")?))
     }
 
-    fn open(&self, cursor: &str) -> Result<(Option<Value>, Uuid)> {
+    fn open(&self, cursor: &str) -> Result<After> {
         let (key, id) = self.scope().open(cursor)?;
-        let key = match (self.query.sort, key) {
-            (Some((sort, _)), Some(key)) => {
-                let key = value::read_key(sort.kind, key);
-                Some(key.map_err(|_| Error::new(&problems::CURSOR))?)
+        let after = match (self.query.order, key) {
+            (Order::Id(_), None) => Some(After::Id(id)),
+            (Order::By(sort, _), Some(key)) => {
+                let key = value::read_key(sort.kind, key).ok();
+                key.map(|key| After::Key(key, id))
             }
-            (None, None) => None,
-            _ => return Err(Error::new(&problems::CURSOR)),
+            (Order::Distance(_), Some(key)) => place(&key).map(|place| After::Place(place, id)),
+            _ => None,
         };
-        Ok((key, id))
+        after.ok_or_else(|| Error::new(&problems::CURSOR))
     }
+}
+
+fn place(text: &str) -> Option<Point> {
+    let (lng, lat) = text.split_once(' ')?;
+    Some(Point {
+        lat: lat.parse().ok()?,
+        lng: lng.parse().ok()?,
+    })
 }
 
 /// Does the caller see the object?

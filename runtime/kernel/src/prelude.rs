@@ -6,7 +6,7 @@ pub use crate::resource::{
 };
 pub use crate::rule::Op;
 pub use crate::rule::Rule::{self, *};
-pub use crate::rule::{Of as Related, Value as V};
+pub use crate::rule::{Of as Related, Outranked, Value as V};
 pub use crate::value::{Json, Point};
 pub use chrono::{DateTime, NaiveDate, Utc};
 pub use futures_util::future::BoxFuture;

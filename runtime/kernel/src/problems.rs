@@ -56,6 +56,8 @@ kinds! {
         "A value that must be unique is already used, or the object is still referred to. `errors` names the field.";
     STATE = 409, "invalid-state", "The object is not in a state that allows this",
         "The action starts from other states, or its condition does not hold at the moment.";
+    KEY_IN_USE = 409, "request-in-progress", "The same request is being worked on",
+        "Another request with this `Idempotency-Key` has no answer yet. `Retry-After` says when to ask again.";
     GONE = 410, "gone", "No longer available",
         "What was asked for existed once and was removed for good.";
     PRECONDITION = 412, "precondition-failed", "The object has changed in the meantime",
@@ -68,6 +70,8 @@ kinds! {
         "`errors` lists every value that is wrong, by JSON pointer (body) or parameter name (query).";
     REFERENCE = 422, "invalid-reference", "A referenced object is not available",
         "A reference names an object that does not exist, is archived, or that the caller may not see.";
+    KEY_REUSED = 422, "idempotency-key-reused", "The key belongs to another request",
+        "This `Idempotency-Key` came with another body before. Use a fresh one for every request that is meant anew.";
     PRECONDITION_REQUIRED = 428, "precondition-required", "If-Match is required",
         "Send the ETag of the version this change is based on in `If-Match`.";
     QUOTA = 429, "quota-exceeded", "Too many requests",

@@ -23,6 +23,10 @@ pub struct Resource {
     pub sql: Sql,
     pub rules: Rules,
     pub filters: &'static [Filter],
+    /// Columns whose ids are in the documents that `q=` looks at.
+    pub within: &'static [&'static str],
+    /// No rule of reading refuses somebody what it shows to those who are not signed in.
+    pub public_to_all: bool,
     pub sorts: &'static [Sort],
     pub expands: &'static [Expand],
     pub children: &'static [Child],
@@ -49,6 +53,11 @@ impl Resource {
             Actor::Anonymous if !self.sql.get_anonymous.is_empty() => self.sql.get_anonymous,
             _ => self.sql.get,
         }
+    }
+
+    /// The text of a list with `rest` (`where …`, `order by …`) in its place.
+    pub fn list_text(&self, rest: &str) -> String {
+        [self.sql.list, rest, self.sql.list_end].concat()
     }
 
     /// The text of the update for what the body gives (`Input::given`).
@@ -84,6 +93,9 @@ pub struct Sql {
     pub get_anonymous: &'static str,
     /// `select <columns> from …` without `where`: the list builder completes it.
     pub list: &'static str,
+    /// Where some columns are only shown to some, `list` ends inside of a sub-select, and this closes it: they are
+    /// asked for when the page is cut.
+    pub list_end: &'static str,
     /// `select <columns> from … where t.id = any($1)`
     pub by_ids: &'static str,
     /// `insert into … returning <columns>` (guarded: `returning t.id, t.version`); arguments in the order of `Input::bind`.
@@ -110,6 +122,7 @@ impl Sql {
         get: "",
         get_anonymous: "",
         list: "",
+        list_end: "",
         by_ids: "",
         create: "",
         update: "",
@@ -137,7 +150,8 @@ pub struct Rules {
 pub struct Filter {
     /// `city_id`, `starts_at`, `q`, `near`
     pub param: &'static str,
-    /// SQL expression compared: `t.city_id`; for Search/Point the name of the projection view, `app.events_public`.
+    /// SQL expression compared: `t.city_id`; for Search the function `app.events_search`; for Point the projection
+    /// view `app.events_public`.
     pub sql: &'static str,
     pub kind: Kind,
 }
@@ -154,7 +168,7 @@ pub enum Kind {
     Bool,
     Time,
     Date,
-    /// `q=`: full text and partial words over the public projection's `search` and `search_text`.
+    /// `q=`: words, beginnings of words and, in names, parts of words.
     Search,
     /// `near=lat,lng&radius_m=` and `bbox=west,south,east,north` over the public projection's column (same name).
     Point,

@@ -27,6 +27,8 @@ pub enum Rule {
     In(&'static str, &'static str),
     /// The related row is readable and the rule holds for it.
     Of(&'static Of),
+    /// The caller could give every role that a person holds, and is somebody else.
+    Outranks(&'static Outranked),
     Compare(Value, Op, Value),
     OneOf(Value, &'static [Value]),
     IsNull(Value),
@@ -43,6 +45,16 @@ pub struct Of {
     /// Entity name (equal to the type column's value) and what must hold for its row.
     /// `None`: being readable is enough.
     pub targets: &'static [(&'static str, Option<&'static Rule>)],
+}
+
+#[derive(Debug)]
+pub struct Outranked {
+    /// Column with the person's id.
+    pub column: &'static str,
+    /// Only roles held of the row whose id is in this column count.
+    pub of: Option<&'static str>,
+    /// Who may give a role: a rule about assignments.
+    pub grant: &'static Rule,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,11 @@
 //! What must be so before the server answers anybody. Each refusal is a sentence that says what to do.
 
-use crate::{cli::Serve, seed::demo, wire::Parts};
+use crate::{
+    cli::Serve,
+    seed::demo,
+    settings::{Mail, SmtpTls},
+    wire::Parts,
+};
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use generated::migrations::MIGRATIONS;
@@ -39,6 +44,24 @@ pub fn settings(production: bool, settings: &Serve, parts: &Parts) -> Result<()>
     let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     if url.scheme() != "https" && !is_local {
         bail!("PUBLIC_URL={url} is not https; tokens and passwords would travel in the clear");
+    }
+    mail(production, &settings.app.mail)
+}
+
+/// Without mail nobody becomes a member and nobody gets a forgotten password back.
+pub fn mail(production: bool, settings: &Mail) -> Result<()> {
+    if !production {
+        return Ok(());
+    }
+    let Some(host) = settings.smtp_host.as_deref() else {
+        bail!(
+            "SMTP_HOST is not set: mail would go nowhere. Set it and MAIL_FROM; without a mail server there is only \
+             CULTUREPASS_ENV=development"
+        );
+    };
+    let is_local = matches!(host, "localhost" | "127.0.0.1" | "::1");
+    if settings.smtp_tls == SmtpTls::None && !is_local {
+        bail!("SMTP_TLS=none would send links that open accounts in the clear to {host}");
     }
     Ok(())
 }
@@ -135,7 +158,7 @@ async fn login(connection: &mut PgConnection, setting: &str) -> Result<()> {
     let (role, superuser, bypasses, owns): (String, bool, bool, bool) = sqlx::query_as(
         "select r.rolname::text, r.rolsuper, r.rolbypassrls,
                 exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                        where n.nspname in ('app', 'audit') and pg_has_role(r.oid, c.relowner, 'member'))
+                        where n.nspname in ('app', 'audit', 'jobs', 'requests') and pg_has_role(r.oid, c.relowner, 'member'))
          from pg_roles r where r.rolname = current_user",
     )
     .fetch_one(connection)

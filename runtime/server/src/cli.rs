@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::settings::{Common, Http, Mail, Owner, Roles, Tokens};
+use crate::settings::{Common, Http, Mail, Owner, Roles, Tokens, Worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -52,12 +52,16 @@ pub struct Serve {
     /// Do the work of `worker` in the same process
     #[arg(long)]
     pub with_worker: bool,
+    #[command(flatten)]
+    pub worker: Worker,
 }
 
 #[derive(Args, Clone, Debug)]
 pub struct Work {
     #[command(flatten)]
     pub app: App,
+    #[command(flatten)]
+    pub worker: Worker,
 }
 
 /// What the application is made of.

@@ -7,9 +7,16 @@ use anyhow::{Context, Result};
 use std::io::stderr;
 use tracing_subscriber::EnvFilter;
 
+/// Where the driver logs what PostgreSQL remarks.
+const NOTICES: &str = "sqlx::postgres::notice";
+
 pub fn start(settings: &Common) -> Result<()> {
-    let filter =
+    let mut filter =
         EnvFilter::try_new(&settings.log).with_context(|| format!("LOG: {}", settings.log))?;
+    if !settings.log.contains(NOTICES) {
+        // What PostgreSQL remarks, such as `already exists, skipping`, is nothing that happened.
+        filter = filter.add_directive(format!("{NOTICES}=warn").parse()?);
+    }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);

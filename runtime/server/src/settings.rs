@@ -63,8 +63,14 @@ pub struct Roles {
     #[arg(long, env = "DB_CONNECTIONS", default_value_t = 10)]
     pub db_connections: u32,
     /// Connections for modules and the worker.
-    #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 4)]
+    #[arg(long, env = "DB_JOB_CONNECTIONS", default_value_t = 8)]
     pub db_job_connections: u32,
+    /// Connections for searches, maps and counts, of which one caller has half at most.
+    #[arg(long, env = "DB_SEARCH_CONNECTIONS", default_value_t = 4)]
+    pub db_search_connections: u32,
+    /// A search that takes longer is answered 503.
+    #[arg(long, env = "DB_SEARCH_TIMEOUT_MS", default_value_t = 2000)]
+    pub db_search_timeout_ms: u64,
     /// A request that gets no connection within this time is answered 503.
     #[arg(long, env = "DB_ACQUIRE_TIMEOUT_MS", default_value_t = 2000)]
     pub db_acquire_timeout_ms: u64,
@@ -161,6 +167,13 @@ pub struct Tokens {
     /// What its tokens must be for.
     #[arg(long, env = "OIDC_AUDIENCE")]
     pub oidc_audience: Option<String>,
+    /// Clients of the issuer whose tokens are accepted, where tokens say to whom they were issued (`azp`), separated by
+    /// commas. Default: only the audience itself.
+    #[arg(long, env = "OIDC_CLIENTS", value_delimiter = ',')]
+    pub oidc_clients: Vec<String>,
+    /// The longest life of its tokens that is accepted, from `iat` to `exp`.
+    #[arg(long, env = "OIDC_MAX_LIFETIME_SECONDS", default_value_t = 24 * 60 * 60)]
+    pub oidc_max_lifetime_seconds: u64,
     /// Where its keys are. Default: the issuer with `/.well-known/jwks.json`.
     #[arg(long, env = "OIDC_JWKS_URL", conflicts_with = "oidc_jwks_file")]
     pub oidc_jwks_url: Option<Url>,
@@ -169,10 +182,69 @@ pub struct Tokens {
     pub oidc_jwks_file: Option<PathBuf>,
 }
 
-/// How mail leaves.
+/// How mail leaves. In production by SMTP; elsewhere, without a server and a folder, it is only mentioned in the log.
 #[derive(Args, Clone, Debug)]
 pub struct Mail {
-    /// Mail is written into this folder. Without it mail is only mentioned in the log.
+    /// The server that takes mail further. Needed in production.
+    #[arg(
+        long,
+        env = "SMTP_HOST",
+        conflicts_with = "mail_dir",
+        requires = "mail_from"
+    )]
+    pub smtp_host: Option<String>,
+    /// Its port. Default: 587, 465 or 25, as `SMTP_TLS` is.
+    #[arg(long, env = "SMTP_PORT")]
+    pub smtp_port: Option<u16>,
+    /// `starttls` (must be encrypted before anything is said), `implicit` (from the first byte) or `none`. `none` is
+    /// refused in production, but for a server on the same machine.
+    #[arg(long, env = "SMTP_TLS", default_value = "starttls")]
+    pub smtp_tls: SmtpTls,
+    /// The user that signs in there.
+    #[arg(long, env = "SMTP_USER")]
+    pub smtp_user: Option<String>,
+    #[command(flatten)]
+    pub smtp_password: secret::SmtpPassword,
+    /// PEM certificates of authorities that are trusted besides the public ones.
+    #[arg(long, env = "SMTP_CA_FILE")]
+    pub smtp_ca_file: Option<PathBuf>,
+    /// What this side calls itself (`EHLO`). Default: the domain of `MAIL_FROM`.
+    #[arg(long, env = "SMTP_HELLO")]
+    pub smtp_hello: Option<String>,
+    /// The server must answer within this time.
+    #[arg(long, env = "SMTP_TIMEOUT_SECONDS", default_value_t = 20)]
+    pub smtp_timeout_seconds: u64,
+    /// Connections to it.
+    #[arg(long, env = "SMTP_CONNECTIONS", default_value_t = 4)]
+    pub smtp_connections: u32,
+    /// Who mail comes from: `CulturePass <no-reply@example.org>`.
+    #[arg(long, env = "MAIL_FROM")]
+    pub mail_from: Option<String>,
+    /// For development: mail is written into this folder.
     #[arg(long, env = "MAIL_DIR")]
     pub mail_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SmtpTls {
+    Starttls,
+    Implicit,
+    None,
+}
+
+/// Jobs, and work that comes round again.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Worker {
+    /// Jobs that run at the same time. Each may need one of `DB_JOB_CONNECTIONS`; requests need some too.
+    #[arg(long, env = "JOBS_AT_ONCE", default_value_t = 4)]
+    pub jobs_at_once: usize,
+    /// How often to look for jobs. What the process itself enqueues, it sees at once.
+    #[arg(long, env = "JOBS_POLL_MS", default_value_t = 250)]
+    pub jobs_poll_ms: u64,
+    /// A worker that gives no sign of life for this long has lost its jobs to others.
+    #[arg(long, env = "JOBS_LEASE_SECONDS", default_value_t = 45)]
+    pub jobs_lease_seconds: u64,
+    /// After the signal to stop: time for jobs that run.
+    #[arg(long, env = "JOBS_GRACE_SECONDS", default_value_t = 20)]
+    pub jobs_grace_seconds: u64,
 }

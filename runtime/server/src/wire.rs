@@ -2,14 +2,15 @@
 
 use crate::{
     cli,
-    settings::{Common, Environment, Http as HttpSettings, Roles, Secret, Tokens},
+    settings::{
+        Common, Environment, Http as HttpSettings, Mail, Roles, Secret, SmtpTls, Tokens, Worker,
+    },
 };
 use anyhow::{Context, Result, bail};
 use app::{
     App,
-    background::Background,
     clock::Clock,
-    mail::{FileMailer, LogMailer, Mailer},
+    mail::{Encryption, FileMailer, LogMailer, Mailer, SmtpConfig, SmtpMailer},
     module, modules,
 };
 use axum::Router;
@@ -18,6 +19,7 @@ use kernel::{
     auth::{Authenticator, External, Tokens as Issuer},
     config::{DbConfig, HttpConfig, IssuerConfig, Jwks, RateLimit, TokenConfig},
     http::Http,
+    jobs::WorkerConfig,
 };
 use std::{sync::Arc, time::Duration};
 use url::Url;
@@ -56,7 +58,7 @@ pub fn build(parts: Parts) -> Result<Built> {
         tokens: tokens.clone(),
         mailer: parts.mailer,
         clock: parts.clock,
-        background: Background::default(),
+        work: Arc::default(),
         key: parts.tokens.signing_key,
         public_url: parts.public_url,
         production: parts.production,
@@ -93,13 +95,7 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
         http: http.map(http_config).unwrap_or_default(),
         issuer: issuer_config(&app.tokens)?,
         modules: app.modules.clone(),
-        mailer: match &app.mail.mail_dir {
-            Some(folder) => Arc::new(
-                FileMailer::new(folder.clone())
-                    .with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
-            ),
-            None => Arc::new(LogMailer),
-        },
+        mailer: mailer(&app.mail)?,
         clock: Clock::default(),
         public_url: app.tokens.public_url.clone(),
         production,
@@ -108,11 +104,64 @@ pub fn parts(common: &Common, app: &cli::App, http: Option<&HttpSettings>) -> Re
     })
 }
 
+fn mailer(settings: &Mail) -> Result<Arc<dyn Mailer>> {
+    if let Some(folder) = &settings.mail_dir {
+        let mailer = FileMailer::new(folder.clone());
+        return Ok(Arc::new(
+            mailer.with_context(|| format!("MAIL_DIR: {}", folder.display()))?,
+        ));
+    }
+    let Some(host) = settings.smtp_host.clone() else {
+        return Ok(Arc::new(LogMailer));
+    };
+    let from = settings.mail_from.as_deref().unwrap_or_default().parse();
+    let login = match (settings.smtp_user.clone(), settings.smtp_password.get()?) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        _ => bail!("SMTP_USER and SMTP_PASSWORD go together"),
+    };
+    let authorities = match &settings.smtp_ca_file {
+        Some(file) => {
+            std::fs::read(file).with_context(|| format!("SMTP_CA_FILE: {}", file.display()))?
+        }
+        None => Vec::new(),
+    };
+    let mailer = SmtpMailer::new(SmtpConfig {
+        host,
+        port: settings.smtp_port,
+        encryption: match settings.smtp_tls {
+            SmtpTls::Starttls => Encryption::Starttls,
+            SmtpTls::Implicit => Encryption::Implicit,
+            SmtpTls::None => Encryption::None,
+        },
+        login,
+        from: from.map_err(|error: String| anyhow::anyhow!("MAIL_FROM: {error}"))?,
+        hello: settings.smtp_hello.clone(),
+        timeout: Duration::from_secs(settings.smtp_timeout_seconds.max(1)),
+        connections: settings.smtp_connections.max(1),
+        authorities,
+    });
+    Ok(Arc::new(
+        mailer.map_err(|error| anyhow::anyhow!("SMTP_HOST: {error}"))?,
+    ))
+}
+
+pub fn worker_config(settings: &Worker) -> WorkerConfig {
+    WorkerConfig {
+        at_once: settings.jobs_at_once.max(1),
+        poll: Duration::from_millis(settings.jobs_poll_ms.max(1)),
+        lease: Duration::from_secs(settings.jobs_lease_seconds.max(1)),
+        grace: Duration::from_secs(settings.jobs_grace_seconds),
+    }
+}
+
 pub fn db_config(roles: &Roles) -> Result<DbConfig> {
     let mut config = DbConfig::new(roles.app_database_url.require()?);
     config.job_url = Some(roles.job_database_url.require()?);
     config.connections = roles.db_connections.max(1);
     config.job_connections = roles.db_job_connections.max(1);
+    config.search_connections = roles.db_search_connections.max(1);
+    config.search_timeout = Duration::from_millis(roles.db_search_timeout_ms.max(1));
     config.acquire_timeout = Duration::from_millis(roles.db_acquire_timeout_ms);
     Ok(config)
 }
@@ -151,12 +200,12 @@ fn issuer_config(settings: &Tokens) -> Result<Option<IssuerConfig>> {
     let Some(audience) = settings.oidc_audience.clone() else {
         bail!("OIDC_ISSUER needs OIDC_AUDIENCE")
     };
-    Ok(Some(IssuerConfig {
-        issuer: issuer.clone(),
-        audience,
-        jwks,
-        refresh: Duration::from_secs(3600),
-    }))
+    let mut config = IssuerConfig::new(issuer.clone(), audience, jwks);
+    if !settings.oidc_clients.is_empty() {
+        config.authorized_parties = settings.oidc_clients.clone();
+    }
+    config.max_lifetime = Duration::from_secs(settings.oidc_max_lifetime_seconds);
+    Ok(Some(config))
 }
 
 fn http_config(settings: &HttpSettings) -> HttpConfig {

@@ -29,6 +29,8 @@ fn refused(settings: &[(&str, &str)]) -> String {
         ("JOB_DATABASE_URL", URL),
         ("TOKEN_KEY", key.as_str()),
         ("LISTEN", "127.0.0.1:0"),
+        ("SMTP_HOST", "mail.example.org"),
+        ("MAIL_FROM", "CulturePass <no-reply@example.org>"),
     ];
     let given = |name: &str| settings.iter().any(|(other, _)| *other == name);
     let mut all: Vec<(&str, &str)> = defaults
@@ -47,7 +49,7 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
     let guessable = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\n-----END PRIVATE KEY-----";
     let of_the_rfc = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----";
     let of_the_tests = include_str!("../../../tests/src/support/token-key.pem");
-    let cases: [(&[(&str, &str)], &str); 9] = [
+    let cases: [(&[(&str, &str)], &str); 14] = [
         (&[("TOKEN_KEY", "")], "TOKEN_KEY"),
         (&[("TOKEN_KEY", "canary")], "TOKEN_KEY"),
         (&[("TOKEN_KEY", guessable)], "not random"),
@@ -57,6 +59,14 @@ fn abuse_57_settings_that_open_the_door_are_refused() {
         (&[("PUBLIC_URL", "http://api.example.org")], "not https"),
         (&[("HASH_MEMORY_KIB", "1024")], "HASH_MEMORY_KIB"),
         (&[("HASH_PASSES", "1")], "HASH_PASSES"),
+        (&[("SMTP_HOST", "")], "SMTP_HOST is not set"),
+        (
+            &[("SMTP_HOST", ""), ("MAIL_DIR", "/tmp")],
+            "SMTP_HOST is not set",
+        ),
+        (&[("SMTP_TLS", "none")], "in the clear"),
+        (&[("MAIL_FROM", "nobody")], "MAIL_FROM"),
+        (&[("SMTP_USER", "canary")], "SMTP_PASSWORD"),
     ];
     for (settings, why) in cases {
         let said = refused(settings);
@@ -114,6 +124,7 @@ fn abuse_59_no_secret_is_in_what_the_program_says() {
         ("JOB_DATABASE_URL", URL),
         ("DATABASE_URL", URL),
         ("TOKEN_KEY", key),
+        ("SMTP_PASSWORD", "canary"),
     ];
     for arguments in [
         &["serve", "--help"][..],

@@ -45,11 +45,22 @@ $$;
 
 do $$
 begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'library_queue') then
+    create role library_queue nologin;
+  end if;
+exception when duplicate_object or unique_violation then
+  null;
+end
+$$;
+
+do $$
+begin
   if not exists (select from pg_catalog.pg_roles where rolname = 'library_app') then
     create role library_app login noinherit;
     alter role library_app set statement_timeout = '5s';
     alter role library_app set lock_timeout = '2s';
     alter role library_app set idle_in_transaction_session_timeout = '10s';
+    alter role library_app set client_min_messages = 'warning';
     alter role library_app set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -63,6 +74,7 @@ begin
     create role library_job login noinherit;
     alter role library_job set lock_timeout = '10s';
     alter role library_job set idle_in_transaction_session_timeout = '60s';
+    alter role library_job set client_min_messages = 'warning';
     alter role library_job set jit = 'off';
   end if;
 exception when duplicate_object or unique_violation then
@@ -78,11 +90,22 @@ grant usage on schema app to library_app, library_job, library_authz, library_co
 
 create schema sec;
 alter schema sec owner to library_authz;
-grant usage on schema sec to library_app, library_job, library_owner, library_counter, library_audit;
+grant usage on schema sec to library_app, library_job, library_owner, library_counter, library_audit, library_queue;
 
 create schema audit;
 alter schema audit owner to library_audit;
-grant usage on schema audit to library_job;
+grant usage on schema audit to library_job, library_queue;
+
+create schema requests;
+alter schema requests owner to library_queue;
+grant usage on schema requests to library_app, library_job;
+
+create schema jobs;
+alter schema jobs owner to library_queue;
+grant usage on schema jobs to library_app, library_job;
+
+create schema search;
+alter schema search owner to library_authz;
 
 -- Extensions
 
@@ -91,6 +114,8 @@ create extension if not exists citext with schema public;
 create extension if not exists btree_gist with schema public;
 
 create extension if not exists pg_trgm with schema public;
+
+create extension if not exists unaccent with schema public;
 
 create extension if not exists postgis with schema public;
 
@@ -144,6 +169,26 @@ begin
 end
 $$;
 alter function sec.is_plain(text) owner to library_owner;
+
+create function sec.is_seen(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
+$$;
+alter function sec.is_seen(text) owner to library_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
+$$;
+alter function sec.is_line(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
@@ -236,7 +281,9 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to library_owner;
@@ -252,15 +299,52 @@ create function sec.slugify(p_text text) returns text
 $$;
 alter function sec.slugify(text) owner to library_owner;
 
+create function sec.folded(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
+-- because its rules are a file: after a change of that file the documents have to be written again.
+  select lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+$$;
+alter function sec.folded(text) owner to library_owner;
+
+create function sec.searched_words(p_text text, p_half boolean) returns tsquery
+  language plpgsql immutable parallel safe as $$
+-- What somebody typed, as a query; `p_half`: the last word may go on. Null without a letter or digit.
+declare
+  v_text text := sec.folded(p_text);
+  v_query tsquery;
+begin
+  if v_text !~ '[[:alnum:]]' then
+    return null;
+  end if;
+  v_query := websearch_to_tsquery('pg_catalog.simple', v_text);
+  if p_half and right(v_query::text, 1) = '''' then
+    return (v_query::text || ':*')::tsquery;
+  end if;
+  return v_query;
+end
+$$;
+alter function sec.searched_words(text, boolean) owner to library_owner;
+
+create function sec.searched_part(p_text text) returns text
+  language sql immutable parallel safe as $$
+-- A pattern for names that hold the text; one or two letters only where a word begins, which the index knows.
+  select case when char_length(f.folded) < 3 then '% ' else '%' end
+    || replace(replace(replace(f.folded, '\', '\\'), '%', '\%'), '_', '\_') || '%'
+  from (select sec.folded(btrim(p_text)) as folded) f
+$$;
+alter function sec.searched_part(text) owner to library_owner;
+
 create function sec.is_postal_address(p_value jsonb) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- An object with these keys only, each with its format.
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['street', 'postal_code', 'town', 'country'] = '{}'
-    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_plain((p_value ->> 'street')) else false end end
-    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_plain((p_value ->> 'postal_code')) else false end end
-    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_plain((p_value ->> 'town')) else false end end
+    and case when p_value ->> 'street' is null then false else case when jsonb_typeof(p_value -> 'street') = 'string' then char_length((p_value ->> 'street')) between 1 and 120 and sec.is_line((p_value ->> 'street')) else false end end
+    and case when p_value ->> 'postal_code' is null then false else case when jsonb_typeof(p_value -> 'postal_code') = 'string' then char_length((p_value ->> 'postal_code')) between 2 and 12 and sec.is_line((p_value ->> 'postal_code')) else false end end
+    and case when p_value ->> 'town' is null then false else case when jsonb_typeof(p_value -> 'town') = 'string' then char_length((p_value ->> 'town')) between 1 and 80 and sec.is_line((p_value ->> 'town')) else false end end
     and case when p_value ->> 'country' is null then false else case when jsonb_typeof(p_value -> 'country') = 'string' then sec.is_country((p_value ->> 'country')) else false end end
   end;
 end
@@ -414,6 +498,7 @@ create table app.appointments (
   appointed_by_id uuid default sec.uid(),
   role text not null,
   archived_with uuid,
+  ended_by_member boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -623,6 +708,80 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to library_audit;
 
+create table jobs.queue (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  name text not null,
+  payload jsonb not null,
+  unique_key text,
+  order_key text,
+  on_behalf_of uuid,
+  request_id text,
+  priority integer default 0 not null,
+  run_at timestamptz default now() not null,
+  state text default 'queued' not null,
+  attempts integer default 0 not null,
+  max_attempts integer not null,
+  locked_by uuid,
+  locked_until timestamptz,
+  last_error text,
+  created_at timestamptz default now() not null,
+  ended_at timestamptz,
+  constraint queue_pkey primary key (id)
+);
+comment on table jobs.queue is 'Jobs that wait, run or are dead; one that is done is gone.';
+alter table jobs.queue owner to library_queue;
+
+create table jobs.periodic (
+  name text not null,
+  last_tick timestamptz not null,
+  constraint periodic_pkey primary key (name)
+);
+comment on table jobs.periodic is 'Up to when each periodic job has been enqueued.';
+alter table jobs.periodic owner to library_queue;
+
+create table jobs.events (
+  id uuid default sec.uuid_v7() not null,
+  place bigint generated always as identity not null,
+  event text not null,
+  entity_type text not null,
+  entity_id uuid not null,
+  payload jsonb default '{}' not null,
+  caused_by uuid,
+  request_id text,
+  created_at timestamptz default now() not null,
+  relayed_at timestamptz,
+  constraint events_pkey primary key (id)
+);
+comment on table jobs.events is 'What happened, until it has been told to every consumer, and a week longer.';
+alter table jobs.events owner to library_queue;
+
+create table jobs.subscriptions (
+  event text not null,
+  job text not null,
+  seen_at timestamptz default now() not null,
+  constraint subscriptions_pkey primary key (event, job)
+);
+comment on table jobs.subscriptions is 'Which job consumes which event.';
+alter table jobs.subscriptions owner to library_queue;
+
+create table requests.keys (
+  principal uuid not null,
+  method text not null,
+  route text not null,
+  key text not null,
+  fingerprint text not null,
+  attempt integer default 1 not null,
+  locked_until timestamptz not null,
+  status integer,
+  headers jsonb,
+  body bytea,
+  created_at timestamptz default now() not null,
+  constraint keys_pkey primary key (principal, method, route, key)
+);
+comment on table requests.keys is 'Requests that must have their effect once, and their answers.';
+alter table requests.keys owner to library_queue;
+
 -- Checks, keys, exclusions
 
 alter table app.appointments add constraint appointments_status_choice
@@ -644,7 +803,7 @@ alter table app.authors add constraint authors_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.authors add constraint authors_name_length
-  check (char_length(name) between 1 and 160 and sec.is_plain(name));
+  check (char_length(name) between 1 and 160 and sec.is_line(name));
 
 alter table app.authors add constraint authors_died_on_check
   check (died_on >= born_on);
@@ -665,10 +824,10 @@ alter table app.books add constraint books_homepage_format
   check (sec.is_url(homepage));
 
 alter table app.books add constraint books_title_length
-  check (char_length(title) between 1 and 300 and sec.is_plain(title));
+  check (char_length(title) between 1 and 300 and sec.is_line(title));
 
 alter table app.books add constraint books_isbn_length
-  check (char_length(isbn) between 10 and 13 and sec.is_plain(isbn));
+  check (char_length(isbn) between 10 and 13 and sec.is_line(isbn));
 
 alter table app.books add constraint books_language_format
   check (sec.is_locale(language));
@@ -704,10 +863,10 @@ alter table app.categories add constraint categories_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.categories add constraint categories_name_length
-  check (char_length(name) between 1 and 80 and sec.is_plain(name));
+  check (char_length(name) between 1 and 80 and sec.is_line(name));
 
 alter table app.categories add constraint categories_shelf_mark_length
-  check (char_length(shelf_mark) between 1 and 12 and sec.is_plain(shelf_mark));
+  check (char_length(shelf_mark) between 1 and 12 and sec.is_line(shelf_mark));
 
 alter table app.categories add constraint categories_not_below_itself_check
   check (parent_id is null or parent_id <> id);
@@ -734,10 +893,10 @@ alter table app.members add constraint members_live_id_check
   check (live_id is not distinct from case when status <> 'archived' then id end);
 
 alter table app.members add constraint members_name_length
-  check (char_length(name) between 1 and 120 and sec.is_plain(name));
+  check (char_length(name) between 1 and 120 and sec.is_line(name));
 
 alter table app.members add constraint members_card_number_length
-  check (char_length(card_number) between 6 and 16 and sec.is_plain(card_number));
+  check (char_length(card_number) between 6 and 16 and sec.is_line(card_number));
 
 alter table app.members add constraint members_email_format
   check (sec.is_email(email::text));
@@ -758,13 +917,40 @@ alter table app.penalties add constraint penalties_currency_format
   check (sec.is_currency(currency));
 
 alter table app.penalties add constraint penalties_reason_length
-  check (char_length(reason) between 1 and 200 and sec.is_plain(reason));
+  check (char_length(reason) between 1 and 200 and sec.is_line(reason));
 
 alter table app.reservations add constraint reservations_status_choice
   check (status in ('active', 'suspended', 'archived'));
 
 alter table app.reservations add constraint reservations_state_choice
   check (state in ('waiting', 'ready', 'collected'));
+
+alter table jobs.queue add constraint queue_name_check
+  check (name ~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$');
+
+alter table jobs.queue add constraint queue_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 65536);
+
+alter table jobs.queue add constraint queue_state_check
+  check (state in ('queued', 'running', 'dead'));
+
+alter table jobs.queue add constraint queue_locked_check
+  check ((state = 'running') = (locked_by is not null and locked_until is not null));
+
+alter table jobs.queue add constraint queue_attempts_check
+  check (attempts >= 0 and max_attempts between 1 and 100);
+
+alter table jobs.queue add constraint queue_keys_check
+  check (length(unique_key) between 1 and 200 and length(order_key) between 1 and 200);
+
+alter table jobs.events add constraint events_payload_check
+  check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768);
+
+alter table requests.keys add constraint keys_key_check
+  check (length(key) between 16 and 255);
+
+alter table requests.keys add constraint keys_answer_check
+  check ((status is null) = (headers is null) and (status is null) = (body is null));
 
 -- Indexes
 
@@ -789,12 +975,6 @@ create index authors_name_id_idx
 create index authors_work_count_id_idx
   on app.authors (work_count, id);
 
-create index authors_search_idx
-  on app.authors using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || name))) where status = 'active';
-
-create index authors_search_text_idx
-  on app.authors using gin ((coalesce(summary, '') || ' ' || name) gin_trgm_ops) where status = 'active';
-
 create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
 
@@ -809,12 +989,6 @@ create index books_category_id_idx
 
 create index books_live_category_id_idx
   on app.books (live_category_id) where live_category_id is not null;
-
-create index books_search_idx
-  on app.books using gin ((to_tsvector('simple'::regconfig, coalesce(summary, '') || ' ' || title))) where status = 'active';
-
-create index books_search_text_idx
-  on app.books using gin ((coalesce(summary, '') || ' ' || title) gin_trgm_ops) where status = 'active';
 
 create unique index book_authors_book_id_author_id_part_key
   on app.book_authors (book_id, author_id, part) where status <> 'archived';
@@ -848,12 +1022,6 @@ create index categories_parent_id_idx
 
 create index categories_live_parent_id_idx
   on app.categories (live_parent_id) where live_parent_id is not null;
-
-create index categories_search_idx
-  on app.categories using gin ((to_tsvector('simple'::regconfig, name))) where status = 'active';
-
-create index categories_search_text_idx
-  on app.categories using gin ((name) gin_trgm_ops) where status = 'active';
 
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
@@ -905,6 +1073,30 @@ create index audit_logs_performed_by_idx
 
 create index seals_seen_id_idx
   on audit.seals (seen_id);
+
+create index queue_due_idx
+  on jobs.queue (priority, run_at, place) where state = 'queued';
+
+create unique index queue_unique_key
+  on jobs.queue (name, unique_key) where state = 'queued' and unique_key is not null;
+
+create index queue_order_idx
+  on jobs.queue (order_key, place) where order_key is not null and state <> 'dead';
+
+create index queue_locked_idx
+  on jobs.queue (locked_until) where state = 'running';
+
+create index queue_dead_idx
+  on jobs.queue (place) where state = 'dead';
+
+create index events_waiting_idx
+  on jobs.events (place) where relayed_at is null;
+
+create index events_relayed_idx
+  on jobs.events (relayed_at) where relayed_at is not null;
+
+create index keys_answered_idx
+  on requests.keys (created_at) where status is not null;
 
 -- References
 
@@ -1009,6 +1201,25 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
+create function sec.is_active(p_user uuid) returns boolean
+  language sql stable security definer set search_path = '' as $$
+-- Is the account good, now? Asked before a job works on somebody's behalf.
+  select exists (select 1 from app.members u where u.id = p_user and u.status = 'active')
+$$;
+alter function sec.is_active(uuid) owner to library_authz;
+revoke execute on function sec.is_active(uuid) from public;
+grant execute on function sec.is_active(uuid) to library_job;
+
+create function app.appointments_ended() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Whether somebody archived a row about themselves.
+begin
+  new.ended_by_member := new.status = 'archived' and new.archived_with is null and coalesce(new.member_id = sec.uid(), false);
+  return new;
+end
+$$;
+alter function app.appointments_ended() owner to library_owner;
+
 create function app.appointments_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1043,6 +1254,32 @@ end
 $$;
 alter function app.appointments_guard() owner to library_owner;
 
+create function app.appointments_keep() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last row of its kind stays while what it refers to is there.
+declare
+  v_parent uuid;
+begin
+  if not exists (select from removed) then
+    return null;
+  end if;
+  if exists (
+    select from removed o
+    where (o.status = 'active' and o.role = 'admin') and not exists (select from added n where n.id = o.id and (n.status = 'active' and n.role = 'admin'))
+  ) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.appointments_keep() owner to library_counter;
+revoke execute on function app.appointments_keep() from public;
+
 create function audit.record_appointments() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -1067,6 +1304,119 @@ end
 $$;
 alter function audit.record_appointments() owner to library_audit;
 revoke execute on function audit.record_appointments() from public;
+
+create function app.authors_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.authors_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.authors_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.authors d where d.document @@ v_words offset 0) w
+        where (select true from app.authors_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.authors d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.authors_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.authors_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.authors_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.authors_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.authors_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.authors where id = new.id;
+    return null;
+  end if;
+  insert into search.authors as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.authors_document() owner to library_authz;
+revoke execute on function app.authors_document() from public;
 
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1137,6 +1487,119 @@ end
 $$;
 alter function audit.record_authors() owner to library_audit;
 revoke execute on function audit.record_authors() from public;
+
+create function app.books_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.books_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.books d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.books_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.books d where d.document @@ v_words offset 0) w
+        where (select true from app.books_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.books d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.books_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.books_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.books_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.books_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.books_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.books where id = new.id;
+    return null;
+  end if;
+  insert into search.books as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(new.summary, '') || ' ' || new.title)),
+    sec.folded(' ' || new.title)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.books_document() owner to library_authz;
+revoke execute on function app.books_document() from public;
 
 create function app.book_private(p_id uuid) returns table(purchase_cents bigint)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -1473,6 +1936,119 @@ $$;
 alter function audit.record_book_authors() owner to library_audit;
 revoke execute on function audit.record_book_authors() from public;
 
+create function app.categories_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- The newest public rows that hold the words, of all or of those before one: so many, or some more.
+-- Each index is asked by itself, and by the text alone; what is public is then looked up row by row.
+declare
+  v_words tsquery := sec.searched_words(p_text, p_half);
+  v_within tsquery := (select string_agg(quote_literal('=' || w), ' & ') from unnest(p_within) w)::tsquery;
+  v_before uuid := coalesce(p_before, 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  v_part text := sec.searched_part(p_text);
+  -- Fewer rows than this, and parts of names are looked for as well.
+  v_few constant int := 20;
+  v_enough constant int := greatest(p_wanted, v_few);
+  v_found uuid[] := '{}';
+  v_total int;
+  v_rows int;
+begin
+  if v_words is null then
+    -- Neither a letter nor a digit.
+    return;
+  end if;
+  if numnode(v_words) > 0 then
+    v_words := coalesce(v_words && v_within, v_words);
+    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
+    -- is, a look at some shows.
+    foreach v_rows in array array[250, 20000] loop
+      v_found := array(
+        select w.id
+        from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
+        where w.document @@ v_words and (select true from app.categories_public p where p.id = w.id)
+        limit v_enough
+      );
+      if cardinality(v_found) >= v_enough then
+        return query select unnest(v_found);
+        return;
+      end if;
+      exit when cardinality(v_found) < 25;
+    end loop;
+    -- `offset 0`: the index over words, not the one that has the order.
+    v_found := array(
+      select w.id
+      from (
+        select m.id
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.categories_public p where p.id = w.id)
+      limit v_enough
+    );
+    -- Whether parts of names count is the same on each page.
+    v_total := cardinality(v_found);
+    if v_total < v_few and p_before is not null then
+      v_total := count(*) from (
+        select
+        from (select d.id from search.categories d where d.document @@ v_words offset 0) w
+        where (select true from app.categories_public p where p.id = w.id)
+        limit v_few
+      ) few;
+    end if;
+    if v_total >= v_few then
+      return query select unnest(v_found);
+      return;
+    end if;
+  end if;
+  return query
+    select unnest(v_found)
+    union
+    select *
+    from (
+      select w.id
+      from (
+        select m.id
+        from (
+          select d.id
+          from search.categories d
+          where d.names like v_part and (v_within is null or d.document @@ v_within)
+          offset 0
+        ) m
+        where m.id < v_before
+        order by m.id desc
+        offset 0
+      ) w
+      where (select true from app.categories_public p where p.id = w.id)
+      limit p_wanted
+    ) parts;
+end
+$$;
+alter function app.categories_search(text,boolean,text[],uuid,int) owner to library_authz;
+revoke execute on function app.categories_search(text,boolean,text[],uuid,int) from public;
+grant execute on function app.categories_search(text,boolean,text[],uuid,int) to library_app;
+
+create function app.categories_document() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Writes what is searched of the row anew.
+begin
+  if (new.status = 'active') is not true then
+    delete from search.categories where id = new.id;
+    return null;
+  end if;
+  insert into search.categories as d (id, document, names)
+  values (
+    new.id,
+    to_tsvector('pg_catalog.simple'::regconfig, sec.folded(new.name)),
+    sec.folded(' ' || new.name)
+  )
+  on conflict (id) do update set document = excluded.document, names = excluded.names;
+  return null;
+end
+$$;
+alter function app.categories_document() owner to library_authz;
+revoke execute on function app.categories_document() from public;
+
 create function app.categories_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1808,6 +2384,24 @@ $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
 
+create function app.members_keep_holders() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- The last one who holds a role that somebody must hold keeps the account.
+begin
+  if exists (select from app.appointments o where o.member_id = new.id and (o.status = 'active' and o.role = 'admin')) then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('appointments_an_admin_keep', 0));
+    if not exists (select from app.appointments c where (c.status = 'active' and c.role = 'admin')
+      and exists (select from app.members u where u.id = c.member_id and u.status = 'active')) then
+      raise exception using errcode = 'restrict_violation', schema = 'app', table = 'appointments',
+        constraint = 'appointments_an_admin_keep', message = 'The library would have no administrator any more.';
+    end if;
+  end if;
+  return null;
+end
+$$;
+alter function app.members_keep_holders() owner to library_counter;
+revoke execute on function app.members_keep_holders() from public;
+
 create function audit.record_members() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -2062,6 +2656,20 @@ $$;
 alter function audit.write(text,uuid,text,jsonb) owner to library_audit;
 revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
+create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
+  language sql security definer set search_path = '' as $$
+-- What was done to something that is no row of a table: an administrator's orders to the queue.
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id, p_action,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  )
+$$;
+alter function audit.note(text,uuid,text,jsonb) owner to library_audit;
+revoke execute on function audit.note(text,uuid,text,jsonb) from public;
+grant execute on function audit.note(text,uuid,text,jsonb) to library_queue;
+
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Every column, each with its length, so that nothing can move from one to the next.
@@ -2200,6 +2808,546 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to library_aud
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to library_job;
 
+create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql set search_path = '' as $$
+-- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+declare
+  v_id uuid;
+begin
+  if coalesce(p_on_key, 'keep') not in ('keep', 'replace') then
+    raise exception 'p_on_key is keep or replace' using errcode = '22023';
+  end if;
+  insert into jobs.queue as q
+    (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
+  values (
+    p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 100)
+  )
+  on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
+    set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
+      request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      attempts = 0, last_error = null
+    where p_on_key = 'replace'
+  returning q.id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to library_queue;
+revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+
+create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each puts in its own jobs only.
+begin
+  if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
+    raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
+      using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, p_unique_key, p_on_key, p_order_key, p_on_behalf_of, p_priority, p_max_attempts);
+end
+$$;
+alter function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to library_queue;
+revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to library_job;
+
+create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+begin
+  if sec.uid() is null or not p_name = any (array['reminders.remind']::text[]) then
+    raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, sec.uid() || ' ' || p_unique_key, p_on_key, null, sec.uid(), 0, null);
+end
+$$;
+alter function jobs.request(text,jsonb,timestamptz,text,text) owner to library_queue;
+revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from public;
+grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to library_app;
+
+create function jobs.cancel(p_name text, p_unique_key text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+declare
+  v_key text := p_unique_key;
+begin
+  if sec.job() is null then
+    v_key := sec.uid() || ' ' || p_unique_key;
+  elsif not starts_with(p_name, sec.job() || '.') then
+    raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
+  end if;
+  delete from jobs.queue q where q.name = p_name and q.unique_key = v_key and q.state = 'queued';
+  return found;
+end
+$$;
+alter function jobs.cancel(text,text) owner to library_queue;
+revoke execute on function jobs.cancel(text,text) from public;
+grant execute on function jobs.cancel(text,text) to library_app, library_job;
+
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+  language plpgsql security definer set search_path = '' as $$
+-- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
+-- another attempt; one that is dead lets the others go on.
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select q.id
+      from jobs.queue q
+      where q.state = 'queued' and q.run_at <= now() and q.name = any (p_names)
+        and (q.order_key is null or not exists (
+          select 1 from jobs.queue e where e.order_key = q.order_key and e.place < q.place and e.state <> 'dead'
+        ))
+      order by q.priority, q.run_at, q.place
+      limit p_limit
+      for update of q skip locked
+    )
+    update jobs.queue q
+    set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
+    from due
+    where q.id = due.id
+    returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
+end
+$$;
+alter function jobs.claim(uuid,text[],integer,interval) owner to library_queue;
+revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
+grant execute on function jobs.claim(uuid,text[],integer,interval) to library_job;
+
+create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
+  language sql security definer set search_path = '' as $$
+-- Prolongs leases; answers those that the worker still has.
+  update jobs.queue q set locked_until = now() + p_lease
+  where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+  returning q.id
+$$;
+alter function jobs.heartbeat(uuid,uuid[],interval) owner to library_queue;
+revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
+grant execute on function jobs.heartbeat(uuid,uuid[],interval) to library_job;
+
+create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+begin
+  delete from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
+  return found;
+end
+$$;
+alter function jobs.complete(uuid,uuid,integer) owner to library_queue;
+revoke execute on function jobs.complete(uuid,uuid,integer) from public;
+grant execute on function jobs.complete(uuid,uuid,integer) to library_job;
+
+create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
+  language plpgsql set search_path = '' as $$
+-- After a failed attempt: to wait for the next, or to be kept as dead.
+begin
+  if p_dead then
+    update jobs.queue q
+    set state = 'dead', ended_at = now(), last_error = p_error, locked_by = null, locked_until = null
+    where q.id = p_id;
+    return 'dead';
+  end if;
+  update jobs.queue q
+  set state = 'queued', run_at = now() + p_delay, last_error = p_error, locked_by = null, locked_until = null
+  where q.id = p_id;
+  return 'queued';
+exception when unique_violation then
+  -- One with the same key was put in meanwhile: it stands for both.
+  delete from jobs.queue q where q.id = p_id;
+  return 'superseded';
+end
+$$;
+alter function jobs.put_back(uuid,text,interval,boolean) owner to library_queue;
+revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
+
+create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+declare
+  v_max integer;
+begin
+  select q.max_attempts into v_max from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt
+  for update;
+  if not found then
+    return null;
+  end if;
+  return jobs.put_back(p_id, left(p_error, 2000), p_delay, p_final or p_attempt >= v_max);
+end
+$$;
+alter function jobs.fail(uuid,uuid,integer,text,interval,boolean) owner to library_queue;
+revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) from public;
+grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to library_job;
+
+create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- A worker that stops gives back what it did not finish; that was no attempt.
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select q.id from jobs.queue q
+    where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+    for update
+  loop
+    update jobs.queue q set attempts = greatest(q.attempts - 1, 0) where q.id = v_id;
+    perform jobs.put_back(v_id, 'The worker was stopped.', '0', false);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.release(uuid,uuid[]) owner to library_queue;
+revoke execute on function jobs.release(uuid,uuid[]) from public;
+grant execute on function jobs.release(uuid,uuid[]) to library_job;
+
+create function jobs.rescue() returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
+-- runs out of attempts like one that fails.
+declare
+  v_job record;
+  v_count integer := 0;
+begin
+  for v_job in
+    select q.id, q.attempts, q.max_attempts from jobs.queue q
+    where q.state = 'running' and q.locked_until < now()
+    for update skip locked
+  loop
+    perform jobs.put_back(v_job.id, 'The worker went away without finishing.', '0', v_job.attempts >= v_job.max_attempts);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.rescue() owner to library_queue;
+revoke execute on function jobs.rescue() from public;
+grant execute on function jobs.rescue() to library_job;
+
+create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
+  language plpgsql security definer set search_path = '' as $$
+-- Up to when periodic jobs have been enqueued; one that is new begins now.
+#variable_conflict use_column
+begin
+  insert into jobs.periodic (name, last_tick)
+  select u.name, now() from unnest(p_names) u(name)
+  on conflict (name) do nothing;
+  return query select p.name, p.last_tick, now() from jobs.periodic p where p.name = any (p_names);
+end
+$$;
+alter function jobs.ticks(text[]) owner to library_queue;
+revoke execute on function jobs.ticks(text[]) from public;
+grant execute on function jobs.ticks(text[]) to library_job;
+
+create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
+-- waits stands for those after it.
+begin
+  update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
+  if not found then
+    return false;
+  end if;
+  perform jobs.put(p_name, jsonb_build_object('tick', r.run), null,
+    case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
+  from unnest(p_runs) with ordinality r(run, number)
+  order by r.number;
+  return true;
+end
+$$;
+alter function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) owner to library_queue;
+revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) from public;
+grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to library_job;
+
+create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
+  language sql stable security definer set search_path = '' as $$
+-- For monitoring; the oldest of those that are due.
+  select
+    (select count(*) from jobs.queue q where q.state = 'queued'),
+    (select count(*) from jobs.queue q where q.state = 'running'),
+    (select count(*) from jobs.queue q where q.state = 'dead'),
+    coalesce((
+      select extract(epoch from now() - min(q.run_at)) from jobs.queue q where q.state = 'queued' and q.run_at <= now()
+    ), 0)::double precision
+$$;
+alter function jobs.figures() owner to library_queue;
+revoke execute on function jobs.figures() from public;
+grant execute on function jobs.figures() to library_job;
+
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+  language sql stable security definer set search_path = '' as $$
+-- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+  select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
+  from jobs.queue q
+  where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
+  order by q.place desc
+  limit p_limit
+$$;
+alter function jobs.dead(text,bigint,integer) owner to library_queue;
+revoke execute on function jobs.dead(text,bigint,integer) from public;
+grant execute on function jobs.dead(text,bigint,integer) to library_job;
+
+create function jobs.revive(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+declare
+  v_name text;
+begin
+  update jobs.queue q
+  set state = 'queued', attempts = 0, run_at = now(), ended_at = null
+  where q.id = p_id and q.state = 'dead'
+  returning q.name into v_name;
+  if not found then
+    return null;
+  end if;
+  perform audit.note('job', p_id, 'retry', jsonb_build_object('state', jsonb_build_array('dead', 'queued'), 'name', jsonb_build_array(v_name, v_name)));
+  return 'queued';
+exception when unique_violation then
+  return 'waiting';
+end
+$$;
+alter function jobs.revive(uuid) owner to library_queue;
+revoke execute on function jobs.revive(uuid) from public;
+grant execute on function jobs.revive(uuid) to library_job;
+
+create function jobs.discard(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is given up.
+declare
+  v_name text;
+begin
+  delete from jobs.queue q where q.id = p_id and q.state = 'dead' returning q.name into v_name;
+  if not found then
+    return false;
+  end if;
+  perform audit.note('job', p_id, 'discard', jsonb_build_object('state', jsonb_build_array('dead', null), 'name', jsonb_build_array(v_name, null)));
+  return true;
+end
+$$;
+alter function jobs.discard(uuid) owner to library_queue;
+revoke execute on function jobs.discard(uuid) from public;
+grant execute on function jobs.discard(uuid) to library_job;
+
+create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Dead jobs that nobody asked for any more.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q where q.id in (
+    select d.id from jobs.queue d where d.state = 'dead' and d.ended_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge(timestamptz,integer) owner to library_queue;
+revoke execute on function jobs.purge(timestamptz,integer) from public;
+grant execute on function jobs.purge(timestamptz,integer) to library_job;
+
+create function jobs.emit() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
+-- locked by what fires this, so events of one object are in the order of their transactions.
+begin
+  insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
+  values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
+  return null;
+end
+$$;
+alter function jobs.emit() owner to library_queue;
+revoke execute on function jobs.emit() from public;
+
+create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
+-- events are in the order in which they became true.
+declare
+  v_id uuid;
+begin
+  if not coalesce(starts_with(p_event, sec.job() || '.'), false) then
+    raise exception 'the module % may not tell of %', coalesce(sec.job(), '(none)'), p_event using errcode = '42501';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('jobs.events ' || p_entity_id, 0));
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (p_event, p_entity_type, p_entity_id, coalesce(p_payload, '{}'), sec.uid(), sec.request())
+  returning id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.tell(text,text,uuid,jsonb) owner to library_queue;
+revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
+grant execute on function jobs.tell(text,text,uuid,jsonb) to library_job;
+
+create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
+  language sql security definer set search_path = '' as $$
+-- Which jobs consume which events, said again and again by the workers that know them.
+  insert into jobs.subscriptions (event, job)
+  select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
+  on conflict (event, job) do update set seen_at = now()
+$$;
+alter function jobs.subscribe(text[],text[]) owner to library_queue;
+revoke execute on function jobs.subscribe(text[],text[]) from public;
+grant execute on function jobs.subscribe(text[],text[]) to library_job;
+
+create function jobs.relay(p_limit integer) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
+-- are gone. One at a time: others have nothing to wait for.
+declare
+  v_count integer;
+begin
+  if not exists (select 1 from jobs.events e where e.relayed_at is null) then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
+    return 0;
+  end if;
+  -- Those that wait already have their place before those that follow.
+  with batch as (
+    select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
+  ),
+  enqueued as (
+    insert into jobs.queue (name, payload, order_key, request_id, max_attempts)
+    select s.job,
+      jsonb_build_object(
+        'event_id', b.id, 'event', b.event, 'entity_type', b.entity_type, 'entity_id', b.entity_id,
+        'caused_by', b.caused_by, 'created_at', b.created_at, 'payload', b.payload
+      ),
+      s.job || ' ' || b.entity_id, b.request_id, 100
+    from batch b
+    join jobs.subscriptions s on s.event = b.event and s.seen_at > now() - interval '7 days'
+    order by b.place, s.job
+  )
+  update jobs.events e set relayed_at = now() from batch b where e.id = b.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.relay(integer) owner to library_queue;
+revoke execute on function jobs.relay(integer) from public;
+grant execute on function jobs.relay(integer) to library_job;
+
+create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Events that were turned into jobs before this.
+declare
+  v_count bigint;
+begin
+  delete from jobs.events e where e.id in (
+    select d.id from jobs.events d where d.relayed_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge_events(timestamptz,integer) owner to library_queue;
+revoke execute on function jobs.purge_events(timestamptz,integer) from public;
+grant execute on function jobs.purge_events(timestamptz,integer) to library_job;
+
+create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
+  language plpgsql security definer set search_path = '' as $$
+-- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
+-- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
+-- answer. Whoever has it in an open transaction is waited for.
+#variable_conflict use_column
+declare
+  v_key requests.keys;
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has keys of requests' using errcode = '42501';
+  end if;
+  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+  on conflict (principal, method, route, key) do nothing;
+  if found then
+    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+    return;
+  end if;
+  select k.* into v_key from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+  for update;
+  if v_key.fingerprint is distinct from p_fingerprint then
+    return query select 'other', 0, null::integer, null::jsonb, null::bytea;
+  elsif v_key.status is not null then
+    return query select 'done', v_key.attempt, v_key.status, v_key.headers, v_key.body;
+  elsif v_key.locked_until > clock_timestamp() then
+    return query select 'busy', 0, null::integer, null::jsonb, null::bytea;
+  else
+    update requests.keys k set attempt = v_key.attempt + 1, locked_until = clock_timestamp() + p_lease
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key;
+    return query select 'again', v_key.attempt + 1, null::integer, null::jsonb, null::bytea;
+  end if;
+end
+$$;
+alter function requests.claim(text,text,text,text,interval) owner to library_queue;
+revoke execute on function requests.claim(text,text,text,text,interval) from public;
+grant execute on function requests.claim(text,text,text,text,interval) to library_app;
+
+create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Keeps what was answered. False: another attempt has the key by now.
+begin
+  update requests.keys k set status = p_status, headers = p_headers, body = p_body
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to library_queue;
+revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to library_app;
+
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The request had no effect and is not answered the same way again: the key is free.
+begin
+  delete from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.give_up(text,text,text,integer) owner to library_queue;
+revoke execute on function requests.give_up(text,text,text,integer) from public;
+grant execute on function requests.give_up(text,text,text,integer) to library_app;
+
+create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Answers that nobody asks for any more. What has no answer yet stays.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.ctid in (
+    select d.ctid from requests.keys d where d.status is not null and d.created_at < p_before limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.purge(timestamptz,integer) owner to library_queue;
+revoke execute on function requests.purge(timestamptz,integer) from public;
+grant execute on function requests.purge(timestamptz,integer) to library_job;
+
+create function sec.outranks(p_person uuid, p_scope uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller is somebody else and could give every role that this person holds (of this scope, if any).
+begin
+  return coalesce(p_person <> sec.uid(), false) and not exists (
+    select from app.appointments t
+    where t.member_id = p_person
+      and (t.status <> 'archived' or t.archived_with = p_person)
+      and (
+        sec.is_admin()
+      ) is not true
+  );
+end
+$$;
+alter function sec.outranks(uuid,uuid) owner to library_authz;
+revoke execute on function sec.outranks(uuid,uuid) from public;
+grant execute on function sec.outranks(uuid,uuid) to library_app;
+
 create function sec.seen_author(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -2280,8 +3428,18 @@ begin
     where t.id = p_id
     and (
       (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
-      or (t.status = 'suspended' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
-      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+      or (
+        t.status = 'suspended'
+        and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null) and t.open_loans = 0)
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null))
+        )
+      )
     )
   );
 end
@@ -2294,36 +3452,78 @@ grant execute on function sec.seen_member(uuid) to library_app;
 
 create view app.authors_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, coalesce(t.summary, '') || ' ' || t.name) as search,
-    coalesce(t.summary, '') || ' ' || t.name as search_text
+    t.id
   from app.authors t
   where t.status = 'active';
 comment on view app.authors_public is 'What everybody may search.';
 alter view app.authors_public owner to library_authz;
 grant select on app.authors_public to library_app;
 
+create table search.authors (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint authors_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.authors is 'What can be searched of rows that may be public.';
+alter table search.authors alter column document set storage external;
+alter table search.authors owner to library_authz;
+insert into search.authors (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.name)), sec.folded(' ' || t.name)
+  from app.authors t
+  where t.status = 'active';
+create index authors_document_idx on search.authors using gin (document) with (gin_pending_list_limit = 256);
+create index authors_names_idx on search.authors using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.books_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, coalesce(t.summary, '') || ' ' || t.title) as search,
-    coalesce(t.summary, '') || ' ' || t.title as search_text
+    t.id
   from app.books t
   where t.status = 'active';
 comment on view app.books_public is 'What everybody may search.';
 alter view app.books_public owner to library_authz;
 grant select on app.books_public to library_app;
 
+create table search.books (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint books_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.books is 'What can be searched of rows that may be public.';
+alter table search.books alter column document set storage external;
+alter table search.books owner to library_authz;
+insert into search.books (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(coalesce(t.summary, '') || ' ' || t.title)), sec.folded(' ' || t.title)
+  from app.books t
+  where t.status = 'active';
+create index books_document_idx on search.books using gin (document) with (gin_pending_list_limit = 256);
+create index books_names_idx on search.books using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
+
 create view app.categories_public with (security_barrier = false) as
   select
-    t.id,
-    to_tsvector('simple'::regconfig, t.name) as search,
-    t.name as search_text
+    t.id
   from app.categories t
   where t.status = 'active';
 comment on view app.categories_public is 'What everybody may search.';
 alter view app.categories_public owner to library_authz;
 grant select on app.categories_public to library_app;
+
+create table search.categories (
+  id uuid not null,
+  document tsvector not null,
+  names text not null,
+  constraint categories_pkey primary key (id)
+) with (toast_tuple_target = 128);
+comment on table search.categories is 'What can be searched of rows that may be public.';
+alter table search.categories alter column document set storage external;
+alter table search.categories owner to library_authz;
+insert into search.categories (id, document, names)
+  select t.id, to_tsvector('pg_catalog.simple'::regconfig, sec.folded(t.name)), sec.folded(' ' || t.name)
+  from app.categories t
+  where t.status = 'active';
+create index categories_document_idx on search.categories using gin (document) with (gin_pending_list_limit = 256);
+create index categories_names_idx on search.categories using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
 -- Triggers
 
@@ -2331,14 +3531,32 @@ create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
 
+create trigger appointments_ended
+  before update of status on app.appointments
+  for each row when (new.status is distinct from old.status)
+  execute function app.appointments_ended();
+
 create trigger appointments_guard
   before update of status on app.appointments
   for each row when (current_user = 'library_app')
   execute function app.appointments_guard();
 
+create trigger appointments_keep
+  after update on app.appointments
+  referencing old table as removed new table as added
+  for each statement execute function app.appointments_keep();
+
 create trigger appointments_audit
   after insert or update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function audit.record_appointments();
+
+create trigger authors_document_insert
+  after insert on app.authors
+  for each row when (new.status = 'active') execute function app.authors_document();
+
+create trigger authors_document_update
+  after update of summary, name, status on app.authors
+  for each row when (new.summary is distinct from old.summary or new.name is distinct from old.name or new.status is distinct from old.status) execute function app.authors_document();
 
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
@@ -2356,6 +3574,14 @@ create trigger authors_guard
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function audit.record_authors();
+
+create trigger books_document_insert
+  after insert on app.books
+  for each row when (new.status = 'active') execute function app.books_document();
+
+create trigger books_document_update
+  after update of summary, title, status on app.books
+  for each row when (new.summary is distinct from old.summary or new.title is distinct from old.title or new.status is distinct from old.status) execute function app.books_document();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -2417,6 +3643,14 @@ create trigger book_authors_audit
   after insert or update of status, book_id, author_id, part, position on app.book_authors
   for each row execute function audit.record_book_authors();
 
+create trigger categories_document_insert
+  after insert on app.categories
+  for each row when (new.status = 'active') execute function app.categories_document();
+
+create trigger categories_document_update
+  after update of name, status on app.categories
+  for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.categories_document();
+
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
   for each row execute function sec.stamp();
@@ -2462,6 +3696,23 @@ create trigger loans_audit
   after insert or update of book_id, member_id, due_on, renewals, state, note on app.loans
   for each row execute function audit.record_loans();
 
+create trigger loans_emit_create
+  after insert on app.loans
+  for each row
+  execute function jobs.emit('loan', 'create');
+
+create trigger loans_emit_update
+  after update of book_id, member_id, due_on, renewals, note on app.loans
+  for each row
+  when ((new.book_id is distinct from old.book_id or new.member_id is distinct from old.member_id or new.due_on is distinct from old.due_on or new.renewals is distinct from old.renewals or new.note is distinct from old.note))
+  execute function jobs.emit('loan', 'update');
+
+create trigger loans_emit_take_back
+  after update of state on app.loans
+  for each row
+  when (old.state in ('out', 'lost') and new.state = 'back')
+  execute function jobs.emit('loan', 'take_back');
+
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
   for each row execute function sec.stamp();
@@ -2484,6 +3735,11 @@ create trigger "0_restore_children"
   after update of status on app.members
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
+
+create trigger members_keep_holders
+  after update of status on app.members
+  for each row when (old.status = 'active' and new.status <> 'active')
+  execute function app.members_keep_holders();
 
 create trigger members_audit
   after insert or update of status, name, card_number, email, phone, address, joined_on on app.members
@@ -2543,14 +3799,16 @@ create policy appointments_update on app.appointments for update to library_app
   using (
     case sec.action()
       when 'archive' then appointments.status = 'active' and sec.is_admin()
-      when 'restore' then appointments.status = 'archived' and sec.is_admin()
+      when 'restore' then appointments.status = 'archived'
+        and sec.is_admin()
+        and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
       else false
     end
   )
   with check (
     case sec.action()
       when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin()
+      when 'restore' then sec.is_admin() and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
       else false
     end
   );
@@ -2720,6 +3978,11 @@ create policy loans_update on app.loans for update to library_app
     end
   );
 
+create policy loans_job_select on app.loans for select to library_job
+  using (
+    (select sec.job()) in ('reminders')
+  );
+
 create policy members_select on app.members for select to library_app
   using (
     (
@@ -2728,12 +3991,22 @@ create policy members_select on app.members for select to library_app
     )
     or (
       members.status = 'suspended'
-      and (members.id = (select sec.uid()) or (select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        members.id = (select sec.uid())
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
     or (
       members.status = 'archived'
       and (select sec.show_archived())
-      and ((select sec.is_librarian()) or (select sec.is_admin()))
+      and (
+        (
+          ((select sec.is_librarian()) or (select sec.is_admin()))
+          and sec.outranks(members.id, null)
+          and members.open_loans = 0
+        )
+        or (((select sec.is_librarian()) or (select sec.is_admin())) and sec.outranks(members.id, null))
+      )
     )
   );
 
@@ -2745,21 +4018,34 @@ create policy members_insert on app.members for insert to library_app
 create policy members_update on app.members for update to library_app
   using (
     case sec.action()
-      when 'update' then members.status = 'active' and (members.id = sec.uid() or sec.is_librarian() or sec.is_admin())
-      when 'archive' then members.status = 'active' and (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
-      when 'restore' then members.status = 'archived' and (sec.is_librarian() or sec.is_admin())
-      when 'suspend' then members.status = 'active' and (sec.is_librarian() or sec.is_admin())
-      when 'unsuspend' then members.status = 'suspended' and (sec.is_librarian() or sec.is_admin())
+      when 'update' then members.status = 'active'
+        and (
+          members.id = sec.uid()
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
+        )
+      when 'archive' then members.status = 'active'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+        and members.open_loans = 0
+      when 'restore' then members.status = 'archived'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+      when 'suspend' then members.status = 'active'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
+      when 'unsuspend' then members.status = 'suspended'
+        and (sec.is_librarian() or sec.is_admin())
+        and sec.outranks(members.id, null)
       else false
     end
   )
   with check (
     case sec.action()
-      when 'update' then members.id = sec.uid() or sec.is_librarian() or sec.is_admin()
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and members.open_loans = 0
-      when 'restore' then sec.is_librarian() or sec.is_admin()
-      when 'suspend' then sec.is_librarian() or sec.is_admin()
-      when 'unsuspend' then sec.is_librarian() or sec.is_admin()
+      when 'update' then members.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
+      when 'archive' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null) and members.open_loans = 0
+      when 'restore' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'suspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'unsuspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
       else false
     end
   );
@@ -2824,14 +4110,14 @@ create policy reservations_update on app.reservations for update to library_app
 
 -- Privileges
 
-grant select (id, status, member_id, appointed_by_id, role, version, created_at, updated_at) on app.appointments to library_app;
+grant select (id, status, member_id, appointed_by_id, role, ended_by_member, version, created_at, updated_at) on app.appointments to library_app;
 grant insert (member_id, role) on app.appointments to library_app;
 grant update (status) on app.appointments to library_app;
 
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
 
 grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;
@@ -2872,6 +4158,8 @@ grant update (status, book_count, parent_id) on app.categories to library_counte
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;
 grant update (due_on, renewals, note, state) on app.loans to library_app;
+
+grant select on app.loans to library_job;
 
 grant select on app.loans to library_authz;
 

@@ -17,6 +17,8 @@ drop policy members_insert on app.members;
 
 drop policy members_select on app.members;
 
+drop policy loans_job_select on app.loans;
+
 drop policy loans_update on app.loans;
 
 drop policy loans_insert on app.loans;
@@ -69,6 +71,8 @@ drop trigger penalties_count_insert on app.penalties;
 
 drop trigger members_audit on app.members;
 
+drop trigger members_keep_holders on app.members;
+
 drop trigger "0_restore_children" on app.members;
 
 drop trigger "0_archive_children" on app.members;
@@ -78,6 +82,12 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger loans_emit_take_back on app.loans;
+
+drop trigger loans_emit_update on app.loans;
+
+drop trigger loans_emit_create on app.loans;
 
 drop trigger loans_audit on app.loans;
 
@@ -98,6 +108,10 @@ drop trigger categories_guard on app.categories;
 drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
+
+drop trigger categories_document_update on app.categories;
+
+drop trigger categories_document_insert on app.categories;
 
 drop trigger book_authors_audit on app.book_authors;
 
@@ -125,6 +139,10 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_document_update on app.books;
+
+drop trigger books_document_insert on app.books;
+
 drop trigger authors_audit on app.authors;
 
 drop trigger authors_guard on app.authors;
@@ -133,15 +151,29 @@ drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
 
+drop trigger authors_document_update on app.authors;
+
+drop trigger authors_document_insert on app.authors;
+
 drop trigger appointments_audit on app.appointments;
+
+drop trigger appointments_keep on app.appointments;
 
 drop trigger appointments_guard on app.appointments;
 
+drop trigger appointments_ended on app.appointments;
+
 drop trigger appointments_stamp on app.appointments;
+
+drop table search.categories;
 
 drop view app.categories_public;
 
+drop table search.books;
+
 drop view app.books_public;
+
+drop table search.authors;
 
 drop view app.authors_public;
 
@@ -155,6 +187,62 @@ drop function sec.seen_book(uuid);
 
 drop function sec.seen_author(uuid);
 
+drop function sec.outranks(uuid,uuid);
+
+drop function requests.purge(timestamptz,integer);
+
+drop function requests.give_up(text,text,text,integer);
+
+drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
+
+drop function requests.claim(text,text,text,text,interval);
+
+drop function jobs.purge_events(timestamptz,integer);
+
+drop function jobs.relay(integer);
+
+drop function jobs.subscribe(text[],text[]);
+
+drop function jobs.tell(text,text,uuid,jsonb);
+
+drop function jobs.emit();
+
+drop function jobs.purge(timestamptz,integer);
+
+drop function jobs.discard(uuid);
+
+drop function jobs.revive(uuid);
+
+drop function jobs.dead(text,bigint,integer);
+
+drop function jobs.figures();
+
+drop function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer);
+
+drop function jobs.ticks(text[]);
+
+drop function jobs.rescue();
+
+drop function jobs.release(uuid,uuid[]);
+
+drop function jobs.fail(uuid,uuid,integer,text,interval,boolean);
+
+drop function jobs.put_back(uuid,text,interval,boolean);
+
+drop function jobs.complete(uuid,uuid,integer);
+
+drop function jobs.heartbeat(uuid,uuid[],interval);
+
+drop function jobs.claim(uuid,text[],integer,interval);
+
+drop function jobs.cancel(text,text);
+
+drop function jobs.request(text,jsonb,timestamptz,text,text);
+
+drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -166,6 +254,8 @@ drop function audit.seal();
 drop function audit.block_hash(bytea,int8multirange,bigint);
 
 drop function audit.row_hash(audit.audit_logs);
+
+drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
@@ -182,6 +272,8 @@ drop function audit.record_penalties();
 drop function app.penalties_count_insert();
 
 drop function audit.record_members();
+
+drop function app.members_keep_holders();
 
 drop function app.members_restore_children();
 
@@ -205,6 +297,10 @@ drop function audit.record_categories();
 
 drop function app.categories_guard();
 
+drop function app.categories_document();
+
+drop function app.categories_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_book_authors();
 
 drop function app.book_authors_count_update();
@@ -227,13 +323,27 @@ drop function app.books_guard();
 
 drop function app.book_private(uuid);
 
+drop function app.books_document();
+
+drop function app.books_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_authors();
 
 drop function app.authors_guard();
 
+drop function app.authors_document();
+
+drop function app.authors_search(text,boolean,text[],uuid,int);
+
 drop function audit.record_appointments();
 
+drop function app.appointments_keep();
+
 drop function app.appointments_guard();
+
+drop function app.appointments_ended();
+
+drop function sec.is_active(uuid);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -276,6 +386,16 @@ alter table app.appointments drop constraint appointments_appointed_by_id_fkey;
 alter table app.appointments drop constraint appointments_live_member_id_fkey;
 
 alter table app.appointments drop constraint appointments_member_id_fkey;
+
+drop table requests.keys;
+
+drop table jobs.subscriptions;
+
+drop table jobs.events;
+
+drop table jobs.periodic;
+
+drop table jobs.queue;
 
 drop table audit.seals;
 
@@ -333,6 +453,12 @@ drop function sec.uid();
 
 drop function sec.is_postal_address(jsonb);
 
+drop function sec.searched_part(text);
+
+drop function sec.searched_words(text,boolean);
+
+drop function sec.folded(text);
+
 drop function sec.slugify(text);
 
 drop function sec.is_text_list(text[],int,int);
@@ -355,6 +481,10 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_line(text);
+
+drop function sec.is_seen(text);
+
 drop function sec.is_plain(text);
 
 drop function sec.patched(jsonb,jsonb);
@@ -362,6 +492,12 @@ drop function sec.patched(jsonb,jsonb);
 drop function sec.merge_patch(jsonb,jsonb);
 
 drop function sec.uuid_v7();
+
+drop schema search;
+
+drop schema jobs;
+
+drop schema requests;
 
 drop schema audit;
 

@@ -6,25 +6,25 @@ use axum::{Json, Router, response::Redirect, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use kernel::{
-    auth::{External, Resolver, external::Identity},
+    auth::{
+        External, Resolver,
+        external::{Identity, Known},
+    },
     config::{IssuerConfig, Jwks},
     prelude::BoxFuture,
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
 use uuid::Uuid;
 
-const ISSUER: &str = "https://id.test";
+pub(super) const ISSUER: &str = "https://id.test";
 const SECRET: &[u8] = b"a symmetric key that somebody published";
 
 /// Serves the issuer's keys; counts how often they are asked for.
-async fn publish() -> (String, Arc<AtomicUsize>) {
+pub(super) async fn publish() -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let mut key = public(STRANGER);
     key["kid"] = json!("k1");
@@ -57,22 +57,20 @@ async fn publish() -> (String, Arc<AtomicUsize>) {
     (base, asked)
 }
 
-fn config(base: &str, path: &str) -> IssuerConfig {
-    IssuerConfig {
-        issuer: ISSUER.to_owned(),
-        audience: "web-app".to_owned(),
-        jwks: Jwks::Url(format!("{base}{path}").parse().expect("a URL")),
-        refresh: Duration::from_secs(3600),
-    }
+pub(super) fn config(base: &str, path: &str) -> IssuerConfig {
+    let keys = Jwks::Url(format!("{base}{path}").parse().expect("a URL"));
+    let mut config = IssuerConfig::new(ISSUER.to_owned(), "web-app".to_owned(), keys);
+    config.authorized_parties.push("phone-app".to_owned());
+    config
 }
 
-fn claims(subject: &str, email: &str, verified: bool) -> Value {
+pub(super) fn claims(subject: &str, email: &str, verified: bool) -> Value {
     let now = chrono::Utc::now().timestamp();
     json!({"iss": ISSUER, "aud": "web-app", "sub": subject, "email": email, "email_verified": verified,
            "iat": now, "exp": now + 300})
 }
 
-fn issue(claims: &Value) -> String {
+pub(super) fn issue(claims: &Value) -> String {
     let key = EncodingKey::from_ed_pem(STRANGER.as_bytes()).expect("a key");
     sign(
         &json!({"alg": "EdDSA", "typ": "JWT", "kid": "k1"}),
@@ -188,6 +186,16 @@ async fn abuse_13_an_issuers_token_is_held_to_its_keys_and_claims() {
         ("exp", Value::Null),
         ("nbf", json!(now + 60)),
         ("iat", json!(now + 60)),
+        ("iat", Value::Null),
+        ("iat", json!("yesterday")),
+        // For thirty years, and for a day and a second.
+        ("exp", json!(now + 30 * 365 * 24 * 3600)),
+        ("exp", json!(now + 24 * 3600 + 1)),
+        ("exp", json!(i64::MAX)),
+        // For us, but made for another client, or perhaps for another of its audiences.
+        ("azp", json!("other-app")),
+        ("azp", json!(["web-app"])),
+        ("aud", json!(["web-app", "other-app"])),
     ] {
         attacks.push((name, issue(&with(good.clone(), name, value))));
     }
@@ -269,12 +277,34 @@ async fn abuse_13_an_issuers_word_about_an_address_counts_only_if_it_was_verifie
     assert_eq!(answer.problem(), "account-suspended");
 }
 
+/// For us, and issued to one of our clients.
+#[tokio::test]
+async fn abuse_13_an_issuers_token_may_say_to_whom_it_was_issued() {
+    let (server, _) = server().await;
+    let good = claims("ana", "ana@example.org", true);
+    let several = with(good.clone(), "aud", json!(["web-app", "other-app"]));
+    let now = chrono::Utc::now().timestamp();
+    for claims in [
+        with(good.clone(), "azp", json!("web-app")),
+        with(good.clone(), "azp", json!("phone-app")),
+        with(several, "azp", json!("phone-app")),
+        with(good, "exp", json!(now + 23 * 3600)),
+    ] {
+        let client = server.client.with_token(issue(&claims));
+        client.get("/me").await.expect(200);
+    }
+}
+
 /// Knows everybody.
 struct Everybody;
 
 impl Resolver for Everybody {
-    fn resolve<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, kernel::Result<Option<Uuid>>> {
-        Box::pin(std::future::ready(Ok(Some(Uuid::nil()))))
+    fn resolve<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, kernel::Result<Option<Known>>> {
+        let known = Known {
+            user: Uuid::nil(),
+            session: Uuid::nil(),
+        };
+        Box::pin(std::future::ready(Ok(Some(known))))
     }
 }
 

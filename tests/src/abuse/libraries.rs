@@ -10,6 +10,7 @@ const PERMISSIVE: &[&str] = &[
     "MIT",
     "MIT-0",
     "Apache-2.0",
+    "0BSD",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",

@@ -154,11 +154,7 @@ async fn abuse_35_guessing_and_mailing_have_limits_of_their_own() {
             answer.text
         );
     }
-    server
-        .built
-        .app
-        .finish(std::time::Duration::from_secs(10))
-        .await;
+    server.settled().await;
     assert_eq!(server.mailer.count(), 2, "mails to one address in an hour");
     server.stop().await;
 }

@@ -149,8 +149,7 @@ async fn misuse(clients: &[Client], who: usize, resource: &Resource, cursor: &st
     };
     let mut refused = vec![
         own.get(&format!("/{other}?cursor={cursor}")).await,
-        own.get(&at(&format!("sort=created_at&cursor={cursor}")))
-            .await,
+        own.get(&at(&format!("sort=id&cursor={cursor}"))).await,
     ];
     if let Some(filter) = resource
         .filters

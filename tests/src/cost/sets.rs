@@ -104,7 +104,6 @@ async fn sell(conn: &mut PgConnection, to_all_but: Uuid, count: u32) {
 
 /// How often a page of this list calls a function, as this member.
 async fn calls(conn: &mut PgConnection, entity: &str, me: Uuid) -> i64 {
-    let list = resources()[entity].sql.list;
     run(conn, "begin; set local track_functions = 'all'").await;
     run(
         conn,
@@ -112,7 +111,8 @@ async fn calls(conn: &mut PgConnection, entity: &str, me: Uuid) -> i64 {
     )
     .await;
     let before = counted(conn).await;
-    run(conn, &format!("{list} order by t.id desc limit 21")).await;
+    let list = resources()[entity].list_text(" order by t.id desc limit 21");
+    run(conn, &list).await;
     let after = counted(conn).await;
     run(conn, "rollback").await;
     after - before

@@ -31,7 +31,7 @@ async fn a_role_that_went_with_its_scope_can_bring_it_back() {
     .await;
     for user in [world.ana, world.ben] {
         let role = format!(
-            "role_assignments (user_id, role, scope_type, scope_id) values ('{user}', 'orgAdmin', 'community', '{community}')"
+            "role_assignments (user_id, role, scope_type, scope_id, state) values ('{user}', 'orgAdmin', 'community', '{community}', 'accepted')"
         );
         new(&world.database.superuser, &role).await;
     }

@@ -19,7 +19,7 @@ async fn entering_reads_the_roles_that_are_live() {
     super::world::new(
         &world.database.superuser,
         &format!(
-            "role_assignments (user_id, role, scope_type, scope_id) values ('{}', 'orgAdmin', 'organization', '{}')",
+            "role_assignments (user_id, role, scope_type, scope_id, state) values ('{}', 'orgAdmin', 'organization', '{}', 'accepted')",
             world.ana, world.organization
         ),
     )

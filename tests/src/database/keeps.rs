@@ -10,7 +10,7 @@ const LAST: &str = "23001 role_assignments_an_administrator_keep";
 
 async fn make_admin(world: &World, user: Uuid) -> Uuid {
     let values = format!(
-        "role_assignments (user_id, role, scope_type, scope_id) values ('{user}', 'orgAdmin', 'organization', '{}')",
+        "role_assignments (user_id, role, scope_type, scope_id, state) values ('{user}', 'orgAdmin', 'organization', '{}', 'accepted')",
         world.organization
     );
     new(&world.database.superuser, &values).await
@@ -47,14 +47,11 @@ async fn abuse_43_no_statement_takes_the_last_administrator() {
     for user in [world.host, world.city_admin, world.platform] {
         assert_eq!(world.act(user, "archive", &archive).await, refused);
     }
-    let leave = end("users", world.host, "archived");
-    assert_eq!(world.act(world.host, "archive", leave).await, refused);
     // Past all rules: as whoever owns everything.
     let scope = format!("scope_type = 'venue', scope_id = '{}'", world.venue);
     for sql in [
         archive.clone(),
         end("role_assignments", role, "suspended"),
-        end("users", world.host, "archived"),
         format!("update app.role_assignments set {scope} where id = '{role}'"),
         "update app.role_assignments set status = 'archived'".to_owned(),
     ] {
@@ -105,27 +102,90 @@ async fn a_profile_takes_its_administrators_along_and_brings_them_back() {
     assert_eq!(world.admin(archive).await, Err(LAST.to_owned()));
 }
 
-/// Two who remove each other, or leave: whoever comes second waits for the first, and stays.
+/// Nobody is held to a post: the account may be closed, and moderators may suspend it. It does not count then.
+#[tokio::test]
+async fn abuse_43_an_account_is_let_go_and_does_not_count() {
+    let world = world().await;
+    let first = first_role(&world).await;
+    let second = make_admin(&world, world.ana).await;
+    let suspend = end("users", world.ana, "suspended");
+    assert_eq!(world.admin(suspend).await, Ok(1));
+    let role = end("role_assignments", first, "archived");
+    assert_eq!(world.admin(&role).await, Err(LAST.to_owned()));
+    assert_eq!(world.admin(end("users", world.ana, "active")).await, Ok(1));
+    // An offer that nobody has accepted does not count either.
+    let offered =
+        format!("update app.role_assignments set state = 'offered' where id = '{second}'");
+    assert_eq!(world.admin(offered).await, Ok(1));
+    assert_eq!(world.admin(&role).await, Err(LAST.to_owned()));
+    let leave = end("users", world.host, "archived");
+    assert_eq!(world.act(world.host, "archive", leave).await, Ok(1));
+    assert_eq!(world.look::<i64>(format!(
+        "select count(*) from app.role_assignments where scope_id = '{}' and status = 'active' and state = 'accepted'",
+        world.organization
+    )).await, 0);
+}
+
+/// Of those who look after everything one stays, whichever two ways are tried at once.
+#[tokio::test]
+async fn abuse_75_the_last_two_of_the_platform_do_not_go_at_once() {
+    const PLATFORM: &str = "23001 role_assignments_the_platform_keep";
+    let world = world().await;
+    let values = format!(
+        "role_assignments (user_id, role, state) values ('{}', 'platformAdmin', 'accepted')",
+        world.ana
+    );
+    let second = new(&world.database.superuser, &values).await;
+    let first: Uuid = world
+        .look(format!(
+            "select id from app.role_assignments where user_id = '{}'",
+            world.platform
+        ))
+        .await;
+    let roles = [first, second].map(|role| end("role_assignments", role, "archived"));
+    let [suspended, archived] = ["suspended", "archived"]
+        .map(|status| [world.platform, world.ana].map(|user| end("users", user, status)));
+    for [one, other] in [
+        [&suspended[0], &suspended[1]],
+        [&roles[0], &suspended[1]],
+        [&suspended[0], &roles[1]],
+        [&archived[0], &suspended[1]],
+        [&archived[0], &archived[1]],
+        [&roles[0], &roles[1]],
+    ] {
+        let (committed, waited) = race(&world, one, other).await;
+        assert_eq!(
+            (committed, waited),
+            (Ok(()), Err(PLATFORM.to_owned())),
+            "{one} / {other}"
+        );
+        for user in [world.platform, world.ana] {
+            let back = end("users", user, "active");
+            world.admin(back).await.expect("back");
+        }
+        let back = "update app.role_assignments set status = 'active', archived_with = null where role = 'platformAdmin'";
+        world.admin(back).await.expect("back");
+    }
+    // The control: without the trigger on accounts they would.
+    let off = "alter table app.users disable trigger users_keep_holders";
+    world.admin(off).await.expect("switched off");
+    for statement in &suspended {
+        assert_eq!(world.admin(statement).await, Ok(1));
+    }
+}
+
+/// Two who remove each other: whoever comes second waits for the first, and stays.
 #[tokio::test]
 async fn abuse_75_the_last_two_administrators_do_not_go_at_once() {
     let world = world().await;
     let first = first_role(&world).await;
     let second = make_admin(&world, world.ana).await;
     let roles = [first, second].map(|role| end("role_assignments", role, "archived"));
-    let people = [world.host, world.ana].map(|user| end("users", user, "archived"));
-    for [one, other] in [
-        [&roles[0], &roles[1]],
-        [&roles[1], &people[0]],
-        [&people[0], &people[1]],
-    ] {
+    for [one, other] in [[&roles[0], &roles[1]], [&roles[1], &roles[0]]] {
         let (committed, waited) = race(&world, one, other).await;
         assert_eq!((committed, waited), (Ok(()), Err(LAST.to_owned())));
         assert_eq!(admins(&world).await, 1, "{one} / {other}");
         // As it was: both are there.
-        for user in [world.host, world.ana] {
-            let back = end("users", user, "active");
-            world.admin(back).await.expect("back");
-        }
         let back = format!(
             "update app.role_assignments set status = 'active', archived_with = null where scope_id = '{}'",
             world.organization

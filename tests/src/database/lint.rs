@@ -95,6 +95,10 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "audit log",
         ),
         (
+            "grant usage on schema search to culturepass_app; grant select on search.events to culturepass_app",
+            "search documents",
+        ),
+        (
             "drop index app.likes_event_id_idx; drop index app.likes_live_event_id_idx",
             "without index",
         ),

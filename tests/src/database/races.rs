@@ -171,7 +171,7 @@ async fn counters_wait_for_each_other_and_add_up() {
 async fn abuse_74_the_same_slug_at_once_is_one_row_and_one_conflict() {
     let world = world().await;
     let insert = format!(
-        "insert into app.communities (city_id, name) values ('{}', 'Chor')",
+        "insert into app.communities (city_id, name, slug) values ('{}', 'Chor', 'chor')",
         world.city
     );
     let (first, second) = race(&world, &insert, &insert).await;

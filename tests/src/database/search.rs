@@ -1,19 +1,23 @@
-//! Searching the public projection uses its indexes, and shows nothing that is not public.
+//! Searching uses its indexes and shows nothing that is not public; documents say what the rows say, and are written
+//! when that changes and at no other time.
 
 use super::world::{World, attempt, event_values, new, rows, scalar, world};
+use crate::support::{database, database::Content, model};
+use codegen::model::{Entity, Ty};
 use sqlx::Row;
+use uuid::Uuid;
 
 async fn plan(world: &World, condition: &str) -> String {
     let mut request = world.request(None, "list").await;
     let sql = format!(
         "explain select t.id from app.events t where t.id in (select v.id from app.events_public v where {condition})"
     );
-    let lines = rows(&mut *request, sql).await;
-    lines
-        .iter()
-        .map(|row| row.get::<String, _>(0))
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines(&rows(&mut *request, sql).await)
+}
+
+fn lines(rows: &[sqlx::postgres::PgRow]) -> String {
+    let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    lines.join("\n")
 }
 
 #[tokio::test]
@@ -23,34 +27,34 @@ async fn text_and_place_come_from_an_index() {
         "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location) \
          select '{}', 'organization', '{}', 'Abend ' || md5(g::text), 'abend-' || g, now() + interval '1 day', now() + interval '2 days', \
          'Europe/Berlin', 'published', st_setsrid(st_makepoint(13 + g / 10000.0, 52 + (g % 100) / 100.0), 4326)::geography \
-         from generate_series(1, 5000) g; analyze app.events",
+         from generate_series(1, 5000) g; analyze app.events; analyze search.events",
         world.city, world.organization
     );
     world.admin(many).await.unwrap();
-    for (condition, index) in [
-        (
-            "v.search @@ plainto_tsquery('simple', 'fest')",
-            "events_search_idx",
-        ),
-        ("v.search_text ilike '%d41d8cd9%'", "events_search_text_idx"),
-        (
-            "v.search @@ plainto_tsquery('simple', 'fest') or v.search_text ilike '%d41d8cd9%'",
-            "BitmapOr",
-        ),
-        (
-            "st_dwithin(v.location, 'SRID=4326;POINT(13.1 52.1)'::geography, 500)",
-            "events_location_idx",
-        ),
-        (
-            "v.location && st_makeenvelope(13.10, 52.10, 13.11, 52.11, 4326)::geography",
-            "events_location_idx",
-        ),
+    for condition in [
+        "st_dwithin(v.location, 'SRID=4326;POINT(13.1 52.1)'::geography, 500)",
+        "v.location && st_makeenvelope(13.10, 52.10, 13.11, 52.11, 4326)::geography",
     ] {
         let plan = plan(&world, condition).await;
         assert!(
-            plan.contains(index) && !plan.contains("Seq Scan on events"),
+            plan.contains("events_location_idx") && !plan.contains("Seq Scan on events"),
             "{condition}\n{plan}"
         );
+    }
+    // As the function asks.
+    for (condition, index) in [
+        (
+            "d.document @@ sec.searched_words('fest', false)",
+            "events_document_idx",
+        ),
+        (
+            "d.names like sec.searched_part('d41d8cd9')",
+            "events_names_idx",
+        ),
+    ] {
+        let sql = format!("explain select d.id from search.events d where {condition}");
+        let plan = lines(&rows(&world.database.superuser, sql).await);
+        assert!(plan.contains(index), "{condition}\n{plan}");
     }
 }
 
@@ -68,7 +72,7 @@ async fn the_projection_shows_what_anyone_may_read() {
         ))
         .await
         .unwrap();
-    let found: Vec<uuid::Uuid> = {
+    let found: Vec<Uuid> = {
         let mut request = world.request(Some(world.host), "list").await;
         scalar(&mut *request, "select array_agg(id) from app.events_public").await
     };
@@ -86,9 +90,224 @@ async fn the_projection_shows_what_anyone_may_read() {
         scalar(&mut *request, "select count(*) from app.events").await,
     );
     assert_eq!((projected, seen), (0, 0), "an event goes with its host");
+    let (documents, found): (i64, i64) = (
+        scalar(
+            &world.database.superuser,
+            "select count(*) from search.events",
+        )
+        .await,
+        scalar(
+            &mut *request,
+            "select count(*) from app.events_search('fest', false, '{}', null, 20)",
+        )
+        .await,
+    );
+    assert_eq!(
+        (documents, found),
+        (1, 0),
+        "the document waits for its host"
+    );
+    for table in ["search.events", "search.users"] {
+        assert!(
+            attempt(&mut *request, &format!("select * from {table}"))
+                .await
+                .is_err()
+        );
+    }
     assert!(
         attempt(&mut *request, "select email from app.users_public")
             .await
             .is_err()
     );
+}
+
+fn searched() -> Vec<&'static Entity> {
+    let entities = model().entities.iter();
+    let found: Vec<&Entity> = entities
+        .filter(|e| !e.internal && e.fields.iter().any(|f| f.search))
+        .collect();
+    assert!(found.len() >= 8);
+    found
+}
+
+/// What the schema fills a table of documents with.
+fn filling(entity: &Entity) -> String {
+    let schema = std::fs::read_to_string(crate::support::root().join("generated/schema.sql"))
+        .expect("schema.sql");
+    let start = format!(
+        "insert into search.{} (id, document, names)\n",
+        entity.plural
+    );
+    let at = schema.find(&start).expect("a filled table") + start.len();
+    let end = schema[at..].find(';').expect("a statement");
+    schema[at..at + end].to_owned()
+}
+
+/// Claim: whatever was done to rows, the documents are those that would be written now.
+#[tokio::test]
+async fn documents_are_what_the_rows_say() {
+    let database = crate::support::Database::new(Content::Sample).await;
+    let mut conn = database.superuser().await;
+    let mut documents = 0;
+    for entity in searched() {
+        let plural = &entity.plural;
+        // Some change, go and come back.
+        let text = entity
+            .fields
+            .iter()
+            .find(|f| f.search && matches!(f.ty, Ty::Text { max, .. } if max > 100));
+        let text = text.map(|f| format!("update app.{plural} set {0} = left({0}, 80) || ' anew' where md5(id::text) ~ '^[0-3]';", f.name));
+        let status = match entity.lifecycle {
+            codegen::model::Lifecycle::SoftDelete => format!(
+                "update app.{plural} set status = 'suspended' where md5(id::text) ~ '^[26]';
+                 update app.{plural} set status = 'active' where md5(id::text) ~ '^2';"
+            ),
+            _ => String::new(),
+        };
+        attempt(&mut conn, &format!("{} {status}", text.unwrap_or_default()))
+            .await
+            .unwrap_or_else(|e| panic!("{plural}: {e}"));
+        let filling = filling(entity);
+        let (count, differ): (i64, i64) = {
+            let sql = format!(
+                "with written as (select d.* from search.{plural} d where id in (select id from app.{plural}))
+                 select (select count(*) from written), (select count(*) from (
+                   (({filling}) except table written) union all (table written except ({filling}))) d)"
+            );
+            let row = &rows(&mut conn, sql).await[0];
+            (row.get(0), row.get(1))
+        };
+        assert_eq!(differ, 0, "{plural}");
+        documents += count;
+    }
+    assert!(documents > 100, "{documents}");
+}
+
+/// Claim: a change that touches no searched text touches no document, and so no index over words.
+#[tokio::test]
+async fn only_what_is_searched_touches_documents() {
+    let world = world().await;
+    let admin = &world.database.superuser;
+    for (table, changes) in [
+        (
+            "events",
+            &[
+                "capacity = 7",
+                "location = 'SRID=4326;POINT(1 1)'",
+                "venue_id = null",
+                "title = title",
+                "trending_score = 9",
+                "state = 'completed'",
+            ][..],
+        ),
+        ("organizations", &["website = 'https://example.org'"]),
+        ("users", &["locale = 'de'", "phone = '+41441234567'"]),
+        ("venues", &["location = 'SRID=4326;POINT(1 1)'"]),
+    ] {
+        let place =
+            format!("select array_agg(ctid || ' ' || xmin::text order by id) from search.{table}");
+        for change in changes {
+            let before: Vec<String> = scalar(admin, place.clone()).await;
+            assert!(!before.is_empty());
+            let changed = attempt(admin, &format!("update app.{table} set {change}")).await;
+            changed.unwrap_or_else(|e| panic!("{table} {change}: {e}"));
+            let after: Vec<String> = scalar(admin, place.clone()).await;
+            // Some documents are written again for a state that they do not hold: not for what members change.
+            if !change.starts_with("state") {
+                assert_eq!(before, after, "{table}: {change}");
+            }
+        }
+    }
+    // A change would be seen.
+    let place = "select ctid::text || xmin::text from search.events";
+    let before: String = scalar(admin, place).await;
+    attempt(admin, "update app.events set title = 'Feier'")
+        .await
+        .unwrap();
+    assert_ne!(before, scalar::<String>(admin, place).await);
+    let found: Vec<Uuid> = {
+        let sql = "select array_agg(f) from app.events_search('feier', false, '{}', null, 20) f";
+        scalar(admin, sql).await
+    };
+    assert_eq!(found, [world.event]);
+}
+
+/// Claim: neither normal forms nor accents nor capitals make a difference, on either side.
+#[tokio::test]
+async fn folding_is_the_same_on_both_sides() {
+    let database = database().await;
+    for (one, other) in [
+        ("Zürich", "zurich"),
+        ("Zu\u{308}rich", "ZÜRICH"),
+        ("café", "CAFE\u{301}"),
+        ("Straße", "strasse"),
+        ("STRASSE", "straße"),
+        ("Ærø", "aero"),
+        ("Łódź", "lodz"),
+        ("DİYARBAKIR", "diyarbakır"),
+        ("Diyarbakır", "diyarbakir"),
+        ("ISPARTA", "ısparta"),
+        ("Ελλάδα", "ΕΛΛΑΔΑ"),
+        ("Чайко\u{438}\u{306}", "ЧАЙКОЙ"),
+        ("ёлка", "Елка"),
+        ("서울", "\u{1109}\u{1165}\u{110b}\u{116e}\u{11af}"),
+        ("ﬁlm", "film"),
+    ] {
+        let folded = |text: &str| format!("select sec.folded('{text}')");
+        let (a, b): (String, String) = (
+            scalar(&database.superuser, folded(one)).await,
+            scalar(&database.superuser, folded(other)).await,
+        );
+        assert_eq!(a, b, "{one} and {other}");
+    }
+}
+
+/// Claim: rows that nobody sees do not stand in the way of those that everybody sees, however many and new they are.
+#[tokio::test]
+async fn hidden_rows_crowd_nothing_out() {
+    let world = world().await;
+    let hidden = new(
+        &world.database.superuser,
+        &format!(
+            "organizations (city_id, name, state) values ('{}', 'Hidden', 'approved')",
+            world.city
+        ),
+    )
+    .await;
+    let crowd = |host: Uuid, state: &str| {
+        format!(
+            "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state) \
+             select '{}', 'organization', '{host}', 'Fest ' || g, '{state}-' || g || '{host}', now(), now() + interval '1 day', 'UTC', '{state}' \
+             from generate_series(1, 1500) g",
+            world.city
+        )
+    };
+    for text in [
+        crowd(hidden, "published"),
+        crowd(world.organization, "draft"),
+        format!("update app.organizations set status = 'suspended' where id = '{hidden}'"),
+    ] {
+        world.admin(text).await.unwrap();
+    }
+    for (text, half) in [
+        ("fest", false),
+        ("fes", true),
+        ("es", false),
+        ("fest", true),
+    ] {
+        for wanted in [1, 21, 2_000] {
+            let mut request = world.request(None, "list").await;
+            let sql = format!(
+                "select coalesce(array_agg(f), '{{}}') from app.events_search('{text}', {half}, '{{}}', null, {wanted}) f"
+            );
+            let found: Vec<Uuid> = scalar(&mut *request, sql).await;
+            // Two letters begin no word here.
+            let expected = if text == "es" {
+                vec![]
+            } else {
+                vec![world.event]
+            };
+            assert_eq!(found, expected, "{text}, {wanted}");
+        }
+    }
 }

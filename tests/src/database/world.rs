@@ -72,7 +72,7 @@ pub async fn world() -> World {
         (platform, "platformAdmin", "null, null".into()),
     ] {
         let values = format!(
-            "role_assignments (user_id, role, scope_type, scope_id) values ('{user}', '{role}', {scope})"
+            "role_assignments (user_id, role, scope_type, scope_id, state) values ('{user}', '{role}', {scope}, 'accepted')"
         );
         new(pool, &values).await;
     }

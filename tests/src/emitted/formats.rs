@@ -1,7 +1,7 @@
 //! What a body's format lets through, the table's CHECK takes: otherwise a fault would have no field to blame.
 
 use crate::support::{Database, database::Content};
-use kernel::input::Format;
+use kernel::input::{Format, is_line, is_seen};
 use sqlx::AssertSqlSafe;
 
 const FORMATS: [(Format, &str, &[&str]); 8] = [
@@ -72,5 +72,53 @@ async fn what_a_body_may_hold_the_table_takes() {
         .await
         .expect("formats");
         assert_eq!(refused, Vec::<String>::new(), "{name}");
+    }
+}
+
+/// Every character there is, by itself, in the middle, and doubled at the end.
+#[tokio::test]
+async fn what_is_seen_is_the_same_on_both_sides() {
+    let database = Database::new(Content::Empty).await;
+    let mut conn = database.superuser().await;
+    let all: Vec<char> = ('\u{1}'..=char::MAX).collect();
+    let mut refused = 0;
+    for chunk in all.chunks(50_000) {
+        let texts: Vec<String> = chunk
+            .iter()
+            .flat_map(|c| [c.to_string(), format!("a{c}b"), format!("a{c}{c}")])
+            .collect();
+        let theirs: Vec<(bool, bool)> = sqlx::query_as(
+            "select sec.is_line(t), sec.is_seen(t) from unnest($1::text[]) with ordinality given(t, n) order by n",
+        )
+        .bind(&texts)
+        .fetch_all(&mut conn)
+        .await
+        .expect("answers");
+        for (text, theirs) in texts.iter().zip(theirs) {
+            assert_eq!(
+                (is_line(text), is_seen(text)),
+                theirs,
+                "{}",
+                text.escape_unicode()
+            );
+            refused += usize::from(!theirs.0);
+        }
+    }
+    assert!(refused > 4000, "{refused}");
+    for text in [
+        "a\u{200c}\u{200d}b",
+        "a\u{200c}b\u{200d}c",
+        "\u{200c}a",
+        "",
+        "\n",
+        "a\nb",
+        "a \u{200d} b",
+    ] {
+        let theirs: bool = sqlx::query_scalar("select sec.is_line($1)")
+            .bind(text)
+            .fetch_one(&mut conn)
+            .await
+            .expect("an answer");
+        assert_eq!(is_line(text), theirs, "{}", text.escape_unicode());
     }
 }

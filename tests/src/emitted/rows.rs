@@ -1,9 +1,9 @@
 //! Rows of a whole world through the generated code: every column is read and written as the document says.
 
 use crate::support::{Database, database::Content, root};
-use kernel::private::PgRow;
+use kernel::{private::PgRow, resource::Resource};
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 fn document() -> Value {
     let text = std::fs::read(root().join("generated/openapi.json")).expect("document");
@@ -24,7 +24,9 @@ async fn every_row_is_written_as_documented() {
     let mut written = 0;
     for resource in generated::hooks::RESOURCES {
         let schema = &document["components"]["schemas"][pascal(resource.name)];
-        let rows = sqlx::query(resource.sql.list).fetch_all(&mut conn).await;
+        let rows = sqlx::query(AssertSqlSafe(resource.list_text("")))
+            .fetch_all(&mut conn)
+            .await;
         for row in rows
             .unwrap_or_else(|error| panic!("{}: {error}", resource.name))
             .iter()
@@ -86,10 +88,11 @@ fn hold(name: &str, object: &Map<String, Value>, schema: &Value) {
     }
 }
 
-async fn all<T>(conn: &mut PgConnection, text: &'static str) -> Vec<T>
+async fn all<T>(conn: &mut PgConnection, resource: &Resource) -> Vec<T>
 where
     T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
 {
+    let text = AssertSqlSafe(resource.list_text(""));
     sqlx::query_as(text).fetch_all(conn).await.expect("rows")
 }
 
@@ -97,20 +100,18 @@ where
 async fn rows_become_structs() {
     let database = Database::new(Content::Demo).await;
     let mut conn = database.superuser().await;
-    let events: Vec<generated::event::Event> =
-        all(&mut conn, generated::event::EVENT.sql.list).await;
+    let events: Vec<generated::event::Event> = all(&mut conn, &generated::event::EVENT).await;
     assert!(
         events
             .iter()
             .all(|event| event.ends_at > event.starts_at && event.version >= 1)
     );
     assert!(!events.is_empty());
-    let users: Vec<generated::user::User> = all(&mut conn, generated::user::USER.sql.list).await;
+    let users: Vec<generated::user::User> = all(&mut conn, &generated::user::USER).await;
     assert!(users.iter().all(|user| !user.handle.is_empty()));
-    let venues: Vec<generated::venue::Venue> =
-        all(&mut conn, generated::venue::VENUE.sql.list).await;
+    let venues: Vec<generated::venue::Venue> = all(&mut conn, &generated::venue::VENUE).await;
     assert!(!venues.is_empty());
-    let cities: Vec<generated::city::City> = all(&mut conn, generated::city::CITY.sql.list).await;
+    let cities: Vec<generated::city::City> = all(&mut conn, &generated::city::CITY).await;
     assert!(
         cities
             .iter()

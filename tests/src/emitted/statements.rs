@@ -7,10 +7,11 @@ use sqlx::{AssertSqlSafe, PgConnection};
 /// All texts of a resource with what they are for; empty ones are actions that do not exist.
 fn statements(resource: &Resource) -> Vec<(String, String)> {
     let sql = &resource.sql;
+    let list = resource.list_text("");
     let mut all: Vec<(String, String)> = [
         ("get", sql.get),
         ("get_anonymous", sql.get_anonymous),
-        ("list", sql.list),
+        ("list", &list),
         ("by_ids", sql.by_ids),
         ("create", sql.create),
         ("update", sql.update),
@@ -27,14 +28,14 @@ fn statements(resource: &Resource) -> Vec<(String, String)> {
     .collect();
     for filter in resource.filters {
         let text = match filter.kind {
-            Kind::Search => format!("select id, search, search_text from {}", filter.sql),
+            Kind::Search => format!("select {}('jazz', true, '{{}}', null, 21)", filter.sql),
             Kind::Point => format!("select id, {} from {}", filter.param, filter.sql),
-            _ => format!("{} where {} is null", sql.list, filter.sql),
+            _ => resource.list_text(&format!(" where {} is null", filter.sql)),
         };
         all.push((format!("filter {}", filter.param), text));
     }
     for sort in resource.sorts {
-        let text = format!("{} order by {}, t.id", sql.list, sort.sql);
+        let text = resource.list_text(&format!(" order by {}, t.id", sort.sql));
         all.push((format!("sort {}", sort.name), text));
     }
     all.retain(|(_, text)| !text.is_empty());

@@ -61,7 +61,7 @@ pub fn made(entity: &Entity, row: &Row, me: Option<Uuid>) -> Row {
         }
     }
     for relation in &entity.belongs {
-        if relation.set_me {
+        if relation.of_caller() {
             made.insert(relation.id_column(), json!(me));
         } else if relation.system {
             made.insert(relation.id_column(), Value::Null);

@@ -82,6 +82,47 @@ async fn near_is_a_circle() {
     );
 }
 
+/// Claim: the nearest come first, on all pages together each once, wherever one stands; another order stays one's own.
+#[tokio::test]
+async fn the_nearest_come_first() {
+    let server = TestServer::sample().await;
+    let mut compared = 0;
+    for (path, places) in lists(&server.client).await {
+        let places: std::collections::BTreeMap<_, _> = places.into_iter().collect();
+        let (_, (lat, lng)) = places.iter().nth(places.len() / 2).expect("a place");
+        let (lat, lng) = (lat + 0.003, lng - 0.002);
+        let query = format!("{path}?near={lat},{lng}&radius_m=100000");
+        let whole = all(&server.client, &query).await;
+        let distances: Vec<f64> = whole
+            .iter()
+            .map(|row| distance((lat, lng), place(row).expect("a place")))
+            .collect();
+        assert!(
+            distances.is_sorted_by(|one, other| *one <= other + 0.5),
+            "{query}: {distances:?}"
+        );
+        compared += distances.len();
+        let (mut pages, mut next) = (Vec::new(), format!("{query}&limit=3"));
+        loop {
+            let page = server.client.get(&next).await.expect(200);
+            let rows = page.json["data"].as_array().expect("a list");
+            pages.extend(ids(rows).into_iter().map(str::to_owned));
+            match page.json["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{query}&limit=3&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(pages, ids(&whole), "{query} by 3");
+        let newest = all(&server.client, &format!("{query}&sort=-id")).await;
+        assert!(
+            ids(&newest).is_sorted_by(|one, other| one > other),
+            "{query}"
+        );
+        assert_eq!(newest.len(), whole.len(), "{query}");
+    }
+    assert!(compared > 50, "{compared}");
+}
+
 #[tokio::test]
 async fn a_box_has_four_edges_also_over_the_date_line() {
     let server = TestServer::sample().await;

@@ -212,6 +212,7 @@ async fn an_entity_is_renamed_and_what_refers_to_it_follows() {
             "entity: guild\nwas: organization\n",
         ),
         ("app", "of organization", "of guild"),
+        ("app", "[event, organization]", "[event, guild]"),
         ("event", "one of organization", "one of guild"),
         (
             "member",

@@ -212,6 +212,10 @@ fn state_losses(old: &Model, new: &mut Model) {
             entity
                 .fields
                 .iter()
+                .filter(|f| {
+                    let mut names = [Some(f.name.as_str()), f.was.as_deref()].into_iter();
+                    names.any(|name| before.field(name.unwrap_or_default()).is_some())
+                })
                 .map(|f| format!("{}.{}", entity.name, f.name)),
         );
     }

@@ -163,6 +163,25 @@ impl decide::World for Oracle<'_> {
             .unwrap_or_else(|| panic!("no set {name}"))
             .clone()
     }
+    fn held(&self, person: Uuid, scope: Option<Uuid>) -> Vec<&Row> {
+        let holder = self
+            .model
+            .holder(&self.model.entities[self.model.assignments]);
+        let column = holder.expect("whose it is").id_column();
+        let (person, scope) = (person.to_string(), scope.map(|scope| scope.to_string()));
+        let counts = |row: &&Row| {
+            text(row, &column) == Some(&person)
+                && scope
+                    .as_deref()
+                    .is_none_or(|scope| text(row, "scope_id") == Some(scope))
+                && (status(row) != "archived" || text(row, "archived_with") == Some(&person))
+                && (self.model.counted.as_ref()).is_none_or(|rule| holds(rule, row) == Some(true))
+        };
+        self.world.rows[self.model.assignments]
+            .iter()
+            .filter(counts)
+            .collect()
+    }
     fn readable(&self, entity: &str, id: Uuid) -> Option<&Row> {
         let (at, _) = self.model.entity(entity)?;
         let row = self.world.row(at, &id.to_string())?;

@@ -3,7 +3,7 @@
 //!
 //! Written as a superuser, so that constraints hold and rules do not.
 
-use codegen::model::{Entity, EntityId, Field, Lifecycle, Literal, Model, Relation, Ty};
+use codegen::model::{Entity, EntityId, Expr, Field, Lifecycle, Literal, Model, Relation, Ty};
 use fastrand::Rng;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -55,8 +55,26 @@ pub async fn make(conn: &mut PgConnection, model: &Model, seed: u64, size: usize
     for entity in 0..model.entities.len() {
         filler.shake(conn, entity).await;
         filler.end_one(conn, entity).await;
+        some_ended_by_themselves(conn, &model.entities[entity]).await;
     }
     read(conn, model).await
+}
+
+/// Of the archived rows about people, every other one was archived by them.
+async fn some_ended_by_themselves(conn: &mut PgConnection, entity: &Entity) {
+    let table = &entity.plural;
+    for relation in entity.belongs.iter().filter(|r| r.consents) {
+        let text = format!(
+            "update app.{table} set {} = true where id in (
+               select id from (select id, row_number() over (order by id) as n from app.{table} where status = 'archived') x
+               where n % 2 = 0)",
+            relation.ended_column()
+        );
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut *conn)
+            .await
+            .expect("ended");
+    }
 }
 
 /// Rows for the tables that have none, by and about these people: so suites over all entities find something of an
@@ -256,11 +274,31 @@ impl Filler<'_> {
             if field.optional && self.rng.u8(0..3) == 0 {
                 continue;
             }
-            if let Some(value) = self.value(field) {
+            if let Some(value) = self.accepted(entity, field) {
+                columns.push((field.name.clone(), value));
+            } else if let Some(value) = self.value(field) {
                 columns.push((field.name.clone(), value));
             }
         }
         Some(columns)
+    }
+
+    /// Most roles are held: an offer decides nothing.
+    fn accepted(&mut self, entity: &Entity, field: &Field) -> Option<String> {
+        let is_assignment = std::ptr::eq(
+            entity,
+            &raw const self.model.entities[self.model.assignments],
+        );
+        match &self.model.counted {
+            Some(Expr::Compare {
+                left: codegen::model::Value::Column(name),
+                right: codegen::model::Value::Literal(Literal::Text(value)),
+                ..
+            }) if is_assignment && *name == field.name && self.rng.u8(0..6) > 0 => {
+                Some(quote(value))
+            }
+            _ => None,
+        }
     }
 
     /// A row to refer to that has the same values in the relations named by `same`.

@@ -5,7 +5,7 @@
 
 use sqlx::PgConnection;
 
-/// Sorted. Schemas `app`, `sec` and `audit`, with owners and rights.
+/// Sorted. Schemas `app`, `sec`, `audit`, `jobs`, `requests` and `search`, with owners and rights.
 pub async fn catalogue(conn: &mut PgConnection) -> Vec<String> {
     let mut lines: Vec<String> = sqlx::query_scalar(QUERY)
         .fetch_all(conn)
@@ -31,7 +31,7 @@ pub fn difference(first: &[String], second: &[String]) -> Vec<String> {
 const QUERY: &str = "
 with
   ours as (
-    select oid, nspname, nspowner, nspacl from pg_namespace where nspname in ('app', 'sec', 'audit')
+    select oid, nspname, nspowner, nspacl from pg_namespace where nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search')
   ),
   foreign_objects as (
     select classid, objid from pg_depend where deptype = 'e'

@@ -1,7 +1,8 @@
 //! Mail that stays in memory, so that a test can follow the link in it.
 
-use app::mail::{Mail, Mailer};
-use std::{future::Future, pin::Pin, sync::Mutex};
+use app::mail::{Mail, Mailer, Undelivered};
+use futures_util::future::BoxFuture;
+use std::sync::Mutex;
 
 #[derive(Default)]
 pub struct MemoryMailer(Mutex<Vec<(String, String)>>);
@@ -16,13 +17,18 @@ impl MemoryMailer {
             .map(|(_, text)| text.clone())
     }
 
+    pub fn count_to(&self, address: &str) -> usize {
+        let sent = self.0.lock().expect("mail");
+        sent.iter().filter(|(to, _)| to == address).count()
+    }
+
     pub fn count(&self) -> usize {
         self.0.lock().expect("mail").len()
     }
 }
 
 impl Mailer for MemoryMailer {
-    fn send(&self, mail: Mail) -> Pin<Box<dyn Future<Output = kernel::Result<()>> + Send + '_>> {
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
         self.0.lock().expect("mail").push((mail.to, mail.text));
         Box::pin(std::future::ready(Ok(())))
     }

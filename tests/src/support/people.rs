@@ -12,10 +12,10 @@ pub fn address(handle: &str) -> String {
 
 /// A member with [`PASSWORD`], made as members are made.
 pub async fn sign_up(server: &TestServer, handle: &str) {
-    let body = json!({"email": address(handle), "password": PASSWORD, "handle": handle, "display_name": handle});
+    let body = json!({"email": address(handle), "handle": handle, "display_name": handle});
     server.client.post("/auth/sign-up", body).await.expect(202);
     let token = mailed_token(server, &address(handle), 0).await;
-    let body = json!({ "token": token });
+    let body = json!({"token": token, "password": PASSWORD});
     server
         .client
         .post("/auth/verify-email", body)

@@ -33,6 +33,11 @@ pub fn command(database: &Database, arguments: &[&str]) -> Command {
         .current_dir(std::env::temp_dir())
         .env("APP_DATABASE_URL", database.url("culturepass_app"))
         .env("JOB_DATABASE_URL", database.url("culturepass_job"))
+        // Nobody there: mail waits.
+        .env("SMTP_HOST", "127.0.0.1")
+        .env("SMTP_PORT", "9")
+        .env("SMTP_TLS", "none")
+        .env("MAIL_FROM", "CulturePass <no-reply@example.org>")
         .stdin(Stdio::null());
     command
 }

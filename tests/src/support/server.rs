@@ -2,14 +2,20 @@
 
 use super::{Client, Database, database::Content, mail::MemoryMailer};
 use kernel::{
+    Db,
     config::{DbConfig, HttpConfig, TokenConfig},
     http::health::Health,
+    jobs::{self, Work, WorkerConfig},
     serve,
 };
 use server::wire::{Built, Parts, build};
 use sqlx::PgConnection;
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 /// Ed25519, made for tests; the server refuses it elsewhere.
@@ -22,6 +28,8 @@ pub struct TestServer {
     pub client: Client,
     pub mailer: Arc<MemoryMailer>,
     stop: Option<oneshot::Sender<()>>,
+    /// Does the jobs, over connections of its own, until it is dropped.
+    _worker: watch::Sender<bool>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -46,7 +54,10 @@ impl TestServer {
         let mailer = Arc::new(MemoryMailer::default());
         let mut parts = parts(&database, mailer.clone());
         change(&mut parts);
+        let mut workers = parts.db.clone();
+        (workers.connections, workers.job_connections) = (1, 2);
         let built = build(parts).expect("settings of a test");
+        let worker = worker(&workers, built.app.work());
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port");
@@ -66,6 +77,7 @@ impl TestServer {
             client: Client::of_the_api(base),
             mailer,
             stop: Some(stop),
+            _worker: worker,
             serving: Some(serving),
         }
     }
@@ -109,7 +121,7 @@ impl TestServer {
     /// Grants a role past the rules: `scope` is an entity's name and an id.
     pub async fn grant(&self, member: &Member, role: &str, scope: Option<(&str, Uuid)>) {
         let mut conn = self.superuser().await;
-        sqlx::query("insert into app.role_assignments (user_id, role, scope_type, scope_id) values ($1, $2, $3, $4)")
+        sqlx::query("insert into app.role_assignments (user_id, role, scope_type, scope_id, state) values ($1, $2, $3, $4, 'accepted')")
             .bind(member.id)
             .bind(role)
             .bind(scope.map(|scope| scope.0))
@@ -131,6 +143,23 @@ impl TestServer {
         .expect("a city of the reference data")
     }
 
+    /// Waits until every job is done that was enqueued until now, and what came of it, such as mail.
+    pub async fn settled(&self) {
+        let mut conn = self.superuser().await;
+        let waiting = "select count(*) from jobs.queue where state <> 'dead' and attempts <= 1 and run_at <= now() + interval '1 s'";
+        for _ in 0..2000 {
+            let waiting: i64 = sqlx::query_scalar(waiting)
+                .fetch_one(&mut conn)
+                .await
+                .expect("jobs");
+            if waiting == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("jobs are waiting");
+    }
+
     /// Stops as a signal would.
     pub async fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
@@ -140,6 +169,22 @@ impl TestServer {
             serving.await.expect("served to the end");
         }
     }
+}
+
+/// What comes round again stays away: tests say when.
+fn worker(config: &DbConfig, work: Work) -> watch::Sender<bool> {
+    let work = Work {
+        periodic: Vec::new(),
+        ..work
+    };
+    let db = Db::connect(config).expect("URLs");
+    let (stop, stopped) = watch::channel(false);
+    let config = WorkerConfig {
+        poll: Duration::from_secs(1),
+        ..WorkerConfig::default()
+    };
+    tokio::spawn(jobs::run(db, Arc::new(work), config, stopped));
+    stop
 }
 
 pub struct Member {

@@ -3,9 +3,10 @@
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
-use crate::emit::schema::{keep_detail, names};
+use crate::emit::schema::{children, keep_detail, names};
 use crate::model::{
-    Change, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation, Transition, Ty,
+    Change, DerivedKind, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation,
+    Transition, Ty,
 };
 
 /// Only what a checked body can still run into; anything else is a fault of ours and answered as such.
@@ -21,6 +22,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
     lines.extend(quota(entity));
+    lines.extend(checks_of_parents(model, id));
     lines
 }
 
@@ -113,10 +115,11 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
         ))
     });
     let rows = entity.checks.iter().map(|check| {
+        let doc = check.doc.clone();
         invalid(
             &names::check(entity, &check.name, "check"),
             "",
-            &told(&check.expr),
+            &doc.unwrap_or_else(|| told(&check.expr)),
         )
     });
     // Which zones there are, only the database knows.
@@ -138,13 +141,57 @@ fn checks(model: &Model, id: EntityId) -> Vec<String> {
         .collect()
 }
 
+/// Checks over counters: a row of this entity that comes, goes or changes can break the one of the row above.
+fn checks_of_parents(model: &Model, id: EntityId) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (parent_id, parent) in model.entities.iter().enumerate() {
+        let counted: Vec<&str> = (parent.derived.iter())
+            .filter(|derived| match derived.kind {
+                DerivedKind::Count { has, .. }
+                | DerivedKind::Sum { has, .. }
+                | DerivedKind::Avg { has, .. } => parent.has[has].child == id,
+                DerivedKind::Flag { .. } => false,
+            })
+            .map(|derived| derived.name.as_str())
+            .collect();
+        if counted.is_empty() || parent_id == id {
+            continue;
+        }
+        let fields = parent
+            .fields
+            .iter()
+            .filter_map(|field| Some((field.name.as_str(), field.check.as_ref()?, None)));
+        let rows = (parent.checks.iter())
+            .map(|check| (check.name.as_str(), &check.expr, check.doc.as_deref()));
+        for (name, expr, doc) in fields.chain(rows) {
+            if !expr.columns().iter().any(|c| counted.contains(&c.as_str())) {
+                continue;
+            }
+            let must = || {
+                let words = words::explain(model, parent_id, expr).inline();
+                format!(
+                    "This {} must keep to: {}.",
+                    words::spaced(&parent.name),
+                    words.replace('`', "")
+                )
+            };
+            lines.push(format!(
+                "Constraint::kept({}, {})",
+                text(&names::check(parent, name, "check")),
+                text(&doc.map_or_else(must, str::to_owned))
+            ));
+        }
+    }
+    lines
+}
+
 /// The foreign keys that hold a reference, a line per target.
 fn references(model: &Model, entity: &Entity) -> Vec<String> {
     let mut lines = Vec::new();
     for relation in entity
         .belongs
         .iter()
-        .filter(|relation| !relation.system && !relation.set_me)
+        .filter(|relation| !relation.system && !relation.of_caller())
     {
         let blamed = format!("/{}", relation.id_column());
         for target in &relation.targets {
@@ -226,10 +273,15 @@ pub fn when(model: &Model, id: EntityId, transition: &Transition) -> Option<Stri
 fn keeps(model: &Model, id: EntityId) -> Vec<String> {
     let gone = archived_along(model, id);
     let mut lines = Vec::new();
-    for (of, entity) in model.entities.iter().enumerate() {
+    let keeping = (model.entities.iter().enumerate()).filter(|(_, e)| !e.keeps.is_empty());
+    for (of, entity) in keeping {
         let kept = entity.keeps.iter().filter(|keep| {
-            let mut others = entity.belongs.iter().filter(|r| r.name != keep.per);
-            of == id || others.any(|r| goes_along(r, &gone))
+            let mut others = entity
+                .belongs
+                .iter()
+                .filter(|r| keep.per.as_ref() != Some(&r.name));
+            let account = id == model.identity && of == model.assignments && keep.per.is_none();
+            of == id || account || others.any(|r| goes_along(r, &gone))
         });
         lines.extend(kept.map(|keep| {
             format!(
@@ -255,16 +307,17 @@ fn quota(entity: &Entity) -> Option<String> {
 /// The entity, and whatever a cascade of archiving leads to from it.
 fn archived_along(model: &Model, id: EntityId) -> Vec<EntityId> {
     let mut found = vec![id];
-    loop {
-        let next = (0..model.entities.len()).find(|child| {
-            let mut belongs = model.entities[*child].belongs.iter();
-            !found.contains(child) && belongs.any(|relation| goes_along(relation, &found))
-        });
-        match next {
-            Some(child) => found.push(child),
-            None => return found,
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        next += 1;
+        for child in children(model, parent) {
+            let mut belongs = model.entities[child].belongs.iter();
+            if !found.contains(&child) && belongs.any(|relation| goes_along(relation, &[parent])) {
+                found.push(child);
+            }
         }
     }
+    found
 }
 
 fn goes_along(relation: &Relation, gone: &[EntityId]) -> bool {

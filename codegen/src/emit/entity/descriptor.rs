@@ -5,6 +5,7 @@ use super::{constraints, rules, tables};
 use crate::emit::actions::{self, Action};
 use crate::emit::columns;
 use crate::emit::rust::{option, pascal, text, texts, upper};
+use crate::emit::schema;
 use crate::model::{Change, Entity, EntityId, Hook, Lifecycle, Model, Transition};
 
 pub fn resource(model: &Model, id: EntityId) -> String {
@@ -53,6 +54,16 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         .collect();
     out.push_str(&format!("    rules: Rules {{ {} }},\n", rules.join(", ")));
     out.push_str(&list("filters", tables::filters(model, id)));
+    let within = match schema::searched(entity) {
+        true => schema::within(model, entity),
+        false => Vec::new(),
+    };
+    let within: Vec<String> = within.iter().map(|column| format!("t.{column}")).collect();
+    out.push_str(&format!(
+        "    within: {}, public_to_all: {},\n",
+        texts(&within),
+        schema::seen_by_all(model, id)
+    ));
     out.push_str(&list("sorts", tables::sorts(model, id)));
     out.push_str(&list("expands", tables::expands(model, entity)));
     out.push_str(&list("children", tables::children(model, entity)));

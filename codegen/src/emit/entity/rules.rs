@@ -31,6 +31,17 @@ pub fn statics(model: &Model, id: EntityId) -> String {
     out
 }
 
+/// Names of the statics of a file: the resource and its rules.
+pub fn names(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let statics = statics(model, id);
+    let rules = statics.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("pub static ")?;
+        Some(rest.split_once(':')?.0.to_owned())
+    });
+    [upper(&entity.name)].into_iter().chain(rules).collect()
+}
+
 fn item(name: &str, tree: &str) -> String {
     format!("#[rustfmt::skip] pub static {name}: Rule = {tree};\n")
 }
@@ -88,6 +99,17 @@ fn tree(model: &Model, id: EntityId, rule: &Expr) -> String {
             format!(
                 "In(\"id\", {})",
                 text(&sets::name(model, id, *has, me, filter.as_deref()))
+            )
+        }
+        Expr::MeOutranks { relation, of } => {
+            let who = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
+            let of = of.map(|r| column(&r));
+            let assignments = &model.entities[model.assignments];
+            format!(
+                "Outranks(&Outranked {{ column: {}, of: {}, grant: {} }})",
+                text(&who),
+                crate::emit::rust::option(of),
+                reach(assignments, &name(assignments, Action::Create))
             )
         }
         Expr::Compare { left, op, right } => format!(

@@ -75,7 +75,8 @@ impl<'a> Statements<'a> {
                 )),
             ),
             ("get_anonymous", self.get_anonymous(&from, &actions)),
-            ("list", select(&format!(" from {from}"))),
+            ("list", self.list()),
+            ("list_end", self.list_end()),
             (
                 "by_ids",
                 select(&format!(" from {from} where t.id = any($1)")),
@@ -113,6 +114,37 @@ impl<'a> Statements<'a> {
                 self.entity.name
             ),
             false => self.table(),
+        }
+    }
+
+    /// Up to the place where the conditions of a list go.
+    fn list(&self) -> String {
+        let rest = match columns::guarded(self.entity) {
+            false => format!(" from {}", self.table()),
+            true => {
+                let row = columns::row(self.entity);
+                let open = row.iter().filter(|c| {
+                    let flag = matches!(c.source, Source::Derived(d) if matches!(d.kind, DerivedKind::Flag { .. }));
+                    c.read_rule().is_none() && !flag
+                });
+                let open: Vec<String> = open.map(|c| format!("t.{}", c.name())).collect();
+                let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
+                format!(
+                    "\n{INDENT}from (\n{INDENT}  select {open}\n{INDENT}  from {}",
+                    self.table()
+                )
+            }
+        };
+        format!("concat!(\"select \", columns!(), {})", text(&rest))
+    }
+
+    fn list_end(&self) -> String {
+        match columns::guarded(self.entity) {
+            true => text(&format!(
+                ") as t left join lateral app.{}_private(t.id) p on true",
+                self.entity.name
+            )),
+            false => "\"\"".into(),
         }
     }
 
@@ -211,8 +243,14 @@ impl<'a> Statements<'a> {
             }
         }
         for transition in actions::transitions(self.entity) {
-            let mut conditions = vec![self.starts(transition)];
-            conditions.extend(transition.when.as_ref().map(|when| closed(self.rule(when))));
+            let mut conditions = match schema::possible_now(self.model, self.id, transition, "t") {
+                Some(now) => vec![now],
+                None => {
+                    let when = transition.when.as_ref();
+                    let when = when.map(|when| closed(self.rule(when)));
+                    [self.starts(transition)].into_iter().chain(when).collect()
+                }
+            };
             conditions.push(closed(self.allowed(&transition.name, &transition.by)));
             case(&transition.name, "active", conditions);
         }
@@ -277,12 +315,16 @@ impl<'a> Statements<'a> {
             Lifecycle::AppendOnly => "1::int8 as version",
             _ => "t.version",
         };
-        let state = self
-            .entity
-            .states_field()
-            .map_or("null::text as state".to_owned(), |f| {
-                format!("t.{} as state", f.name)
-            });
+        let state =
+            self.entity
+                .states_field()
+                .map_or("null::text as state".to_owned(), |f| match &f.read {
+                    None => format!("t.{} as state", f.name),
+                    Some(_) => format!(
+                        "(select p.{} from app.{}_private(t.id) p) as state",
+                        f.name, self.entity.name
+                    ),
+                });
         let cases = cases.join(&format!(",\n{INDENT}  "));
         text(&format!(
             "select {version}, {status}, {state}, array_remove(array[\n{INDENT}  {cases}\n{INDENT}], null) as may from {} where t.id = $1",

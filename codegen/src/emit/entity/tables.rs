@@ -2,8 +2,8 @@
 
 use crate::emit::columns::{self, Source};
 use crate::emit::rust::{pascal, text, texts};
-use crate::emit::schema::names;
 use crate::emit::schema::rules::{Context, compile};
+use crate::emit::schema::{self, names};
 use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Model, Relation, Ty};
 
 use super::types::enum_name;
@@ -13,10 +13,10 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
     let line = |param: &str, sql: &str, kind: &str| {
         format!("Filter::new({}, {}, {kind})", text(param), text(sql))
     };
-    let projection = format!("app.{}_public", entity.plural);
+    let projection = names::projection(entity);
     let mut lines = Vec::new();
-    if entity.fields.iter().any(|field| field.search) {
-        lines.push(line("q", &projection, "Kind::Search"));
+    if schema::searched(entity) {
+        lines.push(line("q", &names::search(entity), "Kind::Search"));
     }
     for column in columns::row(entity) {
         let name = column.name();
@@ -115,7 +115,8 @@ fn derived_kind(derived: &Derived) -> &'static str {
 
 pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
     // What a body refers to has to be known even if nothing may be put beside it.
-    let given = |relation: &Relation| entity.writable() && !relation.set_me && !relation.system;
+    let given =
+        |relation: &Relation| entity.writable() && !relation.of_caller() && !relation.system;
     let open = |relation: &&Relation| {
         (!relation.hidden || given(relation))
             && relation
@@ -151,7 +152,7 @@ pub fn expands(model: &Model, entity: &Entity) -> Vec<String> {
 pub fn children(model: &Model, entity: &Entity) -> Vec<String> {
     let line = |has: &Has| {
         let child = &model.entities[has.child];
-        let relation = child.relation(&has.via).filter(|_| !child.internal)?;
+        let relation = child.relation(&has.via).filter(|_| model.is_listed(has))?;
         let column = match relation.polymorphic {
             true => names::target_column(relation, entity),
             false => relation.id_column(),

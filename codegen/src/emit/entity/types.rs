@@ -28,6 +28,17 @@ pub fn enums(model: &Model, entity: &Entity) -> String {
     out
 }
 
+/// Names of the enums of a file.
+pub fn enum_names(entity: &Entity) -> Vec<String> {
+    let fields = (entity.fields.iter())
+        .filter(|field| matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }))
+        .map(|field| enum_name(entity, &field.name));
+    let relations = (entity.belongs.iter())
+        .filter(|relation| relation.polymorphic)
+        .map(|relation| type_name(entity, relation));
+    fields.chain(relations).collect()
+}
+
 /// `EventCategory`
 pub fn enum_name(entity: &Entity, column: &str) -> String {
     enum_name_of(&entity.name, column)
@@ -58,7 +69,8 @@ pub fn choice<S: AsRef<str>>(name: &str, words: &[S]) -> String {
 /// The name of a word's variant.
 pub fn variant_name(word: &str) -> String {
     match pascal(word) {
-        name if name == "Self" => "Self_".into(),
+        // Rust's own, and the constants that every such enum has.
+        name if ["Self", "WORDS", "ALL"].contains(&name.as_str()) => format!("{name}_"),
         name => name,
     }
 }

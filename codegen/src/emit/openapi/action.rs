@@ -62,7 +62,8 @@ pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
     let verbs = actions::transitions(entity)
         .iter()
         .map(|verb| operation(Action::Transition(verb), &verb.by));
-    let nested = entity.has.iter().filter_map(|has| {
+    let listed = entity.has.iter().filter(|has| model.is_listed(has));
+    let nested = listed.filter_map(|has| {
         Some(operation(
             Action::Nested(has),
             Rule::Read.open(&model.entities[has.child])?,

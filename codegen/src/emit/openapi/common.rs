@@ -8,6 +8,19 @@ use crate::model::{Field, Model, Ty};
 use serde_json::{Map, Value, json};
 
 pub fn schemas(model: &Model) -> Map<String, Value> {
+    let mut schemas = own_schemas();
+    for (index, object) in model.objects.iter().enumerate() {
+        let name = crate::names::pascal(&object.name);
+        if is_patched(model, index) {
+            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
+        }
+        schemas.insert(name, closed_object(model, index, true));
+    }
+    schemas
+}
+
+/// Those of the engine.
+pub fn own_schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.extend(problems::schemas());
     schemas.insert(
@@ -24,8 +37,17 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
             "type": "integer",
             "format": "int64",
             "minimum": 0,
-            "description": "How many there are on all pages together; only with `count=exact`.",
+            "maximum": 10000,
+            "description": "How many there are on all pages together; only with `count=exact`. 10000 where there are more.",
             "example": 42,
+        }),
+    );
+    schemas.insert(
+        "CountIsExact".to_owned(),
+        json!({
+            "type": "boolean",
+            "description": "False: there are more than `count`. Only with `count=exact`.",
+            "example": true,
         }),
     );
     schemas.insert(
@@ -40,13 +62,6 @@ pub fn schemas(model: &Model) -> Map<String, Value> {
         }),
     );
     schemas.insert("Point".to_owned(), point());
-    for (index, object) in model.objects.iter().enumerate() {
-        let name = crate::names::pascal(&object.name);
-        if is_patched(model, index) {
-            schemas.insert(format!("Patch{name}"), closed_object(model, index, false));
-        }
-        schemas.insert(name, closed_object(model, index, true));
-    }
     schemas
 }
 
@@ -172,7 +187,7 @@ pub fn parameters() -> Map<String, Value> {
         "CountParameter": {
             "name": "count",
             "in": "query",
-            "description": "`exact`: also answer how many there are. Slow for long lists.",
+            "description": "`exact`: also answer how many there are, up to 10,000.",
             "schema": {"type": "string", "enum": ["exact"]},
         },
         "IfMatch": {
@@ -187,6 +202,12 @@ pub fn parameters() -> Map<String, Value> {
             "in": "header",
             "description": "ETag of the version that is meant. Another version in the meantime is answered with 412.",
             "schema": {"type": "string", "pattern": TAGS},
+        },
+        "IdempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "A fresh random text per thing that is meant to be created: repeated with the same body, the request creates nothing more and gets the same answer, with `Idempotent-Replayed: true`. For signed-in callers; kept for three days.",
+            "schema": {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[!-~]+$"},
         },
         "IfNoneMatch": {
             "name": "If-None-Match",

@@ -45,6 +45,9 @@ pub fn notes(model: &Model, id: EntityId, column: Column) -> Vec<String> {
             notes.push(format!("What `{}` is the id of.", relation.id_column()))
         }
         Source::IdOf(relation) if relation.set_me => notes.push("The signed-in caller.".to_owned()),
+        Source::IdOf(relation) if relation.set_session => {
+            notes.push("The session that it was made in.".to_owned());
+        }
         Source::IdOf(relation) if !relation.polymorphic => {
             let target = &model.entities[relation.targets[0]];
             notes.push(format!("Id of {}.", article(&spaced(&target.name))));

@@ -150,7 +150,7 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
             all.extend(parameters::of_one(model, entity));
             all.push(parameters::common("IfNoneMatch"));
         }
-        Action::Create => {}
+        Action::Create => all.push(parameters::common("IdempotencyKey")),
         Action::Replace | Action::Patch => all.push(parameters::common("IfMatch")),
         _ => {
             if entity.lifecycle != Lifecycle::AppendOnly {

@@ -93,7 +93,7 @@ fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
             _ => {}
         }
     }
-    all.extend(sort(entity).map(|one| (None, one)));
+    all.push((None, sort(entity)));
     all.push((None, limit(entity)));
     all.extend(expand(model, entity).map(|one| (None, one)));
     all
@@ -218,7 +218,9 @@ fn search(entity: &Entity) -> Value {
         .map(|field| format!("`{}`", field.name))
         .collect();
     let description = format!(
-        "Words to look for in {}: whole words and parts of words. Finds public {} only.",
+        "Words to look for in {}: all of them, the last one perhaps not typed to its end; accents and capitals do not matter. \
+         `\"two words\"` stand side by side, `-word` is not there, `or` is between alternatives. Where few hold the words, parts of \
+         names are found as well. Finds public {} only, and orders and filters at most the 2,000 newest of them.",
         fields.join(", "),
         spaced(&entity.plural)
     );
@@ -233,10 +235,10 @@ fn map(field: &Field) -> Vec<Value> {
     let name = &field.name;
     let number = r"-?[0-9]+(\.[0-9]+)?";
     let near = format!(
-        "Latitude and longitude such as `47.3769,8.5417`: only those whose `{name}` is within `radius_m` of it."
+        "Latitude and longitude such as `47.3769,8.5417`: only those whose `{name}` is within `radius_m` of it, the nearest first. With another order or other filters: of the 2,000 nearest."
     );
     let bbox = format!(
-        "West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose `{name}` is inside."
+        "West, south, east, north in degrees such as `8.44,47.32,8.62,47.43`: only those whose `{name}` is inside, 2,000 at most."
     );
     let radius =
         "Radius around `near` in metres, 5000 if left out. Only together with `near`.".to_owned();
@@ -265,7 +267,7 @@ fn limit(entity: &Entity) -> Value {
 }
 
 /// `sort=name` ascending, `sort=-name` descending.
-fn sort(entity: &Entity) -> Option<Value> {
+fn sort(entity: &Entity) -> Value {
     let fields = entity
         .fields
         .iter()
@@ -276,17 +278,17 @@ fn sort(entity: &Entity) -> Option<Value> {
         .iter()
         .filter(|derived| derived.sort)
         .map(|derived| &derived.name);
-    let values: Vec<String> = fields
-        .chain(derived)
-        .flat_map(|name| [name.clone(), format!("-{name}")])
+    let values: Vec<String> = (fields.chain(derived).map(String::as_str))
+        .chain(["id"])
+        .flat_map(|name| [name.to_owned(), format!("-{name}")])
         .collect();
-    if values.is_empty() {
-        return None;
+    let mut description = "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id. Without it: newest first, which is `-id`.".to_owned();
+    if entity.fields.iter().any(|f| f.filter && f.ty == Ty::Point) {
+        description.push_str(" With `near`: nearest first.");
     }
-    let description = "Order of the list; `-` in front turns it round. Objects equal in it are ordered by id. Without it: newest first.";
-    Some(parameter(
+    parameter(
         "sort",
-        description.to_owned(),
+        description,
         json!({"type": "string", "enum": values}),
-    ))
+    )
 }

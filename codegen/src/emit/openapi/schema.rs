@@ -76,6 +76,7 @@ pub fn list(entity: &Entity, example: Value) -> Value {
     );
     properties.insert("next_cursor".to_owned(), reference("NextCursor"));
     properties.insert("count".to_owned(), reference("Count"));
+    properties.insert("count_is_exact".to_owned(), reference("CountIsExact"));
     let description = format!("A page of {}.", spaced(&entity.plural));
     let schema = types::object(
         &description,
@@ -186,7 +187,9 @@ fn answered(model: &Model, id: EntityId, column: Column) -> Value {
     let entity = &model.entities[id];
     let kept_by_server = match column.source {
         Source::Field(field) => field.system || matches!(field.ty, Ty::States { .. }),
-        Source::TypeOf(relation) | Source::IdOf(relation) => relation.system || relation.set_me,
+        Source::TypeOf(relation) | Source::IdOf(relation) => {
+            relation.system || relation.of_caller()
+        }
         _ => true,
     };
     let mut notes = note::notes(model, id, column);

@@ -3,7 +3,7 @@
 //! Reads the same trees that become database policies, so the document cannot promise something else.
 //! Knows no JSON.
 
-use crate::model::{Entity, EntityId, Expr, Has, Literal, Model, OfWhat, Op, Value};
+use crate::model::{ENDED_BY, Entity, EntityId, Expr, Has, Literal, Model, OfWhat, Op, Value};
 
 /// A rule in words, with the named conditions it leans on.
 pub struct Words {
@@ -89,20 +89,9 @@ pub fn explain(model: &Model, entity: EntityId, rule: &Expr) -> Words {
     }
 }
 
-pub fn may(model: &Model, entity: EntityId, rule: &Expr, caller: Caller) -> May {
-    weigh(model, entity, rule, caller, MAX_DEPTH)
-}
-
-/// Rules lead through relations to rules of other entities; the checker refuses cycles, this bound
-/// only keeps a mistake there from hanging the generator.
-const MAX_DEPTH: usize = 24;
-
-fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize) -> May {
-    if depth == 0 {
-        return May::Depends;
-    }
+pub fn may(model: &Model, id: EntityId, rule: &Expr, caller: Caller) -> May {
     let entity = &model.entities[id];
-    let again = |rule: &Expr| weigh(model, id, rule, caller, depth - 1);
+    let again = |rule: &Expr| may(model, id, rule, caller);
     match rule {
         Expr::Anyone => May::Yes,
         Expr::Nobody => May::No,
@@ -116,7 +105,7 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
             _ => May::Depends,
         },
         Expr::Not(inner) => not(again(inner)),
-        Expr::Condition(i) => again(&entity.conditions[*i].expr),
+        Expr::Condition(i) => may_named(model, id, &OfWhat::Condition(*i), caller),
         Expr::Of { relation, what } => {
             let targets = &entity.belongs[*relation].targets;
             let all_targets = what.is_empty();
@@ -130,14 +119,14 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
                     // Whether anything can be read there only the database finds out, as in the kernel:
                     // a stranger gets an empty list, not 401.
                     Some(OfWhat::Read) => model.entities[*target].access.read.is_some(),
-                    Some(what) => target_rule(model, *target, what).is_some_and(|rule| {
-                        weigh(model, *target, rule, caller, depth - 1) != May::No
-                    }),
+                    Some(what) => may_named(model, *target, what, caller) != May::No,
                 }
             });
             if reachable { May::Depends } else { May::No }
         }
-        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } if caller == Caller::Anonymous => {
+        Expr::MeIs { .. } | Expr::MeIsThis | Expr::MeIn { .. } | Expr::MeOutranks { .. }
+            if caller == Caller::Anonymous =>
+        {
             May::No
         }
         Expr::MeHolds { role } if caller == Caller::Role(*role) => May::Yes,
@@ -145,6 +134,22 @@ fn weigh(model: &Model, id: EntityId, rule: &Expr, caller: Caller, depth: usize)
         Expr::MeHoldsOf { role, .. } if caller != Caller::Role(*role) => May::No,
         _ => May::Depends,
     }
+}
+
+/// As [`may`], of a rule by its name: rules lead through relations to rules of other entities, from several
+/// places to the same one.
+fn may_named(model: &Model, id: EntityId, what: &OfWhat, caller: Caller) -> May {
+    let variant = match caller {
+        Caller::Anonymous => 0,
+        Caller::SignedIn => 1,
+        Caller::Role(role) => 2 + role,
+    };
+    let find = || match target_rule(model, id, what) {
+        Some(rule) => may(model, id, rule, caller),
+        None => May::No,
+    };
+    let key = ("may", variant, id, what.clone());
+    model.memo.once(key, May::Depends, find)
 }
 
 fn strictest(all: impl Iterator<Item = May>) -> May {
@@ -215,6 +220,16 @@ impl Teller<'_> {
             Expr::MeIn { has, me, filter } => {
                 self.tell_me_in(&entity.has[*has], me, filter.as_deref())
             }
+            Expr::MeOutranks { relation, of } => {
+                let who = match relation {
+                    Some(relation) => format!("the `{}`", entity.belongs[*relation].name),
+                    None => format!("this {}", spaced(&entity.name)),
+                };
+                let of = of.map_or(String::new(), |of| {
+                    format!(" of the `{}`", entity.belongs[of].name)
+                });
+                format!("the caller is not {who} and could give every role{of} that {who} holds")
+            }
             Expr::Compare { left, op, right } => format!(
                 "{} {} {}",
                 tell_value(left),
@@ -226,7 +241,10 @@ impl Teller<'_> {
                 format!("{} is one of {}", tell_value(value), list.join(", "))
             }
             Expr::IsNull(value) => format!("{} is empty", tell_value(value)),
-            Expr::Flag(name) => format!("`{name}` is set"),
+            Expr::Flag(name) => match ended_by(name) {
+                Some(person) => format!("the `{person}` archived it"),
+                None => format!("`{name}` is set"),
+            },
         }
     }
 
@@ -238,7 +256,10 @@ impl Teller<'_> {
                 op: Op::Eq,
                 right,
             } => format!("{} is not {}", tell_value(left), tell_value(right)),
-            Expr::Flag(name) => format!("`{name}` is not set"),
+            Expr::Flag(name) => match ended_by(name) {
+                Some(person) => format!("somebody else than the `{person}` archived it"),
+                None => format!("`{name}` is not set"),
+            },
             other => format!("not ({})", self.tell(id, other, false)),
         }
     }
@@ -308,6 +329,11 @@ impl Teller<'_> {
         }
         word
     }
+}
+
+/// A column of the database, not of the API.
+fn ended_by(flag: &str) -> Option<&str> {
+    flag.strip_prefix(ENDED_BY)
 }
 
 fn tell_op(op: Op) -> &'static str {

@@ -18,7 +18,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     if parent.lifecycle != Lifecycle::SoftDelete {
         return Vec::new();
     }
-    let children: Vec<(&Entity, &Relation)> = (model.entities.iter())
+    let children: Vec<(&Entity, &Relation)> = (references::children(model, id).into_iter())
+        .map(|child| &model.entities[child])
         .flat_map(|child| references::of(model, child).map(move |r| (child, r)))
         .filter(|(_, reference)| reference.target == id)
         .map(|(child, Reference { relation, .. })| (child, relation))

@@ -79,7 +79,7 @@ impl Sql {
     pub fn is_flat(&self) -> bool {
         match self {
             Sql::True | Sql::False => true,
-            Sql::Atom(text) => !text.contains("sec.seen_") && !text.contains(LOOKED_UP),
+            Sql::Atom(text) => !calls(text) && !text.contains(LOOKED_UP),
             Sql::All(parts) | Sql::Any(parts) => parts.iter().all(Sql::is_flat),
             Sql::Not(part) => part.is_flat(),
             Sql::Exists(..) => false,
@@ -89,7 +89,7 @@ impl Sql {
     fn cost(&self) -> Cost {
         match self {
             Sql::True | Sql::False => Cost::Nothing,
-            Sql::Atom(text) if text.contains("sec.seen_") => Cost::Call,
+            Sql::Atom(text) if calls(text) => Cost::Call,
             Sql::Atom(text) if text.contains(" in (select ") || text.contains(LOOKED_UP) => {
                 Cost::SubPlan
             }
@@ -101,6 +101,11 @@ impl Sql {
             Sql::Exists(_, condition) => condition.cost().max(Cost::SubPlan),
         }
     }
+}
+
+/// A function of ours, once for every row.
+fn calls(text: &str) -> bool {
+    text.contains("sec.seen_") || text.contains("sec.outranks(")
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

@@ -98,7 +98,7 @@ fn masked(entity: &Entity) -> Vec<String> {
         .collect()
 }
 
-fn column(name: &str, sql_type: &str, not_null: bool, default: Option<&str>) -> Column {
+pub(super) fn column(name: &str, sql_type: &str, not_null: bool, default: Option<&str>) -> Column {
     Column {
         name: name.into(),
         sql_type: sql_type.into(),

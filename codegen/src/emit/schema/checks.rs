@@ -11,6 +11,9 @@ use super::{
 use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, Relation, Ty};
 use crate::objects::{Kind, Object};
 
+/// Texts of at most so many characters are one line: names, titles, codes. `kernel::input` has the same number.
+pub const LINE_MAX: u32 = 300;
+
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let table = names::table(entity);
@@ -136,10 +139,15 @@ fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
 fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, String)> {
     let format = |function: &str| Some(("format", format!("sec.is_{function}({value})")));
     match &field.ty {
-        Ty::Text { min, max } => Some((
-            "length",
-            format!("char_length({value}) between {min} and {max} and sec.is_plain({value})"),
-        )),
+        Ty::Text { min, max } => {
+            let shows = match (min, max) {
+                (_, ..=LINE_MAX) => format!("sec.is_line({value})"),
+                (0, _) => format!("sec.is_plain({value})"),
+                _ => format!("sec.is_plain({value}) and sec.is_seen({value})"),
+            };
+            let condition = format!("char_length({value}) between {min} and {max} and {shows}");
+            Some(("length", condition))
+        }
         Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
             range(value, *min, *max).map(|condition| ("range", condition))
         }

@@ -34,6 +34,10 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     if goes_along(model, entity) {
         columns.push(column(ARCHIVED_WITH, "uuid", false));
     }
+    columns.extend(ended_columns(entity).map(|name| Column {
+        default: Some("false".into()),
+        ..column(name, "boolean", true)
+    }));
     if entity.lifecycle != Lifecycle::AppendOnly {
         columns.push(Column {
             default: Some("1".into()),
@@ -64,7 +68,14 @@ pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
     let names = columns.filter(|c| c.generated.is_none()).map(|c| c.name);
     names
         .chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned()))
+        .chain(ended_columns(entity))
         .collect()
+}
+
+/// Whether a person whom the row is about archived it themselves.
+pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
+    let about = entity.belongs.iter().filter(|r| r.consents);
+    about.map(Relation::ended_column)
 }
 
 /// The id while the row is not archived.
@@ -125,7 +136,11 @@ fn relation(relation: &Relation) -> Vec<Column> {
     }
     columns.push(Column {
         was: was("id"),
-        default: relation.set_me.then(|| "sec.uid()".into()),
+        default: match relation {
+            r if r.set_me => Some("sec.uid()".into()),
+            r if r.set_session => Some("sec.session()".into()),
+            _ => None,
+        },
         comment: relation.doc.clone(),
         ..column(relation.id_column(), "uuid", !relation.optional)
     });

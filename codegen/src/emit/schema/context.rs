@@ -6,6 +6,7 @@ use super::{
     columns,
     names::{self, Roles, snake},
     object::{Function, quote},
+    rules::{Context, compile},
     template,
 };
 use crate::model::{Entity, Lifecycle, Model, OnArchive, Relation, Role, Ty};
@@ -24,6 +25,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found.push(performed_role(model));
     found.push(enter(model));
     found.push(enter_job(model));
+    found.push(is_active(model));
     found
 }
 
@@ -226,9 +228,17 @@ fn live(model: &Model, assignments: &Entity) -> &'static str {
     }
 }
 
+/// An assignment counts: ` and a.state = 'accepted'`, or nothing where all do.
+pub fn counted(model: &Model, alias: &str) -> String {
+    model.counted.as_ref().map_or(String::new(), |counted| {
+        let counted = compile(model, model.assignments, counted, alias, Context::Definer);
+        format!(" and {counted}")
+    })
+}
+
 fn held(model: &Model) -> String {
     let assignments = &model.entities[model.assignments];
-    let live = live(model, assignments);
+    let live = format!("{}{}", live(model, assignments), counted(model, "a"));
     let columns: Vec<String> = (model.roles.iter())
         .map(|role| {
             let (name, value) = (snake(&role.name), quote(&role_value(model, role)));
@@ -279,6 +289,31 @@ fn settings(model: &Model) -> Vec<String> {
 
 fn set(name: &str, value: &str) -> String {
     format!("pg_catalog.set_config({}, {value}, true)", quote(name))
+}
+
+fn is_active(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let identity = &model.entities[model.identity];
+    let status = if identity.lifecycle == Lifecycle::SoftDelete {
+        " and u.status = 'active'"
+    } else {
+        ""
+    };
+    Function {
+        kind: Kind::TableFunction,
+        name: "sec.is_active",
+        arguments: "p_user uuid",
+        returns: "boolean",
+        attributes: "language sql stable",
+        definer: Some(roles.authz()),
+        callers: vec![roles.job()],
+        doc: "Is the account good, now? Asked before a job works on somebody's behalf.",
+        body: format!(
+            "  select exists (select 1 from {} u where u.id = p_user{status})",
+            names::table(identity)
+        ),
+    }
+    .object(roles)
 }
 
 fn enter_job(model: &Model) -> Object {

@@ -4,8 +4,9 @@ use super::{
     context::{person, role_value, setting},
     names::{self, Roles},
     object::{quote, trigger, trigger_function},
+    rules::literal,
 };
-use crate::model::{EntityId, Model};
+use crate::model::{EntityId, Expr, Model, Value};
 use crate::objects::Object;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -22,6 +23,16 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         values.extend(scope.type_column().map(|_| quote(&entity.name)));
         columns.push(scope.id_column());
         values.push("new.id".into());
+    }
+    // Who founds something has agreed to look after it.
+    if let Some(Expr::Compare {
+        left: Value::Column(column),
+        right: Value::Literal(value),
+        ..
+    }) = &model.counted
+    {
+        columns.push(column.clone());
+        values.push(literal(value));
     }
     let granted = format!(
         "begin\n  if sec.uid() is null or sec.job() is not null then\n    return null;\n  end if;\n  \

@@ -1,7 +1,8 @@
 //! Privileges by column: who may name a column in which statement. Nobody deletes, but jobs their own internals.
 
 use super::{
-    columns::{columns, derived_columns},
+    columns::{columns, derived_columns, ended_columns},
+    endings,
     guards::written_columns,
     jobs,
     names::{self, Roles, target_column},
@@ -27,7 +28,10 @@ pub fn insertable(entity: &Entity) -> Vec<String> {
     if !entity.writable() || entity.access.create.is_none() {
         return Vec::new();
     }
-    let relations = entity.belongs.iter().filter(|r| !r.set_me && !r.system);
+    let relations = entity
+        .belongs
+        .iter()
+        .filter(|r| !r.of_caller() && !r.system);
     let fields = entity.fields.iter().filter(|f| in_body(f));
     relations
         .flat_map(relation_columns)
@@ -46,7 +50,7 @@ pub fn updatable(entity: &Entity) -> Vec<String> {
     let relations = entity
         .belongs
         .iter()
-        .filter(|r| r.movable && !r.set_me && !r.system);
+        .filter(|r| r.movable && !r.of_caller() && !r.system);
     let fields = entity.fields.iter().filter(|f| in_body(f) && !f.fixed);
     relations
         .flat_map(relation_columns)
@@ -137,6 +141,8 @@ fn shown(model: &Model, entity: &Entity) -> Vec<String> {
             .filter(|c| derived.contains(&c.name))
             .map(|c| c.name.clone()),
     );
+    // Rules of requests ask for them; no statement of ours shows them.
+    shown.extend(ended_columns(entity));
     let kept = ["version", "created_at", "updated_at"];
     shown.extend(
         all.into_iter()
@@ -183,6 +189,7 @@ fn counter(model: &Model, id: EntityId) -> Vec<String> {
     if entity.lifecycle == Lifecycle::SoftDelete {
         updated.insert(0, "status".into());
     }
+    updated.extend(endings::set(entity));
     if entity.lifecycle != Lifecycle::AppendOnly {
         updated.extend(
             entity

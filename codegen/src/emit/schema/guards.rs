@@ -6,7 +6,7 @@
 
 use super::{
     cases::{cases, changed, plain, refuse},
-    columns::{LIVE_ID, columns, derived_columns},
+    columns::{ARCHIVED_WITH, LIVE_ID, columns, derived_columns, goes_along},
     grants::{insertable, updatable, updates},
     names::{self, Roles},
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
@@ -62,9 +62,54 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         );
         found.push(trigger(&table, &format!("{}_live", entity.plural), &when));
     }
+    found.extend(ended(model, entity));
     found.extend(update_guard(model, id));
     found.extend(insert_guard(model, id));
     found
+}
+
+/// Remembers who ended a row about somebody: what the person ended themselves, nobody else brings back.
+fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
+    let about: Vec<_> = entity.belongs.iter().filter(|r| r.consents).collect();
+    if about.is_empty() {
+        return Vec::new();
+    }
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = format!("{table}_ended");
+    // What goes along with something else comes back with it.
+    let alone = if goes_along(model, entity) {
+        format!(" and new.{ARCHIVED_WITH} is null")
+    } else {
+        String::new()
+    };
+    let lines: String = about
+        .iter()
+        .map(|r| {
+            format!(
+                "  new.{} := new.status = 'archived'{alone} and coalesce(new.{} = sec.uid(), false);\n",
+                r.ended_column(),
+                r.id_column()
+            )
+        })
+        .collect();
+    vec![
+        trigger_function(
+            roles,
+            &table,
+            &function,
+            None,
+            "Whether somebody archived a row about themselves.",
+            format!("begin\n{lines}  return new;\nend"),
+        ),
+        trigger(
+            &table,
+            &format!("{}_ended", entity.plural),
+            &format!(
+                "before update of status on {table}\n  for each row when (new.status is distinct from old.status)\n  \
+                 execute function {function}()"
+            ),
+        ),
+    ]
 }
 
 /// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.

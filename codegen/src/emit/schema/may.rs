@@ -1,19 +1,19 @@
-//! Actions whose rule reads a column that not everyone may read: a statement of a request cannot evaluate
-//! such a rule (a policy can), so it asks a function.
+//! Actions whose rule or condition reads a column that not everyone may read: a statement of a request cannot
+//! evaluate such a rule (a policy can), so it asks a function.
 
 use super::{
     names::{self, Roles},
     object::{Function, on_table, quote},
-    private::private_columns,
-    rules::{Context, Scope, compile, predicate},
+    predicate::{Sql, all, atom},
+    rules::{Context, Scope, compile, literal, one_of, predicate},
 };
-use crate::model::{Entity, EntityId, Expr, Model, Value};
+use crate::model::{Change, Entity, EntityId, Expr, Literal, Model, Transition};
 use crate::objects::{Kind, Object};
 
 /// The rule of an action, for the select list of a statement over `alias` and `me`.
 pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &str) -> String {
     let entity = &model.entities[id];
-    if reads_private(entity, rule) {
+    if entity.reads_private(rule) {
         format!(
             "{} = any (app.{}_may({alias}.id))",
             quote(action),
@@ -22,6 +22,52 @@ pub fn allowed(model: &Model, id: EntityId, action: &str, rule: &Expr, alias: &s
     } else {
         compile(model, id, rule, alias, Context::Me)
     }
+}
+
+/// As [`allowed`], whether a transition can be made now, whoever asks: where it starts, and its `when`. `None`
+/// where the statement can say it by itself.
+pub fn possible_now(
+    model: &Model,
+    id: EntityId,
+    transition: &Transition,
+    alias: &str,
+) -> Option<String> {
+    let entity = &model.entities[id];
+    now_reads_private(entity, transition).then(|| {
+        format!(
+            "{} = any (app.{}_may({alias}.id))",
+            quote(&now_word(transition)),
+            entity.name
+        )
+    })
+}
+
+/// No action is called like this: it holds a blank.
+fn now_word(transition: &Transition) -> String {
+    format!("{} now", transition.name)
+}
+
+fn now_reads_private(entity: &Entity, transition: &Transition) -> bool {
+    let (Change::State { field, .. } | Change::Set { field, .. }) = &transition.change;
+    let when = transition.when.as_ref();
+    entity.is_private(field) || when.is_some_and(|when| entity.reads_private(when))
+}
+
+fn now(model: &Model, scope: Scope<'_>, transition: &Transition) -> Sql {
+    let starts = match &transition.change {
+        Change::State { field, from, .. } => atom(one_of(&scope.column(field), from)),
+        Change::Set {
+            value: Literal::Now,
+            ..
+        } => Sql::True,
+        Change::Set { field, value } => atom(format!(
+            "{} is distinct from {}",
+            scope.column(field),
+            literal(value)
+        )),
+    };
+    let when = transition.when.as_ref();
+    all(std::iter::once(starts).chain(when.map(|when| predicate(model, scope, when))))
 }
 
 /// `app.community_member_may(p_id)`: those of these actions that the caller may do.
@@ -33,16 +79,16 @@ pub fn function(model: &Model, id: EntityId) -> Option<Object> {
         alias: "t",
         context: Context::Definer,
     };
-    let cases: Vec<String> = (actions(entity).into_iter())
-        .filter(|(_, rule)| reads_private(entity, rule))
-        .map(|(action, rule)| {
-            format!(
-                "case when {} then {} end",
-                predicate(model, scope, rule).block(8),
-                quote(action)
-            )
-        })
-        .collect();
+    let case = |condition: Sql, word: &str| {
+        format!("case when {} then {} end", condition.block(8), quote(word))
+    };
+    let rules = (actions(entity).into_iter())
+        .filter(|(_, rule)| entity.reads_private(rule))
+        .map(|(action, rule)| case(predicate(model, scope, rule), action));
+    let now = (entity.transitions.iter())
+        .filter(|transition| now_reads_private(entity, transition))
+        .map(|transition| case(now(model, scope, transition), &now_word(transition)));
+    let cases: Vec<String> = rules.chain(now).collect();
     if cases.is_empty() || !entity.writable() {
         return None;
     }
@@ -77,35 +123,4 @@ fn actions(entity: &Entity) -> Vec<(&str, &Expr)> {
     rules
         .chain(entity.transitions.iter().map(|t| (t.name.as_str(), &t.by)))
         .collect()
-}
-
-pub(super) fn reads_private(entity: &Entity, rule: &Expr) -> bool {
-    let private: Vec<String> = private_columns(entity)
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    reads(entity, rule, &private)
-}
-
-fn reads(entity: &Entity, expr: &Expr, columns: &[String]) -> bool {
-    let relation = |index: usize| columns.contains(&entity.belongs[index].id_column());
-    match expr {
-        Expr::All(parts) | Expr::Any(parts) => parts.iter().any(|p| reads(entity, p, columns)),
-        Expr::Not(part) => reads(entity, part, columns),
-        Expr::Condition(index) => reads(entity, &entity.conditions[*index].expr, columns),
-        Expr::Of { relation: r, .. } | Expr::MeIs { relation: r } => relation(*r),
-        Expr::MeHoldsOf { relation: r, .. } => r.is_some_and(relation),
-        Expr::Compare { left, right, .. } => names_one(left, columns) || names_one(right, columns),
-        Expr::In { value, .. } | Expr::IsNull(value) => names_one(value, columns),
-        Expr::Flag(name) => columns.contains(name),
-        _ => false,
-    }
-}
-
-fn names_one(value: &Value, columns: &[String]) -> bool {
-    match value {
-        Value::Column(name) => columns.contains(name),
-        Value::Add(a, b) | Value::Sub(a, b) => names_one(a, columns) || names_one(b, columns),
-        Value::Literal(_) => false,
-    }
 }

@@ -37,8 +37,11 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
 
 /// `sec.mine_event_admin()`. `None`: not bounded, or never anything in it.
 fn call(model: &Model, id: EntityId, what: &OfWhat) -> Option<String> {
-    let selects = selects(model, id, what, &bound(model, id, what)?);
-    (!selects.is_empty()).then(|| format!("{}()", seen::name(model, "mine", id, what)))
+    let everywhere = bound(model, id, what)?;
+    let key = ("mine", 0, id, what.clone());
+    let some = || !selects(model, id, what, &everywhere).is_empty();
+    (model.memo.once(key, false, some))
+        .then(|| format!("{}()", seen::name(model, "mine", id, what)))
 }
 
 pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Object> {
@@ -76,6 +79,12 @@ pub(super) fn function(model: &Model, id: EntityId, what: &OfWhat) -> Option<Obj
 /// The set would hold all that is below another set, as all orders of all events of an organizer, and be made to
 /// read a single row. Where the table's own policy leads no further than to sets, each row is looked up instead.
 pub(super) fn is_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    let key = ("looked up", 0, id, what.clone());
+    let find = || can_be_looked_up(model, id, what);
+    model.memo.once(key, false, find)
+}
+
+fn can_be_looked_up(model: &Model, id: EntityId, what: &OfWhat) -> bool {
     let entity = &model.entities[id];
     let scope = Scope {
         entity: id,
@@ -115,7 +124,9 @@ fn granted(model: &Model, id: EntityId, what: &OfWhat) -> Expr {
 }
 
 fn bound(model: &Model, id: EntityId, what: &OfWhat) -> Option<Everywhere> {
-    bounded(model, id, &granted(model, id, what))
+    let key = ("bound", 0, id, what.clone());
+    let find = || bounded(model, id, &granted(model, id, what));
+    model.memo.once(key, None, find)
 }
 
 /// `None`: it holds for some who are not named.
@@ -141,6 +152,7 @@ fn bounded(model: &Model, id: EntityId, expr: &Expr) -> Option<Everywhere> {
         Expr::Anyone
         | Expr::SignedIn
         | Expr::Not(_)
+        | Expr::MeOutranks { .. }
         | Expr::Compare { .. }
         | Expr::In { .. }
         | Expr::IsNull(_)

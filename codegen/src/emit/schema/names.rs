@@ -29,6 +29,10 @@ impl Roles<'_> {
     pub fn counter(self) -> String {
         format!("{}_counter", self.0)
     }
+    /// Owns the queue of jobs, the outbox, and the keys of requests.
+    pub fn queue(self) -> String {
+        format!("{}_queue", self.0)
+    }
     /// Owns the audit log.
     pub fn audit(self) -> String {
         format!("{}_audit", self.0)
@@ -43,6 +47,11 @@ pub fn table(entity: &Entity) -> String {
 /// `app.events_public`
 pub fn projection(entity: &Entity) -> String {
     format!("app.{}_public", entity.plural)
+}
+
+/// `app.events_search`
+pub fn search(entity: &Entity) -> String {
+    format!("app.{}_search", entity.plural)
 }
 
 /// `orgAdmin` → `org_admin`

@@ -13,7 +13,7 @@ pub(super) fn readable_parents(model: &Model, scope: Scope<'_>) -> Sql {
     all(entity
         .belongs
         .iter()
-        .filter(|r| !r.set_me && !r.system)
+        .filter(|r| !r.of_caller() && !r.system)
         .map(|relation| {
             let empty = relation
                 .optional

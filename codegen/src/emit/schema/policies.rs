@@ -88,11 +88,14 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
 /// The rule, one's own name where the server puts it, and parents that the writer may read.
 fn insert(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
-    let own = entity
-        .belongs
-        .iter()
-        .filter(|r| r.set_me)
-        .map(|r| atom(format!("{} = sec.uid()", scope.column(&r.id_column()))));
+    let own = entity.belongs.iter().filter(|r| r.of_caller()).map(|r| {
+        let column = scope.column(&r.id_column());
+        atom(if r.set_me {
+            format!("{column} = sec.uid()")
+        } else {
+            format!("{column} is not distinct from sec.session()")
+        })
+    });
     let rule = optional(model, scope, entity.access.create.as_ref());
     all([rule]
         .into_iter()

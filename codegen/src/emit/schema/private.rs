@@ -7,32 +7,13 @@ use super::{
     predicate::Sql,
     rules::{Context, Scope, predicate},
 };
-use crate::model::{Entity, EntityId, Expr, Model};
+use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object};
-
-/// Columns with a `read` rule, each with it, references first.
-pub fn private_columns(entity: &Entity) -> Vec<(String, &Expr)> {
-    let relations = entity
-        .belongs
-        .iter()
-        .filter_map(|r| r.read.as_ref().map(|rule| (r, rule)));
-    let columns = relations.flat_map(|(r, rule)| {
-        r.type_column()
-            .into_iter()
-            .chain([r.id_column()])
-            .map(move |column| (column, rule))
-    });
-    let fields = entity
-        .fields
-        .iter()
-        .filter_map(|f| f.read.as_ref().map(|rule| (f.name.clone(), rule)));
-    columns.chain(fields).collect()
-}
 
 /// `app.event_private(p_id)`: one row with the columns the caller may read, null elsewhere.
 pub fn function(model: &Model, id: EntityId) -> Option<Object> {
     let entity = &model.entities[id];
-    let private = private_columns(entity);
+    let private = entity.private_columns();
     if private.is_empty() || entity.internal {
         return None;
     }

@@ -1,8 +1,8 @@
-//! What everybody may search: a view that is no security barrier, so that text and place indexes are used.
+//! What everybody may search: a view that is no security barrier, so that indexes over places are used.
 //!
-//! Under row-level security PostgreSQL evaluates the policy before `@@`, `ilike` and `&&`, which rules their
-//! indexes out. The view shows rows that a caller who is not signed in may read, and nothing but the columns
-//! that are searched.
+//! Under row-level security PostgreSQL evaluates the policy before `@@`, `like` and `&&`, which rules their
+//! indexes out. The view shows the ids of rows that a caller who is not signed in may read, and their places.
+//! Words are in documents of their own, whose ids are looked up here.
 
 use super::{
     names::{self, Roles},
@@ -35,25 +35,6 @@ fn points(entity: &Entity) -> impl Iterator<Item = &Field> {
         .filter(|f| f.ty == Ty::Point && f.filter)
 }
 
-/// All searched fields in one text. In an index and in the view: both must say the same.
-fn text(entity: &Entity, alias: &str) -> Option<String> {
-    let columns: Vec<String> = (entity.fields.iter().filter(|f| f.search))
-        .map(|f| {
-            if f.optional {
-                format!("coalesce({alias}{}, '')", f.name)
-            } else {
-                format!("{alias}{}", f.name)
-            }
-        })
-        .collect();
-    (!columns.is_empty()).then(|| columns.join(" || ' ' || "))
-}
-
-/// No stemming: the texts are in many languages.
-fn vector(text: &str) -> String {
-    format!("to_tsvector('simple'::regconfig, {text})")
-}
-
 fn indexes(entity: &Entity) -> Vec<Object> {
     let table = names::table(entity);
     let active = if entity.lifecycle == Lifecycle::SoftDelete {
@@ -62,21 +43,6 @@ fn indexes(entity: &Entity) -> Vec<Object> {
         ""
     };
     let mut found = Vec::new();
-    if let Some(text) = text(entity, "") {
-        let name = |what: &str| names::fit(format!("{}_{what}_idx", entity.plural));
-        found.push(index(
-            &table,
-            &name("search"),
-            false,
-            &format!("using gin (({})){active}", vector(&text)),
-        ));
-        found.push(index(
-            &table,
-            &name("search_text"),
-            false,
-            &format!("using gin (({text}) gin_trgm_ops){active}"),
-        ));
-    }
     for field in points(entity) {
         let name = names::index(entity, std::slice::from_ref(&field.name));
         found.push(index(
@@ -99,10 +65,6 @@ fn view(model: &Model, id: EntityId) -> Object {
         context: Context::Anonymous,
     };
     let mut columns = vec!["t.id".to_owned()];
-    if let Some(text) = text(entity, "t.") {
-        columns.push(format!("{} as search", vector(&text)));
-        columns.push(format!("{text} as search_text"));
-    }
     columns.extend(points(entity).map(|f| format!("t.{}", f.name)));
     let create = format!(
         "create view {name} with (security_barrier = false) as\n  select\n    {}\n  from {table} t\n  where {};\n\

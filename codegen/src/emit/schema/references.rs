@@ -8,8 +8,9 @@ use super::{
     names::{self, live_column, target_column},
     object::{constraint, index},
 };
-use crate::model::{Entity, EntityId, Lifecycle, Model, OnArchive, Relation};
+use crate::model::{Entity, EntityId, Lifecycle, Model, OfWhat, OnArchive, Relation};
 use crate::objects::{Kind, Object};
+use std::sync::Arc;
 
 /// One relation and one of its targets.
 pub struct Reference<'m> {
@@ -51,9 +52,28 @@ pub fn live(child: &Entity, relation: &Relation, target: &Entity) -> Option<Stri
 
 pub fn has_live_children(model: &Model, id: EntityId) -> bool {
     let target = &model.entities[id];
-    model.entities.iter().any(|child| {
+    children(model, id).iter().any(|&child| {
+        let child = &model.entities[child];
         of(model, child).any(|r| r.target == id && live(child, r.relation, target).is_some())
     })
+}
+
+/// Entities that refer to this one, in order. Found for all entities at once.
+pub fn children(model: &Model, id: EntityId) -> Vec<EntityId> {
+    let find = || {
+        let mut found = vec![Vec::new(); model.entities.len()];
+        for (child, entity) in model.entities.iter().enumerate() {
+            for reference in of(model, entity) {
+                let of_target: &mut Vec<EntityId> = &mut found[reference.target];
+                if of_target.last() != Some(&child) {
+                    of_target.push(child);
+                }
+            }
+        }
+        Arc::new(found)
+    };
+    let key = ("children", 0, 0, OfWhat::Read);
+    model.memo.once(key, Arc::default(), find)[id].clone()
 }
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -74,7 +94,8 @@ fn keys(model: &Model, id: EntityId) -> Vec<Object> {
     if has_live_children(model, id) {
         keys.push(vec!["live_id".into()]);
     }
-    for child in &model.entities {
+    for child in children(model, id) {
+        let child = &model.entities[child];
         for reference in of(model, child).filter(|r| r.target == id) {
             let same = same_columns(reference.relation, entity);
             let key: Vec<String> = std::iter::once("id".to_owned()).chain(same).collect();

@@ -7,10 +7,13 @@ use super::{
 use crate::model::Model;
 use crate::objects::{Kind, Object};
 
-const EXTENSIONS: [&str; 4] = ["citext", "btree_gist", "pg_trgm", "postgis"];
+const EXTENSIONS: [&str; 5] = ["citext", "btree_gist", "pg_trgm", "unaccent", "postgis"];
 
 /// Policies make plans whose estimates are high and whose work is small: compiling them takes seconds.
 const JIT: (&str, &str) = ("jit", "off");
+
+/// Notices are about what callers write, such as a search without words: nothing that a log should fill with.
+const QUIET: (&str, &str) = ("client_min_messages", "warning");
 
 pub fn objects(model: &Model) -> Vec<Object> {
     let roles = Roles(&model.app);
@@ -19,6 +22,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
         role(&roles.authz(), "nologin bypassrls", &[]),
         role(&roles.counter(), "nologin bypassrls", &[]),
         role(&roles.audit(), "nologin", &[]),
+        role(&roles.queue(), "nologin", &[]),
         role(
             &roles.app(),
             "login noinherit",
@@ -26,6 +30,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
                 ("statement_timeout", "5s"),
                 ("lock_timeout", "2s"),
                 ("idle_in_transaction_session_timeout", "10s"),
+                QUIET,
                 JIT,
             ],
         ),
@@ -35,6 +40,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
             &[
                 ("lock_timeout", "10s"),
                 ("idle_in_transaction_session_timeout", "60s"),
+                QUIET,
                 JIT,
             ],
         ),
@@ -50,9 +56,21 @@ pub fn objects(model: &Model) -> Vec<Object> {
         roles.owner(),
         roles.counter(),
         roles.audit(),
+        roles.queue(),
     ];
     found.push(schema("sec", &roles.authz(), &everybody));
-    found.push(schema("audit", &roles.audit(), &[roles.job()]));
+    found.push(schema(
+        "audit",
+        &roles.audit(),
+        &[roles.job(), roles.queue()],
+    ));
+    found.push(schema(
+        "requests",
+        &roles.queue(),
+        &[roles.app(), roles.job()],
+    ));
+    found.push(schema("jobs", &roles.queue(), &[roles.app(), roles.job()]));
+    found.push(schema("search", &roles.authz(), &[]));
     found.extend(EXTENSIONS.map(|name| {
         let create = format!("create extension if not exists {name} with schema public;");
         object(Kind::Extension, name, create, String::new())
@@ -78,9 +96,12 @@ fn role(name: &str, attributes: &str, settings: &[(&str, &str)]) -> Object {
 }
 
 fn schema(name: &str, owner: &str, users: &[String]) -> Object {
-    let create = format!(
-        "create schema {name};\nalter schema {name} owner to {owner};\ngrant usage on schema {name} to {};",
-        users.join(", ")
-    );
+    let mut create = format!("create schema {name};\nalter schema {name} owner to {owner};");
+    if !users.is_empty() {
+        create.push_str(&format!(
+            "\ngrant usage on schema {name} to {};",
+            users.join(", ")
+        ));
+    }
     object(Kind::Schema, name, create, format!("drop schema {name};"))
 }

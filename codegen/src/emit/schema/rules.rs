@@ -111,19 +111,19 @@ impl Scope<'_> {
 
     /// A name for the row of a sub-query: `p1` inside the table's own condition, then `p2`, …
     pub fn inner_alias(self) -> String {
-        let depth = self
-            .alias
-            .strip_prefix('p')
-            .and_then(|n| n.parse::<u32>().ok())
-            .unwrap_or(0);
-        assert!(
-            depth < 12,
-            "the rules of {} read each other in a circle",
-            self.entity
-        );
-        format!("p{}", depth + 1)
+        format!("p{}", self.depth() + 1)
+    }
+
+    /// How many sub-queries it is in.
+    fn depth(self) -> u32 {
+        let number = self.alias.strip_prefix('p');
+        number.and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 }
+
+/// Conditions of rows above are written into a condition down to here; what leads further is asked for through a
+/// function. Each level can double the text.
+const DEPTH_MAX: u32 = 3;
 
 /// `None` is denied.
 pub(super) fn optional(model: &Model, scope: Scope<'_>, expr: Option<&Expr>) -> Sql {
@@ -173,6 +173,13 @@ pub(super) fn predicate(model: &Model, scope: Scope<'_>, expr: &Expr) -> Sql {
         Expr::MeIn { has, me, filter } => {
             let set = sets::name(model, scope.entity, *has, me, filter.as_deref());
             known(format!("{} in (select sec.{set}())", scope.column("id")))
+        }
+        Expr::MeOutranks { relation, of } => {
+            let who = relation.map_or("id".to_owned(), |r| entity.belongs[r].id_column());
+            let of = of.map_or("null".to_owned(), |r| {
+                scope.column(&entity.belongs[r].id_column())
+            });
+            known(format!("sec.outranks({}, {of})", scope.column(&who)))
         }
         Expr::Compare { left, op, right } => compare(model, scope, left, *op, right),
         Expr::In { value: v, list } => {
@@ -225,27 +232,25 @@ fn of(
         alias: &alias,
         context: scope.context,
     };
-    let granted = match what {
-        OfWhat::Read => Sql::True,
-        OfWhat::Condition(index) => predicate(model, inner, &parent.conditions[*index].expr),
-        OfWhat::Update => optional(model, inner, parent.access.update.as_ref()),
-        OfWhat::Delete => optional(model, inner, parent.access.delete.as_ref()),
-    };
+    let granted = || granted(model, inner, what);
     let from = format!("{} {alias}", names::table(parent));
     let same_row = atom(format!("{alias}.id = {id}"));
     let found = |condition: Sql| match condition {
         Sql::False => Sql::False,
         condition => exists(from.clone(), all([same_row.clone(), condition])),
     };
+    let fate = fate(model, target, what, scope.context);
+    let near = scope.depth() < DEPTH_MAX;
     let holds = match scope.context {
-        _ if granted == Sql::False => Sql::False,
-        Context::Anonymous => found(all([visible(model, inner), granted])),
-        Context::Policy if !seen::is_deep(model, target, what) => found(granted),
-        Context::Policy if mine::is_looked_up(model, target, what) => {
-            looked_up(&from, &all([same_row, granted]))
+        _ if fate == Fate::Never => Sql::False,
+        Context::Anonymous if scope.depth() < 1 => found(all([visible(model, inner), granted()])),
+        Context::Anonymous => seen::holds_for_anyone(model, target, what, &id),
+        Context::Policy if !seen::is_deep(model, target, what) => found(granted()),
+        Context::Policy if near && mine::is_looked_up(model, target, what) => {
+            looked_up(&from, &all([same_row, granted()]))
         }
         context => {
-            let what = if granted == Sql::True {
+            let what = if fate == Fate::Always {
                 &OfWhat::Read
             } else {
                 what
@@ -259,6 +264,48 @@ fn of(
         }
     };
     all([type_is(model, scope, relation, target), holds])
+}
+
+/// Of a row that is found, beyond being seen.
+fn granted(model: &Model, scope: Scope<'_>, what: &OfWhat) -> Sql {
+    let entity = &model.entities[scope.entity];
+    match what {
+        OfWhat::Read => Sql::True,
+        OfWhat::Condition(index) => predicate(model, scope, &entity.conditions[*index].expr),
+        OfWhat::Update => optional(model, scope, entity.access.update.as_ref()),
+        OfWhat::Delete => optional(model, scope, entity.access.delete.as_ref()),
+    }
+}
+
+/// Whether a condition depends on anything.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Always,
+    Never,
+    Depends,
+}
+
+/// Of what is granted, without writing it out at each level above it.
+fn fate(model: &Model, target: EntityId, what: &OfWhat, context: Context) -> Fate {
+    let scope = Scope {
+        entity: target,
+        alias: "p1",
+        context,
+    };
+    let find = || {
+        let granted = granted(model, scope, what);
+        let whole = match context {
+            Context::Anonymous if granted != Sql::False => all([visible(model, scope), granted]),
+            _ => granted,
+        };
+        match whole {
+            Sql::True => Fate::Always,
+            Sql::False => Fate::Never,
+            _ => Fate::Depends,
+        }
+    };
+    let key = ("fate", context as usize, target, what.clone());
+    model.memo.once(key, Fate::Depends, find)
 }
 
 /// For a `one of`: it refers to a row of this kind.

@@ -4,7 +4,6 @@
 //! rows is a set: [`super::mine`].
 
 use super::{
-    may::reads_private,
     mine,
     names::{self, Roles},
     object::{Function, on_table},
@@ -29,6 +28,11 @@ pub(super) fn holds(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> 
     } else {
         call
     })
+}
+
+/// Whoever asks: a caller who is not signed in sees the row, and `what` holds for it.
+pub(super) fn holds_for_anyone(model: &Model, id: EntityId, what: &OfWhat, value: &str) -> Sql {
+    atom(format!("{}({value})", name(model, "open", id, what)))
 }
 
 /// Asking about a row of this entity leads to further tables. As sub-queries in policies that would multiply:
@@ -56,7 +60,7 @@ pub(super) fn is_deep(model: &Model, id: EntityId, what: &OfWhat) -> bool {
 }
 
 pub(super) fn reads_private_columns(model: &Model, id: EntityId, what: &OfWhat) -> bool {
-    rule(model, id, what).is_some_and(|rule| reads_private(&model.entities[id], rule))
+    rule(model, id, what).is_some_and(|rule| model.entities[id].reads_private(rule))
 }
 
 /// The functions that these objects call, and those that they call in turn.
@@ -65,7 +69,8 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
         .iter()
         .flat_map(|(id, what)| {
             let set = mine::function(model, *id, what);
-            set.into_iter().chain([function(model, *id, what)])
+            let functions = [function(model, *id, what), open_function(model, *id, what)];
+            set.into_iter().chain(functions)
         })
         .collect();
     let mut called: BTreeSet<String> = objects.iter().flat_map(|o| calls(&o.create)).collect();
@@ -85,7 +90,7 @@ pub fn functions(model: &Model, objects: &[Object]) -> Vec<Object> {
 
 /// The functions of these kinds that a text calls.
 fn calls(text: &str) -> impl Iterator<Item = String> + '_ {
-    let starts = ["sec.seen_", "sec.mine_"];
+    let starts = ["sec.seen_", "sec.mine_", "sec.open_"];
     let found = starts.into_iter().flat_map(|s| text.match_indices(s));
     found.map(|(at, _)| {
         let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
@@ -107,12 +112,18 @@ fn questions(model: &Model) -> Vec<(EntityId, OfWhat)> {
 pub(super) fn name(model: &Model, kind: &str, id: EntityId, what: &OfWhat) -> String {
     let entity = &model.entities[id];
     let what = match what {
-        OfWhat::Read => String::new(),
-        OfWhat::Condition(index) => format!("_{}", entity.conditions[*index].name),
-        OfWhat::Update => "_update".into(),
-        OfWhat::Delete => "_delete".into(),
+        OfWhat::Read => return names::fit(format!("sec.{kind}_{}", entity.name)),
+        OfWhat::Condition(index) => &entity.conditions[*index].name,
+        OfWhat::Update => "update",
+        OfWhat::Delete => "delete",
     };
-    names::fit(format!("sec.{kind}_{}{what}", entity.name))
+    // `member` of a community beside the entity `community_member`.
+    let joined = format!("{}_{what}", entity.name);
+    let between = match model.entity(&joined) {
+        Some(_) => "__",
+        None => "_",
+    };
+    names::fit(format!("sec.{kind}_{}{between}{what}", entity.name))
 }
 
 /// Beyond being seen.
@@ -165,6 +176,35 @@ fn function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
         callers: vec![roles.app()],
         doc: &format!("{doc} PL/pgSQL, because it keeps its plan."),
         body: format!("begin\n  return {answer};\nend"),
+    };
+    on_table(&table, function.object(roles))
+}
+
+/// `sec.open_event_published(id)`
+fn open_function(model: &Model, id: EntityId, what: &OfWhat) -> Object {
+    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
+    let scope = Scope {
+        entity: id,
+        alias: "t",
+        context: Context::Anonymous,
+    };
+    let granted = match what {
+        OfWhat::Read => Sql::True,
+        _ => optional(model, scope, rule(model, id, what)),
+    };
+    let condition = all([atom("t.id = p_id"), visible(model, scope), granted]).block(4);
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &name(model, "open", id, what),
+        arguments: "p_id uuid",
+        returns: "boolean",
+        attributes: "language plpgsql stable parallel safe",
+        definer: Some(roles.authz()),
+        callers: vec![roles.app()],
+        doc: "Anyone sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.",
+        body: format!(
+            "begin\n  return exists (\n    select from {table} t\n    where {condition}\n  );\nend"
+        ),
     };
     on_table(&table, function.object(roles))
 }

@@ -113,7 +113,7 @@ fn of_entity(model: &Model, parent: EntityId) -> Vec<Set<'_>> {
 }
 
 /// Every rule of an entity, in spec order.
-fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
+pub(super) fn expressions(entity: &crate::model::Entity) -> Vec<&Expr> {
     let Access {
         read,
         create,

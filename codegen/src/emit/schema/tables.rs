@@ -46,7 +46,7 @@ fn comments(table: &str, columns: &[Column]) -> String {
         .collect()
 }
 
-fn line(column: &Column) -> String {
+pub(super) fn line(column: &Column) -> String {
     let mut line = format!("{} {}", column.name, column.sql_type);
     if let Some(default) = &column.default {
         line.push_str(&format!(" default {default}"));

@@ -1,7 +1,6 @@
 //! What is unique among live rows, what never overlaps, and which orders are quick.
 
 use super::{
-    columns::sql_type,
     names,
     object::{constraint, index},
 };
@@ -56,11 +55,19 @@ pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
     sets
 }
 
-fn live(entity: &Entity) -> &'static str {
-    if entity.lifecycle == Lifecycle::SoftDelete {
-        " where status <> 'archived'"
-    } else {
-        ""
+/// The rows that a rule is about.
+fn rows(entity: &Entity, columns: &[String]) -> String {
+    let live =
+        (entity.lifecycle == Lifecycle::SoftDelete).then(|| "status <> 'archived'".to_owned());
+    // Where null is a value for references, fields have to be left out by name.
+    let filled = (columns.iter())
+        .filter(|_| !nulls(entity, columns).is_empty())
+        .filter(|c| entity.field(c).is_some_and(|f| f.optional))
+        .map(|c| format!("{c} is not null"));
+    let conditions: Vec<String> = live.into_iter().chain(filled).collect();
+    match conditions.is_empty() {
+        true => String::new(),
+        false => format!(" where {}", conditions.join(" and ")),
     }
 }
 
@@ -69,7 +76,7 @@ fn unique(entity: &Entity, columns: &[String]) -> Object {
         "({}){}{}",
         columns.join(", "),
         nulls(entity, columns),
-        live(entity)
+        rows(entity, columns)
     );
     index(
         &names::table(entity),
@@ -79,20 +86,21 @@ fn unique(entity: &Entity, columns: &[String]) -> Object {
     )
 }
 
-/// In a list, referring to nothing is a value like others: one role everywhere, not any number.
+/// In a list, referring to nothing is a scope like others: one role everywhere, not any number. A field that is
+/// empty has nothing to be unique.
 fn nulls(entity: &Entity, columns: &[String]) -> &'static str {
-    let optional = |c: &String| {
-        entity
-            .belongs
-            .iter()
-            .any(|r| r.optional && r.id_column() == *c)
-    };
     let is_list = entity.unique.iter().any(|set| set == columns) && columns.len() > 1;
-    if is_list && columns.iter().any(optional) {
+    if is_list && columns.iter().any(|c| may_refer_to_nothing(entity, c)) {
         " nulls not distinct"
     } else {
         ""
     }
+}
+
+/// A column of an optional reference.
+fn may_refer_to_nothing(entity: &Entity, column: &str) -> bool {
+    (entity.belongs.iter().filter(|r| r.optional))
+        .any(|r| r.id_column() == column || r.type_column().as_deref() == Some(column))
 }
 
 /// One that ends in what a list may be sorted by ends in the id too: without it, each page of such a
@@ -171,26 +179,17 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
     )
 }
 
-/// Nulls are equal to each other here (a rule without a scope is one scope), and booleans have no GiST class.
+/// Referring to nothing is a scope like others (a rule without a scope is one scope); a field that is empty
+/// overlaps with nothing. Booleans have no GiST class.
 fn comparable(entity: &Entity, column: &str) -> String {
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
-    let optional_relation = |suffix: &str| {
-        column
-            .strip_suffix(suffix)
-            .and_then(|name| entity.relation(name))
-            .is_some_and(|r| r.optional)
-    };
     let or = |value: &str| format!("(coalesce({column}, {value}))");
-    match entity.field(column) {
-        None if optional_relation("_id") => or(nil),
-        None if optional_relation("_type") => or("''"),
-        None => column.to_owned(),
-        Some(field) => match (&field.ty, field.optional) {
-            (Ty::Bool, _) => format!("(coalesce({column}::int, -1))"),
-            (Ty::Uuid, true) => or(nil),
-            (ty, true) if sql_type(ty) == "text" => or("''"),
-            _ => column.to_owned(),
-        },
+    match entity.field(column).map(|field| &field.ty) {
+        None if !may_refer_to_nothing(entity, column) => column.to_owned(),
+        None if column.ends_with("_type") => or("''"),
+        None => or(nil),
+        Some(Ty::Bool) => format!("({column}::int)"),
+        Some(_) => column.to_owned(),
     }
 }
 

@@ -14,6 +14,20 @@ $$;
 alter function audit.write(text,uuid,text,jsonb) owner to <app>_audit;
 revoke execute on function audit.write(text,uuid,text,jsonb) from public;
 
+create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
+  language sql security definer set search_path = '' as $$
+-- What was done to something that is no row of a table: an administrator's orders to the queue.
+  insert into audit.audit_logs
+    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
+  values (
+    p_entity_type, p_entity_id, p_action,
+    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
+  )
+$$;
+alter function audit.note(text,uuid,text,jsonb) owner to <app>_audit;
+revoke execute on function audit.note(text,uuid,text,jsonb) from public;
+grant execute on function audit.note(text,uuid,text,jsonb) to <app>_queue;
+
 create function audit.row_hash(p_row audit.audit_logs) returns bytea
   language sql stable set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' as $$
 -- Every column, each with its length, so that nothing can move from one to the next.

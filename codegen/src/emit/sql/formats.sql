@@ -47,6 +47,26 @@ end
 $$;
 alter function sec.is_plain(text) owner to <app>_owner;
 
+create function sec.is_seen(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Something is to be seen: not only blanks, fillers, zero-width characters and marks without a letter.
+begin
+  return p_text ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f-\u1160\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+end
+$$;
+alter function sec.is_seen(text) owner to <app>_owner;
+
+create function sec.is_line(p_text text) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- Empty, or one line that shows what it holds: no line ends, no zero-width characters, nothing that turns the
+-- direction of writing. Joiners stand between other characters, as Persian and emoji have them.
+begin
+  return p_text = '' or (sec.is_seen(p_text)
+    and p_text !~ '[\u0001-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]|^[\u200c\u200d]|[\u200c\u200d]([\u200c\u200d]|$)');
+end
+$$;
+alter function sec.is_line(text) owner to <app>_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 begin
@@ -138,7 +158,9 @@ create function sec.is_text_list(p_list text[], p_length int, p_count int) retur
 -- At most so many texts, none of them null or empty, each at most so long.
 begin
   return cardinality(p_list) <= p_count
-    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length and sec.is_plain(t)) from unnest(p_list) t), true);
+    and coalesce((select bool_and(t is not null and char_length(t) between 1 and p_length
+      and case when p_length <= 300 then sec.is_line(t) else sec.is_plain(t) and sec.is_seen(t) end)
+      from unnest(p_list) t), true);
 end
 $$;
 alter function sec.is_text_list(text[], int, int) owner to <app>_owner;

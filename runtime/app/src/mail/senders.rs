@@ -1,9 +1,9 @@
 //! Two ways for mail to leave without a mail server.
 
-use super::{Mail, Mailer};
+use super::{Mail, Mailer, Undelivered};
 use chrono::Utc;
-use kernel::{Error, Result};
-use std::{future::Future, path::PathBuf, pin::Pin};
+use futures_util::future::BoxFuture;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Writes each message into a folder, for development and tests.
@@ -19,7 +19,7 @@ impl FileMailer {
 }
 
 impl Mailer for FileMailer {
-    fn send(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
         Box::pin(async move {
             let name = Uuid::now_v7();
             let date = Utc::now().to_rfc2822();
@@ -29,12 +29,11 @@ impl Mailer for FileMailer {
             );
             // Whoever reads the folder sees whole messages only.
             let half = self.folder.join(format!(".{name}"));
-            tokio::fs::write(&half, text)
-                .await
-                .map_err(Error::internal)?;
+            let failed = |error: std::io::Error| Undelivered::NotNow(format!("MAIL_DIR: {error}"));
+            tokio::fs::write(&half, text).await.map_err(failed)?;
             tokio::fs::rename(&half, self.folder.join(format!("{name}.eml")))
                 .await
-                .map_err(Error::internal)
+                .map_err(failed)
         })
     }
 }
@@ -43,7 +42,7 @@ impl Mailer for FileMailer {
 pub struct LogMailer;
 
 impl Mailer for LogMailer {
-    fn send(&self, mail: Mail) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
         Box::pin(async move {
             tracing::info!(
                 subject = mail.subject,

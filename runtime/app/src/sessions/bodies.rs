@@ -9,12 +9,15 @@ use kernel::{
     http::body::read_json,
     input::{Body, Check, Format, Invalid, Mode},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::password::{MAX_CHARS, MIN_CHARS, weakness};
+use super::{
+    handles::{is_handle, is_reserved},
+    password::{MAX_CHARS, MIN_CHARS, weakness},
+};
 
 /// A body of this module.
 pub trait Read: Sized {
@@ -35,27 +38,26 @@ impl<T: Read, S: Sync> FromRequest<S> for Sent<T> {
 }
 
 const EMAIL: &[Check] = &[Check::Length(3, 254), Check::Format(Format::Email)];
-const NEW_PASSWORD: &[Check] = &[Check::Length(MIN_CHARS, MAX_CHARS)];
+const NEW_PASSWORD: &[Check] = &[Check::Opaque(MIN_CHARS, MAX_CHARS)];
 /// Old ones may come from times with other rules.
-const ANY_PASSWORD: &[Check] = &[Check::Length(1, MAX_CHARS)];
+const ANY_PASSWORD: &[Check] = &[Check::Opaque(1, MAX_CHARS)];
 const HANDLE: &[Check] = &[Check::Length(3, 30)];
-const TOKEN: &[Check] = &[Check::Length(1, 200)];
+const DISPLAY_NAME: &[Check] = &[Check::Length(1, 80)];
+const TOKEN: &[Check] = &[Check::Opaque(1, 200)];
 
 /// Addresses differ only in case where nobody means it.
 fn lower(email: String) -> String {
     email.to_lowercase()
 }
 
-/// Who wants to become a member.
+/// Who wants to become a member. Whoever opens the link in the mail chooses the password.
 #[derive(ToSchema)]
-#[schema(example = json!({"email": "ana@example.org", "password": "seven small elephants", "handle": "ana",
-    "display_name": "Ana Costa", "locale": "pt-PT", "timezone": "Europe/Lisbon"}))]
+#[schema(example = json!({"email": "ana@example.org", "handle": "ana", "display_name": "Ana Costa",
+    "locale": "pt-PT", "timezone": "Europe/Lisbon"}))]
 pub struct SignUp {
     #[schema(format = "email", max_length = 254)]
     pub email: String,
-    #[schema(value_type = String, format = "password", min_length = 10, max_length = 128)]
-    pub password: SecretString,
-    /// Lower-case letters, digits and `_`, beginning with a letter.
+    /// Lower-case letters, digits and `_`, beginning with a letter. Names that speak for the platform are reserved.
     #[schema(min_length = 3, max_length = 30, pattern = "^[a-z][a-z0-9_]*$")]
     pub handle: String,
     #[schema(min_length = 1, max_length = 80)]
@@ -68,29 +70,16 @@ pub struct SignUp {
 impl Read for SignUp {
     fn read(mut body: Body) -> Result<Self, Invalid> {
         let email: Option<String> = body.required("email", EMAIL);
-        let password: Option<String> = body.required("password", NEW_PASSWORD);
         let handle: Option<String> = body.required("handle", HANDLE);
-        let display_name: Option<String> = body.required("display_name", &[Check::Length(1, 80)]);
+        let display_name: Option<String> = body.required("display_name", DISPLAY_NAME);
         let locale: Option<Option<String>> =
             body.optional("locale", &[Check::Format(Format::Locale)]);
         let timezone: Option<Option<String>> =
             body.optional("timezone", &[Check::Format(Format::Timezone)]);
-        if let Some(handle) = &handle
-            && !is_handle(handle)
-        {
-            let wants = "must be lower-case letters, digits and _, beginning with a letter";
-            body.refuse("handle", "format", wants);
-        }
-        if let (Some(password), Some(email), Some(handle)) = (&password, &email, &handle) {
-            let local = email.split('@').next().unwrap_or_default();
-            if let Some(weak) = weakness(password, &[handle, local]) {
-                body.refuse("password", weak.code, weak.detail);
-            }
-        }
+        check_handle(&mut body, handle.as_deref());
         body.finish((|| {
             Some(Self {
                 email: lower(email?),
-                password: password?.into(),
                 handle: handle?,
                 display_name: display_name?,
                 locale: locale?,
@@ -100,11 +89,58 @@ impl Read for SignUp {
     }
 }
 
-pub fn is_handle(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+fn check_handle(body: &mut Body, handle: Option<&str>) {
+    let Some(handle) = handle else { return };
+    if !is_handle(handle) {
+        let wants = "must be lower-case letters, digits and _, beginning with a letter";
+        body.refuse("handle", "format", wants);
+    } else if is_reserved(handle) {
+        body.refuse("handle", "reserved", "is reserved; choose another");
+    }
+}
+
+/// The token of a link in a mail that proves an address. After signing up with the password to have, and the names if
+/// they are to be other ones.
+#[derive(ToSchema)]
+#[schema(example = json!({"token": "nX0Z2kq1bq3X…", "password": "seven small elephants"}))]
+pub struct VerifyEmail {
+    #[schema(value_type = String, max_length = 200)]
+    pub token: SecretString,
+    /// Required after signing up; without effect on the link of a changed address.
+    #[schema(value_type = Option<String>, format = "password", min_length = 10, max_length = 128)]
+    pub password: Option<SecretString>,
+    /// After signing up: another than the one that was asked for.
+    #[schema(min_length = 3, max_length = 30, pattern = "^[a-z][a-z0-9_]*$")]
+    pub handle: Option<String>,
+    /// After signing up: another than the one that was asked for.
+    #[schema(min_length = 1, max_length = 80)]
+    pub display_name: Option<String>,
+}
+
+impl Read for VerifyEmail {
+    fn read(mut body: Body) -> Result<Self, Invalid> {
+        let token: Option<String> = body.required("token", TOKEN);
+        let password: Option<Option<String>> = body.optional("password", NEW_PASSWORD);
+        let handle: Option<Option<String>> = body.optional("handle", HANDLE);
+        let display_name: Option<Option<String>> = body.optional("display_name", DISPLAY_NAME);
+        check_handle(&mut body, handle.as_ref().and_then(Option::as_deref));
+        body.finish((|| {
+            Some(Self {
+                token: token?.into(),
+                password: password?.map(SecretString::from),
+                handle: handle?,
+                display_name: display_name?,
+            })
+        })())
+    }
+}
+
+/// 422 for a password that is guessed at once.
+pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
+    match weakness(password.expose_secret(), personal) {
+        Some(weak) => Err(Invalid::Fields(vec![weak]).into()),
+        None => Ok(()),
+    }
 }
 
 /// An address and its password.
@@ -218,24 +254,6 @@ impl Read for Address {
     }
 }
 
-/// The token of a link in a mail.
-#[derive(ToSchema)]
-pub struct MailedToken {
-    #[schema(value_type = String, max_length = 200)]
-    pub token: SecretString,
-}
-
-impl Read for MailedToken {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let token: Option<String> = body.required("token", TOKEN);
-        body.finish((|| {
-            Some(Self {
-                token: token?.into(),
-            })
-        })())
-    }
-}
-
 /// The token of a link in a mail, and the password to have from now on.
 #[derive(ToSchema)]
 pub struct NewPassword {
@@ -258,7 +276,7 @@ impl Read for NewPassword {
     }
 }
 
-/// A sign-in on one device.
+/// A sign-in on one device, or the use of an issuer's tokens.
 #[derive(Serialize, ToSchema)]
 pub struct Session {
     pub id: Uuid,
@@ -267,6 +285,8 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
+    /// The identity whose tokens it stands for, as in `GET /me/identities`.
+    pub identity_id: Option<Uuid>,
     /// The session of this very request.
     pub current: bool,
 }
@@ -275,6 +295,28 @@ pub struct Session {
 #[derive(Serialize, ToSchema)]
 pub struct SessionList {
     pub data: Vec<Session>,
+}
+
+/// An account at an issuer whose tokens let the caller in.
+#[derive(Serialize, ToSchema)]
+pub struct ExternalIdentity {
+    pub id: Uuid,
+    /// Who issues the tokens.
+    #[schema(example = "https://accounts.example.org")]
+    pub issuer: String,
+    /// The address by which it was linked.
+    #[schema(format = "email")]
+    pub email: Option<String>,
+    pub linked_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+}
+
+/// The caller's accounts at issuers, and whether there is another way in.
+#[derive(Serialize, ToSchema)]
+pub struct IdentityList {
+    pub data: Vec<ExternalIdentity>,
+    /// Whether the caller can sign in with a password.
+    pub has_password: bool,
 }
 
 #[cfg(test)]
@@ -294,8 +336,18 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_told_at_once() {
-        let text = r#"{"email":"x","password":"short","handle":"9A","display_name":"","role":"platformAdmin"}"#;
+        let text = r#"{"email":"x","password":"given too early","handle":"9A","display_name":" \u200b","role":"platformAdmin"}"#;
         let told = errors::<SignUp>(text);
+        let names =
+            r#"{"token":"t","password":"short","handle":"adm1n","display_name":"\u202eana"}"#;
+        for (pointer, code) in [
+            ("/password", "length"),
+            ("/handle", "reserved"),
+            ("/display_name", "format"),
+        ] {
+            let told = errors::<VerifyEmail>(names);
+            assert!(told.contains(&(pointer.to_owned(), code)), "{told:?}");
+        }
         for pointer in ["/email", "/password", "/handle", "/display_name", "/role"] {
             assert!(
                 told.iter().any(|(told, _)| told == pointer),

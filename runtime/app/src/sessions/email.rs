@@ -1,36 +1,69 @@
 //! A member's address: changing it needs a recent sign-in and a click on a link sent to the new one.
 
-use super::{Sessions, bodies::Address, hours, recover::bad_link, sign_up::constraint};
+use super::{
+    Sessions,
+    bodies::Address,
+    endings::Event,
+    hours,
+    links::Purpose,
+    post::{CHANGE, Link},
+    sign_up::constraint,
+    throttle::{Mailing, network},
+};
 use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Caller, Error, Result, problems};
-use secrecy::ExposeSecret;
+use kernel::{Caller, Cx, Error, Result, problems};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// A wish for another address as it waits to be looked at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Change {
+    network: String,
+    user: Uuid,
+    session: Option<Uuid>,
+    email: String,
+}
 
 impl Sessions {
     /// Whether the new address is a member's already is not told here; its mailbox is.
     pub async fn change_email(&self, caller: &Caller, input: Address) -> Result<()> {
         let (user, session) = self.signed_in(caller).await?;
         self.require_recent(caller, user, session).await?;
-        let sessions = self.clone();
-        let request = caller.request_id;
-        self.0.background.spawn("change of address", async move {
-            sessions.send_change(request, user, &input.email).await
-        });
-        Ok(())
+        let change = Change {
+            network: network(caller),
+            user,
+            session,
+            email: input.email,
+        };
+        self.enqueue(CHANGE, change, Some(user), caller.request_id)
+            .await
     }
 
-    async fn send_change(&self, request: Uuid, user: Uuid, email: &str) -> Result<()> {
-        let mut cx = self.cx(Some(user), request).await?;
-        let allowed = self.may_mail(&mut cx, email).await?;
-        let member = self.is_member(&mut cx, email).await?;
-        if !allowed || member {
-            cx.commit().await?;
-            if allowed {
-                let link = self.page("forgotten-password");
-                self.mail(Template::AlreadyMember, email, &[("link", &link)])
-                    .await?;
-            }
+    pub(super) async fn send_change(&self, cx: &mut Cx, change: &Change) -> Result<()> {
+        let (user, session, email) = (change.user, change.session, change.email.as_str());
+        let allowed = self
+            .may_mail(cx, &change.network, Mailing::ChangeEmail, email)
+            .await?;
+        if !allowed {
+            return Ok(());
+        }
+        if self.is_member(cx, email).await? {
+            let link = Link::Page("forgotten-password");
+            return self
+                .mail(cx, Template::AlreadyMember, email, &[], link)
+                .await;
+        }
+        // Whoever was signed out since then gets no link.
+        self.hold_account(cx, user).await?;
+        let live: bool = sqlx::query_scalar(
+            "select exists (select from app.sessions where id = $1 and revoked_at is null)",
+        )
+        .bind(session)
+        .fetch_one(cx.conn())
+        .await?;
+        if !live {
             return Ok(());
         }
         let name: String = sqlx::query_scalar("select display_name from app.users where id = $1")
@@ -39,28 +72,23 @@ impl Sessions {
             .await?;
         let lifetime = self.0.config.sign_up_lifetime;
         let token = self
-            .keep_mailed(&mut cx, user, "change_email", email, lifetime)
+            .keep_link(cx, user, session, Purpose::ChangeEmail, email, lifetime)
             .await?;
-        cx.commit().await?;
-        let link = self.link("verify-email", token.expose_secret());
-        self.mail(
-            Template::ConfirmEmail,
-            email,
-            &[
-                ("name", &name),
-                ("link", &link),
-                ("hours", &hours(lifetime)),
-            ],
-        )
-        .await
+        let values = [("name", name.as_str()), ("hours", &hours(lifetime))];
+        let link = Link::Token("verify-email", &token);
+        self.mail(cx, Template::ConfirmEmail, email, &values, link)
+            .await
     }
 
     /// The link was opened. The old address is told, so that a thief can't take an account quietly.
-    pub(super) async fn confirm_new_email(&self, caller: &Caller, hash: &str) -> Result<()> {
+    pub(super) async fn confirm_new_email(
+        &self,
+        caller: &Caller,
+        token: &SecretString,
+    ) -> Result<()> {
         let mut cx = self.cx(None, caller.request_id).await?;
-        let Some((user, email)) = self.use_mailed(&mut cx, "change_email", hash).await? else {
-            return Err(bad_link());
-        };
+        let opened = self.open_link(&mut cx, Purpose::ChangeEmail, token).await?;
+        let (user, email) = (opened.user, opened.email);
         let (name, old): (String, String) =
             sqlx::query_as("select display_name, email from app.users where id = $1 for update")
                 .bind(user)
@@ -77,17 +105,22 @@ impl Sessions {
                     .because(error),
                 _ => error.into(),
             })?;
+        self.end_all(&mut cx, user, opened.session, Event::AddressChanged)
+            .await?;
+        // Nobody becomes a member with it any more.
+        sqlx::query("delete from app.sign_ups where email = $1")
+            .bind(&email)
+            .execute(cx.conn())
+            .await?;
+        let values = [("name", name.as_str()), ("email", &email)];
+        let link = Link::Page("help");
+        self.mail(&mut cx, Template::EmailChanged, &old, &values, link)
+            .await?;
         cx.commit().await?;
-        let sessions = self.clone();
-        self.0.background.spawn("address notice", async move {
-            let link = sessions.page("help");
-            let values = [("name", name.as_str()), ("email", &email), ("link", &link)];
-            sessions.mail(Template::EmailChanged, &old, &values).await
-        });
         Ok(())
     }
 
-    /// 401 unless the caller proved their password a short while ago.
+    /// 401 unless the caller proved their password a short while ago. A token of an issuer proves none.
     pub(super) async fn require_recent(
         &self,
         caller: &Caller,
@@ -96,7 +129,8 @@ impl Sessions {
     ) -> Result<()> {
         let mut cx = self.cx(Some(user), caller.request_id).await?;
         let authenticated_at: Option<DateTime<Utc>> = sqlx::query_scalar(
-            "select authenticated_at from app.sessions where id = $1 and user_id = $2",
+            "select authenticated_at from app.sessions where id = $1 and user_id = $2
+               and (external_identity_id is null or authenticated_at > created_at)",
         )
         .bind(session)
         .bind(user)

@@ -1,12 +1,23 @@
 //! Which member a subject of an external issuer is. Someone new becomes a member on first sight.
 //!
 //! The issuer is trusted by the operator's setting; an address counts only if it says that it checked it.
+//! An issuer's tokens work in a session here, like our own: what ends the session ends them, at the next request.
 
-use super::{Sessions, bodies::is_handle, sign_up::constraint};
+use super::{
+    Sessions,
+    handles::{is_handle, is_reserved},
+    sign_up::constraint,
+};
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use kernel::{
-    Result,
-    auth::{Resolver, external::Identity},
+    Cx, Error, Result,
+    auth::{
+        Resolver,
+        external::{Identity, Known},
+    },
+    input::{is_line, line_of},
+    problems,
 };
 use uuid::Uuid;
 
@@ -14,26 +25,32 @@ use uuid::Uuid;
 const TRIES: u32 = 5;
 
 impl Resolver for Sessions {
-    fn resolve<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Option<Uuid>>> {
+    fn resolve<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Option<Known>>> {
         Box::pin(async move {
-            if let Some(user) = self.linked(identity).await? {
-                return Ok(Some(user));
-            }
-            let Some(email) = identity
+            let email = identity
                 .email
                 .as_deref()
-                .filter(|_| identity.email_verified)
-            else {
-                return Ok(None);
-            };
-            let email = email.to_lowercase();
-            if let Some(user) = self.link_to_member(identity, &email).await? {
-                return Ok(Some(user));
+                .filter(|_| identity.email_verified);
+            let email = email.map(str::to_lowercase);
+            // Once more if another request made the member at the same time.
+            for _ in 0..2 {
+                if let Some(user) = self.linked(identity).await? {
+                    return self.let_in(identity, user, None).await;
+                }
+                let Some(email) = &email else {
+                    return Ok(None);
+                };
+                if let Some(user) = self.member_with(email).await? {
+                    return self.let_in(identity, user, Some(email)).await;
+                }
+                if !self.0.config.external_sign_up {
+                    return Ok(None);
+                }
+                if let Some(user) = self.make_member(identity, email).await? {
+                    return self.let_in(identity, user, Some(email)).await;
+                }
             }
-            if !self.0.config.external_sign_up {
-                return Ok(None);
-            }
-            self.make_member(identity, &email).await
+            Ok(None)
         })
     }
 }
@@ -43,7 +60,7 @@ impl Sessions {
         let mut cx = self.cx(None, Uuid::now_v7()).await?;
         Ok(sqlx::query_scalar(
             "select e.user_id from app.external_identities e join app.users u on u.id = e.user_id
-             where e.issuer = $1 and e.subject = $2 and u.status <> 'archived'",
+             where e.issuer = $1 and e.subject = $2 and e.unlinked_at is null and u.status <> 'archived'",
         )
         .bind(&identity.issuer)
         .bind(&identity.subject)
@@ -51,34 +68,122 @@ impl Sessions {
         .await?)
     }
 
-    async fn link_to_member(&self, identity: &Identity, email: &str) -> Result<Option<Uuid>> {
+    async fn member_with(&self, email: &str) -> Result<Option<Uuid>> {
         let mut cx = self.cx(None, Uuid::now_v7()).await?;
-        let user: Option<Uuid> = sqlx::query_scalar(
-            "select id from app.users where email = $1 and status <> 'archived'",
+        Ok(
+            sqlx::query_scalar(
+                "select id from app.users where email = $1 and status <> 'archived'",
+            )
+            .bind(email)
+            .fetch_optional(cx.conn())
+            .await?,
         )
-        .bind(email)
+    }
+
+    /// Links the subject where it is to be (`email`: the address that says so), and finds or begins its session.
+    /// Nobody comes in by a token that was issued before the account's sign-ins were ended.
+    async fn let_in(
+        &self,
+        identity: &Identity,
+        user: Uuid,
+        email: Option<&str>,
+    ) -> Result<Option<Known>> {
+        let Some(issued_at) = DateTime::from_timestamp(identity.issued_at, 0) else {
+            return Ok(None);
+        };
+        let mut cx = self.cx(Some(user), Uuid::now_v7()).await?;
+        match self.hold_account(&mut cx, user).await?.as_deref() {
+            Some("active") => {}
+            Some("suspended") => return Err(Error::new(&problems::ACCOUNT_SUSPENDED)),
+            _ => return Ok(None),
+        }
+        let ended: bool = sqlx::query_scalar(
+            "select exists (select from app.credentials where user_id = $1 and valid_from > $2)",
+        )
+        .bind(user)
+        .bind(issued_at)
+        .fetch_one(cx.conn())
+        .await?;
+        if ended {
+            return Ok(None);
+        }
+        if let Some(email) = email
+            && !link(&mut cx, identity, user, email, issued_at).await?
+        {
+            return Ok(None);
+        }
+        let session = self.session_of(&mut cx, identity, user, issued_at).await?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        cx.commit().await?;
+        Ok(Some(Known { user, session }))
+    }
+
+    /// The session that this token works in. One that was ended begins anew with a token that was issued later.
+    async fn session_of(
+        &self,
+        cx: &mut Cx,
+        identity: &Identity,
+        user: Uuid,
+        issued_at: DateTime<Utc>,
+    ) -> Result<Option<Uuid>> {
+        let id: Option<Uuid> = sqlx::query_scalar(
+            "update app.external_identities set last_used_at = $4
+             where issuer = $1 and subject = $2 and user_id = $3 and unlinked_at is null returning id",
+        )
+        .bind(&identity.issuer)
+        .bind(&identity.subject)
+        .bind(user)
+        .bind(self.0.clock.now())
         .fetch_optional(cx.conn())
         .await?;
-        if let Some(user) = user {
-            link(&mut cx, identity, user).await?;
-            cx.commit().await?;
+        let Some(id) = id else { return Ok(None) };
+        let at_issuer = identity.session.as_deref();
+        let at_issuer = at_issuer.filter(|at| (1..=255).contains(&at.len()) && is_line(at));
+        let last: Option<(Uuid, Option<DateTime<Utc>>)> = sqlx::query_as(
+            "select id, revoked_at from app.sessions
+             where external_identity_id = $1 and issuer_session is not distinct from $2
+             order by created_at desc, id desc limit 1",
+        )
+        .bind(id)
+        .bind(at_issuer)
+        .fetch_optional(cx.conn())
+        .await?;
+        let expires_at = DateTime::from_timestamp(identity.expires_at, 0).unwrap_or(issued_at);
+        match last {
+            Some((session, None)) => {
+                sqlx::query(
+                    "update app.sessions set expires_at = greatest(expires_at, $2) where id = $1",
+                )
+                .bind(session)
+                .bind(expires_at)
+                .execute(cx.conn())
+                .await?;
+                Ok(Some(session))
+            }
+            Some((_, Some(revoked_at))) if revoked_at > issued_at => Ok(None),
+            _ => Ok(Some(
+                sqlx::query_scalar(
+                    "insert into app.sessions
+                       (user_id, external_identity_id, issuer_session, authenticated_at, expires_at)
+                     values ($1, $2, $3, least($4, now() - interval '1 second'), $5) returning id",
+                )
+                .bind(user)
+                .bind(id)
+                .bind(at_issuer)
+                .bind(issued_at)
+                .bind(expires_at)
+                .fetch_one(cx.conn())
+                .await?,
+            )),
         }
-        Ok(user)
     }
 
     async fn make_member(&self, identity: &Identity, email: &str) -> Result<Option<Uuid>> {
-        let name = identity
-            .name
-            .as_deref()
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
         let local = email.split('@').next().unwrap_or_default();
-        let name: String = name
-            .unwrap_or(local)
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(80)
-            .collect();
+        let name = identity.name.as_deref().and_then(|name| line_of(name, 80));
+        let name = name.unwrap_or_else(|| local.to_owned());
         for attempt in 0..TRIES {
             let mut cx = self.cx(None, Uuid::now_v7()).await?;
             let inserted: Result<Uuid, sqlx::Error> = sqlx::query_scalar(
@@ -91,7 +196,11 @@ impl Sessions {
             .await;
             match inserted {
                 Ok(user) => {
-                    link(&mut cx, identity, user).await?;
+                    // Wishes for the address, whoever had them, are void now.
+                    sqlx::query("delete from app.sign_ups where email = $1")
+                        .bind(email)
+                        .execute(cx.conn())
+                        .await?;
                     cx.commit().await?;
                     return Ok(Some(user));
                 }
@@ -100,8 +209,7 @@ impl Sessions {
                 }
                 // Another request of the same person was faster.
                 Err(error) if constraint(&error).is_some_and(|name| name.contains("email")) => {
-                    drop(cx);
-                    return self.linked(identity).await;
+                    return Ok(None);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -110,17 +218,31 @@ impl Sessions {
     }
 }
 
-async fn link(cx: &mut kernel::Cx, identity: &Identity, user: Uuid) -> Result<()> {
-    sqlx::query(
-        "insert into app.external_identities (issuer, subject, user_id) values ($1, $2, $3)
-         on conflict (issuer, subject) do nothing",
+/// Whose subject it is. One that was unlinked is linked again only by a token of later; one that is somebody's stays.
+async fn link(
+    cx: &mut Cx,
+    identity: &Identity,
+    user: Uuid,
+    email: &str,
+    issued_at: DateTime<Utc>,
+) -> Result<bool> {
+    let linked: Option<Uuid> = sqlx::query_scalar(
+        "insert into app.external_identities as e (issuer, subject, user_id, email) values ($1, $2, $3, $4)
+         on conflict (issuer, subject) do update
+         set user_id = excluded.user_id, email = excluded.email, unlinked_at = null
+         where (e.unlinked_at is not null and e.unlinked_at <= $5)
+            or (e.user_id = excluded.user_id and e.unlinked_at is null)
+            or exists (select from app.users u where u.id = e.user_id and u.status = 'archived')
+         returning id",
     )
     .bind(&identity.issuer)
     .bind(&identity.subject)
     .bind(user)
-    .execute(cx.conn())
+    .bind(email)
+    .bind(issued_at)
+    .fetch_optional(cx.conn())
     .await?;
-    Ok(())
+    Ok(linked.is_some())
 }
 
 /// A handle made of the local part of an address.
@@ -131,7 +253,7 @@ fn handle(local: &str, attempt: u32) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     let mut handle: String = words.join("_").chars().take(20).collect();
-    if handle.len() < 3 || !is_handle(&handle) {
+    if handle.len() < 3 || !is_handle(&handle) || is_reserved(&handle) {
         handle.insert_str(0, "m_");
     }
     if handle.len() < 3 {
@@ -157,12 +279,14 @@ mod tests {
             "",
             "josé",
             "a",
+            "admin",
+            "support.team",
             "an.address.that.is.much.too.long.for.a.handle",
         ] {
             for attempt in 0..2 {
                 let handle = handle(local, attempt);
                 assert!(
-                    is_handle(&handle) && (3..=30).contains(&handle.len()),
+                    is_handle(&handle) && !is_reserved(&handle) && (3..=30).contains(&handle.len()),
                     "{local} gave {handle}"
                 );
             }

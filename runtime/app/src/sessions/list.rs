@@ -1,8 +1,8 @@
 //! A member's sessions: looking at them, ending them.
 
-use super::{Sessions, bodies::Session};
+use super::{Sessions, bodies::Session, endings::Event};
 use chrono::{DateTime, Utc};
-use kernel::{Caller, Cx, Error, Result};
+use kernel::{Caller, Error, Result};
 use uuid::Uuid;
 
 /// In the order of [`Session`]'s fields.
@@ -13,12 +13,22 @@ type Row = (
     DateTime<Utc>,
     Option<String>,
     Option<String>,
+    Option<Uuid>,
     bool,
 );
 
 impl From<Row> for Session {
     fn from(
-        (id, authenticated_at, last_used_at, expires_at, ip_address, user_agent, current): Row,
+        (
+            id,
+            authenticated_at,
+            last_used_at,
+            expires_at,
+            ip_address,
+            user_agent,
+            identity_id,
+            current,
+        ): Row,
     ) -> Self {
         Self {
             id,
@@ -27,6 +37,7 @@ impl From<Row> for Session {
             expires_at,
             ip_address,
             user_agent,
+            identity_id,
             current,
         }
     }
@@ -38,11 +49,11 @@ impl Sessions {
         let mut cx = self.cx(Some(user), caller.request_id).await?;
         let rows: Vec<Row> = sqlx::query_as(
             "select s.id, s.authenticated_at, greatest(s.authenticated_at, max(r.used_at)) as last_used_at,
-                    s.expires_at, s.ip_address, s.user_agent, coalesce(s.id = $2, false)
+                    s.expires_at, s.ip_address, s.user_agent, s.external_identity_id, coalesce(s.id = $2, false)
              from app.sessions s left join app.refresh_tokens r on r.session_id = s.id
              where s.user_id = $1 and s.revoked_at is null and s.expires_at > $3
              group by s.id
-             having max(r.expires_at) > $3
+             having max(r.expires_at) > $3 or s.external_identity_id is not null
              order by last_used_at desc, s.id
              limit 100",
         )
@@ -58,17 +69,15 @@ impl Sessions {
     pub async fn end(&self, caller: &Caller, id: Uuid) -> Result<()> {
         let (user, _) = self.signed_in(caller).await?;
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        let found: Option<Uuid> = sqlx::query_scalar(
-            "update app.sessions set revoked_at = coalesce(revoked_at, $3),
-                    revoked_because = coalesce(revoked_because, 'signed_out')
-             where id = $1 and user_id = $2 returning id",
-        )
-        .bind(id)
-        .bind(user)
-        .bind(self.0.clock.now())
-        .fetch_optional(cx.conn())
-        .await?;
-        found.ok_or_else(Error::not_found)?;
+        let found: Option<Uuid> =
+            sqlx::query_scalar("select id from app.sessions where id = $1 and user_id = $2")
+                .bind(id)
+                .bind(user)
+                .fetch_optional(cx.conn())
+                .await?;
+        let found = found.ok_or_else(Error::not_found)?;
+        self.end_all(&mut cx, user, Some(found), Event::SignedOut)
+            .await?;
         cx.commit().await?;
         Ok(())
     }
@@ -77,38 +86,17 @@ impl Sessions {
     pub async fn sign_out(&self, caller: &Caller) -> Result<()> {
         match self.signed_in(caller).await? {
             (_, Some(session)) => self.end(caller, session).await,
-            // An issuer's token: its session is not ours to end.
+            // Every token that is accepted has one.
             (_, None) => Ok(()),
         }
     }
 
     pub async fn sign_out_everywhere(&self, caller: &Caller) -> Result<()> {
-        let (user, _) = self.signed_in(caller).await?;
+        let (user, session) = self.signed_in(caller).await?;
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        self.revoke(&mut cx, user, None, "signed_out_everywhere")
+        self.end_all(&mut cx, user, session, Event::SignedOutEverywhere)
             .await?;
         cx.commit().await?;
-        Ok(())
-    }
-
-    /// Ends all sessions of a member but one.
-    pub(super) async fn revoke(
-        &self,
-        cx: &mut Cx,
-        user: Uuid,
-        except: Option<Uuid>,
-        because: &'static str,
-    ) -> Result<()> {
-        sqlx::query(
-            "update app.sessions set revoked_at = $3, revoked_because = $4
-             where user_id = $1 and revoked_at is null and id is distinct from $2",
-        )
-        .bind(user)
-        .bind(except)
-        .bind(self.0.clock.now())
-        .bind(because)
-        .execute(cx.conn())
-        .await?;
         Ok(())
     }
 }

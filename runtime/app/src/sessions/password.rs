@@ -1,6 +1,7 @@
 //! Hashing and checking passwords with argon2id, off the async threads and only so many at once.
 //!
-//! Knows no accounts: a check without a hash takes as long as one with.
+//! Passwords are taken in Unicode's form NFKC, so that every keyboard types the same one. Knows no accounts: a check
+//! without a hash takes as long as one with.
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -8,8 +9,13 @@ use argon2::{
 };
 use kernel::{Error, Result, input::FieldError};
 use secrecy::{ExposeSecret, SecretString};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 pub const MIN_CHARS: u32 = 10;
 pub const MAX_CHARS: u32 = 128;
@@ -21,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Hasher {
     argon: Arc<Argon2<'static>>,
     at_once: Arc<Semaphore>,
+    /// Of the places, how many one network may have or wait for.
+    share: usize,
+    patience: Duration,
+    networks: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
     /// Checked for accounts that do not exist.
     dummy: Arc<str>,
 }
@@ -33,52 +43,113 @@ impl Hasher {
             dummy: nobodys(argon.params()).into(),
             argon: Arc::new(argon),
             at_once: Arc::new(Semaphore::new(at_once)),
+            share: (at_once / 2).max(1),
+            patience: PATIENCE,
+            networks: Arc::default(),
         }
     }
 
     /// The hash as a PHC string.
-    pub async fn hash(&self, password: SecretString) -> Result<String> {
+    pub async fn hash(&self, network: &str, password: SecretString) -> Result<String> {
         let argon = self.argon.clone();
-        self.run(move || {
-            let hash = argon
-                .hash_password(password.expose_secret().as_bytes())
-                .map_err(Error::internal)?;
-            Ok(hash.to_string())
-        })
-        .await
+        self.run(network, move || hash_normal(&argon, &password))
+            .await
     }
 
     /// `None` for the hash of an account that does not exist or has no password: never right, never faster.
-    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<bool> {
+    pub async fn verify(
+        &self,
+        network: &str,
+        password: SecretString,
+        hash: Option<String>,
+    ) -> Result<Verdict> {
         let argon = self.argon.clone();
         let dummy = self.dummy.clone();
-        self.run(move || {
+        self.run(network, move || {
             let text = hash.as_deref().unwrap_or(&dummy);
             let parsed = PasswordHash::new(text).map_err(Error::internal)?;
-            let right = argon
-                .verify_password(password.expose_secret().as_bytes(), &parsed)
-                .is_ok();
-            Ok(right && hash.is_some())
+            let is = |text: &str| argon.verify_password(text.as_bytes(), &parsed).is_ok();
+            let typed = password.expose_secret();
+            let normal = normal(&password);
+            let right = is(normal.expose_secret());
+            // Hashed before passwords were normalised.
+            let as_typed = !right && normal.expose_secret() != typed && is(typed);
+            if !(right || as_typed) || hash.is_none() {
+                return Ok(Verdict::Wrong);
+            }
+            let former = Params::try_from(&parsed.params).map_err(Error::internal)?;
+            let now = argon.params();
+            let cheap = former.m_cost() < now.m_cost() || former.t_cost() < now.t_cost();
+            Ok(Verdict::Right {
+                better_hash: match as_typed || cheap {
+                    true => Some(hash_normal(&argon, &password)?),
+                    false => None,
+                },
+            })
         })
         .await
     }
 
+    /// A network waits for a place in its own share first: however often it asks, the places of others are free.
     async fn run<T: Send + 'static>(
         &self,
+        network: &str,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = tokio::time::timeout(PATIENCE, self.at_once.clone().acquire_owned())
-            .await
+        let share = self.share_of(network);
+        let permits = async {
+            let own = share.acquire_owned().await?;
+            Ok::<_, tokio::sync::AcquireError>((own, self.at_once.clone().acquire_owned().await?))
+        };
+        let permits = tokio::time::timeout(self.patience, permits).await;
+        self.tidy();
+        let permits = permits
             .map_err(|_| Error::unavailable())?
             .map_err(Error::internal)?;
         tokio::task::spawn_blocking(move || {
             // Held by the work, not by the request: one that is given up still occupies a core.
-            let _permit = permit;
+            let _permits = permits;
             work()
         })
         .await
         .map_err(Error::internal)?
     }
+
+    fn share_of(&self, network: &str) -> Arc<Semaphore> {
+        let mut networks = self.networks.lock().expect("never poisoned");
+        let share = networks.entry(network.to_owned());
+        share
+            .or_insert_with(|| Arc::new(Semaphore::new(self.share)))
+            .clone()
+    }
+
+    /// Networks that nobody waits in are forgotten.
+    fn tidy(&self) {
+        let mut networks = self.networks.lock().expect("never poisoned");
+        if networks.len() > 1000 {
+            networks.retain(|_, share| Arc::strong_count(share) > 1);
+        }
+    }
+}
+
+/// Whether a password was the right one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Wrong,
+    Right {
+        /// The hash was made by rules of former times; this one is to take its place.
+        better_hash: Option<String>,
+    },
+}
+
+/// Ligatures, full-width letters and accents in several forms: however it was typed, it is one password.
+fn normal(password: &SecretString) -> SecretString {
+    password.expose_secret().nfkc().collect::<String>().into()
+}
+
+fn hash_normal(argon: &Argon2<'_>, password: &SecretString) -> Result<String> {
+    let hash = argon.hash_password(normal(password).expose_secret().as_bytes());
+    Ok(hash.map_err(Error::internal)?.to_string())
 }
 
 /// A hash that takes as long to check as any new one, and that no password leads to: written down instead of
@@ -91,13 +162,12 @@ fn nobodys(params: &Params) -> String {
 
 /// A hash as new passwords get, for programs that load data.
 pub fn hash_once(password: &SecretString) -> Result<String> {
-    let hash = Argon2::default().hash_password(password.expose_secret().as_bytes());
-    Ok(hash.map_err(Error::internal)?.to_string())
+    hash_normal(&Argon2::default(), password)
 }
 
 /// What a new password may not be, beyond its length.
 pub fn weakness(password: &str, personal: &[&str]) -> Option<FieldError> {
-    let lower = password.to_lowercase();
+    let lower = password.nfkc().collect::<String>().to_lowercase();
     let common = COMMON
         .iter()
         .any(|word| lower.contains(word) && lower.chars().count() < word.len() + 6);
@@ -163,26 +233,82 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_of_an_existing_account_is_right() {
         let hasher = hasher();
-        let hash = hasher.hash("correct horse battery".into()).await.unwrap();
+        let hash = hasher
+            .hash("", "correct horse battery".into())
+            .await
+            .unwrap();
         assert!(hash.starts_with("$argon2id$"));
-        assert!(
-            hasher
-                .verify("correct horse battery".into(), Some(hash.clone()))
-                .await
-                .unwrap()
+        let verify = async |password: &str, hash: Option<String>| {
+            hasher.verify("", password.into(), hash).await.unwrap()
+        };
+        assert_eq!(
+            verify("correct horse battery", Some(hash.clone())).await,
+            RIGHT
         );
-        assert!(
-            !hasher
-                .verify("correct horse batterY".into(), Some(hash))
-                .await
-                .unwrap()
+        assert_eq!(
+            verify("correct horse batterY", Some(hash)).await,
+            Verdict::Wrong
         );
-        assert!(
-            !hasher
-                .verify("correct horse battery".into(), None)
-                .await
-                .unwrap()
-        );
+        assert_eq!(verify("correct horse battery", None).await, Verdict::Wrong);
+    }
+
+    const RIGHT: Verdict = Verdict::Right { better_hash: None };
+
+    #[tokio::test]
+    async fn a_password_is_the_same_in_every_form() {
+        let hasher = hasher();
+        let (composed, decomposed, wide) =
+            ("caf\u{e9} \u{fb01}sh", "cafe\u{301} fish", "ｃａｆé fish");
+        let hash = hasher.hash("", composed.into()).await.unwrap();
+        for typed in [composed, decomposed, wide] {
+            let verdict = hasher.verify("", typed.into(), Some(hash.clone())).await;
+            assert_eq!(verdict.unwrap(), RIGHT, "{typed}");
+        }
+        // From before: as it was typed then, and from now on in every form.
+        let old = hasher.argon.hash_password(decomposed.as_bytes()).unwrap();
+        let old = Some(old.to_string());
+        let verdict = hasher
+            .verify("", composed.into(), old.clone())
+            .await
+            .unwrap();
+        assert_eq!(verdict, Verdict::Wrong);
+        let verdict = hasher.verify("", decomposed.into(), old).await.unwrap();
+        let Verdict::Right {
+            better_hash: Some(better),
+        } = verdict
+        else {
+            panic!("{verdict:?}")
+        };
+        let verdict = hasher.verify("", composed.into(), Some(better)).await;
+        assert_eq!(verdict.unwrap(), RIGHT);
+    }
+
+    #[tokio::test]
+    async fn cheap_hashes_of_former_settings_are_replaced() {
+        let hash = hasher().hash("", "correct horse".into()).await.unwrap();
+        let hasher = Hasher::new(128, 2, 1);
+        let verdict = hasher.verify("", "correct horse".into(), Some(hash)).await;
+        let Verdict::Right {
+            better_hash: Some(better),
+        } = verdict.unwrap()
+        else {
+            panic!("kept")
+        };
+        assert!(better.contains("m=128,t=2"), "{better}");
+    }
+
+    /// With the only place of its own taken, a network waits, and others do not.
+    #[tokio::test]
+    async fn one_network_does_not_take_all_places() {
+        let mut hasher = Hasher::new(64, 1, 2);
+        hasher.patience = Duration::from_millis(50);
+        let _busy = hasher.share_of("192.0.2.1").acquire_owned().await.unwrap();
+        let refused = hasher.hash("192.0.2.1", "correct horse".into()).await;
+        assert_eq!(refused.unwrap_err().status(), 503);
+        hasher
+            .hash("198.51.100.7", "correct horse".into())
+            .await
+            .unwrap();
     }
 
     /// As one that was computed: only then does checking it take the same time.

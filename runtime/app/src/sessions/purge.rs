@@ -12,6 +12,18 @@ impl Sessions {
     /// How many rows went.
     pub async fn purge(&self, now: DateTime<Utc>) -> Result<u64> {
         let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        // What hangs on a session ends with it, so one that nobody can use any more is ended.
+        sqlx::query(
+            "update app.sessions s set revoked_at = $1, revoked_because = 'expired'
+             where s.revoked_at is null and (s.expires_at <= $1 or (
+               s.external_identity_id is null
+               and not exists (select from app.refresh_tokens r where r.session_id = s.id and r.expires_at > $1)
+               and s.created_at <= $2))",
+        )
+        .bind(now)
+        .bind(now - TimeDelta::from_std(self.0.config.idle_lifetime).unwrap_or(TimeDelta::MAX))
+        .execute(cx.conn())
+        .await?;
         let mut gone = 0;
         for (text, before) in [
             ("delete from app.sign_ups where expires_at <= $1", now),
@@ -23,11 +35,12 @@ impl Sessions {
             ),
             (
                 "delete from app.refresh_tokens r using app.sessions s
-                 where s.id = r.session_id and (s.expires_at <= $1 or s.revoked_at <= $1)",
+                 where s.id = r.session_id and s.revoked_at <= $1",
                 now - KEPT,
             ),
             (
-                "delete from app.sessions where expires_at <= $1 or revoked_at <= $1",
+                "delete from app.sessions s where s.revoked_at <= $1
+                   and not exists (select from app.email_tokens t where t.session_id = s.id)",
                 now - KEPT,
             ),
         ] {

@@ -1,94 +1,124 @@
 //! Passwords: changing a known one, replacing a forgotten one.
 
 use super::{
-    Sessions, after,
+    Sessions,
     bodies::{Address, ChangePassword, NewPassword},
-    hours, secret,
+    endings::Event,
+    hours,
+    links::Purpose,
+    post::{Link, RESET},
+    throttle::{Mailing, network},
+    wrong_credentials,
 };
 use crate::mail::Template;
-use kernel::{Caller, Cx, Error, Result, problems};
-use secrecy::{ExposeSecret, SecretString};
+use kernel::{Caller, Cx, Result};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// A wish for a new password as it waits to be looked at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reset {
+    network: String,
+    email: String,
+}
 
 impl Sessions {
     /// Knowing the old password is what makes this recent. Other devices are signed out.
     pub async fn change_password(&self, caller: &Caller, input: ChangePassword) -> Result<()> {
         let (user, session) = self.signed_in(caller).await?;
-        self.check_own_password(caller, user, input.current_password)
+        let former = self
+            .check_own_password(caller, user, session, input.current_password)
             .await?;
-        let hash = self.0.hasher.hash(input.password).await?;
+        let hasher = &self.0.hasher;
+        let hash = hasher.hash(&network(caller), input.password).await?;
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        self.set_password(&mut cx, user, &hash).await?;
-        self.revoke(&mut cx, user, session, "password_changed")
+        self.lock_account(&mut cx, user).await?;
+        // Somebody may have set another one while this one was hashed; then the current one was not given.
+        if self.password_hash(&mut cx, user).await? != former {
+            return Err(wrong_credentials());
+        }
+        self.set_password(&mut cx, user, session, Event::PasswordChanged, &hash)
             .await?;
+        self.tell_of_new_password(&mut cx, user).await?;
         cx.commit().await?;
-        self.tell_of_new_password(caller, user);
         Ok(())
     }
 
     /// Sends a link, if the address is a member's. The answer is the same, and waits for nothing.
-    pub fn forgot_password(&self, caller: &Caller, input: Address) {
-        let sessions = self.clone();
-        let request = caller.request_id;
-        self.0.background.spawn("password reset", async move {
-            sessions.send_reset(request, &input.email).await
-        });
+    pub async fn forgot_password(&self, caller: &Caller, input: Address) -> Result<()> {
+        let reset = Reset {
+            network: network(caller),
+            email: input.email,
+        };
+        self.enqueue(RESET, reset, None, caller.request_id).await
     }
 
-    async fn send_reset(&self, request: Uuid, email: &str) -> Result<()> {
-        let mut cx = self.cx(None, request).await?;
-        let allowed = self.may_mail(&mut cx, email).await?;
+    pub(super) async fn send_reset(&self, cx: &mut Cx, reset: &Reset) -> Result<()> {
+        let email = reset.email.as_str();
+        let allowed = self
+            .may_mail(cx, &reset.network, Mailing::ResetPassword, email)
+            .await?;
         let member: Option<(Uuid, String)> = sqlx::query_as(
             "select id, display_name from app.users where email = $1 and status = 'active'",
         )
         .bind(email)
         .fetch_optional(cx.conn())
         .await?;
-        cx.commit().await?;
         let (true, Some((user, name))) = (allowed, member) else {
             return Ok(());
         };
-
-        let mut cx = self.cx(Some(user), request).await?;
         let lifetime = self.0.config.reset_lifetime;
         let token = self
-            .keep_mailed(&mut cx, user, "reset_password", email, lifetime)
+            .keep_link(cx, user, None, Purpose::ResetPassword, email, lifetime)
             .await?;
-        cx.commit().await?;
-        let link = self.link("reset-password", token.expose_secret());
-        self.mail(
-            Template::ResetPassword,
-            email,
-            &[
-                ("name", &name),
-                ("link", &link),
-                ("hours", &hours(lifetime)),
-            ],
-        )
-        .await
+        let values = [("name", name.as_str()), ("hours", &hours(lifetime))];
+        let link = Link::Token("reset-password", &token);
+        self.mail(cx, Template::ResetPassword, email, &values, link)
+            .await
     }
 
     /// The link was opened. Every session of the member ends.
     pub async fn reset_password(&self, caller: &Caller, input: NewPassword) -> Result<()> {
         let mut cx = self.cx(None, caller.request_id).await?;
-        let hash = secret::digest(input.token.expose_secret());
-        let user = self.use_mailed(&mut cx, "reset_password", &hash).await?;
+        let opened = self
+            .open_link(&mut cx, Purpose::ResetPassword, &input.token)
+            .await?;
         // Committed at once: a link is good for one try, and no row stays locked while hashing.
         cx.commit().await?;
-        let Some((user, _)) = user else {
-            return Err(bad_link());
-        };
 
-        let password_hash = self.0.hasher.hash(input.password).await?;
+        let user = opened.user;
+        let hasher = &self.0.hasher;
+        let hash = hasher.hash(&network(caller), input.password).await?;
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        self.set_password(&mut cx, user, &password_hash).await?;
-        self.revoke(&mut cx, user, None, "password_reset").await?;
+        self.lock_account(&mut cx, user).await?;
+        self.is_still_good(&mut cx, &opened).await?;
+        self.set_password(&mut cx, user, None, Event::PasswordReset, &hash)
+            .await?;
+        // Whoever has the mailbox is let in at once, however often strangers have guessed.
+        self.forget_failures(&mut cx, caller, &opened.email).await?;
+        self.tell_of_new_password(&mut cx, user).await?;
         cx.commit().await?;
-        self.tell_of_new_password(caller, user);
         Ok(())
     }
 
-    async fn set_password(&self, cx: &mut Cx, user: Uuid, hash: &str) -> Result<()> {
+    pub(super) async fn password_hash(&self, cx: &mut Cx, user: Uuid) -> Result<Option<String>> {
+        let hash: Option<Option<String>> =
+            sqlx::query_scalar("select password_hash from app.credentials where user_id = $1")
+                .bind(user)
+                .fetch_optional(cx.conn())
+                .await?;
+        Ok(hash.flatten())
+    }
+
+    /// The only way to another password: with it ends what the event ends.
+    async fn set_password(
+        &self,
+        cx: &mut Cx,
+        user: Uuid,
+        session: Option<Uuid>,
+        event: Event,
+        hash: &str,
+    ) -> Result<()> {
         sqlx::query(
             "insert into app.credentials (user_id, password_hash, changed_at) values ($1, $2, $3)
              on conflict (user_id) do update
@@ -99,81 +129,18 @@ impl Sessions {
         .bind(self.0.clock.now())
         .execute(cx.conn())
         .await?;
-        Ok(())
+        self.end_all(cx, user, session, event).await
     }
 
-    fn tell_of_new_password(&self, caller: &Caller, user: Uuid) {
-        let sessions = self.clone();
-        let request = caller.request_id;
-        self.0.background.spawn("password notice", async move {
-            let mut cx = sessions.cx(Some(user), request).await?;
-            let (name, email): (String, String) =
-                sqlx::query_as("select display_name, email from app.users where id = $1")
-                    .bind(user)
-                    .fetch_one(cx.conn())
-                    .await?;
-            drop(cx);
-            let link = sessions.page("forgotten-password");
-            sessions
-                .mail(
-                    Template::PasswordChanged,
-                    &email,
-                    &[("name", &name), ("link", &link)],
-                )
-                .await
-        });
+    async fn tell_of_new_password(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
+        let (name, email): (String, String) =
+            sqlx::query_as("select display_name, email from app.users where id = $1")
+                .bind(user)
+                .fetch_one(cx.conn())
+                .await?;
+        let values = [("name", name.as_str())];
+        let link = Link::Page("forgotten-password");
+        self.mail(cx, Template::PasswordChanged, &email, &values, link)
+            .await
     }
-
-    /// Remembers a token for a link in a mail; earlier links for the same purpose are void.
-    pub(super) async fn keep_mailed(
-        &self,
-        cx: &mut Cx,
-        user: Uuid,
-        purpose: &'static str,
-        email: &str,
-        lifetime: std::time::Duration,
-    ) -> Result<SecretString> {
-        let token = secret::random();
-        sqlx::query("delete from app.email_tokens where user_id = $1 and purpose = $2")
-            .bind(user)
-            .bind(purpose)
-            .execute(cx.conn())
-            .await?;
-        sqlx::query(
-            "insert into app.email_tokens (user_id, purpose, token_hash, email, expires_at) values ($1, $2, $3, $4, $5)",
-        )
-        .bind(user)
-        .bind(purpose)
-        .bind(secret::digest(token.expose_secret()))
-        .bind(email)
-        .bind(after(self.0.clock.now(), lifetime))
-        .execute(cx.conn())
-        .await?;
-        Ok(token)
-    }
-
-    /// Whose link this is, and for which address. It is used up.
-    pub(super) async fn use_mailed(
-        &self,
-        cx: &mut Cx,
-        purpose: &'static str,
-        hash: &str,
-    ) -> Result<Option<(Uuid, String)>> {
-        Ok(sqlx::query_as(
-            "update app.email_tokens t set used_at = $3
-             where t.token_hash = $1 and t.purpose = $2 and t.used_at is null and t.expires_at > $3
-               and exists (select 1 from app.users u where u.id = t.user_id and u.status = 'active')
-             returning t.user_id, t.email",
-        )
-        .bind(hash)
-        .bind(purpose)
-        .bind(self.0.clock.now())
-        .fetch_optional(cx.conn())
-        .await?)
-    }
-}
-
-pub(super) fn bad_link() -> Error {
-    Error::new(&problems::GONE)
-        .detail("The link was used already, has expired, or never was. Ask for a new one.")
 }

@@ -1,6 +1,6 @@
 //! A refresh token for the next pair. Each is good once; one that comes back late is a theft.
 
-use super::{Sessions, Signed, bodies::RefreshToken, secret};
+use super::{Sessions, Signed, bodies::RefreshToken, endings::Event, secret};
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{Caller, Cx, Error, Result, problems};
 use secrecy::ExposeSecret;
@@ -36,11 +36,12 @@ impl Sessions {
         else {
             return Err(refused());
         };
-        if revoked_at.is_some() {
-            return Err(Error::new(&problems::SESSION_REVOKED));
-        }
+        // Ended together; this is the reason.
         if status != "active" {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
+        }
+        if revoked_at.is_some() {
+            return Err(Error::new(&problems::SESSION_REVOKED));
         }
         if expires_at <= now || session_expires_at <= now {
             return Err(refused());
@@ -66,7 +67,8 @@ impl Sessions {
             {
                 Some(expires_at) => expires_at,
                 None => {
-                    self.revoke_stolen(&mut cx, session, now).await?;
+                    self.end_all(&mut cx, user, Some(session), Event::TokenReused)
+                        .await?;
                     cx.commit().await?;
                     tracing::warn!(%session, "a used refresh token came back; the session was revoked");
                     return Err(Error::new(&problems::SESSION_REVOKED));
@@ -98,18 +100,6 @@ impl Sessions {
         .bind(now - overlap)
         .fetch_optional(cx.conn())
         .await?)
-    }
-
-    async fn revoke_stolen(&self, cx: &mut Cx, session: Uuid, now: DateTime<Utc>) -> Result<()> {
-        sqlx::query(
-            "update app.sessions set revoked_at = $2, revoked_because = 'token_reused'
-             where id = $1 and revoked_at is null",
-        )
-        .bind(session)
-        .bind(now)
-        .execute(cx.conn())
-        .await?;
-        Ok(())
     }
 }
 

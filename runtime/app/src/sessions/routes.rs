@@ -3,8 +3,8 @@
 use super::{
     Device, Sessions, Signed,
     bodies::{
-        Address, ChangePassword, Credentials, MailedToken, NewPassword, Password, RefreshToken,
-        Sent, SessionList, SignUp,
+        Address, ChangePassword, Credentials, IdentityList, NewPassword, Password, RefreshToken,
+        Sent, SessionList, SignUp, VerifyEmail,
     },
 };
 use axum::{
@@ -32,6 +32,8 @@ pub fn router(sessions: Sessions) -> Router {
         .route("/me/email", put(change_email))
         .route("/me/sessions", get(list))
         .route("/me/sessions/{id}", delete(end))
+        .route("/me/identities", get(identities))
+        .route("/me/identities/{id}", delete(unlink))
         .with_state(sessions)
 }
 
@@ -49,7 +51,9 @@ pub fn router(sessions: Sessions) -> Router {
     change_password,
     change_email,
     list,
-    end
+    end,
+    identities,
+    unlink
 ), tags(
     (name = "Sign-in", description = "Becoming a member, signing in and out, forgotten passwords. Start here: the access token that signing in answers goes into *Authorize*."),
     (name = "Me", description = "The caller's own profile and sessions, and everything that belongs to the caller."),
@@ -58,8 +62,8 @@ pub struct Document;
 
 /// Ask to become a member
 ///
-/// Sends a mail with a link; the member exists once it is opened. The answer is the same whether or not the
-/// address belongs to a member already.
+/// Sends a mail with a link; the member exists once it is opened and a password chosen there. The answer is the same
+/// whether or not the address belongs to a member already.
 #[utoipa::path(post, path = "/auth/sign-up", operation_id = "signUp", tag = "Sign-in", request_body = SignUp,
     security(()), responses(
         (status = 202, description = "A mail is on its way"),
@@ -75,16 +79,18 @@ async fn sign_up(
 
 /// Prove an address
 ///
-/// With the token of the link in the mail, after signing up or after changing the address.
+/// With the token of the link in the mail, after signing up or after changing the address. After signing up the
+/// password is chosen here, by whoever has the mailbox; a name that was taken meanwhile can be exchanged, the link
+/// stays good. After changing the address other devices are signed out and accounts at issuers unlinked.
 #[utoipa::path(post, path = "/auth/verify-email", operation_id = "verifyEmail", tag = "Sign-in",
-    request_body = MailedToken, security(()), responses(
+    request_body = VerifyEmail, security(()), responses(
         (status = 204, description = "The address counts from now on"),
         (status = 409, description = "Somebody else has taken the address or the handle in the meantime"),
         (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn verify_email(
     State(sessions): State<Sessions>,
     caller: Caller,
-    Sent(input): Sent<MailedToken>,
+    Sent(input): Sent<VerifyEmail>,
 ) -> Result<StatusCode> {
     sessions.verify_email(&caller, input).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -92,7 +98,8 @@ async fn verify_email(
 
 /// Sign in
 ///
-/// Begins a session. Every failure looks the same; after too many the account waits.
+/// Begins a session. Every failure looks the same. After too many of them an account waits for strangers, but not for
+/// whoever has signed in from that network before.
 #[utoipa::path(post, path = "/auth/sign-in", operation_id = "signIn", tag = "Sign-in", request_body = Credentials,
     security(()), responses((status = 200, description = "Signed in", body = Signed)))]
 async fn sign_in(
@@ -148,6 +155,8 @@ async fn sign_out(State(sessions): State<Sessions>, caller: Caller) -> Result<St
 }
 
 /// Sign out on all devices
+///
+/// Links in mails that were not opened yet are void, and tokens of issuers that were issued before are refused.
 #[utoipa::path(post, path = "/auth/sign-out-everywhere", operation_id = "signOutEverywhere", tag = "Sign-in",
     security(("bearer" = [])), responses((status = 204, description = "All sessions have ended")))]
 async fn sign_out_everywhere(
@@ -168,13 +177,14 @@ async fn forgot_password(
     caller: Caller,
     Sent(input): Sent<Address>,
 ) -> Result<StatusCode> {
-    sessions.forgot_password(&caller, input);
+    sessions.forgot_password(&caller, input).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 /// Choose a new password
 ///
-/// With the token of the link in the mail. All sessions end.
+/// With the token of the link in the mail. All sessions end, other links in mails are void, and accounts at issuers are
+/// unlinked.
 #[utoipa::path(post, path = "/auth/reset-password", operation_id = "resetPassword", tag = "Sign-in",
     request_body = NewPassword, security(()), responses(
         (status = 204, description = "The new password counts"),
@@ -190,7 +200,8 @@ async fn reset_password(
 
 /// Change the password
 ///
-/// Other devices are signed out.
+/// Other devices are signed out, links in mails that were not opened yet are void, and tokens of issuers that were
+/// issued before are refused.
 #[utoipa::path(put, path = "/me/password", operation_id = "changePassword", tag = "Me",
     request_body = ChangePassword, security(("bearer" = [])),
     responses((status = 204, description = "The new password counts")))]
@@ -244,6 +255,34 @@ async fn end(
     caller.user()?;
     let id = id.parse().map_err(|_| Error::not_found())?;
     sessions.end(&caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Accounts elsewhere that the caller may sign in with
+#[utoipa::path(get, path = "/me/identities", operation_id = "listMyIdentities", tag = "Me", security(("bearer" = [])),
+    responses((status = 200, description = "Accounts at issuers whose tokens let the caller in", body = IdentityList)))]
+async fn identities(State(sessions): State<Sessions>, caller: Caller) -> Result<Response> {
+    Ok(secret(sessions.identities(&caller).await?))
+}
+
+/// Unlink an account elsewhere
+///
+/// Needs a recent sign-in with the password. Tokens of that account are refused from now on, and its sessions end. An
+/// account with the caller's address is linked again by signing in with it anew.
+#[utoipa::path(delete, path = "/me/identities/{id}", operation_id = "unlinkMyIdentity", tag = "Me",
+    params(("id" = uuid::Uuid, Path, description = "Of the identity")), security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It does not let the caller in any more"),
+        (status = 404, description = "No such identity of the caller"),
+        (status = 409, description = "There would be no way to sign in: choose a password first")))]
+async fn unlink(
+    State(sessions): State<Sessions>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    caller.user()?;
+    let id = id.parse().map_err(|_| Error::not_found())?;
+    sessions.unlink(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -19,6 +19,30 @@ pub fn digest(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
 }
 
+/// A token for a link in a mail. The number that it is made of is worth nothing without the server's secret.
+pub struct Mailed {
+    number: String,
+    token: SecretString,
+}
+
+impl Mailed {
+    pub fn fresh(key: &Key) -> Self {
+        key.mailed(random().expose_secret())
+    }
+
+    pub fn made_of(&self) -> &str {
+        &self.number
+    }
+
+    pub fn token(&self) -> &SecretString {
+        &self.token
+    }
+
+    pub fn digest(&self) -> String {
+        digest(self.token.expose_secret())
+    }
+}
+
 /// Derives values that nobody can make without the server's secret.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
@@ -32,6 +56,26 @@ impl Key {
     /// all get the same answer, and the chain cannot fork.
     pub fn next_refresh(&self, token: &str) -> SecretString {
         self.derive(&["refresh", token]).into()
+    }
+
+    /// The token of a link in a mail, made of a number that may be known: the queue holds it until the mail is sent.
+    pub fn mailed(&self, number: &str) -> Mailed {
+        Mailed {
+            number: number.to_owned(),
+            token: self.derive(&["mailed", number]).into(),
+        }
+    }
+
+    /// What a link in a mail depends on, as a digest.
+    pub fn issued_for(&self, parts: &[&str]) -> String {
+        let mut all = vec!["issued for"];
+        all.extend(parts);
+        self.derive(&all)
+    }
+
+    /// A few bits of a password: enough to see that one is tried again and again, too few to find out which.
+    pub fn few_bits(&self, password: &str) -> String {
+        self.derive(&["password", password])[..4].to_owned()
     }
 
     /// Under which key attempts of this kind are counted.
@@ -65,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_mail_is_not_its_token() {
+        let (key, other) = (Key::new(&"one".into()), Key::new(&"two".into()));
+        let mailed = Mailed::fresh(&key);
+        assert_eq!(key.mailed(mailed.made_of()).digest(), mailed.digest());
+        assert_ne!(other.mailed(mailed.made_of()).digest(), mailed.digest());
+        assert_ne!(mailed.made_of(), mailed.token().expose_secret());
+        assert_ne!(digest(mailed.made_of()), mailed.digest());
+        assert_ne!(Mailed::fresh(&key).digest(), mailed.digest());
+        assert_eq!(mailed.token().expose_secret().len(), 43);
+    }
+
+    #[test]
     fn derived_values_depend_on_key_kind_and_parts() {
         let key = Key::new(&"one".into());
         let next = key.next_refresh("t").expose_secret().to_owned();
@@ -82,5 +138,6 @@ mod tests {
             key.throttle("password", &["a"])
         );
         assert_eq!(key.throttle("mail", &["a"]).len(), 43);
+        assert_eq!(key.few_bits("seven small elephants").len(), 4);
     }
 }

@@ -27,15 +27,27 @@ pub struct Settings {
     /// A session ends when it was not used for this time.
     #[arg(long, env = "SESSION_IDLE_DAYS", default_value_t = 14)]
     pub session_idle_days: u64,
-    /// Failures to sign in within a quarter of an hour, per account and address.
+    /// Failures to sign in within a quarter of an hour, per account and network: an IPv4 address, a /64 of IPv6.
     #[arg(long, env = "SIGN_IN_FAILURES_PER_ADDRESS", default_value_t = 10)]
     pub sign_in_failures_per_address: i32,
-    /// The same per account from anywhere.
+    /// The same per network, whatever the account.
+    #[arg(long, env = "SIGN_IN_FAILURES_PER_NETWORK", default_value_t = 100)]
+    pub sign_in_failures_per_network: i32,
+    /// The same per account, from networks that the member never signed in from.
     #[arg(long, env = "SIGN_IN_FAILURES_PER_ACCOUNT", default_value_t = 100)]
     pub sign_in_failures_per_account: i32,
-    /// Mails about sessions to one address within an hour.
+    /// Accounts that one wrong password may be tried on within a quarter of an hour from one network.
+    #[arg(long, env = "ACCOUNTS_PER_PASSWORD", default_value_t = 10)]
+    pub accounts_per_password: i32,
+    /// The same from all networks that the members never signed in from.
+    #[arg(long, env = "ACCOUNTS_PER_PASSWORD_ANYWHERE", default_value_t = 100)]
+    pub accounts_per_password_anywhere: i32,
+    /// Mails to one address within an hour, of each kind (sign-up, new password, new address), asked for from one network.
     #[arg(long, env = "MAILS_PER_HOUR", default_value_t = 5)]
     pub mails_per_hour: i32,
+    /// The same, from all networks that the member never signed in from.
+    #[arg(long, env = "MAILS_PER_HOUR_ANYWHERE", default_value_t = 30)]
+    pub mails_per_hour_anywhere: i32,
     /// Memory of one argon2id hash. Less than 19456 is refused in production.
     #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = HASH_MEMORY_KIB,
         value_parser = clap::value_parser!(u32).range(8..))]
@@ -72,12 +84,20 @@ pub struct SessionsConfig {
     pub recent: Duration,
     pub sign_up_lifetime: Duration,
     pub reset_lifetime: Duration,
-    /// Failures to sign in, per account and address.
+    /// Failures to sign in, per account and network.
     pub failures_per_address: i32,
-    /// Failures to sign in, per account from anywhere.
+    /// Failures to sign in from one network, whatever the account.
+    pub failures_per_network: i32,
+    /// Failures to sign in, per account from networks that the member never signed in from.
     pub failures_per_account: i32,
-    /// Mails to one address in an hour.
+    /// Accounts that one password is tried on from one network.
+    pub accounts_per_password: i32,
+    /// Accounts that one password is tried on from networks that their members never signed in from.
+    pub accounts_per_password_anywhere: i32,
+    /// Mails of one kind to one address in an hour, asked for from one network.
     pub mails_per_hour: i32,
+    /// The same, from networks that the member never signed in from.
+    pub mails_per_hour_anywhere: i32,
     /// For how long failures are counted.
     pub failure_window: Duration,
     /// Memory of one password hash.
@@ -114,8 +134,12 @@ impl SessionsConfig {
             sign_up_lifetime: Duration::from_secs(DAY),
             reset_lifetime: Duration::from_secs(HOUR),
             failures_per_address: settings.sign_in_failures_per_address,
+            failures_per_network: settings.sign_in_failures_per_network,
             failures_per_account: settings.sign_in_failures_per_account,
+            accounts_per_password: settings.accounts_per_password,
+            accounts_per_password_anywhere: settings.accounts_per_password_anywhere,
             mails_per_hour: settings.mails_per_hour,
+            mails_per_hour_anywhere: settings.mails_per_hour_anywhere,
             failure_window: Duration::from_secs(15 * 60),
             hash_memory_kib: settings.hash_memory_kib,
             hash_passes: settings.hash_passes,

@@ -3,10 +3,11 @@
 use super::{
     Device, Sessions, Signed,
     bodies::{Credentials, Password},
-    throttle::{self, Limit},
-    too_many, wrong_credentials,
+    password::Verdict,
+    throttle::network,
+    wrong_credentials,
 };
-use kernel::{Caller, Error, Result, problems};
+use kernel::{Caller, Cx, Error, Result, problems};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -17,7 +18,9 @@ impl Sessions {
         input: Credentials,
         device: Device,
     ) -> Result<Signed> {
-        let counters = self.count_attempt(caller, &input.email).await?;
+        let attempt = self
+            .count_sign_in(caller, &input.email, &input.password)
+            .await?;
 
         let mut cx = self.cx(None, caller.request_id).await?;
         let account: Option<(Uuid, String, Option<String>)> = sqlx::query_as(
@@ -32,8 +35,12 @@ impl Sessions {
         drop(cx);
 
         let hash = account.as_ref().and_then(|(_, _, hash)| hash.clone());
-        let right = self.0.hasher.verify(input.password, hash).await?;
-        let Some((user, status, _)) = account.filter(|_| right) else {
+        let hasher = &self.0.hasher;
+        let verdict = hasher
+            .verify(&network(caller), input.password, hash)
+            .await?;
+        let (Some((user, status, former)), Verdict::Right { better_hash }) = (account, verdict)
+        else {
             return Err(wrong_credentials());
         };
         if status != "active" {
@@ -41,16 +48,63 @@ impl Sessions {
         }
 
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        throttle::forget(&mut cx, &counters).await?;
+        self.is_still_right(&mut cx, user, former.as_deref())
+            .await?;
+        attempt.succeeded(&mut cx).await?;
+        self.improve_hash(&mut cx, user, former, better_hash)
+            .await?;
         let signed = self.begin(&mut cx, user, &device).await?;
         cx.commit().await?;
         Ok(signed)
     }
 
+    /// Is it still so that this hash lets somebody in? It stays so until the session is there.
+    async fn is_still_right(&self, cx: &mut Cx, user: Uuid, hash: Option<&str>) -> Result<()> {
+        match self.hold_account(cx, user).await?.as_deref() {
+            Some("active") => {}
+            Some("suspended") => return Err(Error::new(&problems::ACCOUNT_SUSPENDED)),
+            _ => return Err(wrong_credentials()),
+        }
+        let same: bool = sqlx::query_scalar(
+            "select exists (select from app.credentials where user_id = $1 and password_hash = $2)",
+        )
+        .bind(user)
+        .bind(hash)
+        .fetch_one(cx.conn())
+        .await?;
+        if same {
+            Ok(())
+        } else {
+            Err(wrong_credentials())
+        }
+    }
+
+    /// Puts a better hash of the same password in the place of the one that was checked.
+    async fn improve_hash(
+        &self,
+        cx: &mut Cx,
+        user: Uuid,
+        former: Option<String>,
+        better: Option<String>,
+    ) -> Result<()> {
+        let (Some(former), Some(better)) = (former, better) else {
+            return Ok(());
+        };
+        sqlx::query(
+            "update app.credentials set password_hash = $3 where user_id = $1 and password_hash = $2",
+        )
+        .bind(user)
+        .bind(former)
+        .bind(better)
+        .execute(cx.conn())
+        .await?;
+        Ok(())
+    }
+
     /// Makes the caller's session recent again, which sensitive changes ask for.
     pub async fn step_up(&self, caller: &Caller, input: Password) -> Result<()> {
         let (user, session) = self.signed_in(caller).await?;
-        self.check_own_password(caller, user, input.password)
+        self.check_own_password(caller, user, session, input.password)
             .await?;
         let mut cx = self.cx(Some(user), caller.request_id).await?;
         sqlx::query("update app.sessions set authenticated_at = $2 where id = $1")
@@ -62,65 +116,35 @@ impl Sessions {
         Ok(())
     }
 
-    /// The password of somebody who is signed in. Wrong ones count like failures to sign in.
+    /// The password of somebody who is signed in; its hash. Wrong ones are counted by the session.
     pub(super) async fn check_own_password(
         &self,
         caller: &Caller,
         user: Uuid,
+        session: Option<Uuid>,
         password: SecretString,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
+        let attempt = self.count_own_password(caller, user, session).await?;
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        let (email, hash): (String, Option<String>) = sqlx::query_as(
-            "select u.email, c.password_hash
-             from app.users u left join app.credentials c on c.user_id = u.id where u.id = $1",
-        )
-        .bind(user)
-        .fetch_one(cx.conn())
-        .await?;
+        let hash: Option<String> =
+            sqlx::query_scalar("select password_hash from app.credentials where user_id = $1")
+                .bind(user)
+                .fetch_optional(cx.conn())
+                .await?
+                .flatten();
         drop(cx);
-        let counters = self.count_attempt(caller, &email).await?;
-        if !self.0.hasher.verify(password, hash).await? {
+        let hasher = &self.0.hasher;
+        let verdict = hasher
+            .verify(&network(caller), password, hash.clone())
+            .await?;
+        let Verdict::Right { better_hash } = verdict else {
             return Err(wrong_credentials());
-        }
+        };
         let mut cx = self.cx(Some(user), caller.request_id).await?;
-        throttle::forget(&mut cx, &counters).await?;
+        attempt.succeeded(&mut cx).await?;
+        let current = better_hash.clone().or_else(|| hash.clone());
+        self.improve_hash(&mut cx, user, hash, better_hash).await?;
         cx.commit().await?;
-        Ok(())
-    }
-
-    /// Counts an attempt for this account, from this address and from anywhere. Returns the counters that
-    /// a success sets back.
-    async fn count_attempt(&self, caller: &Caller, email: &str) -> Result<Vec<String>> {
-        let config = &self.0.config;
-        let now = self.0.clock.now();
-        let ip = caller.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        let here = self.0.key.throttle("password-from", &[email, &ip]);
-        let anywhere = self.0.key.throttle("password", &[email]);
-        let window = config.failure_window;
-
-        let mut cx = self.cx(None, caller.request_id).await?;
-        // The narrow counter first: who is stopped by it does not lock others out of the account.
-        let mut wait = throttle::count(
-            &mut cx,
-            &here,
-            Limit {
-                attempts: config.failures_per_address,
-                window,
-            },
-            now,
-        )
-        .await?;
-        if wait.is_none() {
-            let limit = Limit {
-                attempts: config.failures_per_account,
-                window,
-            };
-            wait = throttle::count(&mut cx, &anywhere, limit, now).await?;
-        }
-        cx.commit().await?;
-        match wait {
-            Some(seconds) => Err(too_many(seconds)),
-            None => Ok(vec![here, anywhere]),
-        }
+        Ok(current)
     }
 }

@@ -1,114 +1,159 @@
-//! From a wish to a member: the address is proven before there is an account.
+//! From a wish to a member: the address is proven before there is an account, and whoever proves it sets the password.
+//!
+//! A wish holds nothing that a stranger could use later. Of several wishes for one address any link will do: it makes
+//! the account of whoever has the mailbox, under the name that they confirm.
 
 use super::{
     Sessions, after,
-    bodies::{MailedToken, SignUp},
-    hours, secret, throttle,
+    bodies::{SignUp, VerifyEmail, weak_password},
+    hours,
+    links::bad_link,
+    post::{INVITE, Link},
+    secret::{self, Mailed},
+    throttle::{Mailing, network},
 };
 use crate::mail::Template;
 use kernel::{Caller, Cx, Error, Result, problems};
 use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// A wish as it waits to be looked at.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Invitation {
+    network: String,
+    email: String,
+    handle: String,
+    display_name: String,
+    locale: Option<String>,
+    timezone: Option<String>,
+}
 
 impl Sessions {
     /// Says the same for addresses that are members and for those that are not. What is done about it
     /// happens after the answer.
     pub async fn sign_up(&self, caller: &Caller, input: SignUp) -> Result<()> {
         let mut cx = self.cx(None, caller.request_id).await?;
-        // Handles are public anyway.
-        let taken: bool = sqlx::query_scalar(
-            "select exists (select 1 from app.users where handle = $1 and status <> 'archived')",
-        )
-        .bind(&input.handle)
-        .fetch_one(cx.conn())
-        .await?;
+        let taken = self.is_taken(&mut cx, &input.handle).await?;
         drop(cx);
         if taken {
             return Err(handle_taken());
         }
-        let password_hash = self.0.hasher.hash(input.password.clone()).await?;
-        let sessions = self.clone();
-        let request = caller.request_id;
-        self.0.background.spawn("sign-up", async move {
-            sessions.invite(request, input, password_hash).await
-        });
-        Ok(())
+        let invitation = Invitation {
+            network: network(caller),
+            email: input.email,
+            handle: input.handle,
+            display_name: input.display_name,
+            locale: input.locale,
+            timezone: input.timezone,
+        };
+        self.enqueue(INVITE, invitation, None, caller.request_id)
+            .await
     }
 
-    async fn invite(&self, request: Uuid, input: SignUp, password_hash: String) -> Result<()> {
-        let mut cx = self.cx(None, request).await?;
-        if !self.may_mail(&mut cx, &input.email).await? {
-            cx.commit().await?;
+    /// Handles are public anyway.
+    async fn is_taken(&self, cx: &mut Cx, handle: &str) -> Result<bool> {
+        Ok(sqlx::query_scalar(
+            "select exists (select 1 from app.users where handle = $1 and status <> 'archived')",
+        )
+        .bind(handle)
+        .fetch_one(cx.conn())
+        .await?)
+    }
+
+    pub(super) async fn invite(&self, cx: &mut Cx, input: &Invitation) -> Result<()> {
+        let allowed = self
+            .may_mail(cx, &input.network, Mailing::SignUp, &input.email)
+            .await?;
+        if !allowed {
             return Ok(());
         }
-        if self.is_member(&mut cx, &input.email).await? {
-            cx.commit().await?;
-            let link = self.page("forgotten-password");
+        if self.is_member(cx, &input.email).await? {
+            let link = Link::Page("forgotten-password");
             return self
-                .mail(Template::AlreadyMember, &input.email, &[("link", &link)])
+                .mail(cx, Template::AlreadyMember, &input.email, &[], link)
                 .await;
         }
-        let token = secret::random();
+        let token = Mailed::fresh(&self.0.key);
         sqlx::query(
             "insert into app.sign_ups
-               (token_hash, email, handle, display_name, password_hash, locale, timezone, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+               (token_hash, email, handle, display_name, locale, timezone, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(secret::digest(token.expose_secret()))
+        .bind(token.digest())
         .bind(&input.email)
         .bind(&input.handle)
         .bind(&input.display_name)
-        .bind(&password_hash)
         .bind(&input.locale)
         .bind(&input.timezone)
         .bind(after(self.0.clock.now(), self.0.config.sign_up_lifetime))
         .execute(cx.conn())
         .await?;
-        cx.commit().await?;
-        let link = self.link("verify-email", token.expose_secret());
         let hours = hours(self.0.config.sign_up_lifetime);
         let values = [
             ("name", input.display_name.as_str()),
-            ("link", &link),
+            ("handle", input.handle.as_str()),
             ("hours", &hours),
         ];
-        self.mail(Template::ConfirmSignUp, &input.email, &values)
+        let link = Link::Token("verify-email", &token);
+        self.mail(cx, Template::ConfirmSignUp, &input.email, &values, link)
             .await
     }
 
     /// The link of a mail was opened: makes the member, or gives a member the new address.
-    pub async fn verify_email(&self, caller: &Caller, input: MailedToken) -> Result<()> {
+    pub async fn verify_email(&self, caller: &Caller, input: VerifyEmail) -> Result<()> {
         let mut cx = self.cx(None, caller.request_id).await?;
-        let hash = secret::digest(input.token.expose_secret());
-        let wish: Option<Row> = sqlx::query_as(
-            "delete from app.sign_ups where token_hash = $1 and expires_at > $2
-             returning email, handle, display_name, password_hash, locale, timezone",
-        )
-        .bind(&hash)
-        .bind(self.0.clock.now())
-        .fetch_optional(cx.conn())
-        .await?;
-        let Some(wish) = wish.map(Wish::from) else {
-            drop(cx);
-            return self.confirm_new_email(caller, &hash).await;
+        let digest = secret::digest(input.token.expose_secret());
+        let wish = self.wish(&mut cx, &digest).await?;
+        drop(cx);
+        let Some(mut wish) = wish else {
+            return self.confirm_new_email(caller, &input.token).await;
         };
+        wish.handle = input.handle.unwrap_or(wish.handle);
+        wish.display_name = input.display_name.unwrap_or(wish.display_name);
+        let Some(password) = input.password else {
+            return Err(password_missing());
+        };
+        let local = wish.email.split('@').next().unwrap_or_default();
+        weak_password(&password, &[&wish.handle, local])?;
+        let hasher = &self.0.hasher;
+        let hash = hasher.hash(&network(caller), password).await?;
+
+        let mut cx = self.cx(None, caller.request_id).await?;
+        // Wishes for the address, whoever had them, are void now; this one must still be there.
+        let used: Vec<String> =
+            sqlx::query_scalar("delete from app.sign_ups where email = $1 returning token_hash")
+                .bind(&wish.email)
+                .fetch_all(cx.conn())
+                .await?;
+        if !used.contains(&digest) {
+            return Err(bad_link());
+        }
         let user = self.insert_member(&mut cx, &wish).await?;
+        // Nothing has ended yet: a token that an issuer gave out a minute ago is good.
         sqlx::query(
-            "insert into app.credentials (user_id, password_hash, changed_at) values ($1, $2, $3)",
+            "insert into app.credentials (user_id, password_hash, changed_at, valid_from)
+             values ($1, $2, $3, 'epoch')",
         )
         .bind(user)
-        .bind(&wish.password_hash)
+        .bind(&hash)
         .bind(self.0.clock.now())
         .execute(cx.conn())
         .await?;
-        // Other wishes for the address, whoever had them, are void now.
-        sqlx::query("delete from app.sign_ups where email = $1")
-            .bind(&wish.email)
-            .execute(cx.conn())
-            .await?;
-        throttle::forget(&mut cx, &[self.0.key.throttle("mail", &[&wish.email])]).await?;
         cx.commit().await?;
         Ok(())
+    }
+
+    async fn wish(&self, cx: &mut Cx, digest: &str) -> Result<Option<Wish>> {
+        let row: Option<Row> = sqlx::query_as(
+            "select email::text, handle, display_name, locale, timezone from app.sign_ups
+             where token_hash = $1 and expires_at > $2",
+        )
+        .bind(digest)
+        .bind(self.0.clock.now())
+        .fetch_optional(cx.conn())
+        .await?;
+        Ok(row.map(Wish::from))
     }
 
     async fn insert_member(&self, cx: &mut Cx, wish: &Wish) -> Result<Uuid> {
@@ -141,42 +186,35 @@ impl Sessions {
         .fetch_one(cx.conn())
         .await?)
     }
-
-    /// A page of the web app without a token.
-    pub(super) fn page(&self, page: &str) -> String {
-        format!("{}/{page}", self.0.config.link_base.trim_end_matches('/'))
-    }
 }
 
 struct Wish {
     email: String,
     handle: String,
     display_name: String,
-    password_hash: String,
     locale: Option<String>,
     timezone: Option<String>,
 }
 
-type Row = (
-    String,
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-);
+type Row = (String, String, String, Option<String>, Option<String>);
 
 impl From<Row> for Wish {
-    fn from((email, handle, display_name, password_hash, locale, timezone): Row) -> Self {
+    fn from((email, handle, display_name, locale, timezone): Row) -> Self {
         Self {
             email,
             handle,
             display_name,
-            password_hash,
             locale,
             timezone,
         }
     }
+}
+
+/// The link stays good.
+fn password_missing() -> Error {
+    let wants = "must be given: whoever opens the link chooses it";
+    let item = kernel::problem::Item::body("/password", "required", wants);
+    Error::new(&problems::INVALID).item(item)
 }
 
 fn handle_taken() -> Error {

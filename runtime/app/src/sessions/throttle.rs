@@ -3,57 +3,282 @@
 //! An attempt is counted before it is made: a hundred at the same time are a hundred, not one.
 //! Keys are keyed hashes of what is counted, the same for accounts that exist and that do not.
 
-use super::Sessions;
+use super::{Sessions, too_many};
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Cx, Result};
-use std::time::Duration;
+use kernel::{Caller, Cx, Result, http::client};
+use secrecy::{ExposeSecret, SecretString};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+use uuid::Uuid;
 
-/// How many attempts in which time.
+/// One thing that is counted.
+struct Counter {
+    key: String,
+    limit: i32,
+    /// 0: only looks.
+    add: i32,
+}
+
+/// An attempt to sign in that was counted, to take back what a success should not leave behind.
+pub struct Attempt {
+    /// Of this account from this network: starts anew.
+    forget: Vec<String>,
+    /// What others share: one less.
+    uncount: Vec<String>,
+}
+
+/// What a mail is for. Each has its own budget: who asks for one kind uses up no other.
 #[derive(Clone, Copy)]
-pub struct Limit {
-    pub attempts: i32,
-    pub window: Duration,
+pub enum Mailing {
+    SignUp,
+    ResetPassword,
+    ChangeEmail,
 }
 
-/// Counts one attempt; when there were too many, the seconds until the next.
-pub async fn count(
-    cx: &mut Cx,
-    key: &str,
-    limit: Limit,
-    now: DateTime<Utc>,
-) -> Result<Option<u64>> {
-    let window = TimeDelta::from_std(limit.window).unwrap_or(TimeDelta::MAX);
-    let (attempts, since): (i32, DateTime<Utc>) = sqlx::query_as(
-        "insert into app.throttles as t (key_hash, attempts, counted_from) values ($1, 1, $2)
-         on conflict (key_hash) do update set
-           attempts = case when t.counted_from <= $3 then 1 else least(t.attempts + 1, 1000000) end,
-           counted_from = case when t.counted_from <= $3 then $2 else t.counted_from end
-         returning attempts, counted_from",
-    )
-    .bind(key)
-    .bind(now)
-    .bind(now - window)
-    .fetch_one(cx.conn())
-    .await?;
-    Ok((attempts > limit.attempts).then(|| (since + window - now).num_seconds().max(1) as u64))
+/// From where a request comes, as far as anything is counted by it: an IPv4 address, a /64 of IPv6.
+pub fn network(caller: &Caller) -> String {
+    caller.ip.map(network_of).unwrap_or_default()
 }
 
-pub async fn forget(cx: &mut Cx, keys: &[String]) -> Result<()> {
-    sqlx::query("delete from app.throttles where key_hash = any($1)")
-        .bind(keys)
+fn network_of(ip: IpAddr) -> String {
+    client::bucket(ip).to_string()
+}
+
+impl Attempt {
+    pub async fn succeeded(self, cx: &mut Cx) -> Result<()> {
+        sqlx::query(
+            "with forgotten as (delete from app.throttles where key_hash = any($1))
+             update app.throttles set attempts = greatest(attempts - 1, 0) where key_hash = any($2)",
+        )
+        .bind(&self.forget)
+        .bind(&self.uncount)
         .execute(cx.conn())
         .await?;
-    Ok(())
+        Ok(())
+    }
 }
 
 impl Sessions {
-    /// May another mail go to this address? Counts it.
-    pub(super) async fn may_mail(&self, cx: &mut Cx, email: &str) -> Result<bool> {
-        let limit = Limit {
-            attempts: self.0.config.mails_per_hour,
-            window: Duration::from_secs(3600),
+    /// Counts an attempt to sign in: for this account from this network, for the network, for the account from
+    /// anywhere, and for the password over many accounts. The last two do not stop whoever has signed in from this
+    /// network before: nobody else can keep the owner out of the account.
+    pub(super) async fn count_sign_in(
+        &self,
+        caller: &Caller,
+        email: &str,
+        password: &SecretString,
+    ) -> Result<Attempt> {
+        let (config, key) = (&self.0.config, &self.0.key);
+        let network = network(caller);
+        let bits = key.few_bits(password.expose_secret());
+        let count = |kind, parts: &[&str], limit, add| Counter {
+            key: key.throttle(kind, parts),
+            limit,
+            add,
         };
-        let key = self.0.key.throttle("mail", &[email]);
-        Ok(count(cx, &key, limit, self.0.clock.now()).await?.is_none())
+        let here = [
+            count(
+                "password-from",
+                &[email, &network],
+                config.failures_per_address,
+                1,
+            ),
+            count(
+                "password-network",
+                &[&network],
+                config.failures_per_network,
+                1,
+            ),
+        ];
+        let anywhere = [count("password", &[email], config.failures_per_account, 1)];
+        let tried = [count("password-tried", &[&bits, email], i32::MAX, 1)];
+
+        let window = config.failure_window;
+        let mut cx = self.cx(None, caller.request_id).await?;
+        let first = self.count(&mut cx, &tried, window).await?.first_time;
+        // How many accounts it was tried on, not how often on one.
+        let add = i32::from(first);
+        let spread_here = [count(
+            "password-spread-from",
+            &[&bits, &network],
+            config.accounts_per_password,
+            add,
+        )];
+        let spread = [count(
+            "password-spread",
+            &[&bits],
+            config.accounts_per_password_anywhere,
+            add,
+        )];
+        // The narrow counters first: who is stopped by them does not use up what others share.
+        let mut wait = None;
+        for (counters, spares_owner) in [
+            (&here[..], false),
+            (&spread_here[..], false),
+            (&anywhere[..], true),
+            (&spread[..], true),
+        ] {
+            wait = self.count(&mut cx, counters, window).await?.wait;
+            if wait.is_some() && spares_owner && self.is_known(&mut cx, email, &network).await? {
+                wait = None;
+            }
+            if wait.is_some() {
+                break;
+            }
+        }
+        cx.commit().await?;
+        if let Some(seconds) = wait {
+            return Err(too_many(seconds));
+        }
+        let [from, of_network] = here;
+        let shared = [of_network].into_iter().chain(anywhere);
+        let spread = spread_here.into_iter().chain(spread).filter(|_| first);
+        Ok(Attempt {
+            forget: [from]
+                .into_iter()
+                .chain(tried)
+                .map(|counter| counter.key)
+                .collect(),
+            uncount: shared.chain(spread).map(|counter| counter.key).collect(),
+        })
     }
+
+    /// After a password was set through the mailbox.
+    pub(super) async fn forget_failures(
+        &self,
+        cx: &mut Cx,
+        caller: &Caller,
+        email: &str,
+    ) -> Result<()> {
+        let key = &self.0.key;
+        let forget = vec![
+            key.throttle("password-from", &[email, &network(caller)]),
+            key.throttle("password", &[email]),
+        ];
+        let uncount = Vec::new();
+        Attempt { forget, uncount }.succeeded(cx).await
+    }
+
+    /// Counts a password that somebody gives who is signed in. By the session: nobody else's failures keep the owner
+    /// from it.
+    pub(super) async fn count_own_password(
+        &self,
+        caller: &Caller,
+        user: Uuid,
+        session: Option<Uuid>,
+    ) -> Result<Attempt> {
+        let id = session.unwrap_or(user).to_string();
+        let counter = Counter {
+            key: self.0.key.throttle("own-password", &[&id]),
+            limit: self.0.config.failures_per_address,
+            add: 1,
+        };
+        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let counters = [counter];
+        let counted = self
+            .count(&mut cx, &counters, self.0.config.failure_window)
+            .await?;
+        cx.commit().await?;
+        match counted.wait {
+            Some(seconds) => Err(too_many(seconds)),
+            None => Ok(Attempt {
+                forget: counters.map(|counter| counter.key).into(),
+                uncount: Vec::new(),
+            }),
+        }
+    }
+
+    /// May another mail go to this address? Counts it, for the network that asks and for all. Strangers use up their
+    /// own share first, then that of all strangers; whoever has signed in from this network before has a share of
+    /// their own. And each mail sent until then holds a link that is good.
+    pub(super) async fn may_mail(
+        &self,
+        cx: &mut Cx,
+        network: &str,
+        mailing: Mailing,
+        email: &str,
+    ) -> Result<bool> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let kind = match mailing {
+            Mailing::SignUp => "sign-up",
+            Mailing::ResetPassword => "reset",
+            Mailing::ChangeEmail => "change",
+        };
+        let (config, key) = (&self.0.config, &self.0.key);
+        let here = Counter {
+            key: key.throttle("mail-from", &[kind, email, network]),
+            limit: config.mails_per_hour,
+            add: 1,
+        };
+        if self.count(cx, &[here], HOUR).await?.wait.is_some() {
+            return Ok(false);
+        }
+        let anywhere = Counter {
+            key: key.throttle("mail", &[kind, email]),
+            limit: config.mails_per_hour_anywhere,
+            add: 1,
+        };
+        Ok(self.count(cx, &[anywhere], HOUR).await?.wait.is_none()
+            || self.is_known(cx, email, network).await?)
+    }
+
+    /// Has the member with this address signed in from this network lately, and was nothing stolen there?
+    async fn is_known(&self, cx: &mut Cx, email: &str, network: &str) -> Result<bool> {
+        let addresses: Vec<String> = sqlx::query_scalar(
+            "select distinct s.ip_address from app.sessions s join app.users u on u.id = s.user_id
+             where u.email = $1 and u.status <> 'archived' and s.ip_address is not null
+               and s.revoked_because is distinct from 'token_reused'
+             limit 1000",
+        )
+        .bind(email)
+        .fetch_all(cx.conn())
+        .await?;
+        let networks = addresses.iter().filter_map(|address| address.parse().ok());
+        Ok(networks.map(network_of).any(|known| known == network))
+    }
+
+    /// Counts; where one of them has become too many, says for how long.
+    async fn count(&self, cx: &mut Cx, counters: &[Counter], window: Duration) -> Result<Counted> {
+        let now = self.0.clock.now();
+        let window = TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX);
+        let keys: Vec<&str> = counters
+            .iter()
+            .map(|counter| counter.key.as_str())
+            .collect();
+        let add: Vec<i32> = counters.iter().map(|counter| counter.add).collect();
+        // In the order of keys, so that two who count the same do not wait for each other in a circle.
+        let rows: Vec<(String, i32, DateTime<Utc>)> = sqlx::query_as(
+            "insert into app.throttles as t (key_hash, attempts, counted_from)
+             select k, a, $3 from unnest($1::text[], $2::int[]) given(k, a) order by k
+             on conflict (key_hash) do update set
+               attempts = case when t.counted_from <= $4 then excluded.attempts
+                               else least(t.attempts + excluded.attempts, 1000000) end,
+               counted_from = case when t.counted_from <= $4 then $3 else t.counted_from end
+             returning key_hash, attempts, counted_from",
+        )
+        .bind(&keys)
+        .bind(&add)
+        .bind(now)
+        .bind(now - window)
+        .fetch_all(cx.conn())
+        .await?;
+        let limits: HashMap<&str, i32> = counters
+            .iter()
+            .map(|counter| (counter.key.as_str(), counter.limit))
+            .collect();
+        let wait = rows
+            .iter()
+            .filter(|(key, attempts, _)| *attempts > limits[key.as_str()])
+            .map(|(_, _, since)| (*since + window - now).num_seconds().max(1) as u64)
+            .max();
+        Ok(Counted {
+            wait,
+            first_time: rows.iter().all(|(_, attempts, _)| *attempts == 1),
+        })
+    }
+}
+
+struct Counted {
+    /// Seconds until the next attempt.
+    wait: Option<u64>,
+    first_time: bool,
 }

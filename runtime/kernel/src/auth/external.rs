@@ -34,7 +34,14 @@ const REMEMBERED: u64 = 10_000;
 
 /// Knows which of our users a subject of an issuer is. The application's: it may create the user.
 pub trait Resolver: Send + Sync {
-    fn resolve<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Option<Uuid>>>;
+    fn resolve<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Option<Known>>>;
+}
+
+/// Whom a token stands for. The session is asked for in the database at every request, like that of our own tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub user: Uuid,
+    pub session: Uuid,
 }
 
 /// What a verified external token says about its holder.
@@ -48,6 +55,15 @@ pub struct Identity {
     #[serde(default)]
     pub email_verified: bool,
     pub name: Option<String>,
+    /// The issuer's session, where it names one.
+    #[serde(rename = "sid")]
+    pub session: Option<String>,
+    /// Unix seconds.
+    #[serde(rename = "iat")]
+    pub issued_at: i64,
+    /// Unix seconds.
+    #[serde(rename = "exp")]
+    pub expires_at: i64,
 }
 
 /// One accepted issuer.
@@ -65,7 +81,7 @@ type Keys = HashMap<String, (Algorithm, DecodingKey)>;
 
 #[derive(Clone, Copy)]
 struct Verified {
-    user: Uuid,
+    known: Known,
     issued: i64,
     not_before: Option<i64>,
     expires: i64,
@@ -74,9 +90,8 @@ struct Verified {
 #[derive(Deserialize)]
 struct Claims {
     aud: Audience,
-    exp: i64,
-    #[serde(default)]
-    iat: i64,
+    /// The client that the token was issued to.
+    azp: Option<String>,
     nbf: Option<i64>,
     #[serde(flatten)]
     identity: Identity,
@@ -119,14 +134,16 @@ impl External {
             Some(verified) => verified,
             None => {
                 let claims = self.check_signature(token).await?;
-                check_times(claims.iat, claims.nbf, claims.exp, LEEWAY, now).map_err(refuse)?;
-                let user = self.resolver.resolve(&claims.identity).await?;
-                let user = user.ok_or_else(|| refuse(Refused("no user for this subject")))?;
+                let (issued, expires) = (claims.identity.issued_at, claims.identity.expires_at);
+                check_times(issued, claims.nbf, expires, LEEWAY, now).map_err(refuse)?;
+                self.check_lifetime(issued, expires).map_err(refuse)?;
+                let known = self.resolver.resolve(&claims.identity).await?;
+                let known = known.ok_or_else(|| refuse(Refused("no user for this subject")))?;
                 let verified = Verified {
-                    user,
-                    issued: claims.iat,
+                    known,
+                    issued,
                     not_before: claims.nbf,
-                    expires: claims.exp,
+                    expires,
                 };
                 self.verified.insert(digest, verified);
                 verified
@@ -141,9 +158,41 @@ impl External {
         )
         .map_err(refuse)?;
         Ok(Actor::User {
-            id: verified.user,
-            session: None,
+            id: verified.known.user,
+            session: Some(verified.known.session),
         })
+    }
+
+    /// What an issuer's token is good for ends with it; nothing else here ends a token that is never shown again.
+    fn check_lifetime(&self, issued: i64, expires: i64) -> Result<(), Refused> {
+        let longest = i64::try_from(self.config.max_lifetime.as_secs()).unwrap_or(i64::MAX);
+        match expires.checked_sub(issued) {
+            Some(lifetime) if lifetime <= longest => Ok(()),
+            _ => Err(Refused("lives too long")),
+        }
+    }
+
+    /// One of the audiences, and issued to one of our clients where it says to whom. A token for several audiences
+    /// must say so: it may have been made for another of them.
+    fn check_audience(&self, claims: &Claims) -> Result<(), Refused> {
+        let audiences = match &claims.aud {
+            Audience::One(audience) => std::slice::from_ref(audience),
+            Audience::Several(audiences) => audiences,
+        };
+        if !audiences.contains(&self.config.audience) {
+            return Err(Refused("audience"));
+        }
+        match &claims.azp {
+            Some(party) if self.config.authorized_parties.contains(party) => Ok(()),
+            Some(_) => Err(Refused("issued to another client")),
+            None if audiences
+                .iter()
+                .all(|audience| *audience == self.config.audience) =>
+            {
+                Ok(())
+            }
+            None => Err(Refused("several audiences")),
+        }
     }
 
     async fn check_signature(&self, token: &str) -> Result<Claims> {
@@ -163,15 +212,8 @@ impl External {
         if claims.identity.issuer != self.config.issuer {
             return Err(refuse(Refused("issuer")));
         }
-        let for_us = match &claims.aud {
-            Audience::One(audience) => *audience == self.config.audience,
-            Audience::Several(audiences) => audiences.contains(&self.config.audience),
-        };
-        if for_us {
-            Ok(claims)
-        } else {
-            Err(refuse(Refused("audience")))
-        }
+        self.check_audience(&claims).map_err(refuse)?;
+        Ok(claims)
     }
 
     async fn key(&self, kid: &str) -> Result<Option<(Algorithm, DecodingKey)>> {

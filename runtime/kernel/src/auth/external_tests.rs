@@ -10,8 +10,15 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYH
 struct Known;
 
 impl Resolver for Known {
-    fn resolve<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Option<Uuid>>> {
-        Box::pin(async move { Ok((identity.subject == "known").then_some(Uuid::from_u128(7))) })
+    fn resolve<'a>(
+        &'a self,
+        identity: &'a Identity,
+    ) -> BoxFuture<'a, Result<Option<super::Known>>> {
+        let known = super::Known {
+            user: Uuid::from_u128(7),
+            session: Uuid::from_u128(8),
+        };
+        Box::pin(async move { Ok((identity.subject == "known").then_some(known)) })
     }
 }
 
@@ -26,12 +33,8 @@ fn issuer(name: &str) -> External {
         json!({"keys": [{"kty": "unheard-of"}, public]}).to_string(),
     )
     .unwrap();
-    let config = IssuerConfig {
-        issuer: "https://id.test".into(),
-        audience: "app".into(),
-        jwks: Jwks::File(path),
-        refresh: Duration::from_secs(600),
-    };
+    let mut config = IssuerConfig::new("https://id.test".into(), "app".into(), Jwks::File(path));
+    config.authorized_parties.push("phone-app".into());
     External::new(config, Arc::new(Known)).unwrap()
 }
 
@@ -60,9 +63,19 @@ async fn a_token_of_a_known_subject_is_its_user() {
         actor,
         Actor::User {
             id: Uuid::from_u128(7),
-            session: None
+            session: Some(Uuid::from_u128(8))
         }
     );
+    for good in [
+        token("k1", |claims| claims["azp"] = json!("app")),
+        token("k1", |claims| {
+            claims["aud"] = json!(["app", "other"]);
+            claims["azp"] = json!("phone-app");
+        }),
+        token("k1", |claims| claims["exp"] = json!(NOW + 24 * 3600)),
+    ] {
+        assert!(external.verify(&good, NOW).await.is_ok());
+    }
     assert!(
         external
             .verify(&token("k1", |_| ()), NOW + 66)
@@ -81,6 +94,15 @@ async fn what_the_issuer_did_not_say_about_us_is_refused() {
         token("k1", |claims| claims["iss"] = json!("https://other.test")),
         token("k1", |claims| claims["sub"] = json!("unknown")),
         token("k1", |claims| claims["exp"] = json!(NOW - 60)),
+        token("k1", |claims| claims["exp"] = json!(NOW + 24 * 3600 + 1)),
+        token("k1", |claims| claims["iat"] = json!(i64::MIN)),
+        token("k1", |claims| claims["iat"] = Value::Null),
+        token("k1", |claims| claims["azp"] = json!("other-app")),
+        token("k1", |claims| claims["azp"] = json!(["app"])),
+        token("k1", |claims| claims["aud"] = json!(["app", "other"])),
+        token("k1", |claims| {
+            claims["aud"] = json!(["other", "app", "app"])
+        }),
     ] {
         assert_eq!(external.verify(&bad, NOW).await.unwrap_err().status(), 401);
     }

@@ -3,7 +3,7 @@
 //! One round trip instead of three (context, statement, rollback). A statement by itself is a transaction, so
 //! what `sec.enter` says ends with it, as it does with a transaction that was begun.
 
-use super::{Cx, Db};
+use super::{Cx, Db, lanes::Seat};
 use crate::{
     actor::Actor,
     caller::Caller,
@@ -22,6 +22,18 @@ pub(crate) struct Reader {
     db: Db,
     connection: PoolConnection<Postgres>,
     caller: Caller,
+    /// Given back after the connection.
+    _seat: Option<Seat>,
+}
+
+/// What a caller's share of connections depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// By id: always short.
+    One,
+    List,
+    /// Words, places, counts.
+    Search,
 }
 
 /// A `select` with its arguments.
@@ -34,11 +46,23 @@ pub(crate) struct Question {
 
 impl Db {
     /// For reading as this caller, mostly by one statement.
-    pub(crate) async fn read(&self, caller: &Caller) -> Result<Reader> {
+    pub(crate) async fn read(&self, caller: &Caller, work: Work) -> Result<Reader> {
+        let (pool, seat) = match work {
+            Work::One => (&self.pools.request, None),
+            Work::List => (
+                &self.pools.request,
+                Some(self.pools.lists.enter(caller).await?),
+            ),
+            Work::Search => (
+                &self.pools.search,
+                Some(self.pools.searches.enter(caller).await?),
+            ),
+        };
         Ok(Reader {
             db: self.clone(),
-            connection: self.pools.request.acquire().await?,
+            connection: pool.acquire().await?,
             caller: *caller,
+            _seat: seat,
         })
     }
 }

@@ -142,10 +142,10 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-/// One customer usually holds a whole /64.
+/// By what anything is counted: one customer usually holds a whole /64.
 pub fn bucket(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
@@ -249,6 +249,11 @@ mod tests {
         assert_ne!(
             bucket("2001:db8:0:1::1".parse().unwrap()),
             bucket("2001:db8::1".parse().unwrap())
+        );
+        // However the listener shows it.
+        assert_eq!(
+            bucket("::ffff:192.0.2.1".parse().unwrap()),
+            bucket("192.0.2.1".parse().unwrap())
         );
     }
 }

@@ -12,7 +12,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, if-match, if-none-match, idempotency-key",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotency-replayed",
+    "etag, location, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotent-replayed",
 );
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

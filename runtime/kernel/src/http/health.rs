@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz`, `/metrics`: for the platform, not for clients.
 
 use super::metrics;
-use crate::cx::Db;
+use crate::{cx::Db, jobs};
 use axum::{
     Router,
     extract::State,
@@ -88,9 +88,12 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn figures(State(health): State<Health>) -> Response {
+    // Figures of this process are told also while the database does not answer.
+    let asked = tokio::time::timeout(Duration::from_secs(3), jobs::figures(&health.0.db)).await;
+    let jobs = asked.ok().and_then(Result::ok);
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        metrics::text(health.0.db.state()),
+        metrics::text(health.0.db.state(), jobs),
     )
         .into_response()
 }

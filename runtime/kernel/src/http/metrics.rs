@@ -2,7 +2,7 @@
 //!
 //! Plain atomics: no labels with values from requests, so the number of series is fixed.
 
-use crate::cx::PoolState;
+use crate::{cx::PoolState, jobs::Figures};
 use std::{
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -27,12 +27,16 @@ impl Counter {
 
 /// The database refused what the rules in Rust allow. Must stay 0.
 pub static POLICY_DIVERGENCE: Counter = Counter::new();
+/// A statement of ours needs a grant that its role has not. Must stay 0.
+pub static MISSING_PRIVILEGE: Counter = Counter::new();
 pub static RATE_LIMITED: Counter = Counter::new();
 pub static SHED: Counter = Counter::new();
 /// Connections closed at once because their address had too many.
 pub static CONNECTIONS_REFUSED: Counter = Counter::new();
 pub static PANICS: Counter = Counter::new();
 pub static RETRIED: Counter = Counter::new();
+pub static JOBS_FAILED: Counter = Counter::new();
+pub static JOBS_DIED: Counter = Counter::new();
 
 /// By class of status: 1xx to 5xx.
 static ANSWERS: [Counter; 5] = [const { Counter::new() }; 5];
@@ -61,12 +65,16 @@ pub(crate) fn answered(status: u16, took: Duration) {
     DURATIONS[bucket].add();
 }
 
-pub fn text(pool: PoolState) -> String {
+/// `jobs`: what the queue holds, unless it could not be asked.
+pub fn text(pool: PoolState, jobs: Option<Figures>) -> String {
     let mut text = String::with_capacity(2048);
     counters(&mut text);
     answers(&mut text);
     durations(&mut text);
     connections(&mut text, pool);
+    if let Some(jobs) = jobs {
+        queue(&mut text, jobs);
+    }
     text
 }
 
@@ -80,6 +88,11 @@ fn counters(text: &mut String) {
             "policy_divergence_total",
             "Writes that only the database refused",
             &POLICY_DIVERGENCE,
+        ),
+        (
+            "missing_privilege_total",
+            "Statements that the database refused for want of a grant",
+            &MISSING_PRIVILEGE,
         ),
         ("rate_limited_total", "Requests answered 429", &RATE_LIMITED),
         (
@@ -97,6 +110,16 @@ fn counters(text: &mut String) {
             "transactions_retried_total",
             "Transactions run again after a conflict",
             &RETRIED,
+        ),
+        (
+            "jobs_failed_total",
+            "Attempts at jobs that failed here and are tried again",
+            &JOBS_FAILED,
+        ),
+        (
+            "jobs_died_total",
+            "Jobs that failed here for the last time",
+            &JOBS_DIED,
         ),
     ] {
         head(text, name, "counter", help);
@@ -138,6 +161,23 @@ fn connections(text: &mut String, pool: PoolState) {
     }
 }
 
+/// Of the whole queue: every process tells the same.
+fn queue(text: &mut String, jobs: Figures) {
+    let name = "jobs";
+    head(text, name, "gauge", "Jobs in the queue");
+    for (state, count) in [
+        ("queued", jobs.queued),
+        ("running", jobs.running),
+        ("dead", jobs.dead),
+    ] {
+        let _ = writeln!(text, "{name}{{state=\"{state}\"}} {count}");
+    }
+    let name = "jobs_oldest_seconds";
+    let help = "For how long the oldest job that is due has been waiting";
+    head(text, name, "gauge", help);
+    let _ = writeln!(text, "{name} {}", jobs.oldest_seconds);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +186,14 @@ mod tests {
     fn the_histogram_counts_up_to_all() {
         answered(200, Duration::from_millis(3));
         answered(503, Duration::from_secs(60));
-        let text = text(PoolState { open: 3, idle: 1 });
+        let jobs = Figures {
+            queued: 7,
+            running: 2,
+            dead: 1,
+            oldest_seconds: 1.5,
+        };
+        let text = text(PoolState { open: 3, idle: 1 }, Some(jobs));
+        assert!(text.contains("jobs{state=\"dead\"} 1"));
         assert!(text.contains("db_connections{state=\"busy\"} 2"));
         let last = text.lines().find(|line| line.contains("+Inf")).unwrap();
         let count = text

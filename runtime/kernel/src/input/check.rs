@@ -1,13 +1,18 @@
 //! What a field's value must be like beyond its type. The same bounds are CHECKs in the database;
 //! here they are found before the database is asked, all at once, with a sentence for people.
 
-use super::format::Format;
+use super::{
+    format::Format,
+    line::{LINE_MAX, is_line, is_seen},
+};
 
 /// One demand on a value, as the derive writes it down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Check {
-    /// Characters of a text.
+    /// Characters of a text that people read: see [`line`](super::line).
     Length(u32, u32),
+    /// Characters of a text that nobody reads, such as a password.
+    Opaque(u32, u32),
     /// Either end may be open.
     Range(Option<i64>, Option<i64>),
     Format(Format),
@@ -29,7 +34,10 @@ pub fn text(value: &str, checks: &[Check]) -> Option<Fault> {
         return Some(("format", "must not hold control characters".into()));
     }
     checks.iter().find_map(|check| match check {
-        Check::Length(min, max) => length(value.chars().count(), *min, *max),
+        Check::Length(min, max) => {
+            length(value.chars().count(), *min, *max).or_else(|| shown(value, *min, *max))
+        }
+        Check::Opaque(min, max) => length(value.chars().count(), *min, *max),
         Check::Format(format) => {
             (!format.accepts(value)).then(|| ("format", format.wants().into()))
         }
@@ -97,6 +105,19 @@ fn length(count: usize, min: u32, max: u32) -> Option<Fault> {
     })
 }
 
+fn shown(value: &str, min: u32, max: u32) -> Option<Fault> {
+    if max <= LINE_MAX && !is_line(value) {
+        let wants = if is_seen(value) {
+            "must be one line, without zero-width characters and such that change the direction of writing"
+        } else {
+            "must hold something that can be seen"
+        };
+        return Some(("format", wants.into()));
+    }
+    (max > LINE_MAX && min > 0 && !is_seen(value))
+        .then(|| ("format", "must hold something that can be seen".into()))
+}
+
 fn range(value: i64, min: Option<i64>, max: Option<i64>) -> Option<Fault> {
     (min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max))
         .then(|| range_fault(min, max))
@@ -129,6 +150,11 @@ mod tests {
         );
         assert_eq!(text("a\u{7}", &[]).unwrap().0, "format");
         assert_eq!(text("line\nline\t", &[]), None);
+        assert_eq!(text("line\nline", &[Check::Length(0, 301)]), None);
+        assert!(text("line\nline", &[Check::Length(0, 300)]).is_some());
+        assert!(text("\n \n", &[Check::Length(1, 301)]).is_some());
+        assert_eq!(text("\n \n", &[Check::Length(0, 301)]), None);
+        assert_eq!(text(" \u{200b}", &[Check::Opaque(1, 300)]), None);
     }
 
     #[test]

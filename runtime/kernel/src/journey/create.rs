@@ -10,15 +10,19 @@ use crate::{
     engine::Endpoint,
     error::{Error, Result},
     http::body,
+    idempotency::{self, Claim, Request},
     input::Mode,
     list::query,
+    problems,
     resource::Resource,
 };
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use sqlx::{Row, postgres::PgArguments};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> {
@@ -26,20 +30,43 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     require(endpoint.resource().rules.create, &call.caller)?;
     let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
     let extra = query::refuse_any(call.parts.uri.query());
+    let keyed = keyed(endpoint, &call.caller, &call.parts.headers, &text)?;
     let mut attempt = 1;
     loop {
-        match run(endpoint, &call.caller, &text, &extra).await {
+        match run(endpoint, &call.caller, &text, &extra, keyed.as_ref()).await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return result,
         }
     }
 }
 
+/// A stranger has no keys: anybody else could be meant.
+fn keyed(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    headers: &HeaderMap,
+    text: &[u8],
+) -> Result<Option<Request>> {
+    let Some(key) = idempotency::key(headers)? else {
+        return Ok(None);
+    };
+    if caller.actor.user().is_none() {
+        return Err(Error::new(&problems::BAD_REQUEST)
+            .detail("`Idempotency-Key` is for signed-in callers; send the request without."));
+    }
+    let path = format!("/{}", endpoint.resource().path);
+    Ok(Some(Request::new("POST", &path, &path, key, text)))
+}
+
+/// No longer than the transaction, which ends by itself.
+const LEASE: Duration = Duration::from_secs(60);
+
 async fn run(
     endpoint: &Endpoint,
     caller: &Caller,
     text: &[u8],
     extra: &Result<()>,
+    keyed: Option<&Request>,
 ) -> Result<Response> {
     let resource = endpoint.resource();
     let Some(decode) = resource.create else {
@@ -57,6 +84,11 @@ async fn run(
             return Err(error);
         }
     };
+    if let Some(keyed) = keyed
+        && let Claim::Done(response) = keyed.claim(&mut cx, LEASE).await?
+    {
+        return Ok(response);
+    }
     if let Err(error) = hook(endpoint, Action::Create, &mut cx, None, Some(&mut *input)).await {
         // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
         if error.is_refusal() {
@@ -88,8 +120,19 @@ async fn run(
     } else {
         Some(Shown::of(resource, &row)?)
     };
+    let answer = created(resource, id, shown)?;
+    let Some(keyed) = keyed else {
+        refused::commit(cx, &attempt).await?;
+        return Ok(answer);
+    };
+    // In the same transaction: there is never the one without the other.
+    let (parts, content) = answer.into_parts();
+    let content = body::read(content).await?;
+    keyed
+        .keep(&mut cx, 1, parts.status, &parts.headers, &content)
+        .await?;
     refused::commit(cx, &attempt).await?;
-    created(resource, id, shown)
+    Ok(Response::from_parts(parts, Body::from(content)))
 }
 
 /// Without a body for whoever may create but not read.

@@ -4,7 +4,7 @@ use super::{Call, Shown, require, require_with_roles, span, version};
 use crate::{
     actor::Actor,
     caller::Caller,
-    cx::{Question, Reader},
+    cx::{Question, Reader, Work},
     engine::Endpoint,
     error::{Error, Result},
     etag,
@@ -29,7 +29,7 @@ pub(crate) async fn get(endpoint: &Endpoint, call: Call) -> Result<Response> {
         Some(text) => Query::read_expand(resource, text),
         None => Ok(Vec::new()),
     };
-    let mut reader = endpoint.engine.db.read(&call.caller).await?;
+    let mut reader = endpoint.engine.db.read(&call.caller, Work::One).await?;
     let row = match (&expand, call.id) {
         (Ok(_), Some(id)) => reader
             .fetch(by_id(resource, &call.caller, id)?)

@@ -4,7 +4,7 @@ use super::{Call, require, require_with_roles, span};
 use crate::{
     actor::Actor,
     caller::Caller,
-    cx::Reader,
+    cx::{Reader, Work},
     engine::Endpoint,
     error::{Error, Result},
     list::{self, Page, query::Query},
@@ -45,7 +45,11 @@ async fn run(
     let caller = &call.caller;
     require(resource.rules.read, caller)?;
     let query = Query::read(resource, call.parts.uri.query().unwrap_or_default());
-    let mut reader = endpoint.engine.db.read(caller).await?;
+    let work = match &query {
+        Ok(query) if query.searches() => Work::Search,
+        _ => Work::List,
+    };
+    let mut reader = endpoint.engine.db.read(caller, work).await?;
     let query = match query {
         Ok(query) => query,
         Err(error) => return Err(wrong(error, caller, resource, nested, reader).await),

@@ -5,13 +5,13 @@
 
 use super::{
     Action,
-    diagnose::{Trouble, diagnose, divergence},
+    diagnose::{Trouble, diagnose},
 };
 use crate::{
     caller::Caller,
     cx::Cx,
     engine::Endpoint,
-    error::{Error, Result},
+    error::{Error, Result, missing_privilege},
     etag::Precondition,
     problem::Item,
     problems,
@@ -46,6 +46,9 @@ pub(super) async fn commit(cx: Cx, attempt: &Attempt<'_>) -> Result<()> {
 /// `cx` is spent: after an error its transaction can only be given up.
 pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -> Error {
     drop(cx);
+    if let Some(missing) = missing_privilege(&error) {
+        return missing;
+    }
     if let Some(known) = by_constraint(attempt, &error) {
         return known;
     }
@@ -63,11 +66,6 @@ async fn denied(attempt: &Attempt<'_>, message: &str) -> Error {
         let pointer = format!("/{field}");
         let item = Item::body(pointer, "forbidden", "You may not set this field.");
         return Error::new(&problems::FORBIDDEN_FIELD).item(item);
-    }
-    let resource = attempt.endpoint.resource();
-    if message.starts_with("permission denied") {
-        // A missing grant is our mistake, never the caller's.
-        return divergence(resource, attempt.action, message);
     }
     match second_look(attempt).await {
         Ok(error) | Err(error) => error,
@@ -199,7 +197,7 @@ fn by_constraint(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Error> {
     }
     match known {
         Some(known) => Some(of_constraint(known, attempt.action)),
-        None => unknown(attempt.action, database),
+        None => unknown(resource, attempt.action, database),
     }
 }
 
@@ -252,13 +250,21 @@ fn guard(
 }
 
 /// Constraints of other tables (a cascade, a row that refers to this one) and those without a text.
-fn unknown(action: Action, database: &dyn DatabaseError) -> Option<Error> {
+fn unknown(resource: &Resource, action: Action, database: &dyn DatabaseError) -> Option<Error> {
     let changes_fields = matches!(action, Action::Create | Action::Update);
     let kind = match database.code().as_deref() {
         Some("23503") if changes_fields => &problems::REFERENCE,
         Some("23503") => &problems::CONFLICT,
         Some("23505" | "23P01") if changes_fields => &problems::INVALID,
         Some("23505" | "23P01") => &problems::CONFLICT,
+        // Of a row above, which counts the rows below it.
+        Some("23514")
+            if database
+                .table()
+                .is_some_and(|table| table != resource.plural) =>
+        {
+            &problems::CONFLICT
+        }
         Some("23514") if !changes_fields => &problems::STATE,
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! Filters by place: around a point, or inside a box.
 
-use super::query::{Condition, Reader};
+use super::query::{Condition, Near, Reader};
 use crate::resource::Filter;
 use std::borrow::Cow;
 
@@ -38,13 +38,13 @@ pub(super) fn near(
         );
         return None;
     };
-    Some(Condition::Near {
+    Some(Condition::Near(Near {
         view: filter.sql,
         column: filter.param,
         lat,
         lng,
         radius_m: radius_m?,
-    })
+    }))
 }
 
 pub(super) fn bbox(reader: &mut Reader, filter: &Filter, text: &str) -> Option<Condition> {

@@ -5,24 +5,20 @@ use crate::{
     error::Result,
     problem::{Item, Problem},
     problems,
-    resource::{Expand, Filter, Kind, Lifecycle, Resource, Sort},
+    resource::{Expand, Filter, Kind, Resource, Sort},
 };
 use std::borrow::Cow;
 
 const LIMIT_MAX: u32 = 100;
 const IN_MAX: usize = 50;
 
-/// Every entity may be sorted by these; the second not if it never changes.
-static BUILT_IN: [Sort; 2] = [
-    Sort::new("created_at", "t.created_at", Kind::Time),
-    Sort::new("updated_at", "t.updated_at", Kind::Time),
-];
+/// Every entity may be sorted by it: ids are in the order of their making, and have an index anyway.
+const BY_ID: &str = "id";
 
 #[derive(Debug)]
 pub struct Query {
     pub conditions: Vec<Condition>,
-    /// `None`: newest first, by id.
-    pub sort: Option<(&'static Sort, Direction)>,
+    pub order: Order,
     pub limit: u32,
     pub cursor: Option<String>,
     pub count: bool,
@@ -37,6 +33,45 @@ pub enum Direction {
     Descending,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub enum Order {
+    /// Descending, where nothing else is asked for: the newest first.
+    Id(Direction),
+    By(&'static Sort, Direction),
+    /// The nearest first, by this column.
+    Distance(&'static str),
+}
+
+impl Order {
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Id(direction) | Self::By(_, direction) => direction,
+            Self::Distance(_) => Direction::Ascending,
+        }
+    }
+
+    /// What a cursor is bound to.
+    pub fn name(self) -> Cow<'static, str> {
+        match self {
+            Self::Id(Direction::Descending) => "".into(),
+            Self::Id(Direction::Ascending) => BY_ID.into(),
+            Self::By(sort, Direction::Ascending) => sort.name.into(),
+            Self::By(sort, Direction::Descending) => format!("-{}", sort.name).into(),
+            Self::Distance(_) => "near".into(),
+        }
+    }
+}
+
+/// Within a circle.
+#[derive(Debug, PartialEq)]
+pub struct Near {
+    pub view: &'static str,
+    pub column: &'static str,
+    pub lat: f64,
+    pub lng: f64,
+    pub radius_m: u32,
+}
+
 #[derive(Debug, PartialEq)]
 pub enum Condition {
     Compare {
@@ -49,16 +84,10 @@ pub enum Condition {
         values: Vec<Value>,
     },
     Search {
-        view: &'static str,
+        function: &'static str,
         text: String,
     },
-    Near {
-        view: &'static str,
-        column: &'static str,
-        lat: f64,
-        lng: f64,
-        radius_m: u32,
-    },
+    Near(Near),
     Within {
         view: &'static str,
         column: &'static str,
@@ -74,7 +103,7 @@ impl Query {
         let mut reader = Reader::new(resource, text);
         let mut query = Self {
             conditions: Vec::new(),
-            sort: None,
+            order: Order::Id(Direction::Descending),
             limit: resource.page,
             cursor: None,
             count: false,
@@ -82,10 +111,11 @@ impl Query {
             given: Vec::new(),
         };
         let pairs = std::mem::take(&mut reader.pairs);
+        let mut sort = None;
         for (name, value) in &pairs {
             match name.as_ref() {
                 "limit" => query.limit = reader.limit(value).unwrap_or(query.limit),
-                "sort" => query.sort = reader.sort(value),
+                "sort" => sort = reader.sort(value),
                 "cursor" => query.cursor = reader.cursor(value),
                 "count" => query.count = reader.exact(value),
                 "expand" => query.expand = reader.expand(value),
@@ -98,7 +128,25 @@ impl Query {
             }
         }
         query.given.sort_unstable();
+        let nearest = query
+            .conditions
+            .iter()
+            .find_map(|condition| match condition {
+                Condition::Near(near) => Some(Order::Distance(near.column)),
+                _ => None,
+            });
+        if let Some(order) = sort.or(nearest) {
+            query.order = order;
+        }
         reader.finish(query)
+    }
+
+    /// Whether it is kept apart from what always takes little.
+    pub fn searches(&self) -> bool {
+        let plain = |condition: &Condition| {
+            matches!(condition, Condition::Compare { .. } | Condition::In { .. })
+        };
+        self.count || !self.conditions.iter().all(plain)
     }
 
     /// The query string of one object: only `expand`.
@@ -192,17 +240,21 @@ impl<'a> Reader<'a> {
         limit
     }
 
-    fn sort(&mut self, text: &str) -> Option<(&'static Sort, Direction)> {
+    fn sort(&mut self, text: &str) -> Option<Order> {
         let (name, direction) = match text.strip_prefix('-') {
             Some(name) => (name, Direction::Descending),
             None => (text, Direction::Ascending),
         };
-        let versioned = self.resource.lifecycle != Lifecycle::AppendOnly;
-        let built_in: &'static [Sort] = if versioned { &BUILT_IN } else { &BUILT_IN[..1] };
-        let sorts = || self.resource.sorts.iter().chain(built_in);
-        let sort = sorts().find(|sort| sort.name == name);
+        if name == BY_ID {
+            return Some(Order::Id(direction));
+        }
+        let sorts = self.resource.sorts;
+        let sort = sorts.iter().find(|sort| sort.name == name);
         if sort.is_none() {
-            let names: Vec<_> = sorts().map(|sort| sort.name).collect();
+            let names = [BY_ID]
+                .into_iter()
+                .chain(sorts.iter().map(|sort| sort.name));
+            let names: Vec<_> = names.collect();
             self.error(
                 "sort",
                 "choice",
@@ -212,7 +264,7 @@ impl<'a> Reader<'a> {
                 ),
             );
         }
-        Some((sort?, direction))
+        Some(Order::By(sort?, direction))
     }
 
     fn cursor(&mut self, text: &str) -> Option<String> {
@@ -296,7 +348,7 @@ impl<'a> Reader<'a> {
     fn search(&mut self, filter: &Filter, name: &str, text: &str) -> Option<Condition> {
         match Value::read(Kind::Search, text.trim()) {
             Ok(value) => Some(Condition::Search {
-                view: filter.sql,
+                function: filter.sql,
                 text: value.text(),
             }),
             Err(detail) => {

@@ -30,9 +30,11 @@ static THING: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(&["draft", "published"])),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("free", "t.free", Kind::Bool),
-        Filter::new("q", "app.things_public", Kind::Search),
+        Filter::new("q", "app.things_search", Kind::Search),
         Filter::new("location", "app.things_public", Kind::Point),
     ],
+    within: &["t.city_id"],
+    public_to_all: true,
     sorts: &[Sort::new("starts_at", "t.starts_at", Kind::Time)],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
@@ -69,7 +71,7 @@ fn nothing_asked_is_the_first_page() {
             query.limit,
             query.count,
             query.cursor.is_none(),
-            query.sort.is_none()
+            matches!(query.order, Order::Id(Direction::Descending))
         ),
         (20, false, true, true)
     );
@@ -86,22 +88,45 @@ fn filters_become_typed_conditions() {
     assert_eq!(query.conditions.len(), 6);
     assert_eq!(
         query.conditions[5],
-        Condition::Near {
+        Condition::Near(Near {
             view: "app.things_public",
             column: "location",
             lat: 47.3769,
             lng: 8.5417,
             radius_m: 800
-        }
+        })
     );
     assert_eq!(query.limit, 5);
     assert!(query.count && query.expand.len() == 2);
-    assert_eq!(query.sort.unwrap().1, Direction::Descending);
+    assert_eq!(query.order.direction(), Direction::Descending);
     assert_eq!(
         query.given.len(),
         7,
         "what a cursor is bound to: filters only"
     );
+}
+
+#[test]
+fn an_order_is_asked_for_or_follows_from_the_place() {
+    let order = |text: &str| read(text).unwrap().order.name().into_owned();
+    for (text, name) in [
+        ("", ""),
+        ("sort=-id", ""),
+        ("sort=id", "id"),
+        ("sort=-starts_at", "-starts_at"),
+        ("near=1,2", "near"),
+        ("near=1,2&sort=id", "id"),
+        ("sort=starts_at&near=1,2", "starts_at"),
+    ] {
+        assert_eq!(order(text), name, "{text}");
+    }
+    for none in ["sort=created_at", "sort=-updated_at", "sort=near", "sort="] {
+        assert_eq!(
+            errors(read(none).unwrap_err()),
+            [("sort".to_owned(), "choice")],
+            "{none}"
+        );
+    }
 }
 
 #[test]

@@ -3,17 +3,24 @@
 //! Besides `cx` the only place that makes SQL text at run time. Every fragment is `&'static str`, so no
 //! text of a request can get in.
 
+mod found;
+
 use super::{
-    query::{Condition, Direction, Query},
+    query::{Condition, Direction, Order, Query},
     value::Value,
 };
-use crate::{cx::Question, resource::Resource};
+use crate::{
+    cx::Question,
+    resource::{Lifecycle, Resource},
+    value::Point,
+};
+use found::Wanted;
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// Degrees between a parallel and the straight way of half a degree along it, and more: at most 0.0003.
-const MARGIN: f64 = 0.001;
+/// Nobody looks at more than that many rows to count them.
+pub const COUNT_MAX: i64 = 10_000;
 
 pub struct Statement {
     pub text: String,
@@ -35,70 +42,54 @@ impl Statement {
 /// Where a nested list belongs: the child's column and the parent's id.
 pub type Parent = Option<(&'static str, Uuid)>;
 
+/// Where the page before ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum After {
+    Id(Uuid),
+    Key(Value, Uuid),
+    /// In the order of the distance.
+    Place(Point, Uuid),
+}
+
 /// One page, with one row more to see whether another follows.
 pub fn page(
     resource: &'static Resource,
     query: &Query,
     parent: Parent,
-    after: Option<(Option<Value>, Uuid)>,
+    after: Option<&After>,
 ) -> Result<Statement, BoxDynError> {
     let mut builder = Builder::new(resource.sql.list);
+    builder.live(resource, query);
     builder.parent(parent)?;
-    builder.conditions(&query.conditions)?;
-    let direction = query
-        .sort
-        .map_or(Direction::Descending, |(_, direction)| direction);
-    let sort = query.sort.map(|(sort, _)| sort);
-    let (than, order) = match direction {
-        Direction::Ascending => (" > ", ""),
-        Direction::Descending => (" < ", " desc"),
-    };
-    if let Some((key, id)) = after {
-        builder.and();
-        match (sort, key) {
-            (Some(sort), Some(key)) => {
-                builder.push("(");
-                builder.push(sort.sql);
-                builder.push(", t.id)");
-                builder.push(than);
-                builder.push("(");
-                builder.value(&key)?;
-                builder.push(", ");
-                builder.bind(id)?;
-                builder.push(")");
-            }
-            _ => {
-                builder.push("t.id");
-                builder.push(than);
-                builder.bind(id)?;
-            }
-        }
-    }
-    builder.push(" order by ");
-    if let Some(sort) = sort {
-        builder.push(sort.sql);
-        builder.push(order);
-        builder.push(", ");
-    }
-    builder.push("t.id");
-    builder.push(order);
+    let wanted = Wanted::page(resource, query, parent, after);
+    builder.conditions(&query.conditions, &wanted)?;
+    builder.after(query.order, after)?;
+    builder.order(query)?;
     // A number in the text, not a parameter: the plan depends on it.
     let _ = write!(builder.text, " limit {}", query.limit + 1);
+    if !resource.sql.list_end.is_empty() {
+        // Cut first: what only some may read is asked for the rows of this page.
+        builder.push(resource.sql.list_end);
+        builder.order(query)?;
+    }
     let usual = query.limit == resource.page && query.conditions.len() <= 1;
     Ok(builder.finish(!usual))
 }
 
-/// All rows of the list, on all pages.
+/// The rows of the list on all pages, up to one more than [`COUNT_MAX`].
 pub fn count(
     resource: &'static Resource,
     query: &Query,
     parent: Parent,
 ) -> Result<Statement, BoxDynError> {
-    let mut builder = Builder::new("select count(*) from app.");
+    let mut builder = Builder::new("select count(*) from (select from app.");
     builder.push(resource.plural);
     builder.push(" as t");
+    builder.live(resource, query);
     builder.parent(parent)?;
-    builder.conditions(&query.conditions)?;
+    let wanted = Wanted::count(resource, query, parent);
+    builder.conditions(&query.conditions, &wanted)?;
+    let _ = write!(builder.text, " limit {}) as counted", COUNT_MAX + 1);
     Ok(builder.finish(query.conditions.len() > 1))
 }
 
@@ -115,6 +106,8 @@ struct Builder {
     text: String,
     arguments: PgArguments,
     has_where: bool,
+    /// The point that a list is ordered around, as `(longitude, latitude)` parameters.
+    around: Option<(usize, usize)>,
 }
 
 impl Builder {
@@ -125,6 +118,7 @@ impl Builder {
             text,
             arguments: PgArguments::default(),
             has_where: false,
+            around: None,
         }
     }
 
@@ -137,27 +131,43 @@ impl Builder {
         self.has_where = true;
     }
 
-    fn bind<'q, T>(&mut self, value: T) -> Result<(), BoxDynError>
+    /// Gives the number of the parameter.
+    fn add<'q, T>(&mut self, value: T) -> Result<usize, BoxDynError>
     where
         T: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
     {
         self.arguments.add(value)?;
-        self.number();
-        Ok(())
+        Ok(self.arguments.len())
     }
 
-    /// `$n` of the parameter added last.
-    fn number(&mut self) {
-        let _ = write!(self.text, "${}", self.arguments.len());
+    fn number(&mut self, parameter: usize) {
+        let _ = write!(self.text, "${parameter}");
+    }
+
+    fn bind<'q, T>(&mut self, value: T) -> Result<(), BoxDynError>
+    where
+        T: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let parameter = self.add(value)?;
+        self.number(parameter);
+        Ok(())
     }
 
     fn value(&mut self, value: &Value) -> Result<(), BoxDynError> {
         value.bind(&mut self.arguments)?;
-        self.number();
+        self.number(self.arguments.len());
         if matches!(value, Value::Decimal(_)) {
             self.push("::text::numeric");
         }
         Ok(())
+    }
+
+    /// No list shows what is archived. Said here as well, the indexes over what is unique among the others can be used.
+    fn live(&mut self, resource: &Resource, query: &Query) {
+        if resource.lifecycle == Lifecycle::SoftDelete && !query.conditions.is_empty() {
+            self.and();
+            self.push("t.status <> 'archived'");
+        }
     }
 
     fn parent(&mut self, parent: Parent) -> Result<(), BoxDynError> {
@@ -170,7 +180,7 @@ impl Builder {
         Ok(())
     }
 
-    fn conditions(&mut self, conditions: &[Condition]) -> Result<(), BoxDynError> {
+    fn conditions(&mut self, conditions: &[Condition], wanted: &Wanted) -> Result<(), BoxDynError> {
         for condition in conditions {
             self.and();
             match condition {
@@ -187,25 +197,8 @@ impl Builder {
                     self.list(values)?;
                     self.push(")");
                 }
-                Condition::Search { view, text } => self.search(view, text)?,
-                Condition::Near {
-                    view,
-                    column,
-                    lat,
-                    lng,
-                    radius_m,
-                } => {
-                    self.public(view);
-                    self.push("public.st_dwithin(p.");
-                    self.push(column);
-                    self.push(", public.st_setsrid(public.st_makepoint(");
-                    self.bind(*lng)?;
-                    self.push(", ");
-                    self.bind(*lat)?;
-                    self.push("), 4326)::public.geography, ");
-                    self.bind(f64::from(*radius_m))?;
-                    self.push("))");
-                }
+                Condition::Search { function, text } => self.search(function, text, wanted)?,
+                Condition::Near(near) => self.near(near, wanted)?,
                 Condition::Within {
                     view,
                     column,
@@ -214,74 +207,67 @@ impl Builder {
                     east,
                     north,
                 } => {
-                    self.within(view, column, [*west, *south, *east, *north])?;
+                    self.within(view, column, [*west, *south, *east, *north], wanted)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Only what is public is searched: its index can be used without asking the policies of each row.
-    fn public(&mut self, view: &'static str) {
-        self.push("t.id in (select p.id from ");
-        self.push(view);
-        self.push(" as p where ");
-    }
-
-    fn search(&mut self, view: &'static str, text: &str) -> Result<(), BoxDynError> {
-        self.public(view);
-        self.push("p.search @@ websearch_to_tsquery('simple', ");
-        self.bind(text.to_owned())?;
-        self.push(") or p.search_text ilike ");
-        self.bind(pattern(text))?;
-        self.push(")");
+    /// The rows behind the last one of the page before.
+    fn after(&mut self, order: Order, after: Option<&After>) -> Result<(), BoxDynError> {
+        let Some(after) = after else { return Ok(()) };
+        let than = match order.direction() {
+            Direction::Ascending => " > ",
+            Direction::Descending => " < ",
+        };
+        match (order, after) {
+            (Order::By(sort, _), After::Key(key, id)) => {
+                self.and();
+                self.push("(");
+                self.push(sort.sql);
+                self.push(", t.id)");
+                self.push(than);
+                self.push("(");
+                self.value(key)?;
+                self.push(", ");
+                self.bind(*id)?;
+                self.push(")");
+            }
+            (_, After::Id(id)) => {
+                self.and();
+                self.push("t.id");
+                self.push(than);
+                self.bind(*id)?;
+            }
+            // The nearest are looked for behind this place already.
+            _ => {}
+        }
         Ok(())
     }
 
-    fn within(
-        &mut self,
-        view: &'static str,
-        column: &'static str,
-        edges: [f64; 4],
-    ) -> Result<(), BoxDynError> {
-        let [west, south, east, north] = edges;
-        self.public(view);
-        // The index knows great circles, not parallels: edges are cut into short pieces, and the box is made
-        // larger by what these still differ. Boxes over the date line or most of the globe go without.
-        if west < east && east - west <= 90.0 && north - south <= 90.0 {
-            self.push("p.");
-            self.push(column);
-            self.push(" operator(public.&&) public.st_segmentize(public.st_makeenvelope(");
-            let wider = [
-                (west - MARGIN).max(-180.0),
-                (south - MARGIN).max(-90.0),
-                (east + MARGIN).min(180.0),
-                (north + MARGIN).min(90.0),
-            ];
-            for (index, edge) in wider.into_iter().enumerate() {
-                if index > 0 {
-                    self.push(", ");
-                }
-                self.bind(edge)?;
+    fn order(&mut self, query: &Query) -> Result<(), BoxDynError> {
+        let direction = match query.order.direction() {
+            Direction::Ascending => "",
+            Direction::Descending => " desc",
+        };
+        self.push(" order by ");
+        match query.order {
+            Order::By(sort, _) => {
+                self.push(sort.sql);
+                self.push(direction);
+                self.push(", ");
             }
-            self.push(", 4326), 0.5)::public.geography and ");
+            Order::Distance(column) => {
+                self.push("t.");
+                self.push(column);
+                self.distance();
+                self.push(", ");
+            }
+            Order::Id(_) => {}
         }
-        self.push("public.st_y(p.");
-        self.push(column);
-        self.push("::public.geometry) between ");
-        self.bind(south)?;
-        self.push(" and ");
-        self.bind(north)?;
-        self.push(" and (public.st_x(p.");
-        self.push(column);
-        self.push("::public.geometry) >= ");
-        self.bind(west)?;
-        self.push(if west <= east { " and" } else { " or" });
-        self.push(" public.st_x(p.");
-        self.push(column);
-        self.push("::public.geometry) <= ");
-        self.bind(east)?;
-        self.push("))");
+        self.push("t.id");
+        self.push(direction);
         Ok(())
     }
 
@@ -309,29 +295,5 @@ impl Builder {
             arguments: self.arguments,
             rare,
         }
-    }
-}
-
-/// The text somewhere inside; its own wildcards are plain characters.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards_of_the_caller_are_characters() {
-        assert_eq!(pattern("50%_a\\"), "%50\\%\\_a\\\\%");
     }
 }

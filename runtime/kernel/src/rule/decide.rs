@@ -18,6 +18,9 @@ pub trait World {
     fn now(&self) -> DateTime<Utc>;
     /// The ids of `sec.<set>()` for the caller.
     fn set(&self, name: &str) -> Vec<Uuid>;
+    /// The roles of a person, of this scope if one is given: rows of assignments that count or would come back
+    /// with the account.
+    fn held(&self, person: Uuid, scope: Option<Uuid>) -> Vec<&Row>;
     /// The row, if the caller may read it.
     fn readable(&self, entity: &str, id: Uuid) -> Option<&Row>;
 }
@@ -67,6 +70,14 @@ fn truth(rule: &Rule, row: &Row, world: &dyn World) -> Option<bool> {
                 other.is_some_and(|other| rule.is_none_or(|rule| decide(rule, other, world)))
             });
             Some(found)
+        }
+        Rule::Outranks(other) => {
+            let Some(person) = id(row, other.column).filter(|_| world.me().is_some()) else {
+                return Some(false);
+            };
+            let held = world.held(person, other.of.and_then(|of| id(row, of)));
+            let all = held.iter().all(|role| decide(other.grant, role, world));
+            Some(Some(person) != world.me() && all)
         }
         Rule::Compare(left, op, right) => compare(left, *op, right, row, world),
         Rule::OneOf(value, list) => {

@@ -9,6 +9,7 @@ struct Small {
     facts: Facts,
     event: Row,
     set: Vec<Uuid>,
+    roles: Vec<Row>,
 }
 
 impl World for Small {
@@ -23,6 +24,13 @@ impl World for Small {
     }
     fn set(&self, _: &str) -> Vec<Uuid> {
         self.set.clone()
+    }
+    fn held(&self, person: Uuid, scope: Option<Uuid>) -> Vec<&Row> {
+        let fits = |row: &&Row| {
+            id(row, "user_id") == Some(person)
+                && scope.is_none_or(|scope| id(row, "scope_id") == Some(scope))
+        };
+        self.roles.iter().filter(fits).collect()
     }
     fn readable(&self, entity: &str, id: Uuid) -> Option<&Row> {
         (entity == "event" && id == Uuid::from_u128(5)).then_some(&self.event)
@@ -44,6 +52,7 @@ fn world() -> Small {
         facts,
         event,
         set: vec![],
+        roles: vec![],
     }
 }
 
@@ -148,4 +157,42 @@ fn times_compare_as_times() {
         ),
         "null in the list"
     );
+}
+
+#[test]
+fn one_outranks_whom_one_could_have_given_every_role() {
+    static GRANT: Rule = Rule::HoldsOf("orgAdmin", "scope_id");
+    static ALL: Rule = Rule::Outranks(&crate::rule::Outranked {
+        column: "id",
+        of: None,
+        grant: &GRANT,
+    });
+    static HERE: Rule = Rule::Outranks(&crate::rule::Outranked {
+        column: "id",
+        of: Some("organization_id"),
+        grant: &GRANT,
+    });
+    let mut world = world();
+    let role = |user: u128, scope: u128| {
+        row(json!({"user_id": Uuid::from_u128(user), "scope_id": Uuid::from_u128(scope)}))
+    };
+    world.roles = vec![role(2, 8), role(3, 8), role(3, 9), role(1, 8)];
+    let person =
+        |id: u128| row(json!({"id": Uuid::from_u128(id), "organization_id": Uuid::from_u128(8)}));
+    for (id, all, here) in [
+        (4, true, true),
+        (2, true, true),
+        // Holds one that the caller could not give, but not of this organization.
+        (3, false, true),
+        // Nobody outranks themselves.
+        (1, false, false),
+    ] {
+        let decided = [
+            decide(&ALL, &person(id), &world),
+            decide(&HERE, &person(id), &world),
+        ];
+        assert_eq!(decided, [all, here], "{id}");
+    }
+    world.me = None;
+    assert!(!decide(&ALL, &person(4), &world));
 }

@@ -33,7 +33,7 @@ pub fn possible(rule: &Rule, actor: &Actor, facts: Option<&Facts>) -> Possible {
             Always => Never,
         },
         Rule::Ref(rule) => of(rule),
-        Rule::MeIs(_) | Rule::In(..) => if_signed_in,
+        Rule::MeIs(_) | Rule::In(..) | Rule::Outranks(_) => if_signed_in,
         Rule::Holds(role) => match (signed_in, facts) {
             (false, _) => Never,
             (true, None) => Maybe,

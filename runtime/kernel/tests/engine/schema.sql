@@ -127,11 +127,19 @@ create policy things_update on app.things for update to kernel_test_app
   with check (true);
 create policy things_job on app.things for all to kernel_test_job using ((select sec.job()) = 'sweeper');
 
-create view app.things_public as select id, to_tsvector('simple', title) as search, title as search_text
-  from app.things where status = 'active' and state = 'published';
+-- As the generator's, but that it looks into the titles themselves.
+create function app.things_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int) returns setof uuid
+  language sql stable security definer as $$
+  select id from app.things
+  where status = 'active' and state = 'published' and (p_before is null or id < p_before)
+    and (to_tsvector('simple', title) @@ websearch_to_tsquery('simple', p_text) or title ilike '%' || replace(p_text, '%', '\%') || '%')
+    and (cardinality(p_within) = 0 or city_id::text = any(p_within))
+  order by id desc limit p_wanted
+$$;
+grant execute on function app.things_search(text, boolean, text[], uuid, int) to kernel_test_app;
 
 grant usage on schema app, sec, audit to kernel_test_app, kernel_test_job;
-grant select on app.cities, app.things, app.things_public to kernel_test_app, kernel_test_job;
+grant select on app.cities, app.things to kernel_test_app, kernel_test_job;
 grant insert (title, rank, city_id), update (title, rank, status, state) on app.things to kernel_test_app;
 grant update (title) on app.things to kernel_test_job;
 grant insert, select on audit.reasons to kernel_test_app;

@@ -68,6 +68,7 @@ pub static CITY: Resource = Resource {
     sql: Sql {
         get: "select t.id, t.name, t.version from app.cities t where t.id = $1",
         list: "select t.id, t.name, t.version from app.cities t",
+        list_end: "",
         get_anonymous: "",
         by_ids: "select t.id, t.name, t.version from app.cities t where t.id = any($1)",
         ..Sql::NONE
@@ -81,6 +82,8 @@ pub static CITY: Resource = Resource {
         suspend: &Nobody,
     },
     filters: &[],
+    within: &[],
+    public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[Child::new("things", "thing", "t.city_id")],
@@ -124,6 +127,7 @@ pub static THING: Resource = Resource {
             from app.things t where t.id = $1"
         ),
         list: concat!("select ", columns!(), " from app.things t"),
+        list_end: "",
         get_anonymous: "",
         by_ids: concat!("select ", columns!(), " from app.things t where t.id = any($1)"),
         create: concat!(
@@ -162,8 +166,10 @@ pub static THING: Resource = Resource {
         Filter::new("state", "t.state", Kind::Enum(&["draft", "published"])),
         Filter::new("rank", "t.rank", Kind::Int),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
-        Filter::new("q", "app.things_public", Kind::Search),
+        Filter::new("q", "app.things_search", Kind::Search),
     ],
+    within: &["t.city_id"],
+    public_to_all: true,
     sorts: &[Sort::new("rank", "t.rank", Kind::Int), Sort::new("title", "t.title", Kind::Text)],
     expands: &[Expand::to("city", "city_id", &["city"])],
     children: &[],

@@ -3,22 +3,18 @@
 use crate::{
     checks,
     cli::{Serve, Work},
-    settings::{Common, Environment},
-    wire::{Built, build, parts},
+    settings::{Common, Environment, Worker},
+    wire::{Built, build, parts, worker_config},
 };
 use anyhow::{Context, Result};
 use app::{App, worker};
 use kernel::{http::health::Health, serve};
-use std::time::Duration;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinHandle,
 };
-
-/// For mail and the like when the process ends.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     let parts = parts(common, &arguments.app, Some(&arguments.http))?;
@@ -48,19 +44,14 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
     };
     let worker = arguments
         .with_worker
-        .then(|| start_worker(&built.app, stop.clone()));
+        .then(|| start_worker(&built.app, &arguments.worker, stop.clone()));
 
     tracing::info!(address = %listener.local_addr()?, production, "listening");
     let Built {
-        app,
-        db,
-        router,
-        http,
-        ..
+        db, router, http, ..
     } = built;
     serve::serve(listener, router, http, health, wait(stop)).await?;
 
-    app.finish(PATIENCE).await;
     if let Some(worker) = worker {
         worker.await?;
     }
@@ -74,17 +65,21 @@ pub async fn serve(common: &Common, arguments: &Serve) -> Result<()> {
 
 pub async fn work(common: &Common, arguments: &Work) -> Result<()> {
     let parts = parts(common, &arguments.app, None)?;
+    checks::mail(
+        common.environment == Environment::Production,
+        &arguments.app.mail,
+    )?;
     let (database, built) = (parts.db.clone(), build(parts)?);
     checks::database(&database).await?;
     tracing::info!("working");
-    start_worker(&built.app, stop_signal()?).await?;
+    start_worker(&built.app, &arguments.worker, stop_signal()?).await?;
     built.db.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn start_worker(app: &App, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    tokio::spawn(worker::run(app.modules.periodic(), stop))
+fn start_worker(app: &App, settings: &Worker, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(worker::run(app.clone(), worker_config(settings), stop))
 }
 
 /// Turns true at SIGTERM or SIGINT. A second one ends the process at once.

@@ -67,3 +67,7 @@ secret!(
     /// Ed25519 private key that signs access tokens, PKCS #8 PEM. `culturepass token-key` makes one.
     TokenKey, token_key, token_key_file, "TOKEN_KEY", "TOKEN_KEY_FILE"
 );
+secret!(
+    /// Password of `SMTP_USER`.
+    SmtpPassword, smtp_password, smtp_password_file, "SMTP_PASSWORD", "SMTP_PASSWORD_FILE"
+);

@@ -37,6 +37,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("member_id"), Holds("admin")]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Holds("admin");
+#[rustfmt::skip] pub static CAN_RESTORE: Rule = All(&[Holds("admin"), Any(&[Not(&Flag("ended_by_member")), MeIs("member_id")])]);
 
 #[rustfmt::skip]
 pub static APPOINTMENT: Resource = Resource {
@@ -60,15 +61,16 @@ pub static APPOINTMENT: Resource = Resource {
         restore: "update app.appointments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
           case when me.is_admin then 'delete' end,
-          case when me.is_admin then 'restore' end
-        ], null) as may from app.appointments as t, (select sec.is_admin() as is_admin offset 0) as me where t.id = $1",
+          case when me.is_admin and ((t.ended_by_member) is not true or t.member_id = me.id) then 'restore' end
+        ], null) as may from app.appointments as t, (select sec.uid() as id, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_CREATE, restore: &CAN_RESTORE, suspend: &Nobody },
     filters: &[
         Filter::new("role", "t.role", Kind::Enum(AppointmentRole::WORDS)),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("member", "member_id", &["member"]),
@@ -78,5 +80,6 @@ pub static APPOINTMENT: Resource = Resource {
     constraints: &[
         Constraint::conflict("appointments_member_id_role_key", "/role", "there is already an appointment with this member and role"),
         Constraint::reference("appointments_member_id_fkey", "/member_id"), Constraint::reference("appointments_live_member_id_fkey", "/member_id"),
+        Constraint::kept("appointments_an_admin_keep", "The library would have no administrator any more."),
     ],
 };

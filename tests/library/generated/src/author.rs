@@ -90,10 +90,11 @@ pub static AUTHOR: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.authors_public", Kind::Search),
+        Filter::new("q", "app.authors_search", Kind::Search),
         Filter::new("name", "t.name", Kind::Text),
         Filter::new("born_on", "t.born_on", Kind::Date),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("work_count", "t.work_count", Kind::Bigint),

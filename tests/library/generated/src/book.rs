@@ -107,7 +107,13 @@ pub static BOOK: Resource = Resource {
         ], null) as allowed_actions
         from app.books as t left join lateral app.book_private(t.id) p on true, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.books as t left join lateral app.book_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.books as t left join lateral app.book_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.summary, t.homepage, t.title, t.isbn, t.published_on, t.language, t.copies,
+          t.shelf_height, t.is_reference, t.currency, t.keywords, t.category_id, t.on_loan, t.reservation_count,
+          t.version, t.created_at, t.updated_at
+          from app.books as t"),
+        list_end: ") as t left join lateral app.book_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.books as t left join lateral app.book_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.books as t
           (summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference,
@@ -130,13 +136,14 @@ pub static BOOK: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.books_public", Kind::Search),
+        Filter::new("q", "app.books_search", Kind::Search),
         Filter::new("isbn", "t.isbn", Kind::Text),
         Filter::new("published_on", "t.published_on", Kind::Date),
         Filter::new("language", "t.language", Kind::Text),
         Filter::new("is_reference", "t.is_reference", Kind::Bool),
         Filter::new("category_id", "t.category_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("on_loan", "t.on_loan", Kind::Bigint),

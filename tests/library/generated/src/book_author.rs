@@ -88,6 +88,7 @@ pub static BOOK_AUTHOR: Resource = Resource {
         Filter::new("book_id", "t.book_id", Kind::Uuid),
         Filter::new("author_id", "t.author_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("position", "t.position", Kind::Int),
     ],

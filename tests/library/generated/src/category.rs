@@ -82,9 +82,10 @@ pub static CATEGORY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_CREATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.categories_public", Kind::Search),
+        Filter::new("q", "app.categories_search", Kind::Search),
         Filter::new("parent_id", "t.parent_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("book_count", "t.book_count", Kind::Bigint),

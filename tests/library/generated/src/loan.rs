@@ -73,7 +73,11 @@ pub static LOAN: Resource = Resource {
         ], null) as allowed_actions
         from app.loans as t left join lateral app.loan_private(t.id) p on true, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.loans as t left join lateral app.loan_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.due_on, t.renewals, t.state, t.book_id, t.member_id, t.version, t.created_at, t.updated_at
+          from app.loans as t"),
+        list_end: ") as t left join lateral app.loan_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.loans as t
           (due_on, renewals, note, book_id, member_id)
@@ -98,6 +102,7 @@ pub static LOAN: Resource = Resource {
         Filter::new("book_id", "t.book_id", Kind::Uuid),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("due_on", "t.due_on", Kind::Date),
     ],

@@ -53,9 +53,12 @@ macro_rules! columns { () => {
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Holds("librarian"), Holds("admin")]);
+#[rustfmt::skip] pub static IS_ABOVE: Rule = All(&[Ref(&IS_STAFF), Outranks(&Outranked { column: "id", of: None, grant: &crate::appointment::CAN_CREATE })]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("id"), Ref(&IS_STAFF)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_STAFF);
-#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_STAFF), Compare(V::Column("open_loans"), Op::Eq, V::Int(0))]);
+#[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[MeIs("id"), Ref(&IS_ABOVE)]);
+#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_ABOVE), Compare(V::Column("open_loans"), Op::Eq, V::Int(0))]);
+#[rustfmt::skip] pub static CAN_RESTORE: Rule = Ref(&IS_ABOVE);
 
 #[rustfmt::skip]
 pub static MEMBER: Resource = Resource {
@@ -64,10 +67,10 @@ pub static MEMBER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and (t.id = me.id or me.is_librarian or me.is_admin) then 'update' end,
-          case when t.status = 'active' and ((me.is_librarian or me.is_admin) and t.open_loans = 0) then 'delete' end,
-          case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (me.is_librarian or me.is_admin) then 'unsuspend' end
+          case when t.status = 'active' and (t.id = me.id or ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null))) then 'update' end,
+          case when t.status = 'active' and ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null) and t.open_loans = 0) then 'delete' end,
+          case when t.status = 'active' and ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'suspend' end,
+          case when t.status = 'suspended' and ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'unsuspend' end
         ], null) as allowed_actions
         from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t where t.id = $1"),
@@ -90,17 +93,18 @@ pub static MEMBER: Resource = Resource {
         suspend: "update app.members as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         unsuspend: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = me.id or me.is_librarian or me.is_admin then 'update' end,
-          case when (me.is_librarian or me.is_admin) and t.open_loans = 0 then 'delete' end,
-          case when me.is_librarian or me.is_admin then 'restore' end,
-          case when me.is_librarian or me.is_admin then 'suspend' end
+          case when t.id = me.id or ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'update' end,
+          case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) and t.open_loans = 0 then 'delete' end,
+          case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) then 'restore' end,
+          case when (me.is_librarian or me.is_admin) and sec.outranks(t.id, null) then 'suspend' end
         ], null) as may from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &CAN_DELETE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &CAN_RESTORE },
     filters: &[
         Filter::new("joined_on", "t.joined_on", Kind::Date),
     ],
+    within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
         Sort::new("joined_on", "t.joined_on", Kind::Date),
@@ -116,5 +120,6 @@ pub static MEMBER: Resource = Resource {
     constraints: &[
         Constraint::conflict("members_card_number_key", "/card_number", "there is already a member with this card number"),
         Constraint::conflict("members_email_key", "/email", "there is already a member with this email"),
+        Constraint::kept("appointments_an_admin_keep", "The library would have no administrator any more."),
     ],
 };

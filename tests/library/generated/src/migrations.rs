@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9609891b81e85f418a3c653906e3accfd68b1856a057bc30cd9daebad2eb17c6203648934ea174c769b959f50d9f00b2",
+        checksum: "d8cd54c00e486d67d88d44c5b9f659bcffda9c3029d523cd05e3149ef95570dc1d21361d3d6a90a344779b20c0e2467e",
     },
 ];

@@ -57,6 +57,7 @@ pub static PENALTY: Resource = Resource {
         Filter::new("member_id", "t.member_id", Kind::Uuid),
         Filter::new("loan_id", "t.loan_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("member", "member_id", &["member"]),

@@ -92,6 +92,7 @@ pub static RESERVATION: Resource = Resource {
         Filter::new("book_id", "t.book_id", Kind::Uuid),
         Filter::new("member_id", "t.member_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("book", "book_id", &["book"]),

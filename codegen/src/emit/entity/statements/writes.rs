@@ -109,8 +109,8 @@ impl Statements<'_> {
             // Nothing but private columns and none of them given: the row stays, for those who may change it.
             let rule = Action::Update
                 .open(self.entity)
-                .map_or("false".into(), |rule| closed(self.rule(rule)));
-            let table = self.table();
+                .map_or("false".into(), |rule| closed(self.allowed("update", rule)));
+            let table = self.with_me(&self.table(), &rule);
             return text(&format!(
                 "select t.id, t.version from {table} where t.id = $1 and {VERSION}{conditions} and {rule}"
             ));

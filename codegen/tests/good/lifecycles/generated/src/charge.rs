@@ -34,6 +34,7 @@ pub static CHARGE: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &Nobody, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -24,6 +24,8 @@ pub trait AppHooks: Send + Sync {
 pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
     vec![
         plain(&charge::CHARGE),
+        plain(&pager::PAGER),
+        plain(&role_assignment::ROLE_ASSIGNMENT),
         plain(&setting::SETTING),
         plain(&user::USER),
         hooked(&visit::VISIT, VisitHooks(app.clone())),
@@ -32,8 +34,10 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 4] = [
+pub static RESOURCES: [&Resource; 6] = [
     &charge::CHARGE,
+    &pager::PAGER,
+    &role_assignment::ROLE_ASSIGNMENT,
     &setting::SETTING,
     &user::USER,
     &visit::VISIT,

@@ -31,6 +31,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Anyone;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = MeIs("id");
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = All(&[Holds("admin"), Outranks(&Outranked { column: "id", of: None, grant: &crate::role_assignment::CAN_CREATE })]);
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
@@ -39,9 +40,11 @@ pub static USER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.id = me.id then 'update' end
+          case when t.status = 'active' and t.id = me.id then 'update' end,
+          case when t.status = 'active' and me.is_admin and sec.outranks(t.id, null) then 'suspend' end,
+          case when t.status = 'suspended' and me.is_admin and sec.outranks(t.id, null) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        from app.users as t, (select sec.uid() as id, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.users as t"),
         by_ids: concat!("select ", columns!(), " from app.users as t where t.id = any($1)"),
@@ -49,18 +52,23 @@ pub static USER: Resource = Resource {
           handle = case when $3 then $4 else t.handle end
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
+        suspend: "update app.users as t set status = 'suspended' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
+        unsuspend: "update app.users as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[
-          case when t.id = me.id then 'update' end
-        ], null) as may from app.users as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+          case when t.id = me.id then 'update' end,
+          case when me.is_admin and sec.outranks(t.id, null) then 'suspend' end
+        ], null) as may from app.users as t, (select sec.uid() as id, sec.is_admin() as is_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &CAN_SUSPEND },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],
     transitions: &[],
     constraints: &[
         Constraint::conflict("users_handle_key", "/handle", "there is already a user with this handle"),
+        Constraint::kept("role_assignments_an_admin_keep", "The last role assignment of its kind stays."),
     ],
 };

@@ -57,6 +57,7 @@ pub static VISIT: Resource = Resource {
         Filter::new("whose_type", "t.whose_type", Kind::Enum(VisitWhoseType::WORDS)),
         Filter::new("whose_id", "t.whose_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

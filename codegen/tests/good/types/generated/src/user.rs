@@ -55,6 +55,7 @@ pub static USER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -72,8 +72,9 @@ pub static CITY: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.cities_public", Kind::Search),
+        Filter::new("q", "app.cities_search", Kind::Search),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[],
     children: &[],

@@ -110,7 +110,12 @@ pub static EVENT: Resource = Resource {
         ], null) as allowed_actions
         from app.events as t left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t left join lateral app.event_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.title, t.slug, t.state, t.starts_at, t.ends_at, t.capacity, t.price_cents, t.currency,
+          t.featured, t.city_id, t.host_type, t.host_id, t.version, t.created_at, t.updated_at
+          from app.events as t"),
+        list_end: ") as t left join lateral app.event_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.events as t
           (title, slug, starts_at, ends_at, capacity, price_cents, currency, door_code, city_id, host_type, host_id)
@@ -137,13 +142,14 @@ pub static EVENT: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
     filters: &[
-        Filter::new("q", "app.events_public", Kind::Search),
+        Filter::new("q", "app.events_search", Kind::Search),
         Filter::new("state", "t.state", Kind::Enum(EventState::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
         Filter::new("city_id", "t.city_id", Kind::Uuid),
         Filter::new("host_type", "t.host_type", Kind::Enum(EventHostType::WORDS)),
         Filter::new("host_id", "t.host_id", Kind::Uuid),
     ],
+    within: &["t.city_id", "t.host_id", "t.host_organization_id"], public_to_all: true,
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("starts_at", "t.starts_at", Kind::Time),

@@ -69,6 +69,7 @@ pub static MEMBER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("organization", "organization_id", &["organization"]),

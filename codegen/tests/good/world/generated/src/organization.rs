@@ -86,6 +86,7 @@ pub static ORGANIZATION: Resource = Resource {
     filters: &[
         Filter::new("city_id", "t.city_id", Kind::Uuid),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("city", "city_id", &["city"]),

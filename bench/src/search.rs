@@ -1,0 +1,208 @@
+//! Searches over many events, and what they do to everybody else: `bench search`.
+//!
+//! PostgreSQL does the work here, so latencies are taken one request at a time, and the attack by several at once.
+
+use crate::{
+    prepare,
+    rounds::Tokens,
+    servers::{GENERATED_SECURED, Keys, Server},
+};
+use anyhow::{Context, Result, ensure};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// What is asked, and what it is.
+const QUESTIONS: [(&str, &str); 14] = [
+    ("a word of every second event", "q=concert"),
+    ("a word of every hundredth", "q=marimba"),
+    ("a word of old events only", "q=yesteryear"),
+    ("a word of one event", "q=unicum"),
+    ("no such word", "q=nowheretobefound"),
+    ("half a common word", "q=conc"),
+    ("a part of a name", "q=urcher"),
+    ("two words", "q=concert%20marimba"),
+    ("a common word in one city", "q=concert&city_id=CITY"),
+    ("a common word by time", "q=concert&sort=starts_at"),
+    ("near, 2 km", "near=47.4,8.4&radius_m=2000"),
+    ("near, 100 km", "near=47.4,8.4&radius_m=100000"),
+    ("a map of everything", "bbox=-180,-90,180,90"),
+    ("counted", "count=exact"),
+];
+
+/// What the attacker asks, as fast as the answers come: the dearest ones.
+const ATTACK: [&str; 4] = [
+    "q=concert&sort=starts_at&count=exact",
+    "q=co&sort=-title&count=exact",
+    "near=47.4,8.4&radius_m=100000&sort=title&count=exact",
+    "bbox=-180,-90,180,90&count=exact",
+];
+const ATTACKERS: usize = 24;
+
+/// Two-hundred words each, of twenty thousand, some far more frequent than others.
+const EVENTS: &str = "
+    insert into app.organizations (city_id, name, slug, state)
+      select c.id, 'Host in ' || c.slug, 'host-' || c.slug, 'approved' from app.cities c;
+    set session_replication_role = replica;
+    insert into app.events (id, live_id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location, description)
+      select i.id, i.id, o.city_id, 'organization', o.id,
+        case when n % 3 = 0 then 'Zürcher Jazz ' else 'Evening ' end || n, 'event-' || n,
+        now() + n * interval '1 minute', now() + (n + 60) * interval '1 minute', 'UTC', 'published',
+        st_setsrid(st_makepoint(8 + random() * 0.8, 47 + random() * 0.8), 4326)::geography,
+        case when n % 2 = 0 then 'concert ' else '' end || case when n % 100 = 7 then 'marimba ' else '' end
+          || case when n <= ROWS / 5 then 'yesteryear ' else '' end || case when n = ROWS / 2 then 'unicum ' else '' end
+          || (select string_agg('word' || floor(power(random(), 3) * 20000)::int, ' ') from generate_series(1, 200 + n * 0))
+      from generate_series(1, ROWS) n
+        join (select row_number() over (order by slug) as k, * from app.organizations) o on o.k = n % 50 + 1
+        cross join lateral (select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id) i;
+    reset session_replication_role";
+
+pub async fn run(
+    admin: &str,
+    rows: i32,
+    requests: usize,
+    pool: u32,
+    keys: &Keys,
+    tokens: &Tokens,
+) -> Result<String> {
+    let mut conn = PgConnection::connect(&prepare::on(admin, prepare::SECURED)).await?;
+    let started = Instant::now();
+    fill(&mut conn, rows).await?;
+    eprintln!("{rows} events in {:.0} s", started.elapsed().as_secs_f64());
+    let city: String = sqlx::query_scalar("select id::text from app.cities where slug = 'city-3'")
+        .fetch_one(&mut conn)
+        .await?;
+    let id: String = sqlx::query_scalar("select id::text from app.events limit 1")
+        .fetch_one(&mut conn)
+        .await?;
+    let server = Server::start(GENERATED_SECURED, admin, pool, keys)?;
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let client = reqwest::Client::new();
+    let mut text =
+        format!("| {rows} events | query | p50 ms | p95 ms | p99 ms |\n|---|---|--:|--:|--:|\n");
+    for (what, query) in QUESTIONS {
+        let path = format!("{base}/events?{}", query.replace("CITY", &city));
+        let [p50, p95, p99] = latencies(&client, &path, None, requests).await?;
+        eprintln!("{what:30} {p50:8.1} {p95:8.1} {p99:8.1}");
+        text.push_str(&format!(
+            "| {what} | `{query}` | {p50:.1} | {p95:.1} | {p99:.1} |\n"
+        ));
+    }
+    let read = format!("{base}/events/{id}");
+    let token = Some(tokens.of_none.as_str());
+    let idle = latencies(&client, &read, token, requests * 10).await?;
+    let attack = Attack::start(&base);
+    let attacked = latencies(&client, &read, token, requests * 10).await?;
+    let answers = attack.stop().await;
+    text.push_str(&format!(
+        "\n| read by id by somebody else | p50 ms | p95 ms | p99 ms |\n|---|--:|--:|--:|\n\
+         | idle | {:.1} | {:.1} | {:.1} |\n| {ATTACKERS} connections of one caller search | {:.1} | {:.1} | {:.1} |\n\n\
+         p99 under attack / idle: {:.1}; {answers} answers to the attacker.\n",
+        idle[0], idle[1], idle[2], attacked[0], attacked[1], attacked[2], attacked[2] / idle[2],
+    ));
+    Ok(text)
+}
+
+/// The documents are written by the statement that the migration has for tables with rows.
+async fn fill(conn: &mut PgConnection, rows: i32) -> Result<()> {
+    let text = EVENTS.replace("ROWS", &rows.to_string());
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(&mut *conn)
+        .await?;
+    let schema = include_str!("../../generated/schema.sql");
+    let start = schema
+        .find("insert into search.events ")
+        .context("documents of events")?;
+    let end = schema[start..].find(';').context("a statement")?;
+    let documents = schema[start..start + end].to_owned();
+    let written = sqlx::raw_sql(AssertSqlSafe(documents))
+        .execute(&mut *conn)
+        .await?;
+    ensure!(
+        written.rows_affected() == rows as u64,
+        "documents of all events"
+    );
+    for table in ["app.events", "search.events", "app.organizations"] {
+        sqlx::raw_sql(AssertSqlSafe(format!("vacuum analyze {table}")))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// p50, p95 and p99 in milliseconds, one request after the other; the first ones warm up.
+async fn latencies(
+    client: &reqwest::Client,
+    path: &str,
+    token: Option<&str>,
+    requests: usize,
+) -> Result<[f64; 3]> {
+    let mut all = Vec::with_capacity(requests);
+    for number in 0..requests + 5 {
+        let started = Instant::now();
+        let mut request = client.get(path);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        answer.bytes().await?;
+        ensure!(status == 200, "{path}: {status}");
+        if number >= 5 {
+            all.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    all.sort_by(f64::total_cmp);
+    let at = |part: f64| all[((all.len() as f64 * part) as usize).min(all.len() - 1)];
+    Ok([at(0.5), at(0.95), at(0.99)])
+}
+
+/// One caller without a token on many connections.
+struct Attack {
+    stop: Arc<AtomicBool>,
+    answers: Arc<AtomicU64>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Attack {
+    fn start(base: &str) -> Self {
+        let (stop, answers) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
+        let tasks = (0..ATTACKERS)
+            .map(|number| {
+                let path = format!("{base}/events?{}", ATTACK[number % ATTACK.len()]);
+                let (stop, answers) = (stop.clone(), answers.clone());
+                tokio::spawn(async move {
+                    let client = reqwest::Client::new();
+                    while !stop.load(Relaxed) {
+                        match client.get(&path).send().await {
+                            Ok(answer) => drop(answer.bytes().await),
+                            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                        }
+                        answers.fetch_add(1, Relaxed);
+                    }
+                })
+            })
+            .collect();
+        Self {
+            stop,
+            answers,
+            tasks,
+        }
+    }
+
+    async fn stop(self) -> u64 {
+        self.stop.store(true, Relaxed);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.answers.load(Relaxed)
+    }
+}

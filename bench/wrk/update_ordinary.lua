@@ -1,0 +1,12 @@
+local common = require("common")
+local headers = common.headers("application/merge-patch+json")
+-- Each row once, with its version; `bench` writes the file anew before every run.
+local rows, at = {}, 0
+for line in io.lines((os.getenv("BENCH_IDS"):gsub("ids.txt", "versions.txt"))) do rows[#rows + 1] = line end
+request = function()
+  at = at + 1
+  local id, version = rows[at % #rows + 1]:match("(%S+) (%S+)")
+  headers["If-Match"] = '"' .. version .. '-0000000000000000"'
+  return wrk.format("PATCH", "/institutions/" .. id, headers, '{"website":"https://example.org/changed/' .. at .. '"}')
+end
+done = common.done

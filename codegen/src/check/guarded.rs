@@ -1,0 +1,84 @@
+//! Fields and relations with a `read` rule, named where everybody would see what they hold.
+//!
+//! A rule, a `when`, a `check`, `keep` and `unique` may look at them: that is asked past the privileges of the
+//! caller, who is told yes or no. What becomes a value of its own that others read may not.
+
+use super::Of;
+use crate::model::{Derived, DerivedKind, Entity, Expr, Ty};
+use crate::resolve::Part;
+
+pub fn check(of: &Of) {
+    slugs(of);
+    for derived in &of.entity.derived {
+        if let Some((what, whose)) = told_by(of, derived) {
+            of.refuse(
+                Part::Derived,
+                &derived.name,
+                format!(
+                    "`{}` would tell everybody what the `read` rule of {what} hides",
+                    derived.name
+                ),
+                format!("remove the line, or the `read` rule in `{whose}`"),
+            );
+        }
+    }
+}
+
+fn slugs(of: &Of) {
+    for field in &of.entity.fields {
+        let Ty::Slug { from: Some(from) } = &field.ty else {
+            continue;
+        };
+        let Some(source) = of.entity.field(from) else {
+            continue;
+        };
+        if source.read.is_some() && source.read != field.read {
+            of.refuse(
+                Part::Field,
+                &field.name,
+                format!(
+                    "`{}` would tell everybody what the `read` rule of `{from}` hides",
+                    field.name
+                ),
+                format!(
+                    "give `{}` the same `read` rule, or make it of another field",
+                    field.name
+                ),
+            );
+        }
+    }
+}
+
+/// What a derived value gives away, and the entity with the rule.
+fn told_by<'a>(of: &'a Of, derived: &'a Derived) -> Option<(String, &'a str)> {
+    let (has, field, filter) = match &derived.kind {
+        DerivedKind::Flag { expr } => {
+            let column = private_column(of.entity, expr)?;
+            return Some((format!("`{column}`"), &of.entity.name));
+        }
+        DerivedKind::Count { has, filter } => (has, None, filter),
+        DerivedKind::Sum { has, field, filter } | DerivedKind::Avg { has, field, filter } => {
+            (has, Some(field), filter)
+        }
+    };
+    let has = &of.entity.has[*has];
+    let child = &of.cx.model.entities[has.child];
+    let private = |column: &&String| child.is_private(column);
+    let via = child.relation(&has.via).filter(|via| via.read.is_some());
+    let told = via
+        .map(|via| via.name.clone())
+        .or_else(|| field.filter(private).cloned())
+        .or_else(|| private_column(child, filter.as_ref()?));
+    told.map(|column| {
+        (
+            format!("`{column}` in `{}`", child.name),
+            child.name.as_str(),
+        )
+    })
+}
+
+/// The first column of an expression that only some may read.
+fn private_column(entity: &Entity, expr: &Expr) -> Option<String> {
+    let named = expr.columns();
+    named.into_iter().find(|column| entity.is_private(column))
+}

@@ -1,0 +1,267 @@
+//! Names that two parts of a spec would share in what is generated: a type, a statement, a table, a function.
+//!
+//! One register for all of them. PostgreSQL, Rust and the API document would each notice some of these later, and
+//! of two functions with one name the second would silently be the first.
+
+use crate::diag::{Collector, Diagnostic, Diagnostics, Sources, Span};
+use crate::emit::entity::{statics, types};
+use crate::emit::{hooks, openapi, schema};
+use crate::model::{Entity, EntityId, Lifecycle, Ty};
+use crate::names::pascal;
+use crate::objects::{Kind, Object};
+use crate::resolve::{Part, Resolved};
+use std::collections::{BTreeMap, HashMap};
+
+pub fn check(
+    resolved: &Resolved,
+    objects: &[Object],
+    sources: &Sources,
+) -> Result<(), Diagnostics> {
+    let errors = Collector::default();
+    let register = Register {
+        resolved,
+        errors: &errors,
+        taken: HashMap::new(),
+    };
+    register.fill(objects);
+    errors.finish(sources)
+}
+
+/// Who has a name.
+#[derive(Clone, Copy, PartialEq)]
+enum Owner<'a> {
+    Entity(EntityId),
+    Object(&'a str),
+    /// Every application has it.
+    Engine,
+}
+
+struct Taken<'a> {
+    by: Owner<'a>,
+    /// Two of the same text are one thing that is there for two reasons.
+    text: String,
+}
+
+struct Register<'a> {
+    resolved: &'a Resolved,
+    errors: &'a Collector,
+    /// Where names must differ, and the name.
+    taken: HashMap<(String, String), Taken<'a>>,
+}
+
+impl<'a> Register<'a> {
+    fn fill(mut self, objects: &[Object]) {
+        let resolved = self.resolved;
+        let model = &resolved.model;
+        for name in openapi::common_schemas() {
+            self.put(SCHEMA, name, Owner::Engine, "");
+        }
+        for object in &model.objects {
+            let by = Owner::Object(&object.name);
+            let name = pascal(&object.name);
+            self.put(SCHEMA, format!("Patch{name}"), by, &object.name);
+            self.put(SCHEMA, name, by, &object.name);
+        }
+        let shared = "Rust type in the file of objects";
+        for name in ["Status", "Role"] {
+            self.put(shared, name.to_owned(), Owner::Engine, "");
+        }
+        for object in &model.objects {
+            let enums = (object.fields.iter())
+                .filter(|field| matches!(field.ty, Ty::Enum { .. } | Ty::States { .. }))
+                .map(|field| types::enum_name_of(&object.name, &field.name));
+            for (n, name) in [pascal(&object.name)].into_iter().chain(enums).enumerate() {
+                let text = format!("{} {n}", object.name);
+                self.put(shared, name, Owner::Object(&object.name), &text);
+            }
+        }
+        for (id, entity) in model.entities.iter().enumerate() {
+            self.rust(id, entity);
+            self.document(id);
+            self.columns(id);
+        }
+        let mut tables: HashMap<String, EntityId> = HashMap::new();
+        for (id, entity) in model.entities.iter().enumerate() {
+            tables.insert(format!("app.{}", entity.plural), id);
+        }
+        for object in objects {
+            let table = object.table.as_deref().or(Some(&object.name));
+            let id = table.and_then(|table| tables.get(table));
+            let by = id.map_or(Owner::Engine, |id| Owner::Entity(*id));
+            for (space, name) in spaces(object) {
+                self.put(space, name, by, &object.create);
+            }
+        }
+    }
+
+    fn rust(&mut self, id: EntityId, entity: &Entity) {
+        let model = &self.resolved.model;
+        let file = |what: &str| format!("{what} of `{}`", entity.name);
+        let name = pascal(&entity.name);
+        let mut names = vec![name.clone()];
+        names.extend(
+            entity
+                .access
+                .create
+                .is_some()
+                .then(|| format!("Create{name}")),
+        );
+        names.extend(
+            entity
+                .access
+                .update
+                .is_some()
+                .then(|| format!("Update{name}")),
+        );
+        names.extend((entity.lifecycle == Lifecycle::SoftDelete).then(|| "Status".to_owned()));
+        names.extend(types::enum_names(entity));
+        let mut objects: Vec<usize> = (entity.fields.iter())
+            .filter_map(|field| match field.ty {
+                Ty::Object { object } => Some(object),
+                _ => None,
+            })
+            .collect();
+        objects.sort_unstable();
+        objects.dedup();
+        names.extend(objects.into_iter().map(|o| pascal(&model.objects[o].name)));
+        for (n, name) in names.into_iter().enumerate() {
+            self.put(
+                &file("Rust type in the file"),
+                name,
+                Owner::Entity(id),
+                &n.to_string(),
+            );
+        }
+        for (n, name) in statics(model, id).into_iter().enumerate() {
+            self.put(
+                &file("Rust static in the file"),
+                name,
+                Owner::Entity(id),
+                &n.to_string(),
+            );
+        }
+        for name in hooks::methods(entity) {
+            self.put("method of the hooks", name, Owner::Entity(id), &entity.name);
+        }
+    }
+
+    fn document(&mut self, id: EntityId) {
+        let model = &self.resolved.model;
+        for name in openapi::schemas_of(model, id) {
+            self.put(SCHEMA, name, Owner::Entity(id), &model.entities[id].name);
+        }
+        for (n, name) in openapi::operation_ids(model, id).into_iter().enumerate() {
+            self.put(
+                "operation of the API document",
+                name,
+                Owner::Entity(id),
+                &n.to_string(),
+            );
+        }
+    }
+
+    fn columns(&mut self, id: EntityId) {
+        let model = &self.resolved.model;
+        let table = format!("column of the table `{}`", model.entities[id].plural);
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for column in schema::columns(model, id) {
+            let count = seen.entry(column.name.clone()).or_default();
+            *count += 1;
+            self.put(&table, column.name, Owner::Entity(id), &count.to_string());
+        }
+    }
+
+    fn put(&mut self, space: &str, name: String, by: Owner<'a>, text: &str) {
+        let key = (space.to_owned(), name);
+        match self.taken.get(&key) {
+            Some(other) if other.text == text => {}
+            Some(other) => self.refuse(&key, other.by, by),
+            None => {
+                let text = text.to_owned();
+                self.taken.insert(key, Taken { by, text });
+            }
+        }
+    }
+
+    fn refuse(&self, (space, name): &(String, String), one: Owner, two: Owner) {
+        let (Some((first, _)), Some((last, place))) = (self.told(one), self.told(two)) else {
+            // The engine's come first.
+            let Some((last, place)) = self.told(two) else {
+                return;
+            };
+            self.errors.push(
+                Diagnostic::at(
+                    place,
+                    format!(
+                        "{last} would take a name that every application has: the {space} `{name}`"
+                    ),
+                )
+                .help("choose a longer name"),
+            );
+            return;
+        };
+        let diagnostic = if one == two {
+            Diagnostic::at(
+                place,
+                format!("two parts of {last} would share a name: the {space} `{name}`"),
+            )
+            .help("rename one of the two that the name is made of")
+        } else {
+            let diagnostic = Diagnostic::at(
+                place,
+                format!("{first} and {last} would share a name: the {space} `{name}`"),
+            );
+            let other = self.told(one).map(|(_, place)| place);
+            let diagnostic = match other {
+                Some(other) => diagnostic.also(other, "the other"),
+                None => diagnostic,
+            };
+            diagnostic.help("rename one of the two, or what in them the name is made of")
+        };
+        self.errors.push(diagnostic);
+    }
+
+    fn told(&self, owner: Owner) -> Option<(String, Span)> {
+        let Resolved { model, places } = self.resolved;
+        match owner {
+            Owner::Entity(id) => Some((
+                format!("`{}`", model.entities[id].name),
+                places.of(id, Part::Entity, ""),
+            )),
+            Owner::Object(name) => Some((
+                format!("the object `{name}`"),
+                places.of_app(&format!("objects.{name}")),
+            )),
+            Owner::Engine => None,
+        }
+    }
+}
+
+const SCHEMA: &str = "schema of the API document";
+
+/// Where PostgreSQL looks an object's name up, and under which name.
+fn spaces(object: &Object) -> Vec<(&'static str, String)> {
+    const RELATION: &str = "table, view or index";
+    let own = object.name.clone();
+    match object.kind {
+        Kind::Table => vec![(RELATION, own.clone()), (RELATION, format!("{own}_pkey"))],
+        Kind::View | Kind::Index => vec![(RELATION, own)],
+        Kind::Constraint => {
+            let has_index = ["\n  unique ", "\n  exclude "]
+                .iter()
+                .any(|start| object.create.contains(start));
+            // `app.events.events_slug_key` is the index `app.events_slug_key`.
+            let parts: Vec<&str> = own.split('.').collect();
+            let index = match parts.as_slice() {
+                [schema, _, name] if has_index => Some((RELATION, format!("{schema}.{name}"))),
+                _ => None,
+            };
+            [("constraint", own)].into_iter().chain(index).collect()
+        }
+        Kind::ForeignKey => vec![("constraint", own)],
+        Kind::Function | Kind::TableFunction => vec![("function of the database", own)],
+        Kind::Trigger => vec![("trigger", own)],
+        Kind::Policy => vec![("policy", own)],
+        Kind::Role | Kind::Schema | Kind::Extension | Kind::Grant => Vec::new(),
+    }
+}

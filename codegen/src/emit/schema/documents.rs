@@ -1,0 +1,294 @@
+//! What is searched, stored once: `search.<plural>` holds the words of each row that may be public, beside the table.
+//!
+//! A trigger writes a document when a searched text changes or the row begins or ceases to be possibly public, and
+//! at no other time: the wide row has no index over texts, and its other changes touch none.
+//! Nobody but the function `app.<plural>_search` reads documents, and it shows ids of the public projection only.
+
+use super::{
+    columns::{columns, derived_columns},
+    names::{self, Roles},
+    object::{Function, object, on_table, trigger, trigger_function},
+    predicate::{Sql, all},
+    rules::{Context, Scope},
+    template,
+    visible::visible,
+};
+use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, OfWhat, Relation, Ty};
+use crate::objects::{Kind, Object};
+
+/// Texts up to this length are names: parts of their words are found as well.
+const NAME_LENGTH: u32 = 300;
+
+/// Functions that all documents are made with.
+pub fn shared(model: &Model) -> Vec<Object> {
+    let text = include_str!("../sql/search.sql");
+    template::functions(text, &model.app, Kind::Function)
+}
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    if !searched(&model.entities[id]) {
+        return Vec::new();
+    }
+    let documents = Documents {
+        model,
+        id,
+        entity: &model.entities[id],
+    };
+    let mut found = vec![documents.table(), documents.search()];
+    found.extend(documents.triggers());
+    found
+}
+
+pub fn searched(entity: &Entity) -> bool {
+    !entity.internal && entity.fields.iter().any(|f| f.search)
+}
+
+/// Columns with ids that narrow a search inside of its index: references that stay as they are.
+pub fn within(model: &Model, entity: &Entity) -> Vec<String> {
+    let mut found = Vec::new();
+    for relation in entity.belongs.iter().filter(|r| narrows(r)) {
+        found.push(relation.id_column());
+        if relation.polymorphic {
+            let targets = relation.targets.iter().map(|&t| &model.entities[t]);
+            found.extend(targets.map(|t| names::target_column(relation, t)));
+        }
+    }
+    found
+}
+
+fn narrows(relation: &Relation) -> bool {
+    !relation.movable && !relation.system && relation.read.is_none()
+}
+
+/// Does everybody see what somebody who is not signed in sees? With a `not` in a rule, some may not.
+pub fn seen_by_all(model: &Model, id: EntityId) -> bool {
+    let read = model.entities[id].access.read.as_ref();
+    !read.is_some_and(|read| may_refuse(model, id, read, 0))
+}
+
+/// Rules do not nest deeper; what does is taken for one that refuses.
+const DEPTH_MAX: usize = 64;
+
+fn may_refuse(model: &Model, id: EntityId, expr: &Expr, depth: usize) -> bool {
+    let inner = |expr| may_refuse(model, id, expr, depth + 1);
+    let rule = |id: EntityId, rule: &Option<Expr>| {
+        (rule.as_ref()).is_some_and(|rule| may_refuse(model, id, rule, depth + 1))
+    };
+    if depth > DEPTH_MAX {
+        return true;
+    }
+    match expr {
+        Expr::Not(_) => true,
+        Expr::All(parts) | Expr::Any(parts) => parts.iter().any(inner),
+        Expr::Condition(index) => inner(&model.entities[id].conditions[*index].expr),
+        Expr::Of { what, .. } => what.iter().any(|(target, what)| {
+            let entity = &model.entities[*target];
+            let holds = match what {
+                OfWhat::Read => false,
+                OfWhat::Update => rule(*target, &entity.access.update),
+                OfWhat::Delete => rule(*target, &entity.access.delete),
+                OfWhat::Condition(index) => {
+                    may_refuse(model, *target, &entity.conditions[*index].expr, depth + 1)
+                }
+            };
+            holds || rule(*target, &entity.access.read)
+        }),
+        _ => false,
+    }
+}
+
+struct Documents<'a> {
+    model: &'a Model,
+    id: EntityId,
+    entity: &'a Entity,
+}
+
+impl Documents<'_> {
+    fn roles(&self) -> Roles<'_> {
+        Roles(&self.model.app)
+    }
+
+    fn name(&self) -> String {
+        format!("search.{}", self.entity.plural)
+    }
+
+    /// Made and filled like a view: what it holds can be told from the table at any time.
+    fn table(&self) -> Object {
+        let (name, table, plural) = (self.name(), names::table(self.entity), &self.entity.plural);
+        let index = |what: &str, on: &str| {
+            let index = names::fit(format!("{plural}_{what}_idx"));
+            format!("create index {index} on {name} using gin ({on})")
+        };
+        let create = format!(
+            "create table {name} (\n  id uuid not null,\n  document tsvector not null,\n  names text not null,\n  \
+             constraint {plural}_pkey primary key (id)\n) with (toast_tuple_target = 128);\n\
+             comment on table {name} is 'What can be searched of rows that may be public.';\n\
+             alter table {name} alter column document set storage external;\n\
+             alter table {name} owner to {owner};\n\
+             insert into {name} (id, document, names)\n  select t.id, {document}, {names}\n  from {table} t\n  where {may};\n\
+             {words} with (gin_pending_list_limit = 256);\n\
+             {parts} with (gin_pending_list_limit = 256);",
+            owner = self.roles().authz(),
+            document = self.document("t"),
+            names = self.names("t"),
+            may = self.may_be_public("t").line(),
+            words = index("document", "document"),
+            parts = index("names", "names public.gin_trgm_ops"),
+        );
+        let drop = format!("drop table {name};");
+        on_table(&table, object(Kind::View, name, create, drop))
+    }
+
+    fn searched(&self) -> impl Iterator<Item = &Field> {
+        self.entity.fields.iter().filter(|f| f.search)
+    }
+
+    fn texts(&self, alias: &str, only: impl Fn(&Field) -> bool) -> String {
+        let texts: Vec<String> = (self.searched().filter(|f| only(f)))
+            .map(|f| match f.optional {
+                true => format!("coalesce({alias}.{}, '')", f.name),
+                false => format!("{alias}.{}", f.name),
+            })
+            .collect();
+        match texts.is_empty() {
+            true => "''".into(),
+            false => texts.join(" || ' ' || "),
+        }
+    }
+
+    /// No stemming: the texts are in many languages. Ids of references stand in it as `=<id>`, which no text becomes.
+    fn document(&self, alias: &str) -> String {
+        let words = format!(
+            "to_tsvector('pg_catalog.simple'::regconfig, sec.folded({}))",
+            self.texts(alias, |_| true)
+        );
+        let ids: Vec<String> = (self.entity.belongs.iter().filter(|r| narrows(r)))
+            .map(|r| format!("'=' || {alias}.{}", r.id_column()))
+            .collect();
+        match ids.is_empty() {
+            true => words,
+            false => format!(
+                "{words} || array_to_tsvector(array_remove(array[{}], null))",
+                ids.join(", ")
+            ),
+        }
+    }
+
+    /// The blank in front makes each beginning of a word look the same.
+    fn names(&self, alias: &str) -> String {
+        let is_name = |f: &Field| matches!(f.ty, Ty::Text { max, .. } if max <= NAME_LENGTH as _);
+        format!("sec.folded(' ' || {})", self.texts(alias, is_name))
+    }
+
+    /// What the row itself says about being public. What other rows say is asked when it is searched.
+    fn may_be_public(&self, alias: &str) -> Sql {
+        let scope = Scope {
+            entity: self.id,
+            alias,
+            context: Context::Anonymous,
+        };
+        let derived = derived_columns(self.model, self.entity);
+        let by_itself = |part: &Sql| {
+            let line = part.line();
+            let asks = ["select", "now()", "sec.", "current_"];
+            !asks.iter().any(|word| line.contains(word))
+                && !derived.iter().any(|name| line.contains(name.as_str()))
+        };
+        let parts = match visible(self.model, scope) {
+            Sql::All(parts) => parts,
+            other => vec![other],
+        };
+        all(parts.into_iter().filter(by_itself))
+    }
+
+    /// Columns that a document depends on.
+    fn columns(&self) -> Vec<String> {
+        let may = self.may_be_public("t").line();
+        let all = columns(self.model, self.id);
+        let named = |name: &str| {
+            let column = format!("t.{name}");
+            may.match_indices(&column).any(|(at, _)| {
+                let next = may[at + column.len()..].chars().next();
+                !next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_')
+            })
+        };
+        let mut found: Vec<String> = self.searched().map(|f| f.name.clone()).collect();
+        found.extend((self.entity.belongs.iter().filter(|r| narrows(r))).map(Relation::id_column));
+        for column in all {
+            if named(&column.name) && !found.contains(&column.name) {
+                found.push(column.name);
+            }
+        }
+        found
+    }
+
+    fn triggers(&self) -> Vec<Object> {
+        let (roles, table, name) = (self.roles(), names::table(self.entity), self.name());
+        let function = format!("{table}_document");
+        let may = self.may_be_public("new");
+        let leaves = match may {
+            Sql::True => String::new(),
+            ref may => format!(
+                "  if ({}) is not true then\n    delete from {name} where id = new.id;\n    return null;\n  end if;\n",
+                may.line()
+            ),
+        };
+        let body = format!(
+            "begin\n{leaves}  insert into {name} as d (id, document, names)\n  values (\n    new.id,\n    {},\n    {}\n  )\n  \
+             on conflict (id) do update set document = excluded.document, names = excluded.names;\n  return null;\nend",
+            self.document("new"),
+            self.names("new"),
+        );
+        let doc = "Writes what is searched of the row anew.";
+        let mut found = vec![trigger_function(
+            roles,
+            &table,
+            &function,
+            Some(roles.authz()),
+            doc,
+            body,
+        )];
+        let on = |event: &str, when: &str| {
+            let name = format!(
+                "{}_document_{}",
+                self.entity.plural,
+                event.split(' ').next().unwrap_or(event)
+            );
+            let text = format!(
+                "after {event} on {table}\n  for each row when ({when}) execute function {function}()"
+            );
+            trigger(&table, &name, &text)
+        };
+        found.push(on("insert", &may.line()));
+        let columns = self.columns();
+        let changed: Vec<String> = columns
+            .iter()
+            .map(|c| format!("new.{c} is distinct from old.{c}"))
+            .collect();
+        if self.entity.lifecycle != Lifecycle::AppendOnly {
+            let event = format!("update of {}", columns.join(", "));
+            found.push(on(&event, &changed.join(" or ")));
+        }
+        found
+    }
+
+    fn search(&self) -> Object {
+        let (roles, table) = (self.roles(), names::table(self.entity));
+        let body = include_str!("../sql/search_function.sql")
+            .replace("<documents>", &self.name())
+            .replace("<public>", &names::projection(self.entity));
+        let function = Function {
+            kind: Kind::TableFunction,
+            name: &names::search(self.entity),
+            arguments: "p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int",
+            returns: "setof uuid",
+            attributes: "language plpgsql stable parallel safe rows 100",
+            definer: Some(roles.authz()),
+            callers: vec![roles.app()],
+            doc: "The newest public rows that hold the words, of all or of those before one: so many, or some more.\n\
+                  Each index is asked by itself, and by the text alone; what is public is then looked up row by row.",
+            body,
+        };
+        on_table(&table, function.object(roles))
+    }
+}

@@ -1,0 +1,146 @@
+//! The outbox: events that are told in the transaction that makes them true, and turned into jobs afterwards.
+//!
+//! `emit:` of an entity becomes one trigger per action, whose condition is what the action does to the row: it
+//! fires whoever does it, also where archiving something else takes the row along.
+
+use super::{
+    audit::column,
+    cases::changed,
+    guards::written_columns,
+    names,
+    object::{constraint, quote, quoted_list, trigger},
+    queue::{index, table},
+    rules::literal,
+    template,
+};
+use crate::model::{Change, Entity, EntityId, Lifecycle, Model};
+use crate::objects::{Kind, Object};
+
+pub fn shared(model: &Model) -> Vec<Object> {
+    let events = vec![
+        column("id", "uuid", true, Some("sec.uuid_v7()")),
+        column("place", "bigint generated always as identity", true, None),
+        column("event", "text", true, None),
+        column("entity_type", "text", true, None),
+        column("entity_id", "uuid", true, None),
+        column("payload", "jsonb", true, Some("'{}'")),
+        column("caused_by", "uuid", false, None),
+        column("request_id", "text", false, None),
+        column("created_at", "timestamptz", true, Some("now()")),
+        column("relayed_at", "timestamptz", false, None),
+    ];
+    let subscriptions = vec![
+        column("event", "text", true, None),
+        column("job", "text", true, None),
+        column("seen_at", "timestamptz", true, Some("now()")),
+    ];
+    let doc = "What happened, until it has been told to every consumer, and a week longer.";
+    let mut found = vec![
+        table(model, "events", "id", doc, events),
+        table(
+            model,
+            "subscriptions",
+            "event, job",
+            "Which job consumes which event.",
+            subscriptions,
+        ),
+        constraint(
+            Kind::Constraint,
+            "jobs.events",
+            "events_payload_check",
+            "check (jsonb_typeof(payload) = 'object' and octet_length(payload::text) <= 32768)",
+        ),
+        index(
+            "jobs.events",
+            "",
+            "events_waiting_idx",
+            "(place) where relayed_at is null",
+        ),
+        index(
+            "jobs.events",
+            "",
+            "events_relayed_idx",
+            "(relayed_at) where relayed_at is not null",
+        ),
+    ];
+    found.extend(template::functions(
+        include_str!("../sql/events.sql"),
+        &model.app,
+        Kind::TableFunction,
+    ));
+    found
+}
+
+pub fn triggers(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let table = names::table(entity);
+    let emits = entity.emits.iter();
+    emits
+        .map(|action| {
+            let (events, when) = fires(model, id, action);
+            let when = when.map_or(String::new(), |when| format!("\n  when ({when})"));
+            let text = format!(
+                "after {events} on {table}\n  for each row{when}\n  execute function jobs.emit({}, {})",
+                quote(&entity.name),
+                quote(action),
+            );
+            trigger(&table, &format!("{}_emit_{action}", entity.plural), &text)
+        })
+        .collect()
+}
+
+/// The statement and the condition by which an action shows.
+fn fires(model: &Model, id: EntityId, action: &str) -> (String, Option<String>) {
+    let entity = &model.entities[id];
+    let status = |when: &str| ("update of status".to_owned(), Some(when.to_owned()));
+    match action {
+        "create" => ("insert".to_owned(), None),
+        "archive" => status("old.status <> 'archived' and new.status = 'archived'"),
+        "restore" => status("old.status = 'archived' and new.status <> 'archived'"),
+        "suspend" => status("old.status = 'active' and new.status = 'suspended'"),
+        "unsuspend" => status("old.status = 'suspended' and new.status = 'active'"),
+        "update" => {
+            let columns = ordinary(model, id);
+            let when = changed(entity, &columns).closed();
+            (format!("update of {}", columns.join(", ")), Some(when))
+        }
+        verb => transition(entity, verb),
+    }
+}
+
+fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
+    let found = entity.transitions.iter().find(|t| t.name == verb);
+    match &found.expect("resolved: it is a verb").change {
+        Change::State { field, from, to } => (
+            format!("update of {field}"),
+            Some(format!(
+                "old.{field} in ({}) and new.{field} = {}",
+                quoted_list(from),
+                quote(to)
+            )),
+        ),
+        Change::Set { field, value } => {
+            let value = literal(value);
+            (
+                format!("update of {field}"),
+                Some(format!(
+                    "old.{field} is distinct from {value} and new.{field} = {value}"
+                )),
+            )
+        }
+    }
+}
+
+/// What an update changes: not what other actions do.
+fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let moved = |column: &String| {
+        entity.transitions.iter().any(|t| match &t.change {
+            Change::State { field, .. } | Change::Set { field, .. } => field == column,
+        })
+    };
+    let status = |column: &String| column == "status" && entity.lifecycle == Lifecycle::SoftDelete;
+    let mut columns = written_columns(model, id);
+    columns.retain(|column| !moved(column) && !status(column));
+    columns
+}

@@ -1,0 +1,99 @@
+create function jobs.emit() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Puts an event into the outbox, in the transaction that makes it so. Arguments: the entity, the action. The row is
+-- locked by what fires this, so events of one object are in the order of their transactions.
+begin
+  insert into jobs.events (event, entity_type, entity_id, caused_by, request_id)
+  values (tg_argv[0] || '.' || tg_argv[1], tg_argv[0], new.id, sec.uid(), sec.request());
+  return null;
+end
+$$;
+alter function jobs.emit() owner to <app>_queue;
+revoke execute on function jobs.emit() from public;
+
+create function jobs.tell(p_event text, p_entity_type text, p_entity_id uuid, p_payload jsonb) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each tells of what is its own. Transactions that tell of one object wait for each other, so that its
+-- events are in the order in which they became true.
+declare
+  v_id uuid;
+begin
+  if not coalesce(starts_with(p_event, sec.job() || '.'), false) then
+    raise exception 'the module % may not tell of %', coalesce(sec.job(), '(none)'), p_event using errcode = '42501';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('jobs.events ' || p_entity_id, 0));
+  insert into jobs.events (event, entity_type, entity_id, payload, caused_by, request_id)
+  values (p_event, p_entity_type, p_entity_id, coalesce(p_payload, '{}'), sec.uid(), sec.request())
+  returning id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.tell(text,text,uuid,jsonb) owner to <app>_queue;
+revoke execute on function jobs.tell(text,text,uuid,jsonb) from public;
+grant execute on function jobs.tell(text,text,uuid,jsonb) to <app>_job;
+
+create function jobs.subscribe(p_events text[], p_jobs text[]) returns void
+  language sql security definer set search_path = '' as $$
+-- Which jobs consume which events, said again and again by the workers that know them.
+  insert into jobs.subscriptions (event, job)
+  select s.event, s.job from unnest(p_events, p_jobs) s(event, job) order by 1, 2
+  on conflict (event, job) do update set seen_at = now()
+$$;
+alter function jobs.subscribe(text[],text[]) owner to <app>_queue;
+revoke execute on function jobs.subscribe(text[],text[]) from public;
+grant execute on function jobs.subscribe(text[],text[]) to <app>_job;
+
+create function jobs.relay(p_limit integer) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Turns events into one job per consumer, in their order, once. Consumers that no worker has spoken of for a week
+-- are gone. One at a time: others have nothing to wait for.
+declare
+  v_count integer;
+begin
+  if not exists (select 1 from jobs.events e where e.relayed_at is null) then
+    return 0;
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('jobs.relay', 0)) then
+    return 0;
+  end if;
+  -- Those that wait already have their place before those that follow.
+  with batch as (
+    select e.* from jobs.events e where e.relayed_at is null order by e.place limit p_limit
+  ),
+  enqueued as (
+    insert into jobs.queue (name, payload, order_key, request_id, max_attempts)
+    select s.job,
+      jsonb_build_object(
+        'event_id', b.id, 'event', b.event, 'entity_type', b.entity_type, 'entity_id', b.entity_id,
+        'caused_by', b.caused_by, 'created_at', b.created_at, 'payload', b.payload
+      ),
+      s.job || ' ' || b.entity_id, b.request_id, 100
+    from batch b
+    join jobs.subscriptions s on s.event = b.event and s.seen_at > now() - interval '7 days'
+    order by b.place, s.job
+  )
+  update jobs.events e set relayed_at = now() from batch b where e.id = b.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.relay(integer) owner to <app>_queue;
+revoke execute on function jobs.relay(integer) from public;
+grant execute on function jobs.relay(integer) to <app>_job;
+
+create function jobs.purge_events(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Events that were turned into jobs before this.
+declare
+  v_count bigint;
+begin
+  delete from jobs.events e where e.id in (
+    select d.id from jobs.events d where d.relayed_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge_events(timestamptz,integer) owner to <app>_queue;
+revoke execute on function jobs.purge_events(timestamptz,integer) from public;
+grant execute on function jobs.purge_events(timestamptz,integer) to <app>_job;

@@ -1,0 +1,336 @@
+create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql set search_path = '' as $$
+-- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
+declare
+  v_id uuid;
+begin
+  if coalesce(p_on_key, 'keep') not in ('keep', 'replace') then
+    raise exception 'p_on_key is keep or replace' using errcode = '22023';
+  end if;
+  insert into jobs.queue as q
+    (name, payload, run_at, unique_key, order_key, on_behalf_of, request_id, priority, max_attempts)
+  values (
+    p_name, coalesce(p_payload, '{}'), coalesce(p_run_at, now()), p_unique_key, p_order_key, p_on_behalf_of,
+    sec.request(), coalesce(p_priority, 0), coalesce(p_max_attempts, 100)
+  )
+  on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
+    set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
+      request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      attempts = 0, last_error = null
+    where p_on_key = 'replace'
+  returning q.id into v_id;
+  return v_id;
+end
+$$;
+alter function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to <app>_queue;
+revoke execute on function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+
+create function jobs.enqueue(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For modules: each puts in its own jobs only.
+begin
+  if not coalesce(starts_with(p_name, sec.job() || '.'), false) then
+    raise exception 'the module % may not enqueue the job %', coalesce(sec.job(), '(none)'), p_name
+      using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, p_unique_key, p_on_key, p_order_key, p_on_behalf_of, p_priority, p_max_attempts);
+end
+$$;
+alter function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) owner to <app>_queue;
+revoke execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) from public;
+grant execute on function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer) to <app>_job;
+
+create function jobs.request(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text) returns uuid
+  language plpgsql security definer set search_path = '' as $$
+-- For requests: jobs that the spec lets them ask for, on behalf of the caller and nobody else.
+begin
+  if sec.uid() is null or not p_name = any (<requested>) then
+    raise exception 'this request may not ask for the job %', p_name using errcode = '42501';
+  end if;
+  return jobs.put(p_name, p_payload, p_run_at, sec.uid() || ' ' || p_unique_key, p_on_key, null, sec.uid(), 0, null);
+end
+$$;
+alter function jobs.request(text,jsonb,timestamptz,text,text) owner to <app>_queue;
+revoke execute on function jobs.request(text,jsonb,timestamptz,text,text) from public;
+grant execute on function jobs.request(text,jsonb,timestamptz,text,text) to <app>_app;
+
+create function jobs.cancel(p_name text, p_unique_key text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Takes a waiting job out by its key: a module its own, a request one of its caller. One that runs is not stopped.
+declare
+  v_key text := p_unique_key;
+begin
+  if sec.job() is null then
+    v_key := sec.uid() || ' ' || p_unique_key;
+  elsif not starts_with(p_name, sec.job() || '.') then
+    raise exception 'the module % may not cancel the job %', sec.job(), p_name using errcode = '42501';
+  end if;
+  delete from jobs.queue q where q.name = p_name and q.unique_key = v_key and q.state = 'queued';
+  return found;
+end
+$$;
+alter function jobs.cancel(text,text) owner to <app>_queue;
+revoke execute on function jobs.cancel(text,text) from public;
+grant execute on function jobs.cancel(text,text) to <app>_app, <app>_job;
+
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+  language plpgsql security definer set search_path = '' as $$
+-- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
+-- another attempt; one that is dead lets the others go on.
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select q.id
+      from jobs.queue q
+      where q.state = 'queued' and q.run_at <= now() and q.name = any (p_names)
+        and (q.order_key is null or not exists (
+          select 1 from jobs.queue e where e.order_key = q.order_key and e.place < q.place and e.state <> 'dead'
+        ))
+      order by q.priority, q.run_at, q.place
+      limit p_limit
+      for update of q skip locked
+    )
+    update jobs.queue q
+    set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
+    from due
+    where q.id = due.id
+    returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
+end
+$$;
+alter function jobs.claim(uuid,text[],integer,interval) owner to <app>_queue;
+revoke execute on function jobs.claim(uuid,text[],integer,interval) from public;
+grant execute on function jobs.claim(uuid,text[],integer,interval) to <app>_job;
+
+create function jobs.heartbeat(p_worker uuid, p_ids uuid[], p_lease interval) returns setof uuid
+  language sql security definer set search_path = '' as $$
+-- Prolongs leases; answers those that the worker still has.
+  update jobs.queue q set locked_until = now() + p_lease
+  where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+  returning q.id
+$$;
+alter function jobs.heartbeat(uuid,uuid[],interval) owner to <app>_queue;
+revoke execute on function jobs.heartbeat(uuid,uuid[],interval) from public;
+grant execute on function jobs.heartbeat(uuid,uuid[],interval) to <app>_job;
+
+create function jobs.complete(p_id uuid, p_worker uuid, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- In the transaction of the job's own work, if it has one. False: somebody else has the job by now.
+begin
+  delete from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt;
+  return found;
+end
+$$;
+alter function jobs.complete(uuid,uuid,integer) owner to <app>_queue;
+revoke execute on function jobs.complete(uuid,uuid,integer) from public;
+grant execute on function jobs.complete(uuid,uuid,integer) to <app>_job;
+
+create function jobs.put_back(p_id uuid, p_error text, p_delay interval, p_dead boolean) returns text
+  language plpgsql set search_path = '' as $$
+-- After a failed attempt: to wait for the next, or to be kept as dead.
+begin
+  if p_dead then
+    update jobs.queue q
+    set state = 'dead', ended_at = now(), last_error = p_error, locked_by = null, locked_until = null
+    where q.id = p_id;
+    return 'dead';
+  end if;
+  update jobs.queue q
+  set state = 'queued', run_at = now() + p_delay, last_error = p_error, locked_by = null, locked_until = null
+  where q.id = p_id;
+  return 'queued';
+exception when unique_violation then
+  -- One with the same key was put in meanwhile: it stands for both.
+  delete from jobs.queue q where q.id = p_id;
+  return 'superseded';
+end
+$$;
+alter function jobs.put_back(uuid,text,interval,boolean) owner to <app>_queue;
+revoke execute on function jobs.put_back(uuid,text,interval,boolean) from public;
+
+create function jobs.fail(p_id uuid, p_worker uuid, p_attempt integer, p_error text, p_delay interval, p_final boolean) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- An attempt failed: `queued`, `dead` or `superseded`. Null: somebody else has the job by now.
+declare
+  v_max integer;
+begin
+  select q.max_attempts into v_max from jobs.queue q
+  where q.id = p_id and q.state = 'running' and q.locked_by = p_worker and q.attempts = p_attempt
+  for update;
+  if not found then
+    return null;
+  end if;
+  return jobs.put_back(p_id, left(p_error, 2000), p_delay, p_final or p_attempt >= v_max);
+end
+$$;
+alter function jobs.fail(uuid,uuid,integer,text,interval,boolean) owner to <app>_queue;
+revoke execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) from public;
+grant execute on function jobs.fail(uuid,uuid,integer,text,interval,boolean) to <app>_job;
+
+create function jobs.release(p_worker uuid, p_ids uuid[]) returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- A worker that stops gives back what it did not finish; that was no attempt.
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select q.id from jobs.queue q
+    where q.id = any (p_ids) and q.state = 'running' and q.locked_by = p_worker
+    for update
+  loop
+    update jobs.queue q set attempts = greatest(q.attempts - 1, 0) where q.id = v_id;
+    perform jobs.put_back(v_id, 'The worker was stopped.', '0', false);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.release(uuid,uuid[]) owner to <app>_queue;
+revoke execute on function jobs.release(uuid,uuid[]) from public;
+grant execute on function jobs.release(uuid,uuid[]) to <app>_job;
+
+create function jobs.rescue() returns integer
+  language plpgsql security definer set search_path = '' as $$
+-- Takes jobs away from workers that are gone. An attempt counts when it begins, so that a job that kills its worker
+-- runs out of attempts like one that fails.
+declare
+  v_job record;
+  v_count integer := 0;
+begin
+  for v_job in
+    select q.id, q.attempts, q.max_attempts from jobs.queue q
+    where q.state = 'running' and q.locked_until < now()
+    for update skip locked
+  loop
+    perform jobs.put_back(v_job.id, 'The worker went away without finishing.', '0', v_job.attempts >= v_job.max_attempts);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+alter function jobs.rescue() owner to <app>_queue;
+revoke execute on function jobs.rescue() from public;
+grant execute on function jobs.rescue() to <app>_job;
+
+create function jobs.ticks(p_names text[]) returns table(name text, last_tick timestamptz, seen_at timestamptz)
+  language plpgsql security definer set search_path = '' as $$
+-- Up to when periodic jobs have been enqueued; one that is new begins now.
+#variable_conflict use_column
+begin
+  insert into jobs.periodic (name, last_tick)
+  select u.name, now() from unnest(p_names) u(name)
+  on conflict (name) do nothing;
+  return query select p.name, p.last_tick, now() from jobs.periodic p where p.name = any (p_names);
+end
+$$;
+alter function jobs.ticks(text[]) owner to <app>_queue;
+revoke execute on function jobs.ticks(text[]) from public;
+grant execute on function jobs.ticks(text[]) to <app>_job;
+
+create function jobs.tick(p_name text, p_from timestamptz, p_upto timestamptz, p_runs timestamptz[], p_each boolean, p_max_attempts integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Enqueues the runs in (p_from, p_upto]. False: another process was faster. Unless each run counts, one that still
+-- waits stands for those after it.
+begin
+  update jobs.periodic p set last_tick = p_upto where p.name = p_name and p.last_tick = p_from;
+  if not found then
+    return false;
+  end if;
+  perform jobs.put(p_name, jsonb_build_object('tick', r.run), null,
+    case when p_each then 'tick ' || r.run else 'tick' end, 'keep', null, null, 0, p_max_attempts)
+  from unnest(p_runs) with ordinality r(run, number)
+  order by r.number;
+  return true;
+end
+$$;
+alter function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) owner to <app>_queue;
+revoke execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) from public;
+grant execute on function jobs.tick(text,timestamptz,timestamptz,timestamptz[],boolean,integer) to <app>_job;
+
+create function jobs.figures() returns table(queued bigint, running bigint, dead bigint, oldest_seconds double precision)
+  language sql stable security definer set search_path = '' as $$
+-- For monitoring; the oldest of those that are due.
+  select
+    (select count(*) from jobs.queue q where q.state = 'queued'),
+    (select count(*) from jobs.queue q where q.state = 'running'),
+    (select count(*) from jobs.queue q where q.state = 'dead'),
+    coalesce((
+      select extract(epoch from now() - min(q.run_at)) from jobs.queue q where q.state = 'queued' and q.run_at <= now()
+    ), 0)::double precision
+$$;
+alter function jobs.figures() owner to <app>_queue;
+revoke execute on function jobs.figures() from public;
+grant execute on function jobs.figures() to <app>_job;
+
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+  language sql stable security definer set search_path = '' as $$
+-- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
+  select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at
+  from jobs.queue q
+  where q.state = 'dead' and (p_name is null or q.name = p_name) and (p_before is null or q.place < p_before)
+  order by q.place desc
+  limit p_limit
+$$;
+alter function jobs.dead(text,bigint,integer) owner to <app>_queue;
+revoke execute on function jobs.dead(text,bigint,integer) from public;
+grant execute on function jobs.dead(text,bigint,integer) to <app>_job;
+
+create function jobs.revive(p_id uuid) returns text
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is tried again from its first attempt. `waiting`: one with its key waits, so it stays as it is.
+declare
+  v_name text;
+begin
+  update jobs.queue q
+  set state = 'queued', attempts = 0, run_at = now(), ended_at = null
+  where q.id = p_id and q.state = 'dead'
+  returning q.name into v_name;
+  if not found then
+    return null;
+  end if;
+  perform audit.note('job', p_id, 'retry', jsonb_build_object('state', jsonb_build_array('dead', 'queued'), 'name', jsonb_build_array(v_name, v_name)));
+  return 'queued';
+exception when unique_violation then
+  return 'waiting';
+end
+$$;
+alter function jobs.revive(uuid) owner to <app>_queue;
+revoke execute on function jobs.revive(uuid) from public;
+grant execute on function jobs.revive(uuid) to <app>_job;
+
+create function jobs.discard(p_id uuid) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- A dead job is given up.
+declare
+  v_name text;
+begin
+  delete from jobs.queue q where q.id = p_id and q.state = 'dead' returning q.name into v_name;
+  if not found then
+    return false;
+  end if;
+  perform audit.note('job', p_id, 'discard', jsonb_build_object('state', jsonb_build_array('dead', null), 'name', jsonb_build_array(v_name, null)));
+  return true;
+end
+$$;
+alter function jobs.discard(uuid) owner to <app>_queue;
+revoke execute on function jobs.discard(uuid) from public;
+grant execute on function jobs.discard(uuid) to <app>_job;
+
+create function jobs.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Dead jobs that nobody asked for any more.
+declare
+  v_count bigint;
+begin
+  delete from jobs.queue q where q.id in (
+    select d.id from jobs.queue d where d.state = 'dead' and d.ended_at < p_before limit p_limit
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function jobs.purge(timestamptz,integer) owner to <app>_queue;
+revoke execute on function jobs.purge(timestamptz,integer) from public;
+grant execute on function jobs.purge(timestamptz,integer) to <app>_job;

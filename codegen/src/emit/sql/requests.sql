@@ -1,0 +1,84 @@
+create function requests.claim(p_method text, p_route text, p_key text, p_fingerprint text, p_lease interval) returns table(outcome text, attempt integer, status integer, headers jsonb, body bytea)
+  language plpgsql security definer set search_path = '' as $$
+-- Begins a request of the caller that must have its effect once. `new`: nobody had this key. `again`: who had it is
+-- gone without an answer. `busy`: somebody has it. `other`: it was given to another request. `done`: here is the
+-- answer. Whoever has it in an open transaction is waited for.
+#variable_conflict use_column
+declare
+  v_key requests.keys;
+begin
+  if sec.uid() is null then
+    raise exception 'only a member has keys of requests' using errcode = '42501';
+  end if;
+  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+  on conflict (principal, method, route, key) do nothing;
+  if found then
+    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+    return;
+  end if;
+  select k.* into v_key from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+  for update;
+  if v_key.fingerprint is distinct from p_fingerprint then
+    return query select 'other', 0, null::integer, null::jsonb, null::bytea;
+  elsif v_key.status is not null then
+    return query select 'done', v_key.attempt, v_key.status, v_key.headers, v_key.body;
+  elsif v_key.locked_until > clock_timestamp() then
+    return query select 'busy', 0, null::integer, null::jsonb, null::bytea;
+  else
+    update requests.keys k set attempt = v_key.attempt + 1, locked_until = clock_timestamp() + p_lease
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key;
+    return query select 'again', v_key.attempt + 1, null::integer, null::jsonb, null::bytea;
+  end if;
+end
+$$;
+alter function requests.claim(text,text,text,text,interval) owner to <app>_queue;
+revoke execute on function requests.claim(text,text,text,text,interval) from public;
+grant execute on function requests.claim(text,text,text,text,interval) to <app>_app;
+
+create function requests.answer(p_method text, p_route text, p_key text, p_attempt integer, p_status integer, p_headers jsonb, p_body bytea) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Keeps what was answered. False: another attempt has the key by now.
+begin
+  update requests.keys k set status = p_status, headers = p_headers, body = p_body
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner to <app>_queue;
+revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
+grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to <app>_app;
+
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- The request had no effect and is not answered the same way again: the key is free.
+begin
+  delete from requests.keys k
+  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    and k.attempt = p_attempt and k.status is null;
+  return found;
+end
+$$;
+alter function requests.give_up(text,text,text,integer) owner to <app>_queue;
+revoke execute on function requests.give_up(text,text,text,integer) from public;
+grant execute on function requests.give_up(text,text,text,integer) to <app>_app;
+
+create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Answers that nobody asks for any more. What has no answer yet stays.
+declare
+  v_count bigint;
+begin
+  delete from requests.keys k where k.ctid in (
+    select d.ctid from requests.keys d where d.status is not null and d.created_at < p_before limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+alter function requests.purge(timestamptz,integer) owner to <app>_queue;
+revoke execute on function requests.purge(timestamptz,integer) from public;
+grant execute on function requests.purge(timestamptz,integer) to <app>_job;

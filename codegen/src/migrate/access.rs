@@ -1,0 +1,359 @@
+//! What changes for people: each action of each entity that more, fewer or other people may do from now on.
+//!
+//! Compares the rules of two models as conditions over the same questions; what a question means in another entity
+//! is compared in the same way. Knows no SQL.
+
+use super::hints::former;
+use crate::emit::openapi::words::explain;
+use crate::model::{Entity, EntityId, Expr, Field, Model, OfWhat};
+use std::fmt;
+
+/// One line of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessChange {
+    /// `event: update`, `user: read of email`
+    pub what: String,
+    pub effect: Effect,
+    pub before: String,
+    pub after: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Same,
+    Wider,
+    Narrower,
+    /// Some may who could not, and some can't who could.
+    Other,
+}
+
+impl fmt::Display for AccessChange {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let effect = match self.effect {
+            Effect::Same => "means the same",
+            Effect::Wider => "widened",
+            Effect::Narrower => "narrowed",
+            Effect::Other => "changed",
+        };
+        let Self {
+            what,
+            before,
+            after,
+            ..
+        } = self;
+        write!(f, "{what} {effect}: was {before}; now {after}")
+    }
+}
+
+pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
+    let mut found = Vec::new();
+    for (id, entity) in new.entities.iter().enumerate() {
+        let was = former(entity, old, new).and_then(|was| old.entity(&was.name));
+        let before = was.map_or_else(Vec::new, |(_, was)| actions(was));
+        let after = actions(entity);
+        let mut names: Vec<&String> = after.iter().map(|(name, _)| name).collect();
+        names.extend(before.iter().map(|(name, _)| name));
+        let mut lines: Vec<(String, Expr, Expr)> = Vec::new();
+        for (n, name) in names.iter().enumerate() {
+            if !names[..n].contains(name) {
+                lines.push(((*name).clone(), rule(&before, name), rule(&after, name)));
+            }
+        }
+        lines.extend(was.map_or_else(Vec::new, |(_, was)| fields(was, entity)));
+        for (what, before, after) in lines {
+            let before = Side {
+                model: old,
+                id: was.map_or(0, |(was, _)| was),
+                rule: &before,
+            };
+            let after = Side {
+                model: new,
+                id,
+                rule: &after,
+            };
+            found.extend(change(format!("{}: {what}", entity.name), before, after));
+        }
+    }
+    found
+}
+
+/// Actions and verbs that routes offer, each with who may.
+fn actions(entity: &Entity) -> Vec<(String, Expr)> {
+    let access = &entity.access;
+    let mut found = vec![("read", &access.read)];
+    if entity.writable() {
+        found.extend([
+            ("create", &access.create),
+            ("update", &access.update),
+            ("delete", &access.delete),
+            ("restore", &access.restore),
+            ("suspend", &access.suspend),
+        ]);
+    }
+    let found = found
+        .into_iter()
+        .filter_map(|(name, rule)| Some((name.to_owned(), rule.clone()?)));
+    let verbs = entity.transitions.iter();
+    found
+        .chain(verbs.map(|verb| (verb.name.clone(), verb.by.clone())))
+        .collect()
+}
+
+fn rule(rules: &[(String, Expr)], name: &str) -> Expr {
+    let found = rules.iter().find(|(known, _)| known == name);
+    found.map_or(Expr::Nobody, |(_, rule)| rule.clone())
+}
+
+/// Of those who may read or update the row: who reads or updates its fields.
+fn fields(was: &Entity, entity: &Entity) -> Vec<(String, Expr, Expr)> {
+    let open = |rule: &Option<Expr>| rule.clone().unwrap_or(Expr::Anyone);
+    let written = |field: &Field| match field.system || field.fixed {
+        true => Expr::Nobody,
+        false => open(&field.write),
+    };
+    let mut found = Vec::new();
+    for field in &entity.fields {
+        let named = |name: &str| was.field(name);
+        let Some(before) = named(&field.name).or_else(|| named(field.was.as_deref()?)) else {
+            continue;
+        };
+        let name = &field.name;
+        found.push((
+            format!("read of {name}"),
+            open(&before.read),
+            open(&field.read),
+        ));
+        found.push((format!("update of {name}"), written(before), written(field)));
+    }
+    for relation in &entity.belongs {
+        let named = |name: &str| was.relation(name);
+        let before = named(&relation.name).or_else(|| named(relation.was.as_deref()?));
+        if let Some(before) = before {
+            let what = format!("read of {}", relation.name);
+            found.push((what, open(&before.read), open(&relation.read)));
+        }
+    }
+    found
+}
+
+/// A rule where it stands.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    model: &'a Model,
+    id: EntityId,
+    rule: &'a Expr,
+}
+
+impl Side<'_> {
+    fn told(&self) -> String {
+        explain(self.model, self.id, self.rule).inline()
+    }
+}
+
+fn change(what: String, before: Side, after: Side) -> Option<AccessChange> {
+    let effect = effect(before, after, DEPTH_MAX);
+    (effect != Effect::Same).then(|| AccessChange {
+        what,
+        effect,
+        before: before.told(),
+        after: after.told(),
+    })
+}
+
+/// Of `of` within `of`; what leads further is only compared as text.
+const DEPTH_MAX: usize = 4;
+
+/// So many questions can be asked in all combinations.
+const QUESTIONS_MAX: usize = 14;
+
+fn effect(before: Side, after: Side, depth: usize) -> Effect {
+    if before.told() == after.told() {
+        return Effect::Same;
+    }
+    let mut questions = Questions::default();
+    let old = questions.tree(before, false);
+    let new = questions.tree(after, true);
+    if questions.asked.len() > QUESTIONS_MAX {
+        return Effect::Other;
+    }
+    let implied = questions.implied(depth);
+    let (mut wider, mut narrower) = (false, false);
+    for world in 0..1_u32 << questions.asked.len() {
+        let holds = |n: usize| world >> n & 1 == 1;
+        if implied
+            .iter()
+            .any(|(one, other)| holds(*one) && !holds(*other))
+        {
+            continue;
+        }
+        match (old.holds(&holds), new.holds(&holds)) {
+            (false, true) => wider = true,
+            (true, false) => narrower = true,
+            _ => {}
+        }
+    }
+    match (wider, narrower) {
+        (false, false) => Effect::Same,
+        (true, false) => Effect::Wider,
+        (false, true) => Effect::Narrower,
+        (true, true) => Effect::Other,
+    }
+}
+
+/// A condition over numbered questions.
+enum Tree {
+    Always(bool),
+    Question(usize),
+    All(Vec<Tree>),
+    Any(Vec<Tree>),
+    Not(Box<Tree>),
+}
+
+impl Tree {
+    fn holds(&self, world: &dyn Fn(usize) -> bool) -> bool {
+        match self {
+            Tree::Always(holds) => *holds,
+            Tree::Question(n) => world(*n),
+            Tree::All(parts) => parts.iter().all(|part| part.holds(world)),
+            Tree::Any(parts) => parts.iter().any(|part| part.holds(world)),
+            Tree::Not(part) => !part.holds(world),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Questions<'a> {
+    asked: Vec<Question<'a>>,
+}
+
+struct Question<'a> {
+    /// With the meaning of all conditions it leans on: the same text is the same question.
+    whole: String,
+    /// In its own words only.
+    short: String,
+    asked_by: Side<'a>,
+    is_new: bool,
+}
+
+impl<'a> Questions<'a> {
+    fn tree(&mut self, side: Side<'a>, is_new: bool) -> Tree {
+        let part = |rule| Side { rule, ..side };
+        match side.rule {
+            Expr::Anyone => Tree::Always(true),
+            Expr::Nobody => Tree::Always(false),
+            Expr::All(parts) => {
+                Tree::All(parts.iter().map(|p| self.tree(part(p), is_new)).collect())
+            }
+            Expr::Any(parts) => {
+                Tree::Any(parts.iter().map(|p| self.tree(part(p), is_new)).collect())
+            }
+            Expr::Not(inner) => Tree::Not(Box::new(self.tree(part(inner), is_new))),
+            Expr::Condition(index) => {
+                let condition = &side.model.entities[side.id].conditions[*index];
+                self.tree(part(&condition.expr), is_new)
+            }
+            _ => Tree::Question(self.number(side, is_new)),
+        }
+    }
+
+    fn number(&mut self, side: Side<'a>, is_new: bool) -> usize {
+        let whole = side.told();
+        if let Some(known) = self.asked.iter().position(|q| q.whole == whole) {
+            return known;
+        }
+        self.asked.push(Question {
+            whole,
+            short: explain(side.model, side.id, side.rule).rule,
+            asked_by: side,
+            is_new,
+        });
+        self.asked.len() - 1
+    }
+
+    /// Pairs of which the first is only true where the second is: everybody who is anybody has signed in, and a
+    /// condition of another entity that got wider or narrower.
+    fn implied(&self, depth: usize) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for (n, one) in self.asked.iter().enumerate() {
+            for (m, other) in self.asked.iter().enumerate() {
+                if names_caller(one.asked_by.rule) && *other.asked_by.rule == Expr::SignedIn {
+                    found.push((n, m));
+                }
+                if depth == 0 || one.is_new || !other.is_new || one.short != other.short {
+                    continue;
+                }
+                match effect_of_targets(one.asked_by, other.asked_by, depth - 1) {
+                    Effect::Wider => found.push((n, m)),
+                    Effect::Narrower => found.push((m, n)),
+                    Effect::Same => found.extend([(n, m), (m, n)]),
+                    Effect::Other => {}
+                }
+            }
+        }
+        found
+    }
+}
+
+fn names_caller(rule: &Expr) -> bool {
+    matches!(
+        rule,
+        Expr::MeIs { .. }
+            | Expr::MeIsThis
+            | Expr::MeHolds { .. }
+            | Expr::MeHoldsOf { .. }
+            | Expr::MeIn { .. }
+            | Expr::MeOutranks { .. }
+    )
+}
+
+/// Of `x of relation` before and after, where both lead to the same entities.
+fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
+    let (Expr::Of { what: old, .. }, Expr::Of { what: new, .. }) = (before.rule, after.rule) else {
+        return Effect::Other;
+    };
+    let name = |side: Side, id: EntityId| side.model.entities[id].name.clone();
+    let mut effects = Vec::new();
+    for (id, what) in old {
+        let same = new
+            .iter()
+            .find(|(other, _)| name(before, *id) == name(after, *other));
+        let (Some((other, other_what)), true) = (same, old.len() == new.len()) else {
+            return Effect::Other;
+        };
+        let (nobody, pairs) = (
+            Expr::Nobody,
+            [(what, other_what), (&OfWhat::Read, &OfWhat::Read)],
+        );
+        for (what, other_what) in pairs {
+            let one = Side {
+                id: *id,
+                rule: named(before.model, *id, what).unwrap_or(&nobody),
+                ..before
+            };
+            let two = Side {
+                id: *other,
+                rule: named(after.model, *other, other_what).unwrap_or(&nobody),
+                ..after
+            };
+            effects.push(effect(one, two, depth));
+        }
+    }
+    effects
+        .into_iter()
+        .fold(Effect::Same, |all, one| match (all, one) {
+            (Effect::Same, one) => one,
+            (all, Effect::Same) => all,
+            (all, one) if all == one => all,
+            _ => Effect::Other,
+        })
+}
+
+fn named<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {
+    let entity = &model.entities[id];
+    match what {
+        OfWhat::Read => entity.access.read.as_ref(),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+        OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
+    }
+}

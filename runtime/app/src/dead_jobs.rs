@@ -1,0 +1,245 @@
+//! `/jobs/dead`: jobs that failed too often, for platform administrators to look at, try again, or give up.
+//!
+//! The role is asked for in the caller's own transaction; the queue is reached in another one, of the `jobs` module.
+//! What payloads hold is shown only where the job's declaration says so.
+
+mod query;
+
+use crate::module::{Module, NoSettings, Parts};
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{
+    Caller, Db, Error, Result,
+    cursor::CursorKey,
+    http::ConfigError,
+    jobs::{self, CatchUp, Job, Periodic, Revived, Schedule, Work},
+    problems,
+};
+use query::Query;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use utoipa::{OpenApi, ToSchema, openapi};
+use uuid::Uuid;
+
+/// Dead jobs are kept this long, for somebody to look at.
+const DEAD_FOR: TimeDelta = TimeDelta::days(30);
+/// Events that every consumer has got as a job.
+const TOLD_FOR: TimeDelta = TimeDelta::days(7);
+/// Answers to requests with an `Idempotency-Key`.
+const ANSWERED_FOR: TimeDelta = TimeDelta::hours(72);
+const PURGED_AT_ONCE: i32 = 1000;
+
+/// The module. Cheap to clone.
+#[derive(Clone)]
+pub struct DeadJobs {
+    db: Db,
+    /// Says what may be shown of which job.
+    work: Arc<OnceLock<Work>>,
+    cursors: Arc<CursorKey>,
+}
+
+impl Module for DeadJobs {
+    const NAME: &'static str = "jobs";
+    type Settings = NoSettings;
+
+    fn new(parts: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            db: parts.db.clone(),
+            work: parts.work.clone(),
+            cursors: Arc::new(CursorKey::new(&parts.secret("cursors"))),
+        })
+    }
+
+    fn routes(&self, _: &Router) -> Router {
+        Router::new()
+            .route("/jobs/dead", get(list))
+            .route("/jobs/dead/{id}", delete(discard))
+            .route("/jobs/dead/{id}/retry", post(retry))
+            .with_state(self.clone())
+    }
+
+    fn document() -> openapi::OpenApi {
+        Document::openapi()
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let db = self.db.clone();
+        let purge = move |_| {
+            let db = db.clone();
+            async move { Ok(purge(&db).await?) }
+        };
+        vec![Job::new("jobs.purge", purge)]
+    }
+
+    fn periodic(&self) -> Vec<Periodic> {
+        vec![Periodic {
+            job: "jobs.purge",
+            schedule: Schedule::Every(Duration::from_secs(3600)),
+            catch_up: CatchUp::Last,
+        }]
+    }
+}
+
+async fn purge(db: &Db) -> Result<()> {
+    let full = PURGED_AT_ONCE as u64;
+    while jobs::purge(db, Utc::now() - DEAD_FOR, PURGED_AT_ONCE).await? == full {}
+    while jobs::purge_events(db, Utc::now() - TOLD_FOR, PURGED_AT_ONCE).await? == full {}
+    while jobs::purge_requests(db, Utc::now() - ANSWERED_FOR, PURGED_AT_ONCE).await? == full {}
+    Ok(())
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list, retry, discard))]
+struct Document;
+
+/// A job that failed too often. It is kept for 30 days.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120002", "name": "sessions.mail",
+    "payload": {"template": "reset_password", "to": "•"}, "on_behalf_of": null, "attempts": 20,
+    "request_id": "019a6d3c-7c3e-7b1a-9d2f-0242ac120004", "last_error": "the mail server refused the connection",
+    "created_at": "2026-11-20T18:30:00Z", "ended_at": "2026-11-23T20:11:00Z"}))]
+struct DeadJob {
+    id: Uuid,
+    /// `<module>.<job>`
+    name: String,
+    /// `"•"` stands for what is not shown.
+    #[schema(value_type = Object)]
+    payload: Map<String, Value>,
+    /// The member for whom it should have been done.
+    on_behalf_of: Option<Uuid>,
+    /// The `X-Request-Id` of the answer to the request that wanted it.
+    request_id: Option<String>,
+    attempts: i32,
+    last_error: Option<String>,
+    created_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DeadJobList {
+    data: Vec<DeadJob>,
+    /// Null: there is no more.
+    next_cursor: Option<String>,
+}
+
+impl From<jobs::Dead> for DeadJob {
+    fn from(dead: jobs::Dead) -> Self {
+        Self {
+            id: dead.id,
+            name: dead.name,
+            payload: dead.payload,
+            on_behalf_of: dead.on_behalf_of,
+            request_id: dead.request_id,
+            attempts: dead.attempts,
+            last_error: dead.last_error,
+            created_at: dead.created_at,
+            ended_at: dead.ended_at,
+        }
+    }
+}
+
+/// The caller's id, if they are a platform administrator.
+async fn administrator(queue: &DeadJobs, caller: &Caller) -> Result<Uuid> {
+    let user = caller.user()?;
+    let mut cx = queue.db.begin_read(caller).await?;
+    let facts = cx.facts().await?;
+    if !facts.holds("platformAdmin") {
+        return Err(Error::forbidden());
+    }
+    Ok(user)
+}
+
+/// List dead jobs
+///
+/// Newest first. Only for platform administrators.
+#[utoipa::path(get, path = "/jobs/dead", operation_id = "listDeadJobs", tag = "Oversight",
+    security(("bearer" = [])), params(
+        ("name" = Option<String>, Query, description = "Jobs of this name", max_length = 127, example = "sessions.mail"),
+        ("limit" = Option<i32>, Query, description = "Jobs on a page (20)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+    responses(
+        (status = 200, description = "A page of dead jobs", body = DeadJobList),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 422, description = "A parameter is unknown or has a wrong value")))]
+async fn list(
+    State(queue): State<DeadJobs>,
+    caller: Caller,
+    RawQuery(text): RawQuery,
+) -> Result<Response> {
+    let user = administrator(&queue, &caller).await?;
+    let query = Query::read(text.as_deref().unwrap_or_default())?;
+    let before = query.before(&queue.cursors, user)?;
+    let limit = query.limit();
+    let work = queue.work.get().cloned().unwrap_or_default();
+    let mut dead = jobs::dead(&queue.db, &work, query.name(), before, limit as i32 + 1).await?;
+    let more = dead.len() > limit;
+    dead.truncate(limit);
+    let last = dead.last().filter(|_| more);
+    let page = DeadJobList {
+        next_cursor: last.map(|job| query.cursor(&queue.cursors, user, job.place)),
+        data: dead.into_iter().map(DeadJob::from).collect(),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response())
+}
+
+/// Try a dead job again
+///
+/// From its first attempt. It goes to the audit log. Only for platform administrators.
+#[utoipa::path(post, path = "/jobs/dead/{id}/retry", operation_id = "retryDeadJob", tag = "Oversight",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the job")),
+    responses(
+        (status = 204, description = "It waits to be run"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such dead job"),
+        (status = 409, description = "A newer job of the same kind and key waits already")))]
+async fn retry(
+    State(queue): State<DeadJobs>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    administrator(&queue, &caller).await?;
+    match jobs::revive(&queue.db, &caller, job_id(&id)?).await? {
+        Revived::Queued => Ok(StatusCode::NO_CONTENT),
+        Revived::Missing => Err(Error::not_found()),
+        Revived::Waiting => Err(Error::new(&problems::CONFLICT)
+            .detail("A newer job of the same kind and key waits already; give this one up.")),
+    }
+}
+
+/// Give a dead job up
+///
+/// It goes to the audit log. Only for platform administrators.
+#[utoipa::path(delete, path = "/jobs/dead/{id}", operation_id = "discardDeadJob", tag = "Oversight",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "Of the job")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 403, description = "The caller is no platform administrator"),
+        (status = 404, description = "There is no such dead job")))]
+async fn discard(
+    State(queue): State<DeadJobs>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    administrator(&queue, &caller).await?;
+    if jobs::discard(&queue.db, &caller, job_id(&id)?).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Error::not_found())
+    }
+}
+
+/// What is no id is no job's id.
+fn job_id(text: &str) -> Result<Uuid> {
+    let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+    id.ok_or_else(Error::not_found)
+}

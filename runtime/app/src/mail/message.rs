@@ -1,0 +1,123 @@
+//! A message as it goes over the wire: headers and body by the rules of mail (RFC 5322, MIME).
+//!
+//! Headers are made by the library, which encodes or refuses what could end one.
+
+use super::{Mail, Undelivered};
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, SinglePart,
+        header::{Header, HeaderName, HeaderValue},
+    },
+};
+use std::str::FromStr;
+
+/// Who mail comes from: `CulturePass <no-reply@example.org>`.
+#[derive(Clone, Debug)]
+pub struct Sender(Mailbox);
+
+impl FromStr for Sender {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mailbox = text.parse().map(Self);
+        mailbox.map_err(|_| format!("`{text}` is not like `CulturePass <no-reply@example.org>`"))
+    }
+}
+
+impl Sender {
+    pub fn domain(&self) -> &str {
+        self.0.email.domain()
+    }
+}
+
+/// "Made by a machine: do not answer with an out-of-office note" (RFC 3834).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+pub(super) fn build(mail: Mail, from: &Sender) -> Result<Message, Undelivered> {
+    let to: Address = mail
+        .to
+        .parse()
+        .map_err(|_| Undelivered::Never("the address is not one".to_owned()))?;
+    Message::builder()
+        .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
+        .date_now()
+        .from(from.0.clone())
+        .to(Mailbox::new(None, to))
+        .subject(mail.subject)
+        .header(AutoSubmitted)
+        .singlepart(SinglePart::plain(mail.text))
+        .map_err(|error| Undelivered::Never(format!("the message can't be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn written(to: &str, subject: &str) -> Result<String, Undelivered> {
+        let from: Sender = "Kultürpass, Inc <no-reply@example.org>"
+            .parse()
+            .or_else(|_| "\"Kultürpass, Inc\" <no-reply@example.org>".parse())
+            .unwrap();
+        let mail = Mail {
+            id: Uuid::nil(),
+            to: to.to_owned(),
+            subject: subject.to_owned(),
+            text: "Grüezi\n.\nunter einem Punkt".to_owned(),
+        };
+        build(mail, &from).map(|message| String::from_utf8(message.formatted()).unwrap())
+    }
+
+    #[test]
+    fn headers_are_ascii_and_say_what_they_have_to() {
+        let text = written("ana@example.org", "Grüezi Ana").unwrap();
+        assert!(text.is_ascii(), "{text}");
+        for header in [
+            "Message-ID: <00000000-0000-0000-0000-000000000000@example.org>",
+            "Date: ",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+            "To: ana@example.org",
+        ] {
+            assert!(text.contains(header), "{header}: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_begins_another_header() {
+        for to in [
+            "ana@example.org\r\nBcc: x@evil.test",
+            "ana",
+            "a b@example.org",
+            "",
+        ] {
+            assert!(
+                matches!(written(to, "x"), Err(Undelivered::Never(_))),
+                "{to:?}"
+            );
+        }
+        let text = written("ana@example.org", "Hello\r\nBcc: x@evil.test\r\n\r\nbody").unwrap();
+        let (headers, _) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            !headers.lines().any(|line| line.starts_with("Bcc")),
+            "{headers}"
+        );
+    }
+}

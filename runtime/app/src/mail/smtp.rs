@@ -1,0 +1,124 @@
+//! Mail that leaves by SMTP: to a relay that takes it further.
+
+use super::{Mail, Mailer, Sender, Undelivered, message};
+use futures_util::future::BoxFuture;
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    transport::smtp::{
+        PoolConfig,
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+        extension::ClientId,
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::time::Duration;
+
+/// How the connection is kept from being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Begins in the clear and must be encrypted before anything is said (port 587).
+    Starttls,
+    /// From the first byte (port 465).
+    Implicit,
+    /// Not at all (port 25); for a server on the same machine.
+    None,
+}
+
+#[derive(Clone, Debug)]
+pub struct SmtpConfig {
+    pub host: String,
+    /// `None`: the one that goes with the encryption.
+    pub port: Option<u16>,
+    pub encryption: Encryption,
+    pub login: Option<(String, SecretString)>,
+    pub from: Sender,
+    /// What this side calls itself (`EHLO`). `None`: the domain of `from`.
+    pub hello: Option<String>,
+    pub timeout: Duration,
+    pub connections: u32,
+    /// PEM certificates of authorities that are trusted besides the public ones.
+    pub authorities: Vec<u8>,
+}
+
+pub struct SmtpMailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Sender,
+}
+
+impl SmtpMailer {
+    /// Connects when the first mail is sent.
+    pub fn new(config: SmtpConfig) -> Result<Self, String> {
+        let (tls, port) = match config.encryption {
+            Encryption::Starttls => (Tls::Required(parameters(&config)?), 587),
+            Encryption::Implicit => (Tls::Wrapper(parameters(&config)?), 465),
+            Encryption::None => (Tls::None, 25),
+        };
+        let hello = config
+            .hello
+            .unwrap_or_else(|| config.from.domain().to_owned());
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host)
+            .port(config.port.unwrap_or(port))
+            .tls(tls)
+            .hello_name(ClientId::Domain(hello))
+            .timeout(Some(config.timeout))
+            .pool_config(PoolConfig::new().max_size(config.connections));
+        if let Some((user, password)) = config.login {
+            let password = password.expose_secret().to_owned();
+            builder = builder.credentials(Credentials::new(user, password));
+        }
+        Ok(Self {
+            transport: builder.build(),
+            from: config.from,
+        })
+    }
+}
+
+fn parameters(config: &SmtpConfig) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(config.host.clone());
+    for pem in certificates(&config.authorities) {
+        let certificate = Certificate::from_pem(pem.as_bytes())
+            .map_err(|error| format!("a certificate can't be read: {error}"))?;
+        builder = builder.add_root_certificate(certificate);
+    }
+    builder.build_rustls().map_err(|error| error.to_string())
+}
+
+/// Each certificate of a bundle by itself.
+fn certificates(bundle: &[u8]) -> Vec<String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(bundle);
+    text.split_inclusive(END)
+        .filter(|part| part.contains(END))
+        .map(str::to_owned)
+        .collect()
+}
+
+impl Mailer for SmtpMailer {
+    fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
+        Box::pin(async move {
+            let message = message::build(mail, &self.from)?;
+            let sent = self.transport.send(message).await;
+            sent.map(drop).map_err(|error| undelivered(&error))
+        })
+    }
+}
+
+/// The server's own words often repeat the address: only its number is told.
+fn undelivered(error: &lettre::transport::smtp::Error) -> Undelivered {
+    let code = error.status().map(|code| code.to_string());
+    match code {
+        // The mailbox, not the login or the server.
+        Some(code) if ["550", "551", "553", "501"].contains(&code.as_str()) => {
+            Undelivered::Never(format!("the mail server refused the address: {code}"))
+        }
+        Some(code) => Undelivered::NotNow(format!("the mail server answered {code}")),
+        None if error.is_timeout() => {
+            Undelivered::NotNow("the mail server did not answer in time".to_owned())
+        }
+        None if error.is_tls() => {
+            Undelivered::NotNow("no encrypted connection to the mail server".to_owned())
+        }
+        None => Undelivered::NotNow("no connection to the mail server, or it broke".to_owned()),
+    }
+}

@@ -1,0 +1,172 @@
+//! What each event ends: the one table. Whoever adds a credential adds a column, whoever adds an event a line.
+//!
+//! Suspending and archiving an account are not here: they happen in generated routes, and the database ends what
+//! hangs on the account (`on end` in the specs of this module). What hangs on a session goes with it the same way:
+//! its access and refresh tokens, the devices that were registered in it.
+
+use super::Sessions;
+use kernel::{Cx, Result};
+use uuid::Uuid;
+
+/// Something that a member does, or that is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    SignedOut,
+    SignedOutEverywhere,
+    PasswordChanged,
+    PasswordReset,
+    AddressChanged,
+    IdentityUnlinked(Uuid),
+    TokenReused,
+}
+
+/// Which sessions of the member. "This" is the one that the event comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    This,
+    Others,
+    All,
+    OfIdentity(Uuid),
+}
+
+struct Ends {
+    sessions: Which,
+    /// Links in mails that wait to be opened, and tokens of issuers that were issued before.
+    issued_before: bool,
+    /// Links to accounts at issuers: whoever still has the address proves it by signing in there again.
+    identities: bool,
+    because: &'static str,
+}
+
+impl Event {
+    fn ends(self) -> Ends {
+        let ends = |sessions, issued_before, identities, because| Ends {
+            sessions,
+            issued_before,
+            identities,
+            because,
+        };
+        #[rustfmt::skip]
+        let ends = match self {
+            //                                         sessions              issued  identities
+            Self::SignedOut            => ends(Which::This,            false, false, "signed_out"),
+            Self::SignedOutEverywhere  => ends(Which::All,             true,  false, "signed_out_everywhere"),
+            Self::PasswordChanged      => ends(Which::Others,          true,  false, "password_changed"),
+            Self::PasswordReset        => ends(Which::All,             true,  true,  "password_reset"),
+            Self::AddressChanged       => ends(Which::Others,          true,  true,  "address_changed"),
+            Self::IdentityUnlinked(id) => ends(Which::OfIdentity(id),  false, false, "identity_unlinked"),
+            Self::TokenReused          => ends(Which::This,            true,  false, "token_reused"),
+        };
+        ends
+    }
+}
+
+impl Sessions {
+    /// Ends everything that the event ends. `session` is the one that the event comes from.
+    pub(super) async fn end_all(
+        &self,
+        cx: &mut Cx,
+        user: Uuid,
+        session: Option<Uuid>,
+        event: Event,
+    ) -> Result<()> {
+        let ends = event.ends();
+        self.lock_account(cx, user).await?;
+        self.end_sessions(cx, user, session, &ends).await?;
+        if ends.issued_before {
+            self.end_issued(cx, user).await?;
+        }
+        let one = match event {
+            Event::IdentityUnlinked(id) => Some(id),
+            _ => None,
+        };
+        if ends.identities || one.is_some() {
+            sqlx::query(
+                "update app.external_identities set unlinked_at = $2
+                 where user_id = $1 and unlinked_at is null and ($3::uuid is null or id = $3)",
+            )
+            .bind(user)
+            .bind(self.0.clock.now())
+            .bind(one)
+            .execute(cx.conn())
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Held by whoever ends what an account has. Who begins a session or a link for it holds it shared
+    /// ([`Sessions::hold_account`]), so that one of the two sees what the other has done.
+    pub(super) async fn lock_account(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
+        sqlx::query("select from app.users where id = $1 for no key update")
+            .bind(user)
+            .execute(cx.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// For whoever begins something that events end; the account's status. What they go by is to be read afterwards.
+    pub(super) async fn hold_account(&self, cx: &mut Cx, user: Uuid) -> Result<Option<String>> {
+        Ok(
+            sqlx::query_scalar("select status from app.users where id = $1 for share")
+                .bind(user)
+                .fetch_optional(cx.conn())
+                .await?,
+        )
+    }
+
+    /// "Others" spares the session that asks, but not one that stands for tokens of an issuer: those were issued
+    /// before.
+    async fn end_sessions(
+        &self,
+        cx: &mut Cx,
+        user: Uuid,
+        session: Option<Uuid>,
+        ends: &Ends,
+    ) -> Result<()> {
+        let (which, identity) = match ends.sessions {
+            Which::This => ("this", None),
+            Which::Others => ("others", None),
+            Which::All => ("all", None),
+            Which::OfIdentity(id) => ("identity", Some(id)),
+        };
+        sqlx::query(
+            "update app.sessions set revoked_at = $3, revoked_because = $4
+             where user_id = $1 and revoked_at is null and case $5
+               when 'this' then id = $2
+               when 'others' then id is distinct from $2 or external_identity_id is not null
+               when 'identity' then external_identity_id = $6
+               else true
+             end",
+        )
+        .bind(user)
+        .bind(session)
+        .bind(self.0.clock.now())
+        .bind(ends.because)
+        .bind(which)
+        .bind(identity)
+        .execute(cx.conn())
+        .await?;
+        Ok(())
+    }
+
+    async fn end_issued(&self, cx: &mut Cx, user: Uuid) -> Result<()> {
+        let now = self.0.clock.now();
+        // Links carry what they were issued for, this moment among it: they are void from here on.
+        sqlx::query(
+            "insert into app.credentials (user_id, valid_from) values ($1, $2)
+             on conflict (user_id) do update set valid_from = excluded.valid_from",
+        )
+        .bind(user)
+        .bind(now)
+        .execute(cx.conn())
+        .await?;
+        sqlx::query(
+            "update app.email_tokens set used_at = $2 where user_id = $1 and used_at is null",
+        )
+        .bind(user)
+        .bind(now)
+        .execute(cx.conn())
+        .await?;
+        Ok(())
+    }
+}

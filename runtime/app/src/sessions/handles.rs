@@ -1,0 +1,139 @@
+//! Handles: what they look like, and which ones nobody gets.
+//!
+//! `reserved_handles.txt` holds names that speak for the platform or are words of its addresses. What only looks like
+//! one of them is refused as well.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+const LIST: &str = include_str!("reserved_handles.txt");
+
+/// Where the part of the list begins that is nobody's only as it is.
+const EXACT: &str = "# Only as they are";
+
+/// Names that speak for somebody, also with a number or a word beside them; and names by themselves.
+static RESERVED: LazyLock<[HashSet<String>; 2]> = LazyLock::new(|| {
+    let (speaking, exact) = LIST.split_once(EXACT).expect("the list has both parts");
+    [speaking, exact].map(|part| {
+        let lines = part.lines().skip_while(|line| line.starts_with(':'));
+        let handles = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        handles.map(skeleton).collect()
+    })
+});
+
+pub fn is_handle(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Is it, or does it pass for, a name that nobody gets? `admin_7`, `the_support`, `cu1turepass` do; `ticketmaster` has
+/// one in it and is somebody's name.
+pub fn is_reserved(handle: &str) -> bool {
+    let [speaking, exact] = &*RESERVED;
+    let whole = skeleton(handle);
+    if speaking.contains(&whole) || exact.contains(&whole) {
+        return true;
+    }
+    let numbered = handle.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let words: Vec<&str> = handle.split('_').filter(|word| !word.is_empty()).collect();
+    let without_fillers: String = words
+        .iter()
+        .filter(|word| !matches!(**word, "the" | "real" | "official" | "team" | "desk" | "x"))
+        .copied()
+        .collect();
+    [skeleton(numbered), skeleton(&without_fillers)]
+        .iter()
+        .any(|name| speaking.contains(name))
+        || words.iter().any(|word| skeleton(word) == *PLATFORM)
+}
+
+/// The platform's own name is nobody's, whatever stands beside it.
+static PLATFORM: LazyLock<String> = LazyLock::new(|| skeleton("culturepass"));
+
+/// The same for names that look the same. Handles are ASCII, so these are all there are.
+fn skeleton(handle: &str) -> String {
+    let plain = handle
+        .replace('_', "")
+        .replace("rn", "m")
+        .replace("vv", "w");
+    plain
+        .chars()
+        .map(|c| match c {
+            '0' => 'o',
+            '1' | 'l' | '!' => 'i',
+            '3' => 'e',
+            '4' => 'a',
+            '5' => 's',
+            '7' => 't',
+            '8' => 'b',
+            other => other,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_speak_for_the_platform_are_nobodys() {
+        for handle in [
+            "admin",
+            "adm1n",
+            "admin_",
+            "admin7",
+            "a_d_m_i_n",
+            "adrnin",
+            "support",
+            "supp0rt",
+            "root",
+            "r00t",
+            "the_admin",
+            "official_support",
+            "support_team",
+            "culturepass",
+            "cu1turepass",
+            "culturepass_help",
+            "administrator",
+            "moderator",
+            "me",
+            "api",
+            "security",
+            "help",
+            "null",
+            "undefined",
+            "postmaster",
+        ] {
+            assert!(is_reserved(handle), "{handle}");
+        }
+        for handle in [
+            "ana",
+            "ben",
+            "carla",
+            "platform9",
+            "ticketmaster",
+            "adminia",
+            "rooted",
+            "supportive",
+            "helper",
+            "melanie",
+            "apiary",
+            "mehdi",
+            "roots_festival",
+            "norman",
+        ] {
+            assert!(!is_reserved(handle), "{handle}");
+        }
+    }
+
+    #[test]
+    fn the_list_holds_handles() {
+        for line in LIST.lines() {
+            assert!(
+                line.starts_with('#') || line.is_empty() || is_handle(line),
+                "{line:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Single-use links in mails. Each carries what it was issued for: the address, the password and the last ending of
+//! sign-ins at that time. Once one of them is another the link is void, whoever changed it and however.
+
+use super::{
+    Sessions, after,
+    secret::{self, Mailed},
+};
+use chrono::{DateTime, Utc};
+use kernel::{Cx, Error, Result, problems};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+use uuid::Uuid;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    ResetPassword,
+    ChangeEmail,
+}
+
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Self::ResetPassword => "reset_password",
+            Self::ChangeEmail => "change_email",
+        }
+    }
+}
+
+/// A link that was opened and is good.
+pub(super) struct Opened {
+    pub user: Uuid,
+    /// Where it was sent to.
+    pub email: String,
+    /// Who asked for it.
+    pub session: Option<Uuid>,
+    issued_for: String,
+}
+
+/// What a link depends on.
+struct State {
+    email: String,
+    password_hash: Option<String>,
+    valid_from: Option<DateTime<Utc>>,
+}
+
+impl State {
+    fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            email: row.try_get("email")?,
+            password_hash: row.try_get("password_hash")?,
+            valid_from: row.try_get("valid_from")?,
+        })
+    }
+}
+
+impl Sessions {
+    /// Remembers a token for a link in a mail. Another one for a new password leaves earlier ones good: a stranger
+    /// who asks for one makes nobody's link void.
+    pub(super) async fn keep_link(
+        &self,
+        cx: &mut Cx,
+        user: Uuid,
+        session: Option<Uuid>,
+        purpose: Purpose,
+        email: &str,
+        lifetime: Duration,
+    ) -> Result<Mailed> {
+        let token = Mailed::fresh(&self.0.key);
+        if purpose == Purpose::ChangeEmail {
+            sqlx::query("delete from app.email_tokens where user_id = $1 and purpose = $2")
+                .bind(user)
+                .bind(purpose.word())
+                .execute(cx.conn())
+                .await?;
+        }
+        self.hold_account(cx, user).await?;
+        let issued_for = self.issued_for_now(cx, user).await?;
+        sqlx::query(
+            "insert into app.email_tokens (user_id, session_id, purpose, token_hash, email, issued_for, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(user)
+        .bind(session)
+        .bind(purpose.word())
+        .bind(token.digest())
+        .bind(email)
+        .bind(issued_for)
+        .bind(after(self.0.clock.now(), lifetime))
+        .execute(cx.conn())
+        .await?;
+        Ok(token)
+    }
+
+    /// Uses the link up, if it is good.
+    pub(super) async fn open_link(
+        &self,
+        cx: &mut Cx,
+        purpose: Purpose,
+        token: &SecretString,
+    ) -> Result<Opened> {
+        let now = self.0.clock.now();
+        let found = sqlx::query(
+            "select t.id, t.user_id, t.session_id, t.email::text as sent_to, t.issued_for,
+                    u.email::text as email, c.password_hash, c.valid_from
+             from app.email_tokens t
+             join app.users u on u.id = t.user_id
+             left join app.credentials c on c.user_id = u.id
+             where t.token_hash = $1 and t.purpose = $2 and t.used_at is null and t.expires_at > $3
+               and u.status = 'active'
+             for update of t, u",
+        )
+        .bind(secret::digest(token.expose_secret()))
+        .bind(purpose.word())
+        .bind(now)
+        .fetch_optional(cx.conn())
+        .await?;
+        let found = found.ok_or_else(bad_link)?;
+        let issued_for: String = found.try_get("issued_for")?;
+        if issued_for != self.issued_for(&State::of(&found)?) {
+            return Err(bad_link());
+        }
+        sqlx::query("update app.email_tokens set used_at = $2 where id = $1")
+            .bind(found.try_get::<Uuid, _>("id")?)
+            .bind(now)
+            .execute(cx.conn())
+            .await?;
+        Ok(Opened {
+            user: found.try_get("user_id")?,
+            email: found.try_get("sent_to")?,
+            session: found.try_get("session_id")?,
+            issued_for,
+        })
+    }
+
+    /// For what happens a while after the link was used up.
+    pub(super) async fn is_still_good(&self, cx: &mut Cx, opened: &Opened) -> Result<()> {
+        if self.issued_for_now(cx, opened.user).await? == opened.issued_for {
+            Ok(())
+        } else {
+            Err(bad_link())
+        }
+    }
+
+    async fn issued_for_now(&self, cx: &mut Cx, user: Uuid) -> Result<String> {
+        let row = sqlx::query(
+            "select u.email::text as email, c.password_hash, c.valid_from
+             from app.users u left join app.credentials c on c.user_id = u.id where u.id = $1",
+        )
+        .bind(user)
+        .fetch_one(cx.conn())
+        .await?;
+        Ok(self.issued_for(&State::of(&row)?))
+    }
+
+    fn issued_for(&self, state: &State) -> String {
+        let moment = state.valid_from.map(|time| time.timestamp_micros());
+        self.0.key.issued_for(&[
+            &state.email,
+            state.password_hash.as_deref().unwrap_or_default(),
+            &moment.unwrap_or_default().to_string(),
+        ])
+    }
+}
+
+pub(super) fn bad_link() -> Error {
+    Error::new(&problems::GONE)
+        .detail("The link was used already, has expired, or never was. Ask for a new one.")
+}

@@ -1,0 +1,150 @@
+//! What the module does after an answer: decides what is mailed, and mails it. One job each.
+//!
+//! A request only enqueues, the same for addresses that are members and for those that are not: its time tells
+//! nothing. What is decided then, its rows and the mail are one transaction.
+
+use super::{Sessions, email::Change, recover::Reset, secret::Mailed, sign_up::Invitation};
+use crate::mail::{Template, Undelivered};
+use kernel::{
+    Cx, Error, Result,
+    jobs::{Failure, Job, NewJob, Outcome, Run},
+};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+pub(super) const INVITE: &str = "sessions.invite";
+pub(super) const RESET: &str = "sessions.reset";
+pub(super) const CHANGE: &str = "sessions.change_address";
+const MAIL: &str = "sessions.mail";
+
+/// A page of the web app, perhaps with a token.
+pub(super) enum Link<'a> {
+    Page(&'static str),
+    Token(&'static str, &'a Mailed),
+}
+
+/// A mail to be. It waits in the clear, so it holds no token: only the number that one is made of.
+#[derive(Serialize, Deserialize)]
+struct Letter {
+    template: Template,
+    to: String,
+    values: BTreeMap<String, String>,
+    page: String,
+    token_of: Option<String>,
+}
+
+/// What is decided in a job; its payload says about whom.
+#[derive(Clone, Copy)]
+enum Decision {
+    Invite,
+    Reset,
+    Change,
+}
+
+impl Sessions {
+    pub(super) fn all_jobs(&self) -> Vec<Job> {
+        let decides = |name, decision| {
+            let sessions = self.clone();
+            Job::new(name, move |run| {
+                let sessions = sessions.clone();
+                async move { sessions.decide(decision, &run).await }
+            })
+        };
+        let (mails, purges) = (self.clone(), self.clone());
+        let mail = Job::new(MAIL, move |run| {
+            let sessions = mails.clone();
+            async move { sessions.deliver(&run).await }
+        });
+        let purge = Job::new("sessions.purge", move |_| {
+            let sessions = purges.clone();
+            async move { Ok(sessions.purge(sessions.0.clock.now()).await.map(drop)?) }
+        });
+        vec![
+            decides(INVITE, Decision::Invite),
+            decides(RESET, Decision::Reset),
+            decides(CHANGE, Decision::Change),
+            // After three hours most links are of no use any more.
+            mail.attempts(12).shown(&["template", "page"]),
+            purge,
+        ]
+    }
+
+    /// One transaction, with the mail that comes of it.
+    async fn decide(&self, decision: Decision, run: &Run) -> Outcome {
+        let mut cx = run.begin().await?;
+        match decision {
+            Decision::Invite => self.invite(&mut cx, &run.payload::<Invitation>()?).await?,
+            Decision::Reset => self.send_reset(&mut cx, &run.payload::<Reset>()?).await?,
+            Decision::Change => self.send_change(&mut cx, &run.payload::<Change>()?).await?,
+        }
+        Ok(run.commit(cx).await?)
+    }
+
+    /// In a transaction of its own: the request has nothing else to write.
+    pub(super) async fn enqueue(
+        &self,
+        name: &'static str,
+        payload: impl Serialize,
+        member: Option<Uuid>,
+        request: Uuid,
+    ) -> Result<()> {
+        let mut job = NewJob::new(name, payload)?;
+        if let Some(member) = member {
+            job = job.on_behalf_of(member);
+        }
+        let mut cx = self.cx(member, request).await?;
+        job.put(&mut cx).await?;
+        cx.commit().await?;
+        Ok(())
+    }
+
+    /// Mails in this transaction: once it is committed.
+    pub(super) async fn mail(
+        &self,
+        cx: &mut Cx,
+        template: Template,
+        to: &str,
+        values: &[(&str, &str)],
+        link: Link<'_>,
+    ) -> Result<()> {
+        let values = values.iter();
+        let (page, token_of) = match link {
+            Link::Page(page) => (page, None),
+            Link::Token(page, token) => (page, Some(token.made_of().to_owned())),
+        };
+        let letter = Letter {
+            template,
+            to: to.to_owned(),
+            values: values
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            page: page.to_owned(),
+            token_of,
+        };
+        NewJob::new(MAIL, letter)?.put(cx).await?;
+        Ok(())
+    }
+
+    async fn deliver(&self, run: &Run) -> Outcome {
+        let mut letter: Letter = run.payload()?;
+        let base = self.0.config.link_base.trim_end_matches('/');
+        let mut link = format!("{base}/{}", letter.page);
+        if let Some(number) = &letter.token_of {
+            // After `#` it stays in the browser: no server on the way logs it.
+            link += "#token=";
+            link += self.0.key.mailed(number).token().expose_secret();
+        }
+        letter.values.insert("link".to_owned(), link);
+        let mail = letter.template.fill(&letter.to, &letter.values);
+        let mut mail = mail.map_err(|error| Failure::last(Error::internal(error)))?;
+        // Sent again it is the same mail.
+        mail.id = run.id;
+        match self.0.mailer.send(mail).await {
+            Ok(()) => Ok(()),
+            Err(never @ Undelivered::Never(_)) => Err(Failure::last(Error::internal(never))),
+            Err(later) => Err(Error::internal(later).into()),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The layer of routes that demand a key: their work may talk to others, so it is no single transaction.
+//!
+//! The key is claimed for a minute in a transaction of its own, the handler runs, its answer is kept in another one.
+//! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
+//! learns from [`Attempt`] that it was begun before.
+
+use super::{Claim, Request, key};
+use crate::{
+    caller::Caller,
+    cx::{Cx, Db},
+    error::{Carried, Error, Result},
+    http::body,
+    problems,
+};
+use axum::{
+    body::Body,
+    extract::{self, MatchedPath, State},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::time::Duration;
+use tracing::Instrument;
+
+/// For as long a claim holds although nobody says that it is being worked on.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Of which attempt the handler is part; an extension of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt(pub i32);
+
+/// `.route_layer(from_fn_with_state(db, idempotency::required))`
+pub async fn required(
+    State(db): State<Db>,
+    caller: Caller,
+    request: extract::Request,
+    next: Next,
+) -> Response {
+    // To its end also when the client goes away: what was done is kept.
+    let work = async move { once(db, caller, request, next).await };
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.into_response(),
+        Err(panicked) => Error::internal(panicked).into_response(),
+    }
+}
+
+async fn once(db: Db, caller: Caller, request: extract::Request, next: Next) -> Result<Response> {
+    caller.user()?;
+    let (mut parts, content) = request.into_parts();
+    let Some(key) = key(&parts.headers)? else {
+        return Err(Error::new(&problems::BAD_REQUEST).detail(
+            "This operation needs an `Idempotency-Key`: a fresh text of 16 to 255 visible ASCII characters.",
+        ));
+    };
+    let content = body::read(content).await?;
+    let route = parts.extensions.get::<MatchedPath>();
+    let route = route
+        .map_or(parts.uri.path(), MatchedPath::as_str)
+        .to_owned();
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let keyed = Request::new(parts.method.as_str(), &route, path, key, &content);
+
+    let mut cx = begin(&db, &caller).await?;
+    let attempt = match keyed.claim(&mut cx, LEASE).await? {
+        Claim::Done(response) => return Ok(response),
+        Claim::Work(attempt) => attempt,
+    };
+    cx.commit().await?;
+    parts.extensions.insert(Attempt(attempt));
+    let response = next
+        .run(extract::Request::from_parts(parts, Body::from(content)))
+        .await;
+    finish(&db, &caller, &keyed, attempt, response).await
+}
+
+async fn begin(db: &Db, caller: &Caller) -> Result<Cx> {
+    db.begin_write(caller, "idempotency").await
+}
+
+/// Refusals of who may ask at all, and accidents, are not answers: they are decided anew.
+fn is_answer(status: StatusCode) -> bool {
+    let refused = [401, 403, 408, 429].contains(&status.as_u16());
+    !status.is_server_error() && !refused
+}
+
+async fn finish(
+    db: &Db,
+    caller: &Caller,
+    keyed: &Request,
+    attempt: i32,
+    response: Response,
+) -> Result<Response> {
+    let response = written_out(response, caller);
+    let mut cx = begin(db, caller).await?;
+    if !is_answer(response.status()) {
+        keyed.give_up(&mut cx, attempt).await?;
+        cx.commit().await?;
+        return Ok(response);
+    }
+    let (parts, content) = response.into_parts();
+    let content = body::read(content).await?;
+    keyed
+        .keep(&mut cx, attempt, parts.status, &parts.headers, &content)
+        .await?;
+    cx.commit().await?;
+    Ok(Response::from_parts(parts, Body::from(content)))
+}
+
+/// A refusal as the client will get it, with the id of this request.
+fn written_out(mut response: Response, caller: &Caller) -> Response {
+    if !is_answer(response.status()) {
+        return response;
+    }
+    match response.extensions_mut().remove::<Carried>() {
+        Some(carried) => {
+            let cause = carried.cause.as_deref().unwrap_or_default();
+            tracing::debug!(kind = carried.problem.kind.slug, cause, "refused");
+            carried.problem.response(Some(caller.request_id))
+        }
+        None => response,
+    }
+}

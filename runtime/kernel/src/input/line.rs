@@ -1,0 +1,139 @@
+//! What people can see of a text: a name that nobody sees is no name, and one that turns the writing round is a lie.
+//!
+//! `sec.is_line` and `sec.is_seen` say the same in the database; a test compares them for every character there is.
+
+/// Texts of at most so many characters are one line: names, titles, codes. Longer ones have paragraphs.
+pub const LINE_MAX: u32 = 300;
+
+/// Not in a line: control characters, line ends, zero-width characters, and what changes the direction of writing.
+const HIDDEN: &[(char, char)] = &[
+    ('\u{0}', '\u{1f}'),
+    ('\u{7f}', '\u{9f}'),
+    ('\u{ad}', '\u{ad}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{180e}', '\u{180e}'),
+    ('\u{200b}', '\u{200b}'),
+    ('\u{200e}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{fff9}', '\u{fffb}'),
+    ('\u{e0001}', '\u{e0001}'),
+];
+
+/// Leaves nothing on the screen by itself: the hidden ones, blanks, fillers, joiners, marks without a letter.
+const UNSEEN: &[(char, char)] = &[
+    ('\u{0}', '\u{20}'),
+    ('\u{7f}', '\u{a0}'),
+    ('\u{ad}', '\u{ad}'),
+    ('\u{300}', '\u{36f}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{1680}', '\u{1680}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{2000}', '\u{200f}'),
+    ('\u{2028}', '\u{202f}'),
+    ('\u{205f}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3000}', '\u{3000}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
+
+/// Persian words and families of emoji need them, between two other characters.
+const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+
+/// Is there something to see?
+pub fn is_seen(text: &str) -> bool {
+    text.chars().any(|c| !is_in(c, UNSEEN))
+}
+
+/// One line that shows what it holds. The empty text is one.
+pub fn is_line(text: &str) -> bool {
+    text.is_empty()
+        || (is_seen(text)
+            && !text.chars().any(|c| is_in(c, HIDDEN))
+            && !text.starts_with(JOINERS)
+            && !text.ends_with(JOINERS)
+            && !text.as_bytes().windows(6).any(|pair| {
+                // Both take three bytes, which no other characters share.
+                let joiner = |c: &[u8]| c == [0xe2, 0x80, 0x8c] || c == [0xe2, 0x80, 0x8d];
+                joiner(&pair[..3]) && joiner(&pair[3..])
+            }))
+}
+
+/// Makes a line of a text that somebody else wrote, or nothing if nothing is to be seen in it.
+pub fn line_of(text: &str, max: usize) -> Option<String> {
+    let kept = text
+        .chars()
+        .filter(|c| !is_in(*c, HIDDEN) && !JOINERS.contains(c));
+    let line: String = kept.collect::<String>().trim().chars().take(max).collect();
+    is_seen(&line).then_some(line)
+}
+
+fn is_in(c: char, ranges: &[(char, char)]) -> bool {
+    ranges
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_what_it_holds() {
+        for line in [
+            "",
+            "Ana",
+            " Ana ",
+            "می\u{200c}خواهم",
+            "👩\u{200d}👩\u{200d}👧",
+            "👁\u{fe0f}\u{200d}🗨\u{fe0f}",
+            "e\u{301}",
+            "🏴\u{e0067}\u{e0062}\u{e007f}",
+            "東京\u{3000}タワー",
+        ] {
+            assert!(is_line(line), "{line:?}");
+        }
+        for text in [
+            " ",
+            "\u{a0}",
+            "\u{3164}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2800}\u{2800}",
+            "\u{fe0f}",
+            "a\nb",
+            "a\tb",
+            "a\u{2028}b",
+            "\u{202e}nimda",
+            "a\u{200b}b",
+            "a\u{200d}",
+            "\u{200c}a",
+            "a\u{200d}\u{200c}b",
+            "a\u{85}",
+            "\u{feff}a",
+        ] {
+            assert!(!is_line(text), "{text:?}");
+        }
+        assert!(is_seen("a\nb") && !is_seen("\n\t \u{2060}"));
+    }
+
+    #[test]
+    fn what_others_wrote_becomes_a_line() {
+        assert_eq!(
+            line_of(" \u{202e}Ana\r\nCosta\u{200d} ", 80).as_deref(),
+            Some("AnaCosta")
+        );
+        assert_eq!(line_of("\u{200b} \u{3164}", 80), None);
+        assert_eq!(line_of("Ana Costa", 4).as_deref(), Some("Ana "));
+    }
+}

@@ -1,0 +1,49 @@
+//! How long to wait after a failed attempt: twice as long each time, up to a bound, and never all at once.
+
+use std::time::Duration;
+use uuid::Uuid;
+
+const FIRST_SECONDS: u64 = 5;
+
+/// No wait is longer.
+pub(super) const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// The wait after this attempt (1, 2, …). `random` is anything; it spreads waits over their upper half.
+pub(super) fn delay(attempt: u32, random: u64) -> Duration {
+    let seconds = FIRST_SECONDS.saturating_mul(1 << attempt.saturating_sub(1).min(30));
+    let longest = Duration::from_secs(seconds).min(LONGEST);
+    let spread = (random % 1000) as u32;
+    longest / 2 + longest / 2 * spread / 1000
+}
+
+/// Enough for spreading.
+pub(super) fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_a_bound_and_are_spread() {
+        for attempt in 1..=200 {
+            let (least, most) = (delay(attempt, 0), delay(attempt, 999));
+            assert!(
+                most <= LONGEST && least >= most / 3,
+                "{attempt}: {least:?} {most:?}"
+            );
+            assert!(
+                delay(attempt + 1, 0) >= least,
+                "{attempt} waits longer than the next"
+            );
+            for _ in 0..20 {
+                let some = delay(attempt, random());
+                assert!((least..=most).contains(&some));
+            }
+        }
+        assert_eq!(delay(1, 0), Duration::from_millis(2500));
+        assert_eq!(delay(200, 0), LONGEST / 2);
+        assert_ne!(delay(9, 1), delay(9, 500));
+    }
+}

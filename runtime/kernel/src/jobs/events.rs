@@ -1,0 +1,53 @@
+//! Events: what happened, told in the transaction that made it so, to jobs that other modules declare as consumers.
+//!
+//! Entities tell by trigger, as `emit:` in their spec says; a module tells of its own with [`tell`]. A consumer gets
+//! each event at least once, those of one object in their order.
+
+use crate::{cx::Cx, error::Result};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// A job that is enqueued for each event of this name.
+#[derive(Clone, Copy, Debug)]
+pub struct Consumer {
+    /// `event.publish`, `payments.refunded`
+    pub event: &'static str,
+    pub job: &'static str,
+}
+
+/// The payload of a consumer's job.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Event {
+    pub event_id: Uuid,
+    pub event: String,
+    /// The object may have changed since: look at it.
+    pub entity_type: String,
+    pub entity_id: Uuid,
+    /// The member who did it; `None`: a module by itself.
+    pub caused_by: Option<Uuid>,
+    pub created_at: DateTime<Utc>,
+    /// Empty for what entities tell.
+    pub payload: Value,
+}
+
+/// Tells of something in the transaction of a module; `event` is `<module>.<what>`. Transactions that tell of the
+/// same object wait for each other. The payload stands in the clear, is kept for a week, and has 32 KiB at most.
+pub async fn tell(
+    cx: &mut Cx,
+    event: &'static str,
+    (entity_type, entity_id): (&'static str, Uuid),
+    payload: impl Serialize,
+) -> Result<Uuid> {
+    let payload = serde_json::to_value(payload).map_err(crate::Error::internal)?;
+    let told = sqlx::query_scalar("select jobs.tell($1, $2, $3, $4)")
+        .bind(event)
+        .bind(entity_type)
+        .bind(entity_id)
+        .bind(Json(payload));
+    let id = told.fetch_one(cx.conn()).await?;
+    cx.has_enqueued();
+    Ok(id)
+}

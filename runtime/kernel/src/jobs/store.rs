@@ -1,0 +1,210 @@
+//! The functions of the queue, as the worker calls them. Each is a transaction by itself.
+
+use super::Consumer;
+use crate::{cx::Db, error::Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A job that this worker has for a while.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub id: Uuid,
+    pub name: String,
+    pub payload: Value,
+    pub on_behalf_of: Option<Uuid>,
+    pub request_id: Option<String>,
+    pub attempt: i32,
+}
+
+type Row = (Uuid, String, Json<Value>, Option<Uuid>, Option<String>, i32);
+
+pub(super) async fn claim(
+    db: &Db,
+    worker: Uuid,
+    names: &[&'static str],
+    limit: usize,
+    lease: Duration,
+) -> Result<Vec<Claimed>> {
+    let text = "select id, name, payload, on_behalf_of, request_id, attempt from jobs.claim($1, $2, $3, $4)";
+    let rows: Vec<Row> = sqlx::query_as(text)
+        .bind(worker)
+        .bind(names)
+        .bind(limit as i32)
+        .bind(span(lease))
+        .fetch_all(&mut *db.queue().await?)
+        .await?;
+    let claimed = rows.into_iter().map(
+        |(id, name, Json(payload), on_behalf_of, request_id, attempt)| Claimed {
+            id,
+            name,
+            payload,
+            on_behalf_of,
+            request_id,
+            attempt,
+        },
+    );
+    Ok(claimed.collect())
+}
+
+/// Those of `ids` that the worker still has.
+pub(super) async fn heartbeat(
+    db: &Db,
+    worker: Uuid,
+    ids: &[Uuid],
+    lease: Duration,
+) -> Result<Vec<Uuid>> {
+    let held = sqlx::query_scalar("select jobs.heartbeat($1, $2, $3)")
+        .bind(worker)
+        .bind(ids)
+        .bind(span(lease));
+    Ok(held.fetch_all(&mut *db.queue().await?).await?)
+}
+
+pub(super) async fn rescue(db: &Db) -> Result<i32> {
+    let rescued = sqlx::query_scalar("select jobs.rescue()");
+    Ok(rescued.fetch_one(&mut *db.queue().await?).await?)
+}
+
+/// False: somebody else has the job by now.
+pub(super) async fn complete(db: &Db, id: Uuid, worker: Uuid, attempt: i32) -> Result<bool> {
+    let completed = sqlx::query_scalar(COMPLETE)
+        .bind(id)
+        .bind(worker)
+        .bind(attempt);
+    Ok(completed.fetch_one(&mut *db.queue().await?).await?)
+}
+
+pub(super) const COMPLETE: &str = "select jobs.complete($1, $2, $3)";
+
+/// What became of it: `queued`, `dead`, `superseded`; `None`: somebody else has the job by now.
+pub(super) async fn fail(
+    db: &Db,
+    (id, worker, attempt): (Uuid, Uuid, i32),
+    error: &str,
+    delay: Duration,
+    last: bool,
+) -> Result<Option<String>> {
+    let failed = sqlx::query_scalar("select jobs.fail($1, $2, $3, $4, $5, $6)")
+        .bind(id)
+        .bind(worker)
+        .bind(attempt)
+        .bind(error)
+        .bind(span(delay))
+        .bind(last);
+    Ok(failed.fetch_one(&mut *db.queue().await?).await?)
+}
+
+pub(super) async fn release(db: &Db, worker: Uuid, ids: &[Uuid]) -> Result<i32> {
+    let released = sqlx::query_scalar("select jobs.release($1, $2)")
+        .bind(worker)
+        .bind(ids);
+    Ok(released.fetch_one(&mut *db.queue().await?).await?)
+}
+
+pub(super) async fn is_active(db: &Db, member: Uuid) -> Result<bool> {
+    let active = sqlx::query_scalar("select sec.is_active($1)").bind(member);
+    Ok(active.fetch_one(&mut *db.queue().await?).await?)
+}
+
+/// Name, tick up to which runs were enqueued, and what time it is.
+pub(super) type Ticked = (String, DateTime<Utc>, DateTime<Utc>);
+
+pub(super) async fn ticks(db: &Db, names: &[&'static str]) -> Result<Vec<Ticked>> {
+    let ticks = sqlx::query_as("select name, last_tick, seen_at from jobs.ticks($1)").bind(names);
+    Ok(ticks.fetch_all(&mut *db.queue().await?).await?)
+}
+
+/// False: another process was faster.
+pub(super) async fn tick(
+    db: &Db,
+    name: &str,
+    (from, upto): (DateTime<Utc>, DateTime<Utc>),
+    runs: &[DateTime<Utc>],
+    each: bool,
+) -> Result<bool> {
+    let ticked = sqlx::query_scalar("select jobs.tick($1, $2, $3, $4, $5, null)")
+        .bind(name)
+        .bind(from)
+        .bind(upto)
+        .bind(runs)
+        .bind(each);
+    Ok(ticked.fetch_one(&mut *db.queue().await?).await?)
+}
+
+/// Says which jobs consume which events.
+pub(super) async fn subscribe(db: &Db, consumers: &[Consumer]) -> Result<()> {
+    let events: Vec<&str> = consumers.iter().map(|one| one.event).collect();
+    let jobs: Vec<&str> = consumers.iter().map(|one| one.job).collect();
+    sqlx::query("select jobs.subscribe($1, $2)")
+        .bind(events)
+        .bind(jobs)
+        .execute(&mut *db.queue().await?)
+        .await?;
+    Ok(())
+}
+
+/// Turns events into jobs. How many events.
+pub(super) async fn relay(db: &Db, limit: i32) -> Result<i32> {
+    let relayed = sqlx::query_scalar("select jobs.relay($1)").bind(limit);
+    Ok(relayed.fetch_one(&mut *db.queue().await?).await?)
+}
+
+/// For monitoring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    pub queued: i64,
+    pub running: i64,
+    pub dead: i64,
+    /// For how long the oldest job that is due has been waiting.
+    pub oldest_seconds: f64,
+}
+
+pub async fn figures(db: &Db) -> Result<Figures> {
+    let text = "select queued, running, dead, oldest_seconds from jobs.figures()";
+    let (queued, running, dead, oldest_seconds) = sqlx::query_as(text)
+        .fetch_one(&mut *db.queue().await?)
+        .await?;
+    Ok(Figures {
+        queued,
+        running,
+        dead,
+        oldest_seconds,
+    })
+}
+
+/// Throws away jobs that have been dead since `before`. How many; not more than `limit` at once.
+pub async fn purge(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select jobs.purge($1, $2)")
+        .bind(before)
+        .bind(limit)
+        .fetch_one(&mut *db.queue().await?)
+        .await?;
+    Ok(purged.max(0) as u64)
+}
+
+/// Throws away answers to requests with a key from before. How many; not more than `limit` at once.
+pub async fn purge_requests(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select requests.purge($1, $2)")
+        .bind(before)
+        .bind(limit)
+        .fetch_one(&mut *db.queue().await?)
+        .await?;
+    Ok(purged.max(0) as u64)
+}
+
+/// Throws away events that were turned into jobs before. How many; not more than `limit` at once.
+pub async fn purge_events(db: &Db, before: DateTime<Utc>, limit: i32) -> Result<u64> {
+    let purged: i64 = sqlx::query_scalar("select jobs.purge_events($1, $2)")
+        .bind(before)
+        .bind(limit)
+        .fetch_one(&mut *db.queue().await?)
+        .await?;
+    Ok(purged.max(0) as u64)
+}
+
+fn span(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

@@ -1,0 +1,256 @@
+//! The worker: looks for jobs, runs some at a time, tells the queue that it is alive, stops when asked to.
+
+mod attempt;
+
+use super::{Job, WOKEN, Work, store};
+use crate::{cx::Db, error::Error};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::{MissedTickBehavior, interval, timeout_at},
+};
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerConfig {
+    /// Jobs that run at the same time.
+    pub at_once: usize,
+    /// How often to look for jobs. What this process itself enqueues, it sees at once.
+    pub poll: Duration,
+    /// A worker that gives no sign of life for this long has lost its jobs.
+    pub lease: Duration,
+    /// After the signal to stop: time for jobs that run.
+    pub grace: Duration,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            at_once: 4,
+            poll: Duration::from_millis(250),
+            lease: Duration::from_secs(45),
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// How often to look whether something has come round again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often to say again which jobs consume which events.
+const SUBSCRIBE: Duration = Duration::from_secs(60 * 60);
+
+/// Events that are turned into jobs at once.
+const RELAYED_AT_ONCE: i32 = 500;
+
+/// Runs until `stop` turns true. `work` must have been [checked](Work::check).
+pub async fn run(db: Db, work: Arc<Work>, config: WorkerConfig, mut stop: watch::Receiver<bool>) {
+    let mut worker = Worker::new(db, work, config);
+    let mut poll = ticker(config.poll);
+    let mut beat = ticker(config.lease / 3);
+    let mut tick = ticker(TICK);
+    let mut subscribe = ticker(SUBSCRIBE);
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            _ = subscribe.tick() => worker.subscribe().await,
+            _ = beat.tick() => worker.beat().await,
+            Some(ended) = worker.running.join_next_with_id() => {
+                worker.forget(ended);
+                worker.fill().await;
+            }
+            _ = tick.tick() => worker.tick().await,
+            () = WOKEN.notified() => worker.look().await,
+            _ = poll.tick() => worker.look().await,
+        }
+    }
+    worker.stop(beat).await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody can ask any more.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn ticker(period: Duration) -> tokio::time::Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+struct Worker {
+    id: Uuid,
+    db: Db,
+    work: Arc<Work>,
+    names: Vec<&'static str>,
+    config: WorkerConfig,
+    running: JoinSet<()>,
+    /// By task: which job it is, and the way to stop it.
+    jobs: HashMap<Id, (Uuid, AbortHandle)>,
+    /// When the queue last heard of this worker.
+    heard: Instant,
+}
+
+impl Worker {
+    fn new(db: Db, work: Arc<Work>, config: WorkerConfig) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            names: work.jobs.iter().map(Job::name).collect(),
+            db,
+            work,
+            config,
+            running: JoinSet::new(),
+            jobs: HashMap::new(),
+            heard: Instant::now(),
+        }
+    }
+
+    async fn subscribe(&self) {
+        if let Err(error) = store::subscribe(&self.db, &self.work.consumers).await {
+            let _: Vec<Uuid> = reported("say which events are consumed", &error);
+        }
+    }
+
+    /// At what happened, and at what is to be done.
+    async fn look(&mut self) {
+        if !self.work.consumers.is_empty()
+            && let Err(error) = store::relay(&self.db, RELAYED_AT_ONCE).await
+        {
+            let _: Vec<Uuid> = reported("turn events into jobs", &error);
+        }
+        self.fill().await;
+    }
+
+    /// Takes as many jobs as there is room for.
+    async fn fill(&mut self) {
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            self.forget(ended);
+        }
+        let room = self.config.at_once.saturating_sub(self.running.len());
+        if room == 0 {
+            return;
+        }
+        let claimed = store::claim(&self.db, self.id, &self.names, room, self.config.lease).await;
+        for claimed in claimed.unwrap_or_else(|error| reported("look for jobs", &error)) {
+            let Some(job) = self.work.job(&claimed.name).cloned() else {
+                continue;
+            };
+            let id = claimed.id;
+            let attempt = attempt::run(self.db.clone(), self.id, job, claimed);
+            let handle = self.running.spawn(attempt);
+            self.jobs.insert(handle.id(), (id, handle));
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => error.id(),
+        };
+        self.jobs.remove(&id);
+    }
+
+    /// Says that it is alive, stops what somebody else has by now, and takes jobs from those who say nothing.
+    async fn beat(&mut self) {
+        let ids: Vec<Uuid> = self.jobs.values().map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            self.heard = Instant::now();
+        } else {
+            match store::heartbeat(&self.db, self.id, &ids, self.config.lease).await {
+                Ok(held) => {
+                    self.heard = Instant::now();
+                    self.abort(|id| !held.contains(&id));
+                }
+                Err(error) => {
+                    let _: Vec<Uuid> = reported("say that this worker is alive", &error);
+                    if self.heard.elapsed() > self.config.lease {
+                        self.abort(|_| true);
+                    }
+                }
+            }
+        }
+        match store::rescue(&self.db).await {
+            Ok(0) => {}
+            Ok(jobs) => tracing::warn!(jobs, "jobs were taken back from workers that are gone"),
+            Err(error) => {
+                let _: Vec<Uuid> = reported("look for workers that are gone", &error);
+            }
+        }
+    }
+
+    /// A job that has completed in the meantime is not in the queue either; its task ends by itself.
+    fn abort(&self, which: impl Fn(Uuid) -> bool) {
+        for (id, handle) in self.jobs.values().filter(|(id, _)| which(*id)) {
+            if !handle.is_finished() {
+                tracing::debug!(job = %id, "this worker does not have the job any more");
+                handle.abort();
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let names: Vec<&'static str> = self.work.periodic.iter().map(|one| one.job).collect();
+        if names.is_empty() {
+            return;
+        }
+        let ticks = store::ticks(&self.db, &names).await;
+        let mut enqueued = false;
+        for (name, last, now) in ticks.unwrap_or_else(|error| reported("look at the time", &error))
+        {
+            let periodic = self.work.periodic.iter().find(|one| one.job == name);
+            let Some((periodic, due)) = periodic.and_then(|one| Some((one, one.due(last, now)?)))
+            else {
+                continue;
+            };
+            let each = periodic.catch_up == super::CatchUp::All;
+            match store::tick(&self.db, &name, (last, due.upto), &due.runs, each).await {
+                Ok(ticked) => enqueued |= ticked,
+                Err(error) => {
+                    let _: Vec<Uuid> = reported("enqueue what comes round again", &error);
+                }
+            }
+        }
+        if enqueued {
+            self.fill().await;
+        }
+    }
+
+    /// Lets running jobs finish for a while, gives the rest back.
+    async fn stop(mut self, mut beat: tokio::time::Interval) {
+        let until = tokio::time::Instant::now() + self.config.grace;
+        while !self.running.is_empty() {
+            tokio::select! {
+                _ = beat.tick() => self.beat().await,
+                ended = timeout_at(until, self.running.join_next_with_id()) => match ended {
+                    Ok(Some(ended)) => self.forget(ended),
+                    Ok(None) => break,
+                    Err(_) => return self.give_back().await,
+                },
+            }
+        }
+    }
+
+    async fn give_back(mut self) {
+        let ids: Vec<Uuid> = self.jobs.values().map(|(id, _)| *id).collect();
+        self.running.shutdown().await;
+        match store::release(&self.db, self.id, &ids).await {
+            Ok(jobs) => tracing::warn!(jobs, "stopping: unfinished jobs were given back"),
+            Err(error) => {
+                let _: Vec<Uuid> = reported("give unfinished jobs back", &error);
+            }
+        }
+    }
+}
+
+/// Logs what the worker could not do; it goes on, because the next round may succeed.
+fn reported<T>(what: &'static str, error: &Error) -> Vec<T> {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(what, %error, cause, "the queue of jobs");
+    Vec::new()
+}

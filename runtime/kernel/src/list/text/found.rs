@@ -1,0 +1,285 @@
+//! What is found by words and by place: ids of public rows, from indexes that know no policy, and not too many.
+//!
+//! They are the newest (words), the nearest (a circle) or some (a box). Filters and orders then go over these only:
+//! a search for a common word costs what a search for a rare one does.
+
+use super::{After, Builder, COUNT_MAX, Parent};
+use crate::{
+    list::{
+        query::{Condition, Direction, Near, Order, Query},
+        value::Value,
+    },
+    resource::Resource,
+};
+use sqlx::error::BoxDynError;
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// Rows that filters and orders still go over.
+pub const FOUND_MAX: i32 = 2_000;
+/// Shorter words are not taken for the beginning of others: too many begin with them.
+const HALF_MIN: usize = 3;
+/// Degrees between a parallel and the straight way of half a degree along it, and more: at most 0.0003.
+const MARGIN: f64 = 0.001;
+
+/// How much has to be found.
+pub struct Wanted {
+    /// Ids that each row found by words refers to.
+    within: Vec<String>,
+    rows: i32,
+    /// In the order in which rows are found: those behind this one.
+    after: Option<After>,
+}
+
+impl Wanted {
+    pub fn page(resource: &Resource, query: &Query, parent: Parent, after: Option<&After>) -> Self {
+        let wanted = Self::new(resource, query, parent, FOUND_MAX);
+        // Found in the order of the list, and nothing else leaves rows out: no more than a page is needed.
+        let alone = |finds: fn(&Condition) -> bool| {
+            resource.public_to_all
+                && query
+                    .conditions
+                    .iter()
+                    .all(|condition| finds(condition) || narrowing(resource, condition).is_some())
+                && parent.is_none_or(|(column, _)| resource.within.contains(&column))
+        };
+        let found_in_order = match query.order {
+            Order::Id(Direction::Descending) => {
+                query.conditions.iter().any(is_search) && alone(is_search)
+            }
+            Order::Distance(_) => {
+                parent.is_none()
+                    && query.conditions.len() == 1
+                    && alone(|condition| matches!(condition, Condition::Near(_)))
+            }
+            _ => false,
+        };
+        let behind = matches!(
+            query.order,
+            Order::Id(Direction::Descending) | Order::Distance(_)
+        );
+        Self {
+            rows: match found_in_order {
+                true => query.limit as i32 + 1,
+                false => FOUND_MAX,
+            },
+            after: after.filter(|_| behind).cloned(),
+            ..wanted
+        }
+    }
+
+    pub fn count(resource: &Resource, query: &Query, parent: Parent) -> Self {
+        Self::new(resource, query, parent, COUNT_MAX as i32 + 1)
+    }
+
+    fn new(resource: &Resource, query: &Query, parent: Parent, rows: i32) -> Self {
+        let parent = parent.filter(|(column, _)| resource.within.contains(column));
+        let ids = query
+            .conditions
+            .iter()
+            .filter_map(|c| narrowing(resource, c));
+        Self {
+            within: ids
+                .chain(parent.map(|(_, id)| id))
+                .map(|id| id.to_string())
+                .collect(),
+            rows,
+            after: None,
+        }
+    }
+}
+
+fn is_search(condition: &Condition) -> bool {
+    matches!(condition, Condition::Search { .. })
+}
+
+/// The id of a filter that the index over words knows as well.
+fn narrowing(resource: &Resource, condition: &Condition) -> Option<Uuid> {
+    match condition {
+        Condition::Compare {
+            sql,
+            op: "=",
+            value: Value::Uuid(id),
+        } => resource.within.contains(sql).then_some(*id),
+        _ => None,
+    }
+}
+
+impl Builder {
+    pub(super) fn search(
+        &mut self,
+        function: &'static str,
+        text: &str,
+        wanted: &Wanted,
+    ) -> Result<(), BoxDynError> {
+        self.push("t.id in (select ");
+        self.push(function);
+        self.push("(");
+        self.bind(text.to_owned())?;
+        self.push(", ");
+        self.bind(is_half(text))?;
+        self.push(", ");
+        self.bind(wanted.within.clone())?;
+        self.push(", ");
+        self.bind(match wanted.after {
+            Some(After::Id(id)) => Some(id),
+            _ => None,
+        })?;
+        self.push(", ");
+        self.bind(wanted.rows)?;
+        self.push("))");
+        Ok(())
+    }
+
+    /// Only what is public is searched: its index can be used without asking the policies of each row.
+    fn public(&mut self, view: &'static str) {
+        self.push("t.id in (select p.id from ");
+        self.push(view);
+        self.push(" as p where ");
+    }
+
+    fn found(&mut self, rows: i32) {
+        let _ = write!(self.text, " limit {rows})");
+    }
+
+    fn point(&mut self, (lng, lat): (usize, usize)) {
+        self.push("public.st_setsrid(public.st_makepoint(");
+        self.number(lng);
+        self.push(", ");
+        self.number(lat);
+        self.push("), 4326)::public.geography");
+    }
+
+    /// Behind a place: how far it is from the point that the list is ordered around.
+    pub(super) fn distance(&mut self) {
+        self.push(" operator(public.<->) ");
+        if let Some(around) = self.around {
+            self.point(around);
+        }
+    }
+
+    pub(super) fn near(&mut self, near: &Near, wanted: &Wanted) -> Result<(), BoxDynError> {
+        let around = (self.add(near.lng)?, self.add(near.lat)?);
+        self.around = Some(around);
+        // The inner order is that of the index, and the outer one only sorts what is at one place: it ends early.
+        self.push("t.id in (select o.id from (select p.id, p.");
+        self.push(near.column);
+        self.distance();
+        self.push(" as distance from ");
+        self.push(near.view);
+        self.push(" as p where public.st_dwithin(p.");
+        self.push(near.column);
+        self.push(", ");
+        self.point(around);
+        self.push(", ");
+        self.bind(f64::from(near.radius_m))?;
+        self.push(") order by p.");
+        self.push(near.column);
+        self.distance();
+        self.push(" offset 0) as o");
+        if let Some(After::Place(place, id)) = &wanted.after {
+            let place = (self.add(place.lng)?, self.add(place.lat)?);
+            self.push(" where (o.distance, o.id) > (");
+            self.point(place);
+            self.distance();
+            self.push(", ");
+            self.bind(*id)?;
+            self.push(")");
+        }
+        self.push(" order by o.distance, o.id");
+        self.found(wanted.rows);
+        Ok(())
+    }
+
+    pub(super) fn within(
+        &mut self,
+        view: &'static str,
+        column: &'static str,
+        edges: [f64; 4],
+        wanted: &Wanted,
+    ) -> Result<(), BoxDynError> {
+        let [west, south, east, north] = edges;
+        self.public(view);
+        // The index knows great circles, not parallels: edges are cut into short pieces, and the box is made
+        // larger by what these still differ. Boxes over the date line or most of the globe go without.
+        if west < east && east - west <= 90.0 && north - south <= 90.0 {
+            self.push("p.");
+            self.push(column);
+            self.push(" operator(public.&&) public.st_segmentize(public.st_makeenvelope(");
+            let wider = [
+                (west - MARGIN).max(-180.0),
+                (south - MARGIN).max(-90.0),
+                (east + MARGIN).min(180.0),
+                (north + MARGIN).min(90.0),
+            ];
+            for (index, edge) in wider.into_iter().enumerate() {
+                if index > 0 {
+                    self.push(", ");
+                }
+                self.bind(edge)?;
+            }
+            self.push(", 4326), 0.5)::public.geography and ");
+        }
+        self.push("public.st_y(p.");
+        self.push(column);
+        self.push("::public.geometry) between ");
+        self.bind(south)?;
+        self.push(" and ");
+        self.bind(north)?;
+        self.push(" and (public.st_x(p.");
+        self.push(column);
+        self.push("::public.geometry) >= ");
+        self.bind(west)?;
+        self.push(if west <= east { " and" } else { " or" });
+        self.push(" public.st_x(p.");
+        self.push(column);
+        self.push("::public.geometry) <= ");
+        self.bind(east)?;
+        self.push(")");
+        if let Some(After::Id(id)) = &wanted.after {
+            self.push(" and p.id < ");
+            self.bind(*id)?;
+        }
+        self.found(wanted.rows);
+        Ok(())
+    }
+}
+
+/// Is the last word perhaps not typed to its end? Not one that is excluded or that a quotation ends with.
+fn is_half(text: &str) -> bool {
+    let letters = (text.chars().rev()).take_while(|c| c.is_alphanumeric());
+    let last = text.split_whitespace().next_back().unwrap_or_default();
+    let quoted = text.matches('"').count() % 2 == 1;
+    letters.count() >= HALF_MIN && !last.starts_with('-') && !quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_word_may_go_on() {
+        for half in [
+            "jaz",
+            "jazz nig",
+            "a jazz",
+            "\"open air\" jaz",
+            "zür",
+            "-a jaz",
+        ] {
+            assert!(is_half(half), "{half}");
+        }
+        for whole in [
+            "",
+            "ja",
+            "jazz ",
+            "jazz -nig",
+            "\"jazz nig\"",
+            "\"jazz nig",
+            "jazz n",
+            "%",
+        ] {
+            assert!(!is_half(whole), "{whole}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Rights and memberships that nobody agreed to, and accounts that something would hold on to.
+
+use crate::support::{Database, Member, TestServer, database::Content, model};
+use codegen::model::{Entity, Expr, Lifecycle, OnArchive, Relation};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+async fn organization(server: &TestServer, city: Uuid) -> Uuid {
+    sqlx::query_scalar("insert into app.organizations (city_id, name, state) values ($1, 'Mine', 'approved') returning id")
+        .bind(city)
+        .fetch_one(&mut server.superuser().await)
+        .await
+        .expect("an organisation")
+}
+
+/// Offers `orgAdmin`; the path of the offer.
+async fn offer(giver: &Member, to: &Member, organization: Uuid) -> String {
+    let body = json!({"user_id": to.id, "role": "orgAdmin", "scope_type": "organization", "scope_id": organization});
+    let answer = giver
+        .client
+        .post("/role-assignments", body)
+        .await
+        .expect(201);
+    assert_eq!(answer.json["state"], "offered");
+    format!("/role-assignments/{}", answer.id())
+}
+
+#[tokio::test]
+async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let mine = organization(&server, city).await;
+    let path = format!("/organizations/{mine}");
+    let (olga, ben, ana) = (
+        server.member("olga").await,
+        server.member("ben").await,
+        server.member("ana").await,
+    );
+    server
+        .grant(&olga, "orgAdmin", Some(("organization", mine)))
+        .await;
+    let change = |who: &Member| {
+        let (client, path) = (who.client.clone(), path.clone());
+        async move { client.patch(&path, "*", json!({"website": null})).await }
+    };
+    let offered = offer(&olga, &ben, mine).await;
+    change(&ben).await.expect(403);
+    // It is in the list of what the member is asked, and only they answer.
+    let asked = format!("/role-assignments?user_id={}&state=offered", ben.id);
+    let list = ben.client.get(&asked).await.expect(200);
+    assert_eq!(list.json["data"].as_array().map(Vec::len), Some(1));
+    for verb in ["accept", "decline"] {
+        let path = format!("{offered}/{verb}");
+        olga.client.act(&path).await.expect(403);
+        ana.client.act(&path).await.expect(404);
+        server.client.act(&path).await.expect(401);
+    }
+    ben.client
+        .act(&format!("{offered}/decline"))
+        .await
+        .expect(200);
+    change(&ben).await.expect(403);
+    olga.client
+        .act(&format!("{offered}/accept"))
+        .await
+        .expect(403);
+    ben.client
+        .act(&format!("{offered}/accept"))
+        .await
+        .expect(200);
+    change(&ben).await.expect(200);
+    ben.client
+        .act(&format!("{offered}/decline"))
+        .await
+        .expect(409);
+    // Given up is given up.
+    ben.client.delete(&offered).await.expect(204);
+    change(&ben).await.expect(403);
+    olga.client
+        .act(&format!("{offered}/restore"))
+        .await
+        .expect(403);
+
+    // Withdrawn, there is nothing to accept.
+    let withdrawn = offer(&olga, &ana, mine).await;
+    olga.client.delete(&withdrawn).await.expect(204);
+    ana.client
+        .act(&format!("{withdrawn}/accept"))
+        .await
+        .expect(404);
+    change(&ana).await.expect(403);
+}
+
+#[tokio::test]
+async fn abuse_43_nobody_is_held_to_a_post() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let mine = organization(&server, city).await;
+    let path = format!("/organizations/{mine}");
+    let (olga, carlo, ben) = (
+        server.member("olga").await,
+        server.member("carlo").await,
+        server.member("ben").await,
+    );
+    server
+        .grant(&olga, "orgAdmin", Some(("organization", mine)))
+        .await;
+    server
+        .grant(&carlo, "cityAdmin", Some(("city", city)))
+        .await;
+    // An offer is nobody to leave it to, and holds nobody.
+    offer(&olga, &ben, mine).await;
+    let roles = olga.client.get(&format!("/users/{}/roles", olga.id)).await;
+    let role = roles.json["data"][0]["id"]
+        .as_str()
+        .expect("a role")
+        .to_owned();
+    olga.client
+        .delete(&format!("/role-assignments/{role}"))
+        .await
+        .expect(409);
+    ben.client.delete("/me").await.expect(204);
+    // The last administrator of a suspended profile may still close the account …
+    carlo
+        .client
+        .act(&format!("{path}/suspend"))
+        .await
+        .expect(200);
+    olga.client.delete("/me").await.expect(204);
+    // … and the city looks after the profile.
+    carlo
+        .client
+        .act(&format!("{path}/unsuspend"))
+        .await
+        .expect(200);
+    carlo
+        .client
+        .patch(&path, "*", json!({"website": null}))
+        .await
+        .expect(200);
+    let heir = server.member("heir").await;
+    let offered = offer(&carlo, &heir, mine).await;
+    heir.client
+        .act(&format!("{offered}/accept"))
+        .await
+        .expect(200);
+    heir.client
+        .patch(&path, "*", json!({"website": null}))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn abuse_43_nobody_is_made_a_member_again() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let (ada, bob, eve) = (
+        server.member("ada").await,
+        server.member("bob").await,
+        server.member("eve").await,
+    );
+    let body = json!({"city_id": city, "name": "Choir"});
+    let community = ada.client.post("/communities", body).await.expect(201).id();
+    let place = |by: &Member, of: &Member| {
+        let (client, body) = (
+            by.client.clone(),
+            json!({"community_id": community, "user_id": of.id}),
+        );
+        async move {
+            let answer = client.post("/community-members", body).await.expect(201);
+            format!("/community-members/{}", answer.id())
+        }
+    };
+    let state = |path: &str| {
+        let (client, path) = (ada.client.clone(), path.to_owned());
+        async move { client.get(&path).await.expect(200).json["state"].clone() }
+    };
+    // Who left is not brought back.
+    let bobs = place(&bob, &bob).await;
+    bob.client.act(&format!("{bobs}/join")).await.expect(200);
+    bob.client.delete(&bobs).await.expect(204);
+    ada.client.act(&format!("{bobs}/restore")).await.expect(403);
+    // Who was put out may be, by whoever did it.
+    let bobs = place(&bob, &bob).await;
+    bob.client.act(&format!("{bobs}/join")).await.expect(200);
+    ada.client.delete(&bobs).await.expect(204);
+    bob.client.act(&format!("{bobs}/restore")).await.expect(403);
+    ada.client.act(&format!("{bobs}/restore")).await.expect(200);
+    assert_eq!(state(&bobs).await, "active");
+    // A lifted ban asks again, and nobody else answers.
+    let eves = place(&ada, &eve).await;
+    for path in [&bobs, &eves] {
+        ada.client
+            .post(&format!("{path}/ban"), json!({"reason": "loud"}))
+            .await
+            .expect(200);
+        ada.client.act(&format!("{path}/unban")).await.expect(200);
+        assert_eq!(state(path).await, "unbanned");
+        let approved = ada.client.act(&format!("{path}/approve")).await;
+        assert!(
+            [403, 409].contains(&approved.status.as_u16()),
+            "{}",
+            approved.text
+        );
+        let joined = ada.client.act(&format!("{path}/join")).await;
+        assert_eq!(joined.status, 403, "{}", joined.text);
+        assert_eq!(state(path).await, "unbanned");
+    }
+    bob.client.act(&format!("{bobs}/join")).await.expect(200);
+    assert_eq!(state(&bobs).await, "active");
+}
+
+/// Whom a row is about: it can't be without them.
+fn about(entity: &Entity) -> impl Iterator<Item = (usize, &Relation)> {
+    let people = |r: &Relation| !r.polymorphic && r.targets == [model().identity];
+    let relations = entity.belongs.iter().enumerate();
+    relations.filter(move |(_, r)| people(r) && !r.optional && !r.system)
+}
+
+/// The rule holds for nobody but the person there.
+fn only_for(entity: &Entity, rule: &Expr, person: usize) -> bool {
+    let part = |part: &Expr| only_for(entity, part, person);
+    match rule {
+        Expr::MeIs { relation } => *relation == person,
+        Expr::All(parts) => parts.iter().any(part),
+        Expr::Any(parts) => parts.iter().all(part),
+        Expr::Condition(index) => part(&entity.conditions[*index].expr),
+        _ => false,
+    }
+}
+
+#[test]
+fn abuse_43_no_rule_brings_back_what_a_person_ended() {
+    let mut asked = Vec::new();
+    for entity in &model().entities {
+        let Some(rule) = &entity.access.restore else {
+            continue;
+        };
+        for (index, relation) in about(entity) {
+            let theirs = only_for(entity, rule, index);
+            assert!(
+                theirs || relation.consents,
+                "{}.{}",
+                entity.name,
+                relation.name
+            );
+            if relation.consents {
+                asked.push(format!("{}.{}", entity.name, relation.name));
+            }
+        }
+    }
+    assert_eq!(asked, ["community_member.user", "role_assignment.user"]);
+}
+
+/// As the request role, whatever the server would send: the person ends the row, and nobody but they brings it back.
+#[tokio::test]
+async fn abuse_43_the_database_remembers_who_ended_it() {
+    let database = Database::new(Content::Demo).await;
+    let mut conn = database.superuser().await;
+    let platform = server::seed::demo::PEOPLE[0].id;
+    let mut tried = 0;
+    for entity in &model().entities {
+        for (_, relation) in about(entity).filter(|(_, r)| r.consents) {
+            let (table, column) = (&entity.plural, relation.id_column());
+            let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(AssertSqlSafe(format!(
+                "select id, {column} from app.{table} where status = 'active' and {column} <> $1 order by id"
+            )))
+            .bind(platform)
+            .fetch_all(&mut conn)
+            .await
+            .expect("rows");
+            for (id, person) in rows {
+                sqlx::raw_sql("begin")
+                    .execute(&mut conn)
+                    .await
+                    .expect("begun");
+                let set = |status: &str| {
+                    format!("update app.{table} set status = '{status}' where id = '{id}'")
+                };
+                if act(&mut conn, person, "archive", &set("archived")).await == 1 {
+                    let restore = set("active");
+                    assert_eq!(
+                        act(&mut conn, platform, "restore", &restore).await,
+                        0,
+                        "{table}"
+                    );
+                    // The control: as if somebody else had ended it.
+                    let flag = format!(
+                        "update app.{table} set {} = false where id = '{id}'",
+                        relation.ended_column()
+                    );
+                    sqlx::raw_sql(AssertSqlSafe(flag))
+                        .execute(&mut conn)
+                        .await
+                        .expect("set");
+                    assert_eq!(
+                        act(&mut conn, platform, "restore", &restore).await,
+                        1,
+                        "{table}"
+                    );
+                    tried += 1;
+                }
+                sqlx::raw_sql("rollback")
+                    .execute(&mut conn)
+                    .await
+                    .expect("undone");
+                if tried % 5 == 4 {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(tried >= 4, "{tried}");
+}
+
+/// Rows changed by a statement of a request; none where the database refuses it.
+async fn act(conn: &mut PgConnection, user: Uuid, action: &str, statement: &str) -> u64 {
+    let text = format!(
+        "savepoint act; set local role culturepass_app;
+         select sec.enter('{user}', null, '{action}', gen_random_uuid()::text)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(&mut *conn)
+        .await
+        .expect("entered");
+    let done = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+        .execute(&mut *conn)
+        .await;
+    let changed = done.map_or(0, |done| done.rows_affected());
+    let after = if changed > 0 {
+        "reset role"
+    } else {
+        "rollback to savepoint act; reset role"
+    };
+    sqlx::raw_sql(after).execute(conn).await.expect("left");
+    changed
+}
+
+/// Nothing that refers to an account keeps it from being closed.
+#[test]
+fn abuse_43_nothing_holds_an_account() {
+    for entity in &model().entities {
+        let to_account = |r: &&Relation| r.targets.contains(&model().identity);
+        for relation in entity.belongs.iter().filter(to_account) {
+            let restricts = relation.on_archive == OnArchive::Restrict
+                && entity.lifecycle == Lifecycle::SoftDelete;
+            assert!(!restricts, "{}.{}", entity.name, relation.name);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Searches that take long stand in the way of each other, not of those who read and write.
+
+use crate::support::{Client, TestServer, database::Content};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::Duration;
+
+/// Whoever searches events waits until this lock is free.
+const LOCK: &str = "815";
+
+/// A server with two connections for everything and four for searches, which last as long as somebody wants.
+async fn server(timeout: Duration) -> (TestServer, PgConnection) {
+    let server = TestServer::start_with(Content::Demo, |parts| {
+        parts.db.connections = 2;
+        parts.db.search_connections = 4;
+        parts.db.search_timeout = timeout;
+        parts.db.acquire_timeout = timeout;
+        parts.http.handler_timeout = Duration::from_secs(120);
+    })
+    .await;
+    let mut conn = server.superuser().await;
+    run(
+        &mut conn,
+        &format!(
+            "alter function app.events_search(text, boolean, text[], uuid, int) rename to events_found;
+             create function app.events_search(p_text text, p_half boolean, p_within text[], p_before uuid, p_wanted int)
+             returns setof uuid language plpgsql security definer as $$
+             begin
+               perform pg_advisory_xact_lock({LOCK});
+               return query select app.events_found(p_text, p_half, p_within, p_before, p_wanted);
+             end $$;
+             select pg_advisory_lock({LOCK})"
+        ),
+    )
+    .await;
+    (server, conn)
+}
+
+async fn run(conn: &mut PgConnection, text: &str) {
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+}
+
+/// So many searches are on the way, and as many as there is room for have come to the database.
+async fn wait_for(conn: &mut PgConnection, waiting: i64) {
+    for _ in 0..600 {
+        let now: i64 = sqlx::query_scalar(
+            "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+             where locktype = 'advisory' and not granted and d.datname = current_database()",
+        )
+        .fetch_one(&mut *conn)
+        .await
+        .expect("locks");
+        if now == waiting {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never {waiting} searches");
+}
+
+fn search(client: &Client) -> tokio::task::JoinHandle<u16> {
+    let client = client.clone();
+    tokio::spawn(async move { client.get("/events?q=jazz").await.status.as_u16() })
+}
+
+/// Claim: with as many slow searches as one caller can have on the way, everybody reads, writes and lists at once, and
+/// another caller searches.
+#[tokio::test]
+async fn abuse_39_slow_searches_of_one_caller_hold_nobody_else() {
+    let (server, mut conn) = server(Duration::from_secs(100)).await;
+    let member = server.member("reader").await;
+    let id: String = sqlx::query_scalar("select id::text from app.events_public limit 1")
+        .fetch_one(&mut conn)
+        .await
+        .expect("an event");
+    let slow: Vec<_> = (0..12).map(|_| search(&server.client)).collect();
+    wait_for(&mut conn, 2).await;
+    let everything = async {
+        for client in [&server.client, &member.client] {
+            client.get(&format!("/events/{id}")).await.expect(200);
+            client.get("/events?sort=starts_at").await.expect(200);
+            client.get("/cities").await.expect(200);
+        }
+        let community =
+            serde_json::json!({"name": "Readers", "city_id": server.city("melbourne").await});
+        member
+            .client
+            .post("/communities", community)
+            .await
+            .expect(201);
+    };
+    tokio::time::timeout(Duration::from_secs(60), everything)
+        .await
+        .expect("nobody waits for a search");
+    // The other half of the lane is there for others.
+    let other: Vec<_> = (0..3).map(|_| search(&member.client)).collect();
+    wait_for(&mut conn, 4).await;
+    assert!(
+        slow.iter()
+            .chain(&other)
+            .all(|search| !search.is_finished())
+    );
+    run(&mut conn, &format!("select pg_advisory_unlock({LOCK})")).await;
+    for search in slow.into_iter().chain(other) {
+        assert_eq!(search.await.expect("an answer"), 200);
+    }
+}
+
+/// Claim: a search that takes too long ends, and who has too many on the way is told to come back.
+#[tokio::test]
+async fn abuse_39_a_slow_search_ends_and_a_long_queue_is_refused() {
+    let (server, _conn) = server(Duration::from_millis(500)).await;
+    let alone = server.client.get("/events?q=jazz").await.expect(503);
+    assert!(alone.header("retry-after").is_some());
+    let many: Vec<_> = (0..100).map(|_| search(&server.client)).collect();
+    let mut answers = Vec::new();
+    for search in many {
+        answers.push(search.await.expect("an answer"));
+    }
+    assert!(
+        answers.iter().all(|status| [429, 503].contains(status)),
+        "{answers:?}"
+    );
+    assert!(
+        answers.contains(&429) && answers.contains(&503),
+        "{answers:?}"
+    );
+    server.client.get("/events?limit=1").await.expect(200);
+}

@@ -1,0 +1,405 @@
+//! `Idempotency-Key`: sent twice, done once, answered the same; whoever else uses the same key means something else.
+
+use crate::support::{Answer, Client, Member, TestServer, document};
+use axum::{
+    Extension, Router,
+    extract::State,
+    http::{Method, StatusCode},
+    middleware::from_fn_with_state,
+    response::IntoResponse,
+    routing::post,
+};
+use futures_util::future::join_all;
+use kernel::{
+    Error,
+    auth::Authenticator,
+    config::HttpConfig,
+    http::{Http, health::Health},
+    idempotency::{Attempt, Claim, Request, required},
+    jobs, problems, serve,
+};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use uuid::Uuid;
+
+const KEY: &str = "0b8f6f0e-6c5e-7a41-9d3f-0f6a3c1be2d4";
+
+async fn send(client: &Client, path: &str, key: &str, body: Value) -> Answer {
+    let headers = [("idempotency-key", key)];
+    client.send(Method::POST, path, Some(body), &headers).await
+}
+
+async fn community(server: &TestServer, name: &str) -> Value {
+    json!({"name": name, "city_id": server.city("melbourne").await})
+}
+
+async fn count(server: &TestServer, text: &'static str) -> i64 {
+    let mut conn = server.superuser().await;
+    sqlx::query_scalar(text)
+        .fetch_one(&mut conn)
+        .await
+        .expect("a count")
+}
+
+const COMMUNITIES: &str = "select count(*) from app.communities";
+
+#[tokio::test]
+async fn the_same_request_again_gets_the_same_answer_and_makes_nothing() {
+    let server = TestServer::start().await;
+    let ana = server.member("ana").await;
+    let body = community(&server, "Runners").await;
+    let first = send(&ana.client, "/communities", KEY, body.clone())
+        .await
+        .expect(201);
+    assert_eq!(first.header("idempotent-replayed"), None);
+    // The members in another order are the same request.
+    let reordered = format!(
+        "{{ \"city_id\": {},\n \"name\": \"Runners\" }}",
+        body["city_id"]
+    );
+    let headers = [("idempotency-key", KEY)];
+    let again = ana
+        .client
+        .send_text(
+            Method::POST,
+            "/communities",
+            Some((&reordered, "application/json")),
+            &headers,
+        )
+        .await
+        .expect(201);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.text, first.text, "byte by byte");
+    for name in ["location", "etag", "content-type"] {
+        assert_eq!(again.header(name), first.header(name), "{name}");
+    }
+    assert_eq!(count(&server, COMMUNITIES).await, 1);
+    // It stays the first answer, whatever became of the object.
+    ana.client
+        .delete(first.header("location").expect("a place"))
+        .await
+        .expect(204);
+    let later = send(&ana.client, "/communities", KEY, body)
+        .await
+        .expect(201);
+    assert_eq!(later.text, first.text);
+}
+
+#[tokio::test]
+async fn another_request_or_another_member_is_not_answered_with_it() {
+    let server = TestServer::start().await;
+    let (ana, ben) = (server.member("ana").await, server.member("ben").await);
+    let body = community(&server, "Runners").await;
+    let first = send(&ana.client, "/communities", KEY, body.clone())
+        .await
+        .expect(201);
+    let other = community(&server, "Walkers").await;
+    let reused = send(&ana.client, "/communities", KEY, other.clone())
+        .await
+        .expect(422);
+    assert_eq!(reused.problem(), "idempotency-key-reused");
+    let of_ben = send(&ben.client, "/communities", KEY, other)
+        .await
+        .expect(201);
+    assert_ne!(of_ben.id(), first.id());
+    // The same key on another route is another key.
+    let like = json!({"entity_type": "community", "entity_id": first.id()});
+    send(&ben.client, "/follows", KEY, like).await.expect(201);
+    assert_eq!(count(&server, COMMUNITIES).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_at_the_same_time_make_one() {
+    let server = TestServer::start().await;
+    let ana = server.member("ana").await;
+    let body = community(&server, "Runners").await;
+    let sent = (0..20).map(|_| send(&ana.client, "/communities", KEY, body.clone()));
+    let answers = join_all(sent).await;
+    let made = answers
+        .iter()
+        .filter(|a| a.status == 201 && a.header("idempotent-replayed").is_none());
+    assert_eq!(made.count(), 1);
+    for answer in &answers {
+        let waits = answer.header("retry-after").is_some();
+        let fine = answer.status == 201 || (waits && [409, 503].contains(&answer.status.as_u16()));
+        assert!(fine, "{} {}", answer.status, answer.text);
+    }
+    assert_eq!(count(&server, COMMUNITIES).await, 1);
+    assert_eq!(
+        count(
+            &server,
+            "select count(*) from requests.keys where status = 201"
+        )
+        .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_is_refused_is_decided_anew() {
+    let server = TestServer::start().await;
+    let ana = server.member("ana").await;
+    let mut body = community(&server, "Runners").await;
+    body["city_id"] = json!(Uuid::now_v7());
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let refused = send(&ana.client, "/communities", KEY, body.clone())
+            .await
+            .expect(422);
+        assert_eq!(refused.header("idempotent-replayed"), None);
+        ids.push(refused.header("x-request-id").map(str::to_owned));
+    }
+    assert_ne!(ids[0], ids[1]);
+    let good = community(&server, "Runners").await;
+    send(&ana.client, "/communities", KEY, good)
+        .await
+        .expect(201);
+}
+
+#[tokio::test]
+async fn keys_that_are_none_and_keys_of_strangers_are_refused() {
+    let server = TestServer::start().await;
+    let ana = server.member("ana").await;
+    let body = community(&server, "Runners").await;
+    for key in ["short", "with blanks in between", &"x".repeat(256)] {
+        let refused = send(&ana.client, "/communities", key, body.clone())
+            .await
+            .expect(400);
+        assert_eq!(refused.problem(), "bad-request");
+    }
+    send(&server.client, "/communities", KEY, body)
+        .await
+        .expect(401);
+    assert_eq!(
+        count(&server, "select count(*) from requests.keys").await,
+        0
+    );
+}
+
+/// Every route that creates says so.
+#[test]
+fn every_create_is_documented_with_its_key() {
+    let paths = document()["paths"].as_object().expect("paths");
+    let mut creates = 0;
+    for (path, item) in paths {
+        let id = item["post"]["operationId"].as_str().unwrap_or_default();
+        if !id.starts_with("create") {
+            continue;
+        }
+        creates += 1;
+        let parameters = item["post"]["parameters"].to_string();
+        assert!(parameters.contains("IdempotencyKey"), "{path}");
+    }
+    assert!(creates > 10, "{creates}");
+}
+
+#[tokio::test]
+async fn a_claim_ends_with_its_transaction_and_answers_go_after_three_days() {
+    let server = TestServer::start().await;
+    let ana = server.member("ana").await;
+    let db = &server.built.db;
+    let caller = kernel::Caller {
+        actor: kernel::Actor::User {
+            id: ana.id,
+            session: Some(ana.session),
+        },
+        ..kernel::Caller::anonymous(Uuid::now_v7())
+    };
+    let request = Request::new("POST", "/things", "/things", KEY, b"{}");
+    let minute = Duration::from_secs(60);
+    for _ in 0..2 {
+        let mut cx = db.begin_write(&caller, "create").await.unwrap();
+        let claimed = request.claim(&mut cx, minute).await.unwrap();
+        assert!(matches!(claimed, Claim::Work(1)), "as if nobody had asked");
+    }
+    let mut cx = db.begin_write(&caller, "create").await.unwrap();
+    request.claim(&mut cx, minute).await.unwrap();
+    cx.commit().await.unwrap();
+    let body = community(&server, "Runners").await;
+    send(&ana.client, "/communities", KEY, body)
+        .await
+        .expect(201);
+    let mut conn = server.superuser().await;
+    sqlx::query("update requests.keys set created_at = now() - interval '73 hours'")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let before = chrono::Utc::now() - chrono::TimeDelta::hours(72);
+    assert_eq!(jobs::purge_requests(db, before, 10).await.unwrap(), 1);
+    assert_eq!(
+        count(
+            &server,
+            "select count(*) from requests.keys where status is null"
+        )
+        .await,
+        1
+    );
+}
+
+/// A hand-written route behind the layer. It goes by its path's last part and counts its runs.
+#[derive(Clone)]
+struct Handler {
+    runs: Arc<AtomicU32>,
+    go: Arc<Semaphore>,
+}
+
+async fn pay(
+    State(handler): State<Handler>,
+    Extension(Attempt(attempt)): Extension<Attempt>,
+    axum::extract::Path(what): axum::extract::Path<String>,
+) -> kernel::Result<axum::response::Response> {
+    let run = handler.runs.fetch_add(1, SeqCst) + 1;
+    match what.as_str() {
+        "broken" => Err(Error::internal("no luck")),
+        "forbidden" => Err(Error::forbidden()),
+        "declined" => Err(Error::new(&problems::STATE).detail("The card was declined.")),
+        "slow" if attempt == 1 => {
+            let _go = handler.go.acquire().await;
+            Ok((StatusCode::CREATED, "late").into_response())
+        }
+        _ => Ok((StatusCode::CREATED, format!("run {run}, attempt {attempt}")).into_response()),
+    }
+}
+
+struct Paid {
+    ana: Member,
+    handler: Handler,
+    server: TestServer,
+}
+
+async fn paid() -> Paid {
+    let server = TestServer::start().await;
+    let handler = Handler {
+        runs: Arc::default(),
+        go: Arc::new(Semaphore::new(0)),
+    };
+    let built = &server.built;
+    let http = HttpConfig {
+        ip_limit: None,
+        user_limit: None,
+        ..HttpConfig::default()
+    };
+    let http =
+        Http::new(http, Authenticator::new(built.tokens.clone(), Vec::new())).expect("settings");
+    let routes = Router::new()
+        .route("/payments/{what}", post(pay))
+        .with_state(handler.clone())
+        .route_layer(from_fn_with_state(built.db.clone(), required));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let health = Health::new(built.db.clone(), None);
+    let serving = serve::serve(
+        listener,
+        http.wrap(routes),
+        http,
+        health,
+        std::future::pending(),
+    );
+    tokio::spawn(serving);
+    let mut ana = server.member("ana").await;
+    ana.client = Client::new(format!("http://{address}")).with_token(ana.token.clone());
+    Paid {
+        ana,
+        handler,
+        server,
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_demands_a_key_does_its_work_once() {
+    let paid = paid().await;
+    let client = &paid.ana.client;
+    let missing = client.post("/payments/good", json!({})).await.expect(400);
+    assert!(missing.text.contains("Idempotency-Key"), "{}", missing.text);
+    let stranger = Client::new(client.base().to_owned());
+    send(&stranger, "/payments/good", KEY, json!({}))
+        .await
+        .expect(401);
+    let first = send(client, "/payments/good", KEY, json!({}))
+        .await
+        .expect(201);
+    let again = send(client, "/payments/good", KEY, json!({}))
+        .await
+        .expect(201);
+    assert_eq!(
+        (again.text.as_str(), again.header("idempotent-replayed")),
+        (first.text.as_str(), Some("true"))
+    );
+    // Another path of the same template is another request.
+    send(client, "/payments/other", KEY, json!({}))
+        .await
+        .expect(422);
+    send(client, "/payments/good", KEY, json!({"a": 1}))
+        .await
+        .expect(422);
+    assert_eq!(paid.handler.runs.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn refusals_of_the_work_are_kept_and_those_of_the_caller_and_accidents_are_not() {
+    let paid = paid().await;
+    let client = &paid.ana.client;
+    for (what, status, kept) in [
+        ("declined", 409, true),
+        ("forbidden", 403, false),
+        ("broken", 500, false),
+    ] {
+        let path = format!("/payments/{what}");
+        let key = format!("{what}-0123456789abcdef");
+        let first = send(client, &path, &key, json!({})).await.expect(status);
+        let again = send(client, &path, &key, json!({})).await.expect(status);
+        assert_eq!(
+            again.text == first.text,
+            kept,
+            "{what}: {} {}",
+            first.text,
+            again.text
+        );
+        assert_eq!(
+            again.header("idempotent-replayed").is_some(),
+            kept,
+            "{what}"
+        );
+    }
+    assert_eq!(paid.handler.runs.load(SeqCst), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_gone_without_an_answer_is_followed_by_the_next_and_answers_no_more() {
+    let paid = paid().await;
+    let client = paid.ana.client.clone();
+    let first = tokio::spawn(async move { send(&client, "/payments/slow", KEY, json!({})).await });
+    while paid.handler.runs.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let client = &paid.ana.client;
+    let busy = send(client, "/payments/slow", KEY, json!({}))
+        .await
+        .expect(409);
+    assert_eq!(
+        (busy.problem(), busy.header("retry-after")),
+        ("request-in-progress", Some("1"))
+    );
+    let mut conn = paid.server.superuser().await;
+    sqlx::query("update requests.keys set locked_until = now() - interval '1 s'")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let second = send(client, "/payments/slow", KEY, json!({}))
+        .await
+        .expect(201);
+    assert_eq!(second.text, "run 2, attempt 2");
+    paid.handler.go.add_permits(1);
+    first.await.expect("answered").expect(201);
+    let last = send(client, "/payments/slow", KEY, json!({}))
+        .await
+        .expect(201);
+    assert_eq!(last.text, second.text, "the later attempt's answer counts");
+}

@@ -1,0 +1,10 @@
+//! Jobs: what is enqueued is done at least once, whatever happens to transactions, workers and jobs.
+
+mod dead;
+mod events;
+mod periodic;
+mod queue;
+mod rights;
+mod worker;
+mod workers;
+mod world;

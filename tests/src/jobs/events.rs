@@ -1,0 +1,283 @@
+//! Events: told with their transaction, to every consumer, in order, whatever happens to workers.
+
+use super::world::{World, quick, world};
+use crate::support::{TestServer, model};
+use kernel::{
+    Cx, Error,
+    jobs::{Consumer, Event, Job, Outcome, Run, Work, purge_events, tell},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, time::Duration};
+use uuid::Uuid;
+
+/// Says the event and what its payload holds.
+fn consumes(name: &'static str, flaky: bool) -> Job {
+    Job::new(name, move |run| async move {
+        if flaky && run.attempt == 1 && run.id.as_u128() % 3 == 0 {
+            return Err(Error::internal("not yet").into());
+        }
+        heard(&run).await
+    })
+}
+
+async fn heard(run: &Run) -> Outcome {
+    let event: Event = run.payload()?;
+    let mut cx = run.begin().await?;
+    sqlx::query("insert into public.done (what) values ($1)")
+        .bind(format!(
+            "{} {} {}",
+            event.event, event.entity_id, event.payload["n"]
+        ))
+        .execute(cx.conn())
+        .await?;
+    run.commit(cx).await?;
+    Ok(())
+}
+
+fn work(flaky: bool) -> Work {
+    Work {
+        jobs: vec![consumes("tests.hear", flaky)],
+        consumers: vec![Consumer {
+            event: "tests.happened",
+            job: "tests.hear",
+        }],
+        ..Work::default()
+    }
+}
+
+async fn happened(cx: &mut Cx, object: Uuid, n: u32) {
+    tell(cx, "tests.happened", ("thing", object), json!({ "n": n }))
+        .await
+        .expect("told");
+}
+
+async fn waiting(world: &mut World) -> i64 {
+    let text = "select count(*) from jobs.events where relayed_at is null";
+    sqlx::query_scalar(text)
+        .fetch_one(&mut world.look)
+        .await
+        .unwrap()
+}
+
+/// Until a worker has said what it consumes.
+async fn subscribed(world: &mut World) {
+    let text = "select count(*) from jobs.subscriptions";
+    while sqlx::query_scalar::<_, i64>(text)
+        .fetch_one(&mut world.look)
+        .await
+        .unwrap()
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_rolled_back_did_not_happen() {
+    let mut world = world().await;
+    let worker = world.start_with(work(false), quick());
+    subscribed(&mut world).await;
+    let object = Uuid::now_v7();
+    let mut cx = world.module().await;
+    happened(&mut cx, object, 1).await;
+    drop(cx);
+    let mut cx = world.module().await;
+    happened(&mut cx, object, 2).await;
+    cx.commit().await.unwrap();
+    assert_eq!(
+        world.until_done(1).await,
+        [format!("tests.happened {object} 2")]
+    );
+    world.until("true", 0).await;
+    worker.stop().await;
+    assert_eq!(world.done().await.len(), 1);
+}
+
+/// Twelve objects, four workers that are killed again and again, a consumer that fails now and then: each event is
+/// heard once, those of one object in their order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_one_object_are_heard_in_order_by_workers_that_fail_and_die() {
+    let mut world = world().await;
+    let first = world.start_with(work(true), quick());
+    subscribed(&mut world).await;
+    first.stop().await;
+    let objects: Vec<Uuid> = (0..12).map(|_| Uuid::now_v7()).collect();
+    for n in 0..10 {
+        for object in &objects {
+            let mut cx = world.module().await;
+            happened(&mut cx, *object, n).await;
+            cx.commit().await.unwrap();
+        }
+    }
+    let mut round = 0;
+    loop {
+        let workers: Vec<_> = (0..4)
+            .map(|_| world.start_with(work(true), quick()))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        for (n, worker) in workers.into_iter().enumerate() {
+            if n % 2 == round % 2 {
+                worker.kill().await;
+            } else {
+                worker.stop().await;
+            }
+        }
+        round += 1;
+        world
+            .sql("update jobs.queue set run_at = now() where state = 'queued' and run_at > now()")
+            .await;
+        world.sql("update jobs.queue set locked_until = now() - interval '1 s' where state = 'running'").await;
+        if waiting(&mut world).await == 0 && world.jobs().await.is_empty() {
+            break;
+        }
+        assert!(round < 1000, "{:?}", world.jobs().await);
+    }
+    let mut heard: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in world.done().await {
+        let words: Vec<&str> = line.split(' ').collect();
+        heard
+            .entry(words[1].to_owned())
+            .or_default()
+            .push(words[2].to_owned());
+    }
+    let expected: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    assert_eq!(heard.len(), 12);
+    for (object, heard) in heard {
+        assert_eq!(heard, expected, "{object}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_consumer_hears_each_event_once_however_many_relay() {
+    let mut world = world().await;
+    let both = || {
+        let mut work = work(false);
+        work.jobs.push(consumes("others.hear", false));
+        work.consumers.push(Consumer {
+            event: "tests.happened",
+            job: "others.hear",
+        });
+        work
+    };
+    let workers: Vec<_> = (0..4).map(|_| world.start_with(both(), quick())).collect();
+    subscribed(&mut world).await;
+    for n in 0..40 {
+        let mut cx = world.module().await;
+        happened(&mut cx, Uuid::now_v7(), n).await;
+        cx.commit().await.unwrap();
+    }
+    world.until_done(80).await;
+    world.until("true", 0).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(world.done().await.len(), 80);
+}
+
+/// Two transactions that tell of one object: the second waits until the first has ended.
+#[tokio::test]
+async fn who_tells_of_one_object_waits_for_whoever_does_already() {
+    let mut world = world().await;
+    let object = Uuid::now_v7();
+    let mut first = world.module().await;
+    happened(&mut first, object, 1).await;
+    let mut second = world.module().await;
+    let mut telling = Box::pin(async move {
+        happened(&mut second, object, 2).await;
+        second.commit().await.expect("committed");
+    });
+    let waited = tokio::time::timeout(Duration::from_millis(300), &mut telling).await;
+    assert!(waited.is_err(), "it did not wait");
+    first.commit().await.unwrap();
+    telling.await;
+    let text = "select (payload ->> 'n')::int from jobs.events order by place";
+    let order: Vec<i32> = sqlx::query_scalar(text)
+        .fetch_all(&mut world.look)
+        .await
+        .unwrap();
+    assert_eq!(order, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_module_tells_of_its_own_only_and_told_events_go_after_a_while() {
+    let mut world = world().await;
+    let mut cx = world.module().await;
+    let other = tell(
+        &mut cx,
+        "others.happened",
+        ("thing", Uuid::now_v7()),
+        json!({}),
+    )
+    .await;
+    assert_eq!(other.expect_err("refused").status(), 403);
+    drop(cx);
+    let mut cx = world.module().await;
+    happened(&mut cx, Uuid::now_v7(), 1).await;
+    cx.commit().await.unwrap();
+    let now = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    assert_eq!(
+        purge_events(&world.db, now, 10).await.unwrap(),
+        0,
+        "it was not told yet"
+    );
+    let worker = world.start_with(work(false), quick());
+    while waiting(&mut world).await > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    worker.stop().await;
+    assert_eq!(purge_events(&world.db, now, 10).await.unwrap(), 1);
+}
+
+/// What the specs declare, each tried by what it declares: by a request, and by archiving something above.
+#[tokio::test]
+async fn events_of_entities_are_told_by_what_happens_to_them() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let mut told = Vec::new();
+    for text in [
+        "update app.events set state = 'draft' where id = (select id from app.events where status = 'active' and state = 'published' order by id limit 1)",
+        "update app.events set state = 'published' where state = 'draft' and id = (select id from app.events where status = 'active' order by id limit 1)",
+        "update app.events set title = title || '!' where id = (select id from app.events order by id limit 1)",
+        "update app.users set status = 'archived' where id = (select id from app.users u where status = 'active' and not exists (select from app.role_assignments r where r.user_id = u.id) order by id limit 1)",
+    ] {
+        sqlx::query(text)
+            .execute(&mut conn)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        let text = "delete from jobs.events returning event";
+        let events: Vec<String> = sqlx::query_scalar(text).fetch_all(&mut conn).await.unwrap();
+        told.push(events.join(" "));
+    }
+    assert_eq!(told[0], "", "taking back is not declared");
+    assert!(
+        ["event.publish", ""].contains(&told[1].as_str()),
+        "{told:?}"
+    );
+    assert_eq!(told[2], "", "changing is not declared");
+    assert!(told[3].contains("user.archive"), "{told:?}");
+}
+
+/// Each declared event has its trigger, and no table has another one.
+#[tokio::test]
+async fn every_declared_event_has_its_trigger() {
+    let mut world = world().await;
+    let text =
+        "select c.relname || ' ' || t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid
+        where t.tgfoid = 'jobs.emit()'::regprocedure and t.tgenabled = 'O' order by 1";
+    let found: Vec<String> = sqlx::query_scalar(text)
+        .fetch_all(&mut world.look)
+        .await
+        .unwrap();
+    let mut declared: Vec<String> = model()
+        .entities
+        .iter()
+        .flat_map(|e| {
+            e.emits
+                .iter()
+                .map(move |action| format!("{0} {0}_emit_{action}", e.plural))
+        })
+        .collect();
+    declared.sort();
+    assert_eq!(found, declared);
+    assert!(!declared.is_empty());
+}
