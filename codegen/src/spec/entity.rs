@@ -10,7 +10,7 @@ use crate::phrase::{
     RelationLine, Rule, TransitionPhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 24] = [
+pub const ENTITY_KEYS: [&str; 25] = [
     "entity",
     "plural",
     "was",
