@@ -92,6 +92,10 @@ create schema sec;
 alter schema sec owner to culturepass_authz;
 grant usage on schema sec to culturepass_app, culturepass_job, culturepass_owner, culturepass_counter, culturepass_audit, culturepass_queue;
 
+create schema counters;
+alter schema counters owner to culturepass_owner;
+grant usage on schema counters to culturepass_app, culturepass_job, culturepass_authz, culturepass_counter;
+
 create schema audit;
 alter schema audit owner to culturepass_audit;
 grant usage on schema audit to culturepass_job, culturepass_queue;
@@ -192,9 +196,12 @@ alter function sec.is_line(text) owner to culturepass_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
+-- Lengths beside the pattern: counted in it, they cost a hundred times as much.
 begin
   return char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]+@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z0-9]+(-+[A-Za-z0-9]+)*$'
+    and strpos(p_text, '@') <= 65
+    and (char_length(p_text) <= 64 or split_part(p_text, '@', 2) !~ '[^.]{64}');
 end
 $$;
 alter function sec.is_email(text) owner to culturepass_owner;
@@ -445,6 +452,13 @@ create function sec.set_reason(p_reason text) returns void
 $$;
 alter function sec.set_reason(text) owner to culturepass_owner;
 
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to culturepass_owner;
+
 create function sec.scopes_org_admin() returns uuid[]
   language sql stable parallel safe as $$
 -- The caller's role orgAdmin.
@@ -548,6 +562,24 @@ end
 $$;
 alter function sec.live() owner to culturepass_owner;
 
+create function sec.keep_status() returns trigger
+  language plpgsql set search_path = '' as $$
+-- A row that is archived and restored is what it was: restoring does not undo a suspension.
+begin
+  if new.status = 'archived' and old.status <> 'archived' then
+    new.archived_from := old.status;
+  elsif new.status <> 'archived' and old.status = 'archived' then
+    new.status := coalesce(old.archived_from, 'active');
+    new.archived_from := null;
+    if tg_nargs > 0 then
+      new.archived_with := null;
+    end if;
+  end if;
+  return new;
+end
+$$;
+alter function sec.keep_status() owner to culturepass_owner;
+
 -- Tables
 
 create table app.attendances (
@@ -583,11 +615,7 @@ create table app.businesses (
   payouts_enabled boolean default false not null,
   verified boolean default false not null,
   state text default 'pending' not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -605,6 +633,20 @@ comment on column app.businesses.state is 'Only an approved one is public.';
 alter table app.businesses owner to culturepass_owner;
 alter table app.businesses enable row level security;
 alter table app.businesses force row level security;
+alter table app.businesses set (fillfactor = 80);
+
+create table counters.businesses (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  constraint businesses_pkey primary key (id)
+);
+comment on table counters.businesses is 'Counters of app.businesses, which change more often than they do.';
+alter table counters.businesses owner to culturepass_owner;
+alter table counters.businesses set (fillfactor = 75);
 
 create table app.check_ins (
   id uuid default sec.uuid_v7() not null,
@@ -638,6 +680,7 @@ create table app.cities (
   timezone text not null,
   location geography(Point,4326) not null,
   population integer,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -651,6 +694,7 @@ comment on column app.cities.timezone is 'IANA name, which events of the city ar
 alter table app.cities owner to culturepass_owner;
 alter table app.cities enable row level security;
 alter table app.cities force row level security;
+alter table app.cities set (fillfactor = 80);
 
 create table app.commission_rules (
   id uuid default sec.uuid_v7() not null,
@@ -667,6 +711,7 @@ create table app.commission_rules (
   city_share_basis_points integer default 0 not null,
   valid_from timestamptz not null,
   valid_to timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -698,6 +743,7 @@ comment on column app.commission_rules.city_share_basis_points is 'Hundredths of
 alter table app.commission_rules owner to culturepass_owner;
 alter table app.commission_rules enable row level security;
 alter table app.commission_rules force row level security;
+alter table app.commission_rules set (fillfactor = 80);
 
 create table app.communities (
   id uuid default sec.uuid_v7() not null,
@@ -713,12 +759,7 @@ create table app.communities (
   visibility text default 'public' not null,
   join_policy text default 'open' not null,
   verified boolean default false not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
-  member_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -735,6 +776,21 @@ comment on column app.communities.verified is 'The city has looked at it.';
 alter table app.communities owner to culturepass_owner;
 alter table app.communities enable row level security;
 alter table app.communities force row level security;
+alter table app.communities set (fillfactor = 80);
+
+create table counters.communities (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  member_count bigint default 0 not null,
+  constraint communities_pkey primary key (id)
+);
+comment on table counters.communities is 'Counters of app.communities, which change more often than they do.';
+alter table counters.communities owner to culturepass_owner;
+alter table counters.communities set (fillfactor = 75);
 
 create table app.community_members (
   id uuid default sec.uuid_v7() not null,
@@ -744,6 +800,7 @@ create table app.community_members (
   added_by_id uuid default sec.uid(),
   role text default 'member' not null,
   state text default 'pending' not null,
+  archived_from text,
   archived_with uuid,
   ended_by_user boolean default false not null,
   version bigint default 1 not null,
@@ -760,6 +817,7 @@ comment on column app.community_members.state is 'pending until the other side a
 alter table app.community_members owner to culturepass_owner;
 alter table app.community_members enable row level security;
 alter table app.community_members force row level security;
+alter table app.community_members set (fillfactor = 80);
 
 create table app.countries (
   id uuid default sec.uuid_v7() not null,
@@ -768,6 +826,7 @@ create table app.countries (
   name text not null,
   currency text not null,
   default_locale text not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -780,6 +839,7 @@ comment on column app.countries.currency is 'ISO 4217, what prices are shown in 
 alter table app.countries owner to culturepass_owner;
 alter table app.countries enable row level security;
 alter table app.countries force row level security;
+alter table app.countries set (fillfactor = 80);
 
 create table app.credentials (
   id uuid default sec.uuid_v7() not null,
@@ -806,6 +866,7 @@ create table app.devices (
   platform text not null,
   push_token text not null,
   last_seen_at timestamptz default now() not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -818,6 +879,7 @@ comment on column app.devices.push_token is 'What the push service knows the dev
 alter table app.devices owner to culturepass_owner;
 alter table app.devices enable row level security;
 alter table app.devices force row level security;
+alter table app.devices set (fillfactor = 80);
 
 create table app.email_tokens (
   id uuid default sec.uuid_v7() not null,
@@ -863,9 +925,8 @@ create table app.events (
   capacity integer,
   trending_score numeric(20,6) default 0 not null,
   featured_until timestamptz,
-  like_count bigint default 0 not null,
   ticket_count bigint default 0 not null,
-  attendance_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -895,6 +956,17 @@ comment on column app.events.featured_until is 'Until when a promotion shows it 
 alter table app.events owner to culturepass_owner;
 alter table app.events enable row level security;
 alter table app.events force row level security;
+alter table app.events set (fillfactor = 80);
+
+create table counters.events (
+  id uuid not null,
+  like_count bigint default 0 not null,
+  attendance_count bigint default 0 not null,
+  constraint events_pkey primary key (id)
+);
+comment on table counters.events is 'Counters of app.events, which change more often than they do.';
+alter table counters.events owner to culturepass_owner;
+alter table counters.events set (fillfactor = 75);
 
 create table app.external_identities (
   id uuid default sec.uuid_v7() not null,
@@ -922,6 +994,7 @@ create table app.follows (
   follower_id uuid default sec.uid() not null,
   entity_type text not null,
   entity_id uuid not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -991,6 +1064,7 @@ create table app.grant_announcements (
   opens_at timestamptz not null,
   closes_at timestamptz not null,
   url text,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1003,6 +1077,7 @@ comment on column app.grant_announcements.amount_cents is 'The most that one app
 alter table app.grant_announcements owner to culturepass_owner;
 alter table app.grant_announcements enable row level security;
 alter table app.grant_announcements force row level security;
+alter table app.grant_announcements set (fillfactor = 80);
 
 create table app.institutions (
   id uuid default sec.uuid_v7() not null,
@@ -1019,7 +1094,7 @@ create table app.institutions (
   contact_email citext,
   location geography(Point,4326),
   verified boolean default true not null,
-  follower_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1032,6 +1107,16 @@ comment on column app.institutions.verified is 'Entered by the administration of
 alter table app.institutions owner to culturepass_owner;
 alter table app.institutions enable row level security;
 alter table app.institutions force row level security;
+alter table app.institutions set (fillfactor = 80);
+
+create table counters.institutions (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  constraint institutions_pkey primary key (id)
+);
+comment on table counters.institutions is 'Counters of app.institutions, which change more often than they do.';
+alter table counters.institutions owner to culturepass_owner;
+alter table counters.institutions set (fillfactor = 75);
 
 create table app.leads (
   id uuid default sec.uuid_v7() not null,
@@ -1044,6 +1129,7 @@ create table app.leads (
   currency text,
   needed_at timestamptz,
   state text default 'new' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1058,12 +1144,14 @@ comment on column app.leads.details is 'What the organiser tells this business.'
 alter table app.leads owner to culturepass_owner;
 alter table app.leads enable row level security;
 alter table app.leads force row level security;
+alter table app.leads set (fillfactor = 80);
 
 create table app.likes (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   user_id uuid default sec.uid() not null,
   event_id uuid not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1092,6 +1180,7 @@ create table app.media (
   height integer,
   bytes bigint,
   content_hash text,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1122,6 +1211,7 @@ comment on column app.media.content_hash is 'SHA-256 in hexadecimal.';
 alter table app.media owner to culturepass_owner;
 alter table app.media enable row level security;
 alter table app.media force row level security;
+alter table app.media set (fillfactor = 80);
 
 create table app.notifications (
   id uuid default sec.uuid_v7() not null,
@@ -1173,6 +1263,7 @@ create table app.notification_preferences (
   type text default 'all' not null,
   enabled boolean default true not null,
   quiet_hours jsonb,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1185,6 +1276,7 @@ comment on column app.notification_preferences.quiet_hours is 'Between these tim
 alter table app.notification_preferences owner to culturepass_owner;
 alter table app.notification_preferences enable row level security;
 alter table app.notification_preferences force row level security;
+alter table app.notification_preferences set (fillfactor = 80);
 
 create table app.orders (
   id uuid default sec.uuid_v7() not null,
@@ -1258,11 +1350,7 @@ create table app.organizations (
   payouts_enabled boolean default false not null,
   verified boolean default false not null,
   state text default 'pending' not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1280,6 +1368,20 @@ comment on column app.organizations.state is 'Only an approved one is public.';
 alter table app.organizations owner to culturepass_owner;
 alter table app.organizations enable row level security;
 alter table app.organizations force row level security;
+alter table app.organizations set (fillfactor = 80);
+
+create table counters.organizations (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  constraint organizations_pkey primary key (id)
+);
+comment on table counters.organizations is 'Counters of app.organizations, which change more often than they do.';
+alter table counters.organizations owner to culturepass_owner;
+alter table counters.organizations set (fillfactor = 75);
 
 create table app.payment_methods (
   id uuid default sec.uuid_v7() not null,
@@ -1291,6 +1393,7 @@ create table app.payment_methods (
   exp_month integer not null,
   exp_year integer not null,
   is_default boolean default false not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1315,6 +1418,7 @@ create table app.plans (
   features text[] not null,
   is_offered boolean default true not null,
   stripe_price_id text,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1325,6 +1429,7 @@ comment on column app.plans.is_offered is 'Can be subscribed to now.';
 alter table app.plans owner to culturepass_owner;
 alter table app.plans enable row level security;
 alter table app.plans force row level security;
+alter table app.plans set (fillfactor = 80);
 
 create table app.promo_codes (
   id uuid default sec.uuid_v7() not null,
@@ -1338,7 +1443,7 @@ create table app.promo_codes (
   per_user_limit integer default 1 not null,
   valid_from timestamptz default now() not null,
   valid_to timestamptz,
-  redemption_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1353,6 +1458,16 @@ comment on column app.promo_codes.per_user_limit is 'Orders of one buyer.';
 alter table app.promo_codes owner to culturepass_owner;
 alter table app.promo_codes enable row level security;
 alter table app.promo_codes force row level security;
+alter table app.promo_codes set (fillfactor = 80);
+
+create table counters.promo_codes (
+  id uuid not null,
+  redemption_count bigint default 0 not null,
+  constraint promo_codes_pkey primary key (id)
+);
+comment on table counters.promo_codes is 'Counters of app.promo_codes, which change more often than they do.';
+alter table counters.promo_codes owner to culturepass_owner;
+alter table counters.promo_codes set (fillfactor = 75);
 
 create table app.promotions (
   id uuid default sec.uuid_v7() not null,
@@ -1367,6 +1482,7 @@ create table app.promotions (
   currency text not null,
   paid_at timestamptz,
   state text default 'requested' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1397,6 +1513,7 @@ create table app.quotes (
   terms text not null,
   valid_until timestamptz not null,
   state text default 'draft' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1408,6 +1525,7 @@ comment on table app.quotes is 'What a business asks for a service. The organise
 alter table app.quotes owner to culturepass_owner;
 alter table app.quotes enable row level security;
 alter table app.quotes force row level security;
+alter table app.quotes set (fillfactor = 80);
 
 create table app.referrals (
   id uuid default sec.uuid_v7() not null,
@@ -1416,6 +1534,7 @@ create table app.referrals (
   referee_id uuid default sec.uid() not null,
   state text default 'pending' not null,
   rewarded_at timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1475,6 +1594,7 @@ create table app.reviews (
   rating integer not null,
   comment text,
   reply text,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1495,6 +1615,7 @@ comment on column app.reviews.reply is 'By the admins of the target.';
 alter table app.reviews owner to culturepass_owner;
 alter table app.reviews enable row level security;
 alter table app.reviews force row level security;
+alter table app.reviews set (fillfactor = 80);
 
 create table app.role_assignments (
   id uuid default sec.uuid_v7() not null,
@@ -1505,6 +1626,7 @@ create table app.role_assignments (
   granted_by_id uuid default sec.uid(),
   role text not null,
   state text default 'offered' not null,
+  archived_from text,
   archived_with uuid,
   ended_by_user boolean default false not null,
   version bigint default 1 not null,
@@ -1548,7 +1670,7 @@ create table app.service_requests (
   currency text,
   needed_at timestamptz,
   state text default 'open' not null,
-  lead_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1570,6 +1692,16 @@ comment on table app.service_requests is 'An organiser looks for a service, such
 alter table app.service_requests owner to culturepass_owner;
 alter table app.service_requests enable row level security;
 alter table app.service_requests force row level security;
+alter table app.service_requests set (fillfactor = 80);
+
+create table counters.service_requests (
+  id uuid not null,
+  lead_count bigint default 0 not null,
+  constraint service_requests_pkey primary key (id)
+);
+comment on table counters.service_requests is 'Counters of app.service_requests, which change more often than they do.';
+alter table counters.service_requests owner to culturepass_owner;
+alter table counters.service_requests set (fillfactor = 75);
 
 create table app.sessions (
   id uuid default sec.uuid_v7() not null,
@@ -1685,6 +1817,7 @@ create table app.ticket_types (
   sales_end timestamptz,
   per_user_limit integer default 10 not null,
   refundable_until timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1702,6 +1835,7 @@ comment on column app.ticket_types.refundable_until is 'Until when buyers may gi
 alter table app.ticket_types owner to culturepass_owner;
 alter table app.ticket_types enable row level security;
 alter table app.ticket_types force row level security;
+alter table app.ticket_types set (fillfactor = 80);
 
 create table app.transactions (
   id uuid default sec.uuid_v7() not null,
@@ -1752,10 +1886,7 @@ create table app.users (
   email citext not null,
   phone text,
   stripe_customer_id text,
-  follower_count bigint default 0 not null,
-  following_count bigint default 0 not null,
-  community_count bigint default 0 not null,
-  attended_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -1772,6 +1903,19 @@ comment on column app.users.stripe_customer_id is 'Who this is to Stripe.';
 alter table app.users owner to culturepass_owner;
 alter table app.users enable row level security;
 alter table app.users force row level security;
+alter table app.users set (fillfactor = 80);
+
+create table counters.users (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  following_count bigint default 0 not null,
+  community_count bigint default 0 not null,
+  attended_count bigint default 0 not null,
+  constraint users_pkey primary key (id)
+);
+comment on table counters.users is 'Counters of app.users, which change more often than they do.';
+alter table counters.users owner to culturepass_owner;
+alter table counters.users set (fillfactor = 75);
 
 create table app.venues (
   id uuid default sec.uuid_v7() not null,
@@ -1791,11 +1935,7 @@ create table app.venues (
   accessibility text[],
   opening_hours jsonb,
   verified boolean default false not null,
-  follower_count bigint default 0 not null,
-  rating_avg_sum bigint default 0 not null,
-  rating_avg_count bigint default 0 not null,
-  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
-  rating_count bigint default 0 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -1821,6 +1961,20 @@ comment on column app.venues.verified is 'The city has looked at it.';
 alter table app.venues owner to culturepass_owner;
 alter table app.venues enable row level security;
 alter table app.venues force row level security;
+alter table app.venues set (fillfactor = 80);
+
+create table counters.venues (
+  id uuid not null,
+  follower_count bigint default 0 not null,
+  rating_avg_sum bigint default 0 not null,
+  rating_avg_count bigint default 0 not null,
+  rating_avg numeric(20,1) generated always as (round(rating_avg_sum::numeric / nullif(rating_avg_count, 0), 1)) stored,
+  rating_count bigint default 0 not null,
+  constraint venues_pkey primary key (id)
+);
+comment on table counters.venues is 'Counters of app.venues, which change more often than they do.';
+alter table counters.venues owner to culturepass_owner;
+alter table counters.venues set (fillfactor = 75);
 
 create table app.waitlist_entries (
   id uuid default sec.uuid_v7() not null,
@@ -1831,6 +1985,7 @@ create table app.waitlist_entries (
   position bigint,
   state text default 'waiting' not null,
   offer_expires_at timestamptz,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -3138,12 +3293,6 @@ create index businesses_city_id_name_id_idx
 create index businesses_name_id_idx
   on app.businesses (name, id);
 
-create index businesses_follower_count_id_idx
-  on app.businesses (follower_count, id);
-
-create index businesses_rating_count_id_idx
-  on app.businesses (rating_count, id);
-
 create index businesses_city_id_idx
   on app.businesses (city_id, id);
 
@@ -3152,6 +3301,15 @@ create index businesses_live_city_id_idx
 
 create index businesses_location_idx
   on app.businesses using gist (location) where status = 'active';
+
+create index businesses_while_archived_idx
+  on app.businesses (id) where status = 'archived';
+
+create index businesses_follower_count_id_idx
+  on counters.businesses (follower_count, id);
+
+create index businesses_rating_count_id_idx
+  on counters.businesses (rating_count, id);
 
 create unique index check_ins_nonce_key
   on app.check_ins (nonce);
@@ -3182,6 +3340,9 @@ create index cities_live_country_id_idx
 
 create index cities_location_idx
   on app.cities using gist (location) where status = 'active';
+
+create index cities_while_archived_idx
+  on app.cities (id) where status = 'archived';
 
 create index commission_rules_valid_from_id_idx
   on app.commission_rules (valid_from, id);
@@ -3228,6 +3389,9 @@ create index commission_rules_scope_event_id_idx
 create index commission_rules_live_scope_event_id_idx
   on app.commission_rules (live_scope_event_id) where live_scope_event_id is not null;
 
+create index commission_rules_while_archived_idx
+  on app.commission_rules (id) where status = 'archived';
+
 create unique index communities_city_id_slug_key
   on app.communities (city_id, slug) where status <> 'archived';
 
@@ -3236,15 +3400,6 @@ create index communities_city_id_name_id_idx
 
 create index communities_name_id_idx
   on app.communities (name, id);
-
-create index communities_follower_count_id_idx
-  on app.communities (follower_count, id);
-
-create index communities_rating_count_id_idx
-  on app.communities (rating_count, id);
-
-create index communities_member_count_id_idx
-  on app.communities (member_count, id);
 
 create index communities_city_id_idx
   on app.communities (city_id, id);
@@ -3257,6 +3412,18 @@ create index communities_created_by_id_idx
 
 create index communities_live_created_by_id_idx
   on app.communities (live_created_by_id) where live_created_by_id is not null;
+
+create index communities_while_archived_idx
+  on app.communities (id) where status = 'archived';
+
+create index communities_follower_count_id_idx
+  on counters.communities (follower_count, id);
+
+create index communities_rating_count_id_idx
+  on counters.communities (rating_count, id);
+
+create index communities_member_count_id_idx
+  on counters.communities (member_count, id);
 
 create unique index community_members_community_id_user_id_key
   on app.community_members (community_id, user_id) where status <> 'archived';
@@ -3279,11 +3446,17 @@ create index community_members_added_by_id_idx
 create index community_members_live_added_by_id_idx
   on app.community_members (live_added_by_id) where live_added_by_id is not null;
 
+create index community_members_while_archived_idx
+  on app.community_members (id) where status = 'archived';
+
 create unique index countries_code_key
   on app.countries (code) where status <> 'archived';
 
 create index countries_name_id_idx
   on app.countries (name, id);
+
+create index countries_while_archived_idx
+  on app.countries (id) where status = 'archived';
 
 create unique index credentials_user_id_key
   on app.credentials (user_id);
@@ -3333,9 +3506,6 @@ create index events_starts_at_id_idx
 create index events_trending_score_id_idx
   on app.events (trending_score, id);
 
-create index events_like_count_id_idx
-  on app.events (like_count, id);
-
 create index events_ticket_count_id_idx
   on app.events (ticket_count, id);
 
@@ -3377,6 +3547,12 @@ create index events_live_venue_id_idx
 
 create index events_location_idx
   on app.events using gist (location) where status = 'active';
+
+create index events_while_archived_idx
+  on app.events (id) where status = 'archived';
+
+create index events_like_count_id_idx
+  on counters.events (like_count, id);
 
 create unique index external_identities_issuer_subject_key
   on app.external_identities (issuer, subject);
@@ -3428,6 +3604,9 @@ create index follows_entity_institution_id_idx
 
 create index follows_live_entity_institution_id_idx
   on app.follows (live_entity_institution_id) where live_entity_institution_id is not null;
+
+create index follows_while_archived_idx
+  on app.follows (id) where status = 'archived';
 
 create index fraud_flags_state_score_id_idx
   on app.fraud_flags (state, score, id);
@@ -3489,6 +3668,9 @@ create index grant_announcements_institution_id_idx
 create index grant_announcements_live_institution_id_idx
   on app.grant_announcements (live_institution_id) where live_institution_id is not null;
 
+create index grant_announcements_while_archived_idx
+  on app.grant_announcements (id) where status = 'archived';
+
 create unique index institutions_city_id_slug_key
   on app.institutions (city_id, slug) where status <> 'archived';
 
@@ -3498,9 +3680,6 @@ create index institutions_city_id_name_id_idx
 create index institutions_name_id_idx
   on app.institutions (name, id);
 
-create index institutions_follower_count_id_idx
-  on app.institutions (follower_count, id);
-
 create index institutions_city_id_idx
   on app.institutions (city_id, id);
 
@@ -3509,6 +3688,12 @@ create index institutions_live_city_id_idx
 
 create index institutions_location_idx
   on app.institutions using gist (location) where status = 'active';
+
+create index institutions_while_archived_idx
+  on app.institutions (id) where status = 'archived';
+
+create index institutions_follower_count_id_idx
+  on counters.institutions (follower_count, id);
 
 create unique index leads_service_request_id_business_id_key
   on app.leads (service_request_id, business_id) where status <> 'archived';
@@ -3525,6 +3710,9 @@ create index leads_business_id_idx
 create index leads_live_business_id_idx
   on app.leads (live_business_id) where live_business_id is not null;
 
+create index leads_while_archived_idx
+  on app.leads (id) where status = 'archived';
+
 create unique index likes_user_id_event_id_key
   on app.likes (user_id, event_id) where status <> 'archived';
 
@@ -3539,6 +3727,9 @@ create index likes_event_id_idx
 
 create index likes_live_event_id_idx
   on app.likes (live_event_id) where live_event_id is not null;
+
+create index likes_while_archived_idx
+  on app.likes (id) where status = 'archived';
 
 create index media_entity_type_entity_id_position_id_idx
   on app.media (entity_type, entity_id, position, id);
@@ -3594,6 +3785,9 @@ create index media_uploaded_by_id_idx
 create index media_live_uploaded_by_id_idx
   on app.media (live_uploaded_by_id) where live_uploaded_by_id is not null;
 
+create index media_while_archived_idx
+  on app.media (id) where status = 'archived';
+
 create unique index notifications_user_id_dedupe_key_key
   on app.notifications (user_id, dedupe_key);
 
@@ -3623,6 +3817,9 @@ create index notification_preferences_user_id_idx
 
 create index notification_preferences_live_user_id_idx
   on app.notification_preferences (live_user_id) where live_user_id is not null;
+
+create index notification_preferences_while_archived_idx
+  on app.notification_preferences (id) where status = 'archived';
 
 create unique index orders_user_id_idempotency_key_key
   on app.orders (user_id, idempotency_key);
@@ -3663,17 +3860,20 @@ create index organizations_city_id_name_id_idx
 create index organizations_name_id_idx
   on app.organizations (name, id);
 
-create index organizations_follower_count_id_idx
-  on app.organizations (follower_count, id);
-
-create index organizations_rating_count_id_idx
-  on app.organizations (rating_count, id);
-
 create index organizations_city_id_idx
   on app.organizations (city_id, id);
 
 create index organizations_live_city_id_idx
   on app.organizations (live_city_id) where live_city_id is not null;
+
+create index organizations_while_archived_idx
+  on app.organizations (id) where status = 'archived';
+
+create index organizations_follower_count_id_idx
+  on counters.organizations (follower_count, id);
+
+create index organizations_rating_count_id_idx
+  on counters.organizations (rating_count, id);
 
 create unique index payment_methods_stripe_payment_method_id_key
   on app.payment_methods (stripe_payment_method_id) where status <> 'archived';
@@ -3693,6 +3893,9 @@ create index plans_name_id_idx
 create index plans_price_cents_id_idx
   on app.plans (price_cents, id);
 
+create index plans_while_archived_idx
+  on app.plans (id) where status = 'archived';
+
 create unique index promo_codes_event_id_code_key
   on app.promo_codes (event_id, code) where status <> 'archived';
 
@@ -3701,6 +3904,9 @@ create index promo_codes_event_id_idx
 
 create index promo_codes_live_event_id_idx
   on app.promo_codes (live_event_id) where live_event_id is not null;
+
+create index promo_codes_while_archived_idx
+  on app.promo_codes (id) where status = 'archived';
 
 create index promotions_starts_at_id_idx
   on app.promotions (starts_at, id);
@@ -3729,6 +3935,9 @@ create index promotions_city_id_idx
 create index promotions_live_city_id_idx
   on app.promotions (live_city_id) where live_city_id is not null;
 
+create index promotions_while_archived_idx
+  on app.promotions (id) where status = 'archived';
+
 create index quotes_amount_cents_id_idx
   on app.quotes (amount_cents, id);
 
@@ -3737,6 +3946,9 @@ create index quotes_lead_id_idx
 
 create index quotes_live_lead_id_idx
   on app.quotes (live_lead_id) where live_lead_id is not null;
+
+create index quotes_while_archived_idx
+  on app.quotes (id) where status = 'archived';
 
 create unique index referrals_referee_id_key
   on app.referrals (referee_id) where status <> 'archived';
@@ -3807,6 +4019,9 @@ create index reviews_entity_community_id_idx
 create index reviews_live_entity_community_id_idx
   on app.reviews (live_entity_community_id) where live_entity_community_id is not null;
 
+create index reviews_while_archived_idx
+  on app.reviews (id) where status = 'archived';
+
 create unique index role_assignments_user_id_role_scope_type_scope_id_key
   on app.role_assignments (user_id, role, scope_type, scope_id) nulls not distinct where status <> 'archived';
 
@@ -3858,6 +4073,9 @@ create index role_assignments_granted_by_id_idx
 create index role_assignments_live_granted_by_id_idx
   on app.role_assignments (live_granted_by_id) where live_granted_by_id is not null;
 
+create index role_assignments_while_archived_idx
+  on app.role_assignments (id) where status = 'archived';
+
 create index service_requests_title_id_idx
   on app.service_requests (title, id);
 
@@ -3896,6 +4114,9 @@ create index service_requests_event_id_idx
 
 create index service_requests_live_event_id_idx
   on app.service_requests (live_event_id) where live_event_id is not null;
+
+create index service_requests_while_archived_idx
+  on app.service_requests (id) where status = 'archived';
 
 create index sessions_user_id_revoked_at_idx
   on app.sessions (user_id, revoked_at);
@@ -3963,6 +4184,9 @@ create index ticket_types_event_id_idx
 create index ticket_types_live_event_id_idx
   on app.ticket_types (live_event_id) where live_event_id is not null;
 
+create index ticket_types_while_archived_idx
+  on app.ticket_types (id) where status = 'archived';
+
 create unique index transactions_stripe_payment_intent_id_key
   on app.transactions (stripe_payment_intent_id);
 
@@ -3999,14 +4223,17 @@ create unique index users_email_key
 create index users_display_name_id_idx
   on app.users (display_name, id);
 
-create index users_follower_count_id_idx
-  on app.users (follower_count, id);
-
 create index users_home_city_id_idx
   on app.users (home_city_id, id) where home_city_id is not null;
 
 create index users_live_home_city_id_idx
   on app.users (live_home_city_id) where live_home_city_id is not null;
+
+create index users_while_archived_idx
+  on app.users (id) where status = 'archived';
+
+create index users_follower_count_id_idx
+  on counters.users (follower_count, id);
 
 create unique index venues_city_id_slug_key
   on app.venues (city_id, slug) where status <> 'archived';
@@ -4016,12 +4243,6 @@ create index venues_city_id_name_id_idx
 
 create index venues_name_id_idx
   on app.venues (name, id);
-
-create index venues_follower_count_id_idx
-  on app.venues (follower_count, id);
-
-create index venues_rating_count_id_idx
-  on app.venues (rating_count, id);
 
 create index venues_city_id_idx
   on app.venues (city_id, id);
@@ -4055,6 +4276,15 @@ create index venues_live_owner_community_id_idx
 
 create index venues_location_idx
   on app.venues using gist (location) where status = 'active';
+
+create index venues_while_archived_idx
+  on app.venues (id) where status = 'archived';
+
+create index venues_follower_count_id_idx
+  on counters.venues (follower_count, id);
+
+create index venues_rating_count_id_idx
+  on counters.venues (rating_count, id);
 
 create unique index waitlist_entries_event_id_ticket_type_id_user_id_key
   on app.waitlist_entries (event_id, ticket_type_id, user_id) nulls not distinct where status <> 'archived';
@@ -4941,43 +5171,45 @@ grant execute on function sec.my_event_tickets() to culturepass_app, culturepass
 create function app.attendances_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(attendance_count) as attendance_count
     from (
       select c.event_id as parent, (case when true then 1 else 0 end) as attendance_count from added c where c.event_id is not null
     ) changed
     group by parent
     having sum(attendance_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.events p set attendance_count = p.attendance_count + v_row.attendance_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.events as p (id, attendance_count) values (v_row.parent, v_row.attendance_count)
+        on conflict (id) do update set attendance_count = p.attendance_count + v_row.attendance_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set attendance_count = p.attendance_count + d.attendance_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(attended_count) as attended_count
     from (
       select c.user_id as parent, (case when true then 1 else 0 end) as attended_count from added c where c.user_id is not null
     ) changed
     group by parent
     having sum(attended_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set attended_count = p.attended_count + d.attended_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.users p set attended_count = p.attended_count + v_row.attended_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, attended_count) values (v_row.parent, v_row.attended_count)
+        on conflict (id) do update set attended_count = p.attended_count + v_row.attended_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -5138,6 +5370,24 @@ alter function app.business_private(uuid) owner to culturepass_authz;
 revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
 
+create function app.businesses_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.businesses t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.businesses_slug_again() owner to culturepass_counter;
+revoke execute on function app.businesses_slug_again() from public;
+
 create function app.businesses_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -5201,7 +5451,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5259,26 +5509,36 @@ create function app.businesses_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_business_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_business_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_business_id = new.id and status <> 'archived';
-  update app.leads set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where business_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_business_id = new.id and status <> 'archived';
-  update app.promotions set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where target_business_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_business_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_business_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_business_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_business_id = new.id and status <> 'archived';
+  perform from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_business_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_business_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_business_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_business_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_business_id = new.id and t.status <> 'archived';
+  update app.leads t set status = 'archived', archived_with = new.id
+    where t.business_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_business_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
+  update app.promotions t set status = 'archived', archived_with = new.id
+    where t.target_business_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_business_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_business_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -5289,31 +5549,93 @@ create function app.businesses_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.leads set status = 'active', archived_with = null
-    where business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promotions set status = 'active', archived_with = null
-    where target_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_business_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_business_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_leads(array(
+    select t.id from app.leads t
+    where t.business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promotions(array(
+    select t.id from app.promotions t
+    where t.target_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_business_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.businesses_restore_children() owner to culturepass_counter;
 revoke execute on function app.businesses_restore_children() from public;
+
+create function app.archived_businesses(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_businesses(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_businesses(uuid,int) from public;
+grant execute on function app.archived_businesses(uuid,int) to culturepass_app;
+
+create function app.businesses_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.businesses (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.businesses_counters() owner to culturepass_counter;
+revoke execute on function app.businesses_counters() from public;
 
 create function audit.record_businesses() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5538,6 +5860,24 @@ $$;
 alter function app.cities_document() owner to culturepass_authz;
 revoke execute on function app.cities_document() from public;
 
+create function app.cities_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.cities t where t.status <> 'archived' and t.country_id = new.country_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.cities_slug_again() owner to culturepass_counter;
+revoke execute on function app.cities_slug_again() from public;
+
 create function app.cities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -5569,7 +5909,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5592,11 +5932,11 @@ create function app.cities_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_city_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_city_id = new.id and status <> 'archived';
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_city_id = new.id and t.status <> 'archived';
   update app.users set home_city_id = null where home_city_id = new.id;
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_city_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -5607,15 +5947,36 @@ create function app.cities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_city_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_city_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_city_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.cities_restore_children() owner to culturepass_counter;
 revoke execute on function app.cities_restore_children() from public;
+
+create function app.archived_cities(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.cities t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_cities(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_cities(uuid,int) from public;
+grant execute on function app.archived_cities(uuid,int) to culturepass_app;
 
 create function audit.record_cities() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5671,7 +6032,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5689,6 +6050,94 @@ begin
 end
 $$;
 alter function app.commission_rules_guard() owner to culturepass_owner;
+
+create function sec.restore_commission_rules(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.commission_rules t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived')
+      and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived')
+      and not exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)'));
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.commission_rules t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived')
+          and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived')
+          and not exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)'));
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'commission_rule', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.commission_rules o where o.status <> 'archived' and (coalesce(o.scope_type, '')) = (coalesce(t.scope_type, '')) and (coalesce(o.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) = (coalesce(t.scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) and o.type = t.type and o.currency = t.currency and pg_catalog.tstzrange(o.valid_from, o.valid_to, '[)') && pg_catalog.tstzrange(t.valid_from, t.valid_to, '[)')) then '{"code": "conflict", "pointer": "/valid_from"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.commission_rules t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.commission_rules t set archived_with = case
+    when exists (select from app.countries p where p.id = t.scope_country_id and p.status = 'archived') then t.scope_country_id
+    when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then t.scope_city_id
+    when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then t.scope_organization_id
+    when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then t.scope_community_id
+    when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then t.scope_business_id
+    when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then t.scope_institution_id
+    when exists (select from app.events p where p.id = t.scope_event_id and p.status = 'archived') then t.scope_event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_commission_rules(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_commission_rules(uuid[]) from public;
+
+create function app.archived_commission_rules(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.commission_rules t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_commission_rules(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_commission_rules(uuid,int) from public;
+grant execute on function app.archived_commission_rules(uuid,int) to culturepass_app;
 
 create function audit.record_commission_rules() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5876,6 +6325,24 @@ alter function app.community_private(uuid) owner to culturepass_authz;
 revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
 
+create function app.communities_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.communities t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.communities_slug_again() owner to culturepass_counter;
+revoke execute on function app.communities_slug_again() from public;
+
 create function app.communities_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -5936,7 +6403,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -5970,24 +6437,34 @@ create function app.communities_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_community_id = new.id and status <> 'archived';
-  update app.community_members set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where community_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_community_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_community_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_community_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_community_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_community_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_community_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_community_id = new.id and status <> 'archived';
+  update app.community_members t set status = 'archived', archived_with = new.id
+    where t.community_id = new.id and t.status <> 'archived';
+  perform from app.events t where t.host_community_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_community_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_community_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_community_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_community_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_community_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_community_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_community_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_community_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -5998,29 +6475,88 @@ create function app.communities_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.community_members set status = 'active', archived_with = null
-    where community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_community_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_community_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_community_members(array(
+    select t.id from app.community_members t
+    where t.community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_community_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.communities_restore_children() owner to culturepass_counter;
 revoke execute on function app.communities_restore_children() from public;
+
+create function app.archived_communities(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.communities t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_communities(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_communities(uuid,int) from public;
+grant execute on function app.archived_communities(uuid,int) to culturepass_app;
+
+create function app.communities_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.communities (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.communities_counters() owner to culturepass_counter;
+revoke execute on function app.communities_counters() from public;
 
 create function audit.record_communities() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6142,7 +6678,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6204,46 +6740,125 @@ end
 $$;
 alter function app.community_members_guard_insert() owner to culturepass_owner;
 
+create function sec.restore_community_members(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.community_members t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.communities p where p.id = t.community_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived')
+      and not exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.community_members t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.communities p where p.id = t.community_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived')
+          and not exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'community_member', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.communities p where p.id = t.community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/community_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.added_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/added_by_id"}'::jsonb
+        when exists (select from app.community_members o where o.status <> 'archived' and o.community_id = t.community_id and o.user_id = t.user_id) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.community_members t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.community_members t set archived_with = case
+    when exists (select from app.communities p where p.id = t.community_id and p.status = 'archived') then t.community_id
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_community_members(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_community_members(uuid[]) from public;
+
+create function app.archived_community_members(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.community_members t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.community_id in (select sec.mine_community_staff())
+      or ((select sec.is_platform_admin()) and sec.seen_community_staff(t.community_id))
+    )
+    and ((t.ended_by_user) is not true or t.user_id = (select sec.uid()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_community_members(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_community_members(uuid,int) from public;
+grant execute on function app.archived_community_members(uuid,int) to culturepass_app;
+
 create function app.community_members_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(member_count) as member_count
     from (
       select c.community_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as member_count from added c where c.community_id is not null
     ) changed
     group by parent
     having sum(member_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set member_count = p.member_count + v_row.member_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, member_count) values (v_row.parent, v_row.member_count)
+        on conflict (id) do update set member_count = p.member_count + v_row.member_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set member_count = p.member_count + d.member_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(community_count) as community_count
     from (
       select c.user_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as community_count from added c where c.user_id is not null
     ) changed
     group by parent
     having sum(community_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set community_count = p.community_count + d.community_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.users p set community_count = p.community_count + v_row.community_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, community_count) values (v_row.parent, v_row.community_count)
+        on conflict (id) do update set community_count = p.community_count + v_row.community_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -6253,12 +6868,15 @@ revoke execute on function app.community_members_count_insert() from public;
 create function app.community_members_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(member_count) as member_count
     from (
       select c.community_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as member_count from added c where c.community_id is not null
@@ -6267,16 +6885,16 @@ begin
     ) changed
     group by parent
     having sum(member_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set member_count = p.member_count + v_row.member_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, member_count) values (v_row.parent, v_row.member_count)
+        on conflict (id) do update set member_count = p.member_count + v_row.member_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set member_count = p.member_count + d.member_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(community_count) as community_count
     from (
       select c.user_id as parent, (case when c.status = 'active' and c.state = 'active' then 1 else 0 end) as community_count from added c where c.user_id is not null
@@ -6285,15 +6903,14 @@ begin
     ) changed
     group by parent
     having sum(community_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set community_count = p.community_count + d.community_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.users p set community_count = p.community_count + v_row.community_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, community_count) values (v_row.parent, v_row.community_count)
+        on conflict (id) do update set community_count = p.community_count + v_row.community_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -6464,7 +7081,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6487,8 +7104,8 @@ create function app.countries_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_country_id = new.id and status <> 'archived';
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_country_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -6499,13 +7116,31 @@ create function app.countries_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_country_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_country_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.countries_restore_children() owner to culturepass_counter;
 revoke execute on function app.countries_restore_children() from public;
+
+create function app.archived_countries(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.countries t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_countries(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_countries(uuid,int) from public;
+grant execute on function app.archived_countries(uuid,int) to culturepass_app;
 
 create function audit.record_countries() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6580,7 +7215,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6598,6 +7233,55 @@ begin
 end
 $$;
 alter function app.devices_guard() owner to culturepass_owner;
+
+create function sec.restore_devices(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.devices t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.devices t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'device', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.devices o where o.status <> 'archived' and o.push_token = t.push_token) then '{"code": "conflict", "pointer": "/push_token"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.devices t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.devices t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_devices(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_devices(uuid[]) from public;
 
 create function app.devices_move_push_token() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6814,6 +7498,24 @@ alter function app.event_private(uuid) owner to culturepass_authz;
 revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
+create function app.events_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.events t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.events_slug_again() owner to culturepass_counter;
+revoke execute on function app.events_slug_again() from public;
+
 create function app.events_slug_from_title() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -6852,7 +7554,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -6915,21 +7617,31 @@ create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_event_id = new.id and status <> 'archived';
-  update app.likes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_event_id = new.id and status <> 'archived';
-  update app.promo_codes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
-  update app.promotions set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where target_event_id = new.id and status <> 'archived';
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_event_id = new.id and t.status <> 'archived';
+  update app.likes t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_event_id = new.id and t.status <> 'archived';
+  update app.promo_codes t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
+  update app.promotions t set status = 'archived', archived_with = new.id
+    where t.target_event_id = new.id and t.status <> 'archived';
   update app.service_requests set event_id = null where event_id = new.id;
-  update app.ticket_types set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
-  update app.waitlist_entries set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where event_id = new.id and status <> 'archived';
+  perform from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.ticket_types t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived'
+    and (t.held + t.sold) = 0;
+  if exists (select from app.ticket_types t where t.event_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
+      constraint = 'ticket_types_event_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.ticket_types t where t.event_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.waitlist_entries t set status = 'archived', archived_with = new.id
+    where t.event_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -6940,25 +7652,156 @@ create function app.events_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.likes set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promo_codes set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promotions set status = 'active', archived_with = null
-    where target_event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.ticket_types set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
-  update app.waitlist_entries set status = 'active', archived_with = null
-    where event_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_likes(array(
+    select t.id from app.likes t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promo_codes(array(
+    select t.id from app.promo_codes t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promotions(array(
+    select t.id from app.promotions t
+    where t.target_event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_ticket_types(array(
+    select t.id from app.ticket_types t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_waitlist_entries(array(
+    select t.id from app.waitlist_entries t
+    where t.event_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.events_restore_children() owner to culturepass_counter;
 revoke execute on function app.events_restore_children() from public;
+
+create function sec.restore_events(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.events t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.events t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'event', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/venue_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.events t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.events t set archived_with = case
+    when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then t.host_organization_id
+    when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then t.host_community_id
+    when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then t.host_business_id
+    when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then t.host_institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_events(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_events(uuid[]) from public;
+
+create function app.events_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.ticket_count = 0 and (new.ticket_count = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.events_stays() owner to culturepass_counter;
+revoke execute on function app.events_stays() from public;
+
+create function app.archived_events(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.events t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.host_id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_events(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_events(uuid,int) from public;
+grant execute on function app.archived_events(uuid,int) to culturepass_app;
+
+create function app.events_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.events (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.events_counters() owner to culturepass_counter;
+revoke execute on function app.events_counters() from public;
 
 create function audit.record_events() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7076,7 +7919,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7095,126 +7938,202 @@ end
 $$;
 alter function app.follows_guard() owner to culturepass_owner;
 
+create function sec.restore_follows(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.follows t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.follower_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+      and not exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.follows t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.follower_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+          and not exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'follow', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.follower_id and p.status = 'archived') then '{"code": "reference", "pointer": "/follower_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.follows o where o.status <> 'archived' and o.follower_id = t.follower_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id) then '{"code": "conflict", "pointer": "/entity_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.follows t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.follows t set archived_with = case
+    when exists (select from app.users p where p.id = t.follower_id and p.status = 'archived') then t.follower_id
+    when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then t.entity_user_id
+    when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then t.entity_community_id
+    when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then t.entity_organization_id
+    when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then t.entity_business_id
+    when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then t.entity_venue_id
+    when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then t.entity_institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_follows(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_follows(uuid[]) from public;
+
+create function app.archived_follows(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.follows t
+  where t.status = 'archived' and t.id < p_before and t.follower_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_follows(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_follows(uuid,int) from public;
+grant execute on function app.archived_follows(uuid,int) to culturepass_app;
+
 create function app.follows_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_business_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_community_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_institution_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_institution_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.institutions p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.institutions as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.institutions p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.institutions p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_organization_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(follower_count) as follower_count
+  for v_row in
+    select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
-      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_user_id is not null
+      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count, 0 as following_count from added c where c.entity_user_id is not null
+      union all
+      select c.follower_id as parent, 0 as follower_count, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
     ) changed
     group by parent
-    having sum(follower_count) <> 0
-  ),
+    having sum(follower_count) <> 0 or sum(following_count) <> 0
+    order by parent
+  loop
+    update counters.users p set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, follower_count, following_count) values (v_row.parent, v_row.follower_count, v_row.following_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(following_count) as following_count
-    from (
-      select c.follower_id as parent, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
-    ) changed
-    group by parent
-    having sum(following_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set following_count = p.following_count + d.following_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_venue_id is not null
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7224,12 +8143,15 @@ revoke execute on function app.follows_count_insert() from public;
 create function app.follows_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_business_id is not null
@@ -7238,16 +8160,16 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_community_id is not null
@@ -7256,16 +8178,16 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_institution_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_institution_id is not null
@@ -7274,16 +8196,16 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.institutions p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.institutions as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.institutions p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.institutions p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_organization_id is not null
@@ -7292,52 +8214,38 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(follower_count) as follower_count
+  for v_row in
+    select parent, sum(follower_count) as follower_count, sum(following_count) as following_count
     from (
-      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_user_id is not null
+      select c.entity_user_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count, 0 as following_count from added c where c.entity_user_id is not null
       union all
-      select c.entity_user_id as parent, -(case when c.status = 'active' then 1 else 0 end) as follower_count from removed c where c.entity_user_id is not null
+      select c.entity_user_id as parent, -(case when c.status = 'active' then 1 else 0 end) as follower_count, 0 as following_count from removed c where c.entity_user_id is not null
+      union all
+      select c.follower_id as parent, 0 as follower_count, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
+      union all
+      select c.follower_id as parent, 0 as follower_count, -(case when c.status = 'active' then 1 else 0 end) as following_count from removed c where c.follower_id is not null
     ) changed
     group by parent
-    having sum(follower_count) <> 0
-  ),
+    having sum(follower_count) <> 0 or sum(following_count) <> 0
+    order by parent
+  loop
+    update counters.users p set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.users as p (id, follower_count, following_count) values (v_row.parent, v_row.follower_count, v_row.following_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count, following_count = p.following_count + v_row.following_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
-    select parent, sum(following_count) as following_count
-    from (
-      select c.follower_id as parent, (case when c.status = 'active' then 1 else 0 end) as following_count from added c where c.follower_id is not null
-      union all
-      select c.follower_id as parent, -(case when c.status = 'active' then 1 else 0 end) as following_count from removed c where c.follower_id is not null
-    ) changed
-    group by parent
-    having sum(following_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.users p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.users p
-  set following_count = p.following_count + d.following_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(follower_count) as follower_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then 1 else 0 end) as follower_count from added c where c.entity_venue_id is not null
@@ -7346,15 +8254,14 @@ begin
     ) changed
     group by parent
     having sum(follower_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set follower_count = p.follower_count + d.follower_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set follower_count = p.follower_count + v_row.follower_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, follower_count) values (v_row.parent, v_row.follower_count)
+        on conflict (id) do update set follower_count = p.follower_count + v_row.follower_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -7556,7 +8463,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7574,6 +8481,73 @@ begin
 end
 $$;
 alter function app.grant_announcements_guard() owner to culturepass_owner;
+
+create function sec.restore_grant_announcements(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.grant_announcements t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.grant_announcements t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'grant_announcement', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/institution_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.grant_announcements t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.grant_announcements t set archived_with = case
+    when exists (select from app.institutions p where p.id = t.institution_id and p.status = 'archived') then t.institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_grant_announcements(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_grant_announcements(uuid[]) from public;
+
+create function app.archived_grant_announcements(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.grant_announcements t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.institution_id in (select sec.mine_institution_admin())
+      or t.institution_id in (select sec.mine_institution_city_admin())
+      or ((select sec.is_platform_admin()) and sec.seen_institution_city_admin(t.institution_id))
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_grant_announcements(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_grant_announcements(uuid,int) from public;
+grant execute on function app.archived_grant_announcements(uuid,int) to culturepass_app;
 
 create function audit.record_grant_announcements() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7728,6 +8702,24 @@ $$;
 alter function app.institutions_document() owner to culturepass_authz;
 revoke execute on function app.institutions_document() from public;
 
+create function app.institutions_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.institutions t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.institutions_slug_again() owner to culturepass_counter;
+revoke execute on function app.institutions_slug_again() from public;
+
 create function app.institutions_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -7762,7 +8754,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7796,22 +8788,32 @@ create function app.institutions_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_institution_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_institution_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_institution_id = new.id and status <> 'archived';
-  update app.grant_announcements set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where institution_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_institution_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_institution_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_institution_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_institution_id = new.id and status <> 'archived';
+  perform from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_institution_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_institution_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_institution_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_institution_id = new.id and t.status <> 'archived';
+  update app.grant_announcements t set status = 'archived', archived_with = new.id
+    where t.institution_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_institution_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_institution_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_institution_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_institution_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_institution_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -7822,27 +8824,79 @@ create function app.institutions_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.grant_announcements set status = 'active', archived_with = null
-    where institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_institution_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_institution_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_grant_announcements(array(
+    select t.id from app.grant_announcements t
+    where t.institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_institution_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.institutions_restore_children() owner to culturepass_counter;
 revoke execute on function app.institutions_restore_children() from public;
+
+create function app.archived_institutions(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_institutions(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_institutions(uuid,int) from public;
+grant execute on function app.archived_institutions(uuid,int) to culturepass_app;
+
+create function app.institutions_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.institutions (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.institutions_counters() owner to culturepass_counter;
+revoke execute on function app.institutions_counters() from public;
 
 create function audit.record_institutions() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7919,7 +8973,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -7970,8 +9024,8 @@ create function app.leads_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.quotes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where lead_id = new.id and status <> 'archived';
+  update app.quotes t set status = 'archived', archived_with = new.id
+    where t.lead_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -7982,38 +9036,113 @@ create function app.leads_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.quotes set status = 'active', archived_with = null
-    where lead_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_quotes(array(
+    select t.id from app.quotes t
+    where t.lead_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.leads_restore_children() owner to culturepass_counter;
 revoke execute on function app.leads_restore_children() from public;
 
+create function sec.restore_leads(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.leads t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived')
+      and not exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.leads t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived')
+          and not exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'lead', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived') then '{"code": "reference", "pointer": "/service_request_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/business_id"}'::jsonb
+        when exists (select from app.leads o where o.status <> 'archived' and o.service_request_id = t.service_request_id and o.business_id = t.business_id) then '{"code": "conflict", "pointer": "/business_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.leads t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.leads t set archived_with = case
+    when exists (select from app.service_requests p where p.id = t.service_request_id and p.status = 'archived') then t.service_request_id
+    when exists (select from app.businesses p where p.id = t.business_id and p.status = 'archived') then t.business_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_leads(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_leads(uuid[]) from public;
+
+create function app.archived_leads(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.leads t
+  where t.status = 'archived'
+    and t.id < p_before
+    and t.service_request_id in (select sec.mine_service_request_organizer())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_leads(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_leads(uuid,int) from public;
+grant execute on function app.archived_leads(uuid,int) to culturepass_app;
+
 create function app.leads_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(lead_count) as lead_count
     from (
       select c.service_request_id as parent, (case when c.status = 'active' then 1 else 0 end) as lead_count from added c where c.service_request_id is not null
     ) changed
     group by parent
     having sum(lead_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.service_requests p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.service_requests p
-  set lead_count = p.lead_count + d.lead_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.service_requests p set lead_count = p.lead_count + v_row.lead_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.service_requests as p (id, lead_count) values (v_row.parent, v_row.lead_count)
+        on conflict (id) do update set lead_count = p.lead_count + v_row.lead_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8023,12 +9152,15 @@ revoke execute on function app.leads_count_insert() from public;
 create function app.leads_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(lead_count) as lead_count
     from (
       select c.service_request_id as parent, (case when c.status = 'active' then 1 else 0 end) as lead_count from added c where c.service_request_id is not null
@@ -8037,15 +9169,14 @@ begin
     ) changed
     group by parent
     having sum(lead_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.service_requests p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.service_requests p
-  set lead_count = p.lead_count + d.lead_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.service_requests p set lead_count = p.lead_count + v_row.lead_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.service_requests as p (id, lead_count) values (v_row.parent, v_row.lead_count)
+        on conflict (id) do update set lead_count = p.lead_count + v_row.lead_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8107,7 +9238,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -8126,30 +9257,100 @@ end
 $$;
 alter function app.likes_guard() owner to culturepass_owner;
 
+create function sec.restore_likes(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.likes t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.likes t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'like', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.likes o where o.status <> 'archived' and o.user_id = t.user_id and o.event_id = t.event_id) then '{"code": "conflict", "pointer": "/event_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.likes t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.likes t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_likes(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_likes(uuid[]) from public;
+
+create function app.archived_likes(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.likes t
+  where t.status = 'archived' and t.id < p_before and t.user_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_likes(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_likes(uuid,int) from public;
+grant execute on function app.archived_likes(uuid,int) to culturepass_app;
+
 create function app.likes_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(like_count) as like_count
     from (
       select c.event_id as parent, (case when c.status = 'active' then 1 else 0 end) as like_count from added c where c.event_id is not null
     ) changed
     group by parent
     having sum(like_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set like_count = p.like_count + d.like_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.events p set like_count = p.like_count + v_row.like_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.events as p (id, like_count) values (v_row.parent, v_row.like_count)
+        on conflict (id) do update set like_count = p.like_count + v_row.like_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8159,12 +9360,15 @@ revoke execute on function app.likes_count_insert() from public;
 create function app.likes_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(like_count) as like_count
     from (
       select c.event_id as parent, (case when c.status = 'active' then 1 else 0 end) as like_count from added c where c.event_id is not null
@@ -8173,15 +9377,14 @@ begin
     ) changed
     group by parent
     having sum(like_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set like_count = p.like_count + d.like_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.events p set like_count = p.like_count + v_row.like_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.events as p (id, like_count) values (v_row.parent, v_row.like_count)
+        on conflict (id) do update set like_count = p.like_count + v_row.like_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8256,7 +9459,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -8274,6 +9477,146 @@ begin
 end
 $$;
 alter function app.media_guard() owner to culturepass_owner;
+
+create function sec.restore_media(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.media t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.media t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'media', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.uploaded_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/uploaded_by_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.media t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.media t set archived_with = case
+    when exists (select from app.users p where p.id = t.entity_user_id and p.status = 'archived') then t.entity_user_id
+    when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then t.entity_community_id
+    when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then t.entity_organization_id
+    when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then t.entity_business_id
+    when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then t.entity_venue_id
+    when exists (select from app.institutions p where p.id = t.entity_institution_id and p.status = 'archived') then t.entity_institution_id
+    when exists (select from app.events p where p.id = t.entity_event_id and p.status = 'archived') then t.entity_event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_media(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_media(uuid[]) from public;
+
+create function app.archived_media(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.media t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      (
+        t.entity_type = 'user'
+        and (
+          t.entity_id in (select sec.mine_user_update())
+          or ((select sec.is_platform_admin()) and sec.seen_user_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'community'
+        and (
+          t.entity_id in (select sec.mine_community_update())
+          or ((select sec.is_platform_admin()) and sec.seen_community_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'organization'
+        and (
+          t.entity_id in (select sec.mine_organization_update())
+          or ((select sec.is_platform_admin()) and sec.seen_organization_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'business'
+        and (
+          t.entity_id in (select sec.mine_business_update())
+          or ((select sec.is_platform_admin()) and sec.seen_business_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'venue'
+        and (
+          t.entity_id in (select sec.mine_venue_update())
+          or ((select sec.is_platform_admin()) and sec.seen_venue_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'institution'
+        and (
+          t.entity_id in (select sec.mine_institution_update())
+          or ((select sec.is_platform_admin()) and sec.seen_institution_update(t.entity_id))
+        )
+      )
+      or (
+        t.entity_type = 'event'
+        and (
+          t.entity_id in (select sec.mine_event_update())
+          or ((select sec.is_platform_admin()) and sec.seen_event_update(t.entity_id))
+        )
+      )
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_media(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_media(uuid,int) from public;
+grant execute on function app.archived_media(uuid,int) to culturepass_app;
 
 create function audit.record_media() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8421,7 +9764,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -8439,6 +9782,70 @@ begin
 end
 $$;
 alter function app.notification_preferences_guard() owner to culturepass_owner;
+
+create function sec.restore_notification_preferences(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.notification_preferences t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.notification_preferences t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'notification_preference', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.notification_preferences o where o.status <> 'archived' and o.user_id = t.user_id and o.channel = t.channel and o.type = t.type) then '{"code": "conflict", "pointer": "/type"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.notification_preferences t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.notification_preferences t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_notification_preferences(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_notification_preferences(uuid[]) from public;
+
+create function app.archived_notification_preferences(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.notification_preferences t
+  where t.status = 'archived' and t.id < p_before and t.user_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_notification_preferences(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_notification_preferences(uuid,int) from public;
+grant execute on function app.archived_notification_preferences(uuid,int) to culturepass_app;
 
 create function audit.record_notification_preferences() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8497,27 +9904,29 @@ grant execute on function app.order_private(uuid) to culturepass_app;
 create function app.orders_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
       select c.promo_code_id as parent, (case when c.state in ('pending', 'paid', 'part_refunded') then 1 else 0 end) as redemption_count from added c where c.promo_code_id is not null
     ) changed
     group by parent
     having sum(redemption_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.promo_codes p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.promo_codes p
-  set redemption_count = p.redemption_count + d.redemption_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.promo_codes as p (id, redemption_count) values (v_row.parent, v_row.redemption_count)
+        on conflict (id) do update set redemption_count = p.redemption_count + v_row.redemption_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8527,12 +9936,15 @@ revoke execute on function app.orders_count_insert() from public;
 create function app.orders_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(redemption_count) as redemption_count
     from (
       select c.promo_code_id as parent, (case when c.state in ('pending', 'paid', 'part_refunded') then 1 else 0 end) as redemption_count from added c where c.promo_code_id is not null
@@ -8541,15 +9953,14 @@ begin
     ) changed
     group by parent
     having sum(redemption_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.promo_codes p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.promo_codes p
-  set redemption_count = p.redemption_count + d.redemption_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.promo_codes p set redemption_count = p.redemption_count + v_row.redemption_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.promo_codes as p (id, redemption_count) values (v_row.parent, v_row.redemption_count)
+        on conflict (id) do update set redemption_count = p.redemption_count + v_row.redemption_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -8784,6 +10195,24 @@ alter function app.organization_private(uuid) owner to culturepass_authz;
 revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
 
+create function app.organizations_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.organizations t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.organizations_slug_again() owner to culturepass_counter;
+revoke execute on function app.organizations_slug_again() from public;
+
 create function app.organizations_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -8847,7 +10276,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -8905,22 +10334,32 @@ create function app.organizations_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.commission_rules set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_organization_id = new.id and status <> 'archived';
-  update app.events set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_organization_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_organization_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_organization_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_organization_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_organization_id = new.id and status <> 'archived';
-  update app.service_requests set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where host_organization_id = new.id and status <> 'archived';
-  update app.venues set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where owner_organization_id = new.id and status <> 'archived';
+  perform from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id for update;
+  update app.events t set status = 'archived', archived_with = new.id
+    where t.host_organization_id = new.id and t.status <> 'archived'
+    and t.ticket_count = 0;
+  if exists (select from app.events t where t.host_organization_id = new.id and t.status <> 'archived') then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'events',
+      constraint = 'events_host_along', message = 'does not go along', detail = (
+        select string_agg(c.id::text, ' ') from (
+          select t.id from app.events t where t.host_organization_id = new.id and t.status <> 'archived' order by t.id limit 20
+        ) c
+      );
+  end if;
+  update app.commission_rules t set status = 'archived', archived_with = new.id
+    where t.scope_organization_id = new.id and t.status <> 'archived';
+  update app.service_requests t set status = 'archived', archived_with = new.id
+    where t.host_organization_id = new.id and t.status <> 'archived';
+  update app.venues t set status = 'archived', archived_with = new.id
+    where t.owner_organization_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_organization_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_organization_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -8931,27 +10370,83 @@ create function app.organizations_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.commission_rules set status = 'active', archived_with = null
-    where scope_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.events set status = 'active', archived_with = null
-    where host_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.service_requests set status = 'active', archived_with = null
-    where host_organization_id = new.id and archived_with = new.id and status = 'archived';
-  update app.venues set status = 'active', archived_with = null
-    where owner_organization_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_events(array(
+    select t.id from app.events t
+    where t.host_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_commission_rules(array(
+    select t.id from app.commission_rules t
+    where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_service_requests(array(
+    select t.id from app.service_requests t
+    where t.host_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_venues(array(
+    select t.id from app.venues t
+    where t.owner_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_organization_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.organizations_restore_children() owner to culturepass_counter;
 revoke execute on function app.organizations_restore_children() from public;
+
+create function app.archived_organizations(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.organizations t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_organizations(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_organizations(uuid,int) from public;
+grant execute on function app.archived_organizations(uuid,int) to culturepass_app;
+
+create function app.organizations_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.organizations (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.organizations_counters() owner to culturepass_counter;
+revoke execute on function app.organizations_counters() from public;
 
 create function audit.record_organizations() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9013,6 +10508,55 @@ end
 $$;
 alter function audit.record_organizations() owner to culturepass_audit;
 revoke execute on function audit.record_organizations() from public;
+
+create function sec.restore_payment_methods(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.payment_methods t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.payment_methods t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'payment_method', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.payment_methods o where o.status <> 'archived' and o.stripe_payment_method_id = t.stripe_payment_method_id) then '{"code": "conflict", "pointer": "/stripe_payment_method_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.payment_methods t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.payment_methods t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_payment_methods(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_payment_methods(uuid[]) from public;
 
 create function audit.record_payment_methods() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9089,7 +10633,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -9107,6 +10651,21 @@ begin
 end
 $$;
 alter function app.plans_guard() owner to culturepass_owner;
+
+create function app.archived_plans(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.plans t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_plans(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_plans(uuid,int) from public;
+grant execute on function app.archived_plans(uuid,int) to culturepass_app;
 
 create function audit.record_plans() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9168,7 +10727,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -9186,6 +10745,81 @@ begin
 end
 $$;
 alter function app.promo_codes_guard() owner to culturepass_owner;
+
+create function sec.restore_promo_codes(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.promo_codes t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.promo_codes t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'promo_code', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.promo_codes o where o.status <> 'archived' and o.event_id = t.event_id and o.code = t.code) then '{"code": "conflict", "pointer": "/code"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.promo_codes t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.promo_codes t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_promo_codes(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_promo_codes(uuid[]) from public;
+
+create function app.archived_promo_codes(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.promo_codes t
+  where t.status = 'archived' and t.id < p_before and t.event_id in (select sec.mine_event_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_promo_codes(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_promo_codes(uuid,int) from public;
+grant execute on function app.archived_promo_codes(uuid,int) to culturepass_app;
+
+create function app.promo_codes_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.promo_codes (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.promo_codes_counters() owner to culturepass_counter;
+revoke execute on function app.promo_codes_counters() from public;
 
 create function audit.record_promo_codes() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9248,7 +10882,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -9313,6 +10947,83 @@ begin
 end
 $$;
 alter function app.promotions_guard() owner to culturepass_owner;
+
+create function sec.restore_promotions(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.promotions t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived')
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)'));
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.promotions t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived')
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)'));
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'promotion', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/target_id"}'::jsonb
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.promotions o where o.status <> 'archived' and o.target_type = t.target_type and o.target_id = t.target_id and o.slot = t.slot and pg_catalog.tstzrange(o.starts_at, o.ends_at, '[)') && pg_catalog.tstzrange(t.starts_at, t.ends_at, '[)')) then '{"code": "conflict", "pointer": "/starts_at"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.promotions t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.promotions t set archived_with = case
+    when exists (select from app.events p where p.id = t.target_event_id and p.status = 'archived') then t.target_event_id
+    when exists (select from app.businesses p where p.id = t.target_business_id and p.status = 'archived') then t.target_business_id
+    when exists (select from app.venues p where p.id = t.target_venue_id and p.status = 'archived') then t.target_venue_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_promotions(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_promotions(uuid[]) from public;
+
+create function app.archived_promotions(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.promotions t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (t.city_id in (select unnest(sec.scopes_city_admin())) or (select sec.is_platform_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_promotions(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_promotions(uuid,int) from public;
+grant execute on function app.archived_promotions(uuid,int) to culturepass_app;
 
 create function audit.record_promotions() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9383,7 +11094,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -9439,6 +11150,84 @@ end
 $$;
 alter function app.quotes_guard() owner to culturepass_owner;
 
+create function sec.restore_quotes(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.quotes t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.quotes t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'quote', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived') then '{"code": "reference", "pointer": "/lead_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.quotes t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.quotes t set archived_with = case
+    when exists (select from app.leads p where p.id = t.lead_id and p.status = 'archived') then t.lead_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_quotes(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_quotes(uuid[]) from public;
+
+create function app.quotes_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.state = 'draft' and (new.state = 'draft') is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'quotes',
+      constraint = 'quotes_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.quotes_stays() owner to culturepass_counter;
+revoke execute on function app.quotes_stays() from public;
+
+create function app.archived_quotes(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.quotes t
+  where t.status = 'archived'
+    and t.id < p_before
+    and t.lead_id in (select sec.mine_lead_provider())
+    and t.state = 'draft'
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_quotes(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_quotes(uuid,int) from public;
+grant execute on function app.archived_quotes(uuid,int) to culturepass_app;
+
 create function audit.record_quotes() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -9472,6 +11261,59 @@ end
 $$;
 alter function audit.record_quotes() owner to culturepass_audit;
 revoke execute on function audit.record_quotes() from public;
+
+create function sec.restore_referrals(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.referrals t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.referee_id and p.status = 'archived')
+      and not exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.referrals t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.referee_id and p.status = 'archived')
+          and not exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'referral', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived') then '{"code": "reference", "pointer": "/referrer_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.referee_id and p.status = 'archived') then '{"code": "reference", "pointer": "/referee_id"}'::jsonb
+        when exists (select from app.referrals o where o.status <> 'archived' and o.referee_id = t.referee_id) then '{"code": "conflict", "pointer": "/referee_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.referrals t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.referrals t set archived_with = case
+    when exists (select from app.users p where p.id = t.referrer_id and p.status = 'archived') then t.referrer_id
+    when exists (select from app.users p where p.id = t.referee_id and p.status = 'archived') then t.referee_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_referrals(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_referrals(uuid[]) from public;
 
 create function audit.record_referrals() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9564,7 +11406,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -9605,78 +11447,160 @@ end
 $$;
 alter function app.reviews_guard_insert() owner to culturepass_owner;
 
+create function sec.restore_reviews(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.reviews t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+      and not exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.reviews t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived')
+          and not exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'review', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived') then '{"code": "reference", "pointer": "/reviewer_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/entity_id"}'::jsonb
+        when exists (select from app.reviews o where o.status <> 'archived' and o.reviewer_id = t.reviewer_id and o.entity_type = t.entity_type and o.entity_id = t.entity_id) then '{"code": "conflict", "pointer": "/entity_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.reviews t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.reviews t set archived_with = case
+    when exists (select from app.users p where p.id = t.reviewer_id and p.status = 'archived') then t.reviewer_id
+    when exists (select from app.organizations p where p.id = t.entity_organization_id and p.status = 'archived') then t.entity_organization_id
+    when exists (select from app.businesses p where p.id = t.entity_business_id and p.status = 'archived') then t.entity_business_id
+    when exists (select from app.venues p where p.id = t.entity_venue_id and p.status = 'archived') then t.entity_venue_id
+    when exists (select from app.communities p where p.id = t.entity_community_id and p.status = 'archived') then t.entity_community_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_reviews(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_reviews(uuid[]) from public;
+
+create function app.archived_reviews(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.reviews t
+  where t.status = 'archived' and t.id < p_before and t.reviewer_id = (select sec.uid())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_reviews(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_reviews(uuid,int) from public;
+grant execute on function app.archived_reviews(uuid,int) to culturepass_app;
+
 create function app.reviews_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_business_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_community_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_organization_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_venue_id is not null
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -9686,12 +11610,15 @@ revoke execute on function app.reviews_count_insert() from public;
 create function app.reviews_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_business_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_business_id is not null
@@ -9700,16 +11627,16 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.businesses p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.businesses as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.businesses p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.businesses p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_community_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_community_id is not null
@@ -9718,16 +11645,16 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.communities p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.communities as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.communities p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.communities p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_organization_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_organization_id is not null
@@ -9736,16 +11663,16 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
+    order by parent
+  loop
+    update counters.organizations p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.organizations as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.organizations p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.organizations p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(rating_avg_sum) as rating_avg_sum, sum(rating_avg_count) as rating_avg_count, sum(rating_count) as rating_count
     from (
       select c.entity_venue_id as parent, (case when c.status = 'active' then c.rating else 0 end) as rating_avg_sum, (case when c.status = 'active' then 1 else 0 end) as rating_avg_count, (case when c.status = 'active' then 1 else 0 end) as rating_count from added c where c.entity_venue_id is not null
@@ -9754,15 +11681,14 @@ begin
     ) changed
     group by parent
     having sum(rating_avg_sum) <> 0 or sum(rating_avg_count) <> 0 or sum(rating_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.venues p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.venues p
-  set rating_avg_sum = p.rating_avg_sum + d.rating_avg_sum, rating_avg_count = p.rating_avg_count + d.rating_avg_count, rating_count = p.rating_count + d.rating_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.venues p set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.venues as p (id, rating_avg_sum, rating_avg_count, rating_count) values (v_row.parent, v_row.rating_avg_sum, v_row.rating_avg_count, v_row.rating_count)
+        on conflict (id) do update set rating_avg_sum = p.rating_avg_sum + v_row.rating_avg_sum, rating_avg_count = p.rating_avg_count + v_row.rating_avg_count, rating_count = p.rating_count + v_row.rating_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -9831,7 +11757,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -9863,6 +11789,151 @@ begin
 end
 $$;
 alter function app.role_assignments_guard() owner to culturepass_owner;
+
+create function sec.restore_role_assignments(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.role_assignments t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+      and not exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived')
+      and not exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.role_assignments t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived')
+          and not exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived')
+          and not exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'role_assignment', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived') then '{"code": "reference", "pointer": "/scope_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.granted_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/granted_by_id"}'::jsonb
+        when exists (select from app.role_assignments o where o.status <> 'archived' and o.user_id = t.user_id and o.role = t.role and o.scope_type is not distinct from t.scope_type and o.scope_id is not distinct from t.scope_id) then '{"code": "conflict", "pointer": "/scope_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.role_assignments t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.role_assignments t set archived_with = case
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+    when exists (select from app.cities p where p.id = t.scope_city_id and p.status = 'archived') then t.scope_city_id
+    when exists (select from app.organizations p where p.id = t.scope_organization_id and p.status = 'archived') then t.scope_organization_id
+    when exists (select from app.businesses p where p.id = t.scope_business_id and p.status = 'archived') then t.scope_business_id
+    when exists (select from app.communities p where p.id = t.scope_community_id and p.status = 'archived') then t.scope_community_id
+    when exists (select from app.institutions p where p.id = t.scope_institution_id and p.status = 'archived') then t.scope_institution_id
+    when exists (select from app.venues p where p.id = t.scope_venue_id and p.status = 'archived') then t.scope_venue_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_role_assignments(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_role_assignments(uuid[]) from public;
+
+create function app.archived_role_assignments(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.role_assignments t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      (select sec.is_platform_admin())
+      or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
+      or (
+        t.role = 'orgAdmin'
+        and (
+          t.scope_id in (select unnest(sec.scopes_org_admin()))
+          or (
+            t.scope_type = 'city'
+            and (
+              t.scope_id in (select sec.mine_city_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_city_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'organization'
+            and (
+              t.scope_id in (select sec.mine_organization_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_organization_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'business'
+            and (
+              t.scope_id in (select sec.mine_business_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_business_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'community'
+            and (
+              t.scope_id in (select sec.mine_community_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_community_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'institution'
+            and (
+              t.scope_id in (select sec.mine_institution_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_institution_city_admin(t.scope_id))
+            )
+          )
+          or (
+            t.scope_type = 'venue'
+            and (
+              t.scope_id in (select sec.mine_venue_city_admin())
+              or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(t.scope_id))
+            )
+          )
+        )
+      )
+    )
+    and ((t.ended_by_user) is not true or t.user_id = (select sec.uid()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_role_assignments(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_role_assignments(uuid,int) from public;
+grant execute on function app.archived_role_assignments(uuid,int) to culturepass_app;
 
 create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -9969,7 +12040,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -10013,8 +12084,8 @@ create function app.service_requests_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.leads set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where service_request_id = new.id and status <> 'archived';
+  update app.leads t set status = 'archived', archived_with = new.id
+    where t.service_request_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -10025,13 +12096,106 @@ create function app.service_requests_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.leads set status = 'active', archived_with = null
-    where service_request_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_leads(array(
+    select t.id from app.leads t
+    where t.service_request_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.service_requests_restore_children() owner to culturepass_counter;
 revoke execute on function app.service_requests_restore_children() from public;
+
+create function sec.restore_service_requests(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.service_requests t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.service_requests t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived')
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'service_request', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/host_id"}'::jsonb
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.service_requests t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.service_requests t set archived_with = case
+    when exists (select from app.organizations p where p.id = t.host_organization_id and p.status = 'archived') then t.host_organization_id
+    when exists (select from app.communities p where p.id = t.host_community_id and p.status = 'archived') then t.host_community_id
+    when exists (select from app.businesses p where p.id = t.host_business_id and p.status = 'archived') then t.host_business_id
+    when exists (select from app.institutions p where p.id = t.host_institution_id and p.status = 'archived') then t.host_institution_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_service_requests(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_service_requests(uuid[]) from public;
+
+create function app.archived_service_requests(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.service_requests t
+  where t.status = 'archived' and t.id < p_before and t.host_id in (select unnest(sec.scopes_org_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_service_requests(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_service_requests(uuid,int) from public;
+grant execute on function app.archived_service_requests(uuid,int) to culturepass_app;
+
+create function app.service_requests_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.service_requests (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.service_requests_counters() owner to culturepass_counter;
+revoke execute on function app.service_requests_counters() from public;
 
 create function audit.record_service_requests() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10206,27 +12370,25 @@ grant execute on function app.ticket_private(uuid) to culturepass_app;
 create function app.tickets_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
       select c.event_id as parent, (case when c.state in ('valid', 'checked_in') then 1 else 0 end) as ticket_count from added c where c.event_id is not null
     ) changed
     group by parent
     having sum(ticket_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set ticket_count = p.ticket_count + d.ticket_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.events p set ticket_count = p.ticket_count + v_row.ticket_count where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -10236,12 +12398,15 @@ revoke execute on function app.tickets_count_insert() from public;
 create function app.tickets_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(ticket_count) as ticket_count
     from (
       select c.event_id as parent, (case when c.state in ('valid', 'checked_in') then 1 else 0 end) as ticket_count from added c where c.event_id is not null
@@ -10250,15 +12415,10 @@ begin
     ) changed
     group by parent
     having sum(ticket_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.events p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.events p
-  set ticket_count = p.ticket_count + d.ticket_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.events p set ticket_count = p.ticket_count + v_row.ticket_count where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -10322,7 +12482,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -10345,8 +12505,8 @@ create function app.ticket_types_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.waitlist_entries set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where ticket_type_id = new.id and status <> 'archived';
+  update app.waitlist_entries t set status = 'archived', archived_with = new.id
+    where t.ticket_type_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -10357,13 +12517,94 @@ create function app.ticket_types_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.waitlist_entries set status = 'active', archived_with = null
-    where ticket_type_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_waitlist_entries(array(
+    select t.id from app.waitlist_entries t
+    where t.ticket_type_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.ticket_types_restore_children() owner to culturepass_counter;
 revoke execute on function app.ticket_types_restore_children() from public;
+
+create function sec.restore_ticket_types(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.ticket_types t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.ticket_types t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'ticket_type', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.ticket_types o where o.status <> 'archived' and o.event_id = t.event_id and o.name = t.name) then '{"code": "conflict", "pointer": "/name"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.ticket_types t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.ticket_types t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_ticket_types(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_ticket_types(uuid[]) from public;
+
+create function app.ticket_types_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if (old.held + old.sold) = 0 and ((new.held + new.sold) = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'ticket_types',
+      constraint = 'ticket_types_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.ticket_types_stays() owner to culturepass_counter;
+revoke execute on function app.ticket_types_stays() from public;
+
+create function app.archived_ticket_types(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.ticket_types t
+  where t.status = 'archived' and t.id < p_before and t.event_id in (select sec.mine_event_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_ticket_types(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_ticket_types(uuid,int) from public;
+grant execute on function app.archived_ticket_types(uuid,int) to culturepass_app;
 
 create function audit.record_ticket_types() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10650,7 +12891,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -10674,35 +12915,35 @@ create function app.users_archive_children() returns trigger
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.communities set created_by_id = null where created_by_id = new.id;
-  update app.community_members set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
+  update app.community_members t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
   update app.community_members set added_by_id = null where added_by_id = new.id;
-  update app.devices set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where follower_id = new.id and status <> 'archived';
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_user_id = new.id and status <> 'archived';
-  update app.likes set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_user_id = new.id and status <> 'archived';
+  update app.devices t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.follower_id = new.id and t.status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_user_id = new.id and t.status <> 'archived';
+  update app.likes t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_user_id = new.id and t.status <> 'archived';
   update app.media set uploaded_by_id = null where uploaded_by_id = new.id;
-  update app.notification_preferences set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.payment_methods set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
-  update app.referrals set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where referrer_id = new.id and status <> 'archived';
-  update app.referrals set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where referee_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where reviewer_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
+  update app.notification_preferences t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.payment_methods t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
+  update app.referrals t set status = 'archived', archived_with = new.id
+    where t.referrer_id = new.id and t.status <> 'archived';
+  update app.referrals t set status = 'archived', archived_with = new.id
+    where t.referee_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.reviewer_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
   update app.role_assignments set granted_by_id = null where granted_by_id = new.id;
-  update app.waitlist_entries set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where user_id = new.id and status <> 'archived';
+  update app.waitlist_entries t set status = 'archived', archived_with = new.id
+    where t.user_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -10713,37 +12954,102 @@ create function app.users_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.community_members set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.devices set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where follower_id = new.id and archived_with = new.id and status = 'archived';
-  update app.follows set status = 'active', archived_with = null
-    where entity_user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.likes set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.notification_preferences set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.payment_methods set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.referrals set status = 'active', archived_with = null
-    where referrer_id = new.id and archived_with = new.id and status = 'archived';
-  update app.referrals set status = 'active', archived_with = null
-    where referee_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where reviewer_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
-  update app.waitlist_entries set status = 'active', archived_with = null
-    where user_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_community_members(array(
+    select t.id from app.community_members t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_devices(array(
+    select t.id from app.devices t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.follower_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_likes(array(
+    select t.id from app.likes t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_notification_preferences(array(
+    select t.id from app.notification_preferences t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_payment_methods(array(
+    select t.id from app.payment_methods t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_referrals(array(
+    select t.id from app.referrals t
+    where t.referrer_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_referrals(array(
+    select t.id from app.referrals t
+    where t.referee_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.reviewer_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_waitlist_entries(array(
+    select t.id from app.waitlist_entries t
+    where t.user_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.users_restore_children() owner to culturepass_counter;
 revoke execute on function app.users_restore_children() from public;
+
+create function app.archived_users(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.users t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_platform_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_users(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_users(uuid,int) from public;
+grant execute on function app.archived_users(uuid,int) to culturepass_app;
+
+create function app.users_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.users (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.users_counters() owner to culturepass_counter;
+revoke execute on function app.users_counters() from public;
 
 create function app.users_end_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10944,6 +13250,24 @@ $$;
 alter function app.venues_document() owner to culturepass_authz;
 revoke execute on function app.venues_document() from public;
 
+create function app.venues_slug_again() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Another end for a slug that was taken while its row was archived.
+declare
+  v_base text := btrim(left(new.slug, 91), '-');
+  v_end text := right(new.id::text, 8);
+begin
+  while exists (select 1 from app.venues t where t.status <> 'archived' and t.city_id = new.city_id and t.slug = new.slug) loop
+    new.slug := v_base || '-' || v_end;
+    -- Only if somebody has foreseen that.
+    v_end := right(gen_random_uuid()::text, 8);
+  end loop;
+  return new;
+end
+$$;
+alter function app.venues_slug_again() owner to culturepass_counter;
+revoke execute on function app.venues_slug_again() from public;
+
 create function app.venues_slug_from_name() returns trigger
   language plpgsql set search_path = '' as $$
 -- The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.
@@ -10978,7 +13302,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -11013,16 +13337,16 @@ create function app.venues_archive_children() returns trigger
 -- Children of an archived row are archived with it or detached from it.
 begin
   update app.events set venue_id = null where venue_id = new.id;
-  update app.follows set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_venue_id = new.id and status <> 'archived';
-  update app.media set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_venue_id = new.id and status <> 'archived';
-  update app.promotions set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where target_venue_id = new.id and status <> 'archived';
-  update app.reviews set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where entity_venue_id = new.id and status <> 'archived';
-  update app.role_assignments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where scope_venue_id = new.id and status <> 'archived';
+  update app.follows t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
+  update app.media t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
+  update app.promotions t set status = 'archived', archived_with = new.id
+    where t.target_venue_id = new.id and t.status <> 'archived';
+  update app.reviews t set status = 'archived', archived_with = new.id
+    where t.entity_venue_id = new.id and t.status <> 'archived';
+  update app.role_assignments t set status = 'archived', archived_with = new.id
+    where t.scope_venue_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -11033,21 +13357,130 @@ create function app.venues_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.follows set status = 'active', archived_with = null
-    where entity_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.media set status = 'active', archived_with = null
-    where entity_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.promotions set status = 'active', archived_with = null
-    where target_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reviews set status = 'active', archived_with = null
-    where entity_venue_id = new.id and archived_with = new.id and status = 'archived';
-  update app.role_assignments set status = 'active', archived_with = null
-    where scope_venue_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_follows(array(
+    select t.id from app.follows t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_media(array(
+    select t.id from app.media t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_promotions(array(
+    select t.id from app.promotions t
+    where t.target_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reviews(array(
+    select t.id from app.reviews t
+    where t.entity_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_role_assignments(array(
+    select t.id from app.role_assignments t
+    where t.scope_venue_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.venues_restore_children() owner to culturepass_counter;
 revoke execute on function app.venues_restore_children() from public;
+
+create function sec.restore_venues(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.venues t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+      and not exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived')
+      and not exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived')
+      and not exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived')
+      and not exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived');
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.venues t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.cities p where p.id = t.city_id and p.status = 'archived')
+          and not exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived')
+          and not exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived')
+          and not exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived')
+          and not exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived');
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'venue', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.cities p where p.id = t.city_id and p.status = 'archived') then '{"code": "reference", "pointer": "/city_id"}'::jsonb
+        when exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        when exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        when exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        when exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived') then '{"code": "reference", "pointer": "/owner_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.venues t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.venues t set archived_with = case
+    when exists (select from app.organizations p where p.id = t.owner_organization_id and p.status = 'archived') then t.owner_organization_id
+    when exists (select from app.businesses p where p.id = t.owner_business_id and p.status = 'archived') then t.owner_business_id
+    when exists (select from app.institutions p where p.id = t.owner_institution_id and p.status = 'archived') then t.owner_institution_id
+    when exists (select from app.communities p where p.id = t.owner_community_id and p.status = 'archived') then t.owner_community_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_venues(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_venues(uuid[]) from public;
+
+create function app.archived_venues(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.venues t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (
+      t.owner_id in (select unnest(sec.scopes_org_admin()))
+      or t.id in (select unnest(sec.scopes_org_admin()))
+      or t.city_id in (select unnest(sec.scopes_city_admin()))
+      or (select sec.is_platform_admin())
+    )
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_venues(uuid,int) owner to culturepass_authz;
+revoke execute on function app.archived_venues(uuid,int) from public;
+grant execute on function app.archived_venues(uuid,int) to culturepass_app;
+
+create function app.venues_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.venues (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.venues_counters() owner to culturepass_counter;
+revoke execute on function app.venues_counters() from public;
 
 create function audit.record_venues() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -11125,7 +13558,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -11143,6 +13576,63 @@ begin
 end
 $$;
 alter function app.waitlist_entries_guard() owner to culturepass_owner;
+
+create function sec.restore_waitlist_entries(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.waitlist_entries t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+      and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+      and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+      and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.waitlist_entries t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.events p where p.id = t.event_id and p.status = 'archived')
+          and not exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived')
+          and not exists (select from app.users p where p.id = t.user_id and p.status = 'archived')
+          and not exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'waitlist_entry', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then '{"code": "reference", "pointer": "/event_id"}'::jsonb
+        when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then '{"code": "reference", "pointer": "/ticket_type_id"}'::jsonb
+        when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then '{"code": "reference", "pointer": "/user_id"}'::jsonb
+        when exists (select from app.waitlist_entries o where o.status <> 'archived' and o.event_id = t.event_id and o.ticket_type_id is not distinct from t.ticket_type_id and o.user_id = t.user_id) then '{"code": "conflict", "pointer": "/user_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.waitlist_entries t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.waitlist_entries t set archived_with = case
+    when exists (select from app.events p where p.id = t.event_id and p.status = 'archived') then t.event_id
+    when exists (select from app.ticket_types p where p.id = t.ticket_type_id and p.status = 'archived') then t.ticket_type_id
+    when exists (select from app.users p where p.id = t.user_id and p.status = 'archived') then t.user_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_waitlist_entries(uuid[]) owner to culturepass_counter;
+revoke execute on function sec.restore_waitlist_entries(uuid[]) from public;
 
 create function audit.record_waitlist_entries() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -11316,6 +13806,23 @@ end
 $$;
 alter function audit.record_wallet_transactions() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_transactions() from public;
+
+create function counters.roll_up(p_most integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
+-- One worker at a time: another one finds nothing to do.
+declare
+  v_total bigint := 0;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then
+    return 0;
+  end if;
+  return v_total;
+end
+$$;
+alter function counters.roll_up(integer) owner to culturepass_counter;
+revoke execute on function counters.roll_up(integer) from public;
+grant execute on function counters.roll_up(integer) to culturepass_job;
 
 create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
   language plpgsql set search_path = '' as $$
@@ -12038,6 +14545,163 @@ alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
 revoke execute on function sec.outranks(uuid,uuid) from public;
 grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
+create function sec.mine_business_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_business_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_business_city_admin() from public;
+grant execute on function sec.mine_business_city_admin() to culturepass_app;
+
+create function sec.mine_business_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.businesses t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.businesses t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_business_update() owner to culturepass_authz;
+revoke execute on function sec.mine_business_update() from public;
+grant execute on function sec.mine_business_update() to culturepass_app;
+
+create function sec.mine_city_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.cities t
+  where t.id = any ((select sec.scopes_city_admin())::uuid[]) and (t.status = 'active' or t.status = 'suspended');
+end
+$$;
+alter function sec.mine_city_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_city_city_admin() from public;
+grant execute on function sec.mine_city_city_admin() to culturepass_app;
+
+create function sec.mine_community_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_community_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_community_city_admin() from public;
+grant execute on function sec.mine_community_city_admin() to culturepass_app;
+
+create function sec.mine_community_staff() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.communities t
+  where t.id = any (array(select sec.my_community_members()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+    )
+  union all
+  select t.id from app.communities t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_community_staff() owner to culturepass_authz;
+revoke execute on function sec.mine_community_staff() from public;
+grant execute on function sec.mine_community_staff() to culturepass_app;
+
+create function sec.mine_community_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.communities t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.communities t
+  where t.id = any (array(select sec.my_community_members()))
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.id in (select unnest(sec.scopes_org_admin()))
+          or t.city_id in (select unnest(sec.scopes_city_admin()))
+        )
+      )
+    )
+  union all
+  select t.id from app.communities t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_community_update() owner to culturepass_authz;
+revoke execute on function sec.mine_community_update() from public;
+grant execute on function sec.mine_community_update() to culturepass_app;
+
 create function sec.mine_event_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -12080,6 +14744,126 @@ alter function sec.mine_event_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_event_admin() from public;
 grant execute on function sec.mine_event_admin() to culturepass_app;
 
+create function sec.mine_event_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.events t
+  where t.host_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.host_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.events t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_event_update() owner to culturepass_authz;
+revoke execute on function sec.mine_event_update() from public;
+grant execute on function sec.mine_event_update() to culturepass_app;
+
+create function sec.mine_institution_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and ((select sec.is_platform_admin()) or t.city_id in (select unnest(sec.scopes_city_admin())))
+      )
+    );
+end
+$$;
+alter function sec.mine_institution_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_admin() from public;
+grant execute on function sec.mine_institution_admin() to culturepass_app;
+
+create function sec.mine_institution_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_institution_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_city_admin() from public;
+grant execute on function sec.mine_institution_city_admin() to culturepass_app;
+
+create function sec.mine_institution_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.institutions t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and t.city_id in (select unnest(sec.scopes_city_admin()))
+      )
+    )
+  union all
+  select t.id from app.institutions t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_institution_update() owner to culturepass_authz;
+revoke execute on function sec.mine_institution_update() from public;
+grant execute on function sec.mine_institution_update() to culturepass_app;
+
 create function sec.mine_lead_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -12119,6 +14903,50 @@ $$;
 alter function sec.mine_lead_provider() owner to culturepass_authz;
 revoke execute on function sec.mine_lead_provider() from public;
 grant execute on function sec.mine_lead_provider() to culturepass_app;
+
+create function sec.mine_organization_city_admin() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.organizations t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_organization_city_admin() owner to culturepass_authz;
+revoke execute on function sec.mine_organization_city_admin() from public;
+grant execute on function sec.mine_organization_city_admin() to culturepass_app;
+
+create function sec.mine_organization_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.organizations t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.organizations t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_organization_update() owner to culturepass_authz;
+revoke execute on function sec.mine_organization_update() from public;
+grant execute on function sec.mine_organization_update() to culturepass_app;
 
 create function sec.mine_service_request_organizer() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -12161,6 +14989,24 @@ $$;
 alter function sec.mine_service_request_organizer() owner to culturepass_authz;
 revoke execute on function sec.mine_service_request_organizer() from public;
 grant execute on function sec.mine_service_request_organizer() to culturepass_app;
+
+create function sec.mine_user_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.users t
+  where t.id = (select sec.uid())
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_user_update() owner to culturepass_authz;
+revoke execute on function sec.mine_user_update() from public;
+grant execute on function sec.mine_user_update() to culturepass_app;
 
 create function sec.mine_venue_admin() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -12229,6 +15075,64 @@ $$;
 alter function sec.mine_venue_city_admin() owner to culturepass_authz;
 revoke execute on function sec.mine_venue_city_admin() from public;
 grant execute on function sec.mine_venue_city_admin() to culturepass_app;
+
+create function sec.mine_venue_update() returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
+begin
+  return query
+  select t.id from app.venues t
+  where t.owner_organization_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_business_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_institution_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.owner_community_id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.id = any ((select sec.scopes_org_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    )
+  union all
+  select t.id from app.venues t
+  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
+    and (
+      t.status = 'active'
+      or t.status = 'suspended'
+      or (t.status = 'archived' and (select sec.show_archived()))
+    );
+end
+$$;
+alter function sec.mine_venue_update() owner to culturepass_authz;
+revoke execute on function sec.mine_venue_update() from public;
+grant execute on function sec.mine_venue_update() to culturepass_app;
 
 create function sec.seen_business(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -13687,6 +16591,11 @@ create trigger businesses_document_update
   after update of name, description, city_id, status, state on app.businesses
   for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.businesses_document();
 
+create trigger businesses_restore_slug
+  before update of status on app.businesses
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.businesses_slug_again();
+
 create trigger businesses_slug
   before insert on app.businesses
   for each row when (new.slug is null) execute function app.businesses_slug_from_name();
@@ -13698,6 +16607,10 @@ create trigger businesses_announce
 create trigger businesses_grant_creator
   after insert on app.businesses
   for each row execute function app.businesses_grant_creator();
+
+create trigger businesses_archived
+  before update of status on app.businesses
+  for each row execute function sec.keep_status();
 
 create trigger businesses_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
@@ -13722,6 +16635,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.businesses_restore_children();
 
+create trigger businesses_counters
+  after insert on app.businesses
+  referencing new table as added
+  for each statement execute function app.businesses_counters();
+
 create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
   for each row execute function audit.record_businesses();
@@ -13738,9 +16656,18 @@ create trigger cities_document_update
   after update of name, country_id, status on app.cities
   for each row when (new.name is distinct from old.name or new.country_id is distinct from old.country_id or new.status is distinct from old.status) execute function app.cities_document();
 
+create trigger cities_restore_slug
+  before update of status on app.cities
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.cities_slug_again();
+
 create trigger cities_slug
   before insert on app.cities
   for each row when (new.slug is null) execute function app.cities_slug_from_name();
+
+create trigger cities_archived
+  before update of status on app.cities
+  for each row execute function sec.keep_status();
 
 create trigger cities_stamp
   before update of status, country_id, name, slug, timezone, location, population on app.cities
@@ -13769,6 +16696,10 @@ create trigger cities_audit
   after insert or update of status, country_id, name, slug, timezone, location, population on app.cities
   for each row execute function audit.record_cities();
 
+create trigger commission_rules_archived
+  before update of status on app.commission_rules
+  for each row execute function sec.keep_status('along');
+
 create trigger commission_rules_stamp
   before update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function sec.stamp();
@@ -13790,6 +16721,11 @@ create trigger communities_document_update
   after update of name, description, city_id, status, visibility on app.communities
   for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility) execute function app.communities_document();
 
+create trigger communities_restore_slug
+  before update of status on app.communities
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.communities_slug_again();
+
 create trigger communities_slug
   before insert on app.communities
   for each row when (new.slug is null) execute function app.communities_slug_from_name();
@@ -13801,6 +16737,10 @@ create trigger communities_announce
 create trigger communities_grant_creator
   after insert on app.communities
   for each row execute function app.communities_grant_creator();
+
+create trigger communities_archived
+  before update of status on app.communities
+  for each row execute function sec.keep_status();
 
 create trigger communities_stamp
   before update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
@@ -13825,9 +16765,18 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.communities_restore_children();
 
+create trigger communities_counters
+  after insert on app.communities
+  referencing new table as added
+  for each statement execute function app.communities_counters();
+
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
   for each row execute function audit.record_communities();
+
+create trigger community_members_archived
+  before update of status on app.community_members
+  for each row execute function sec.keep_status('along');
 
 create trigger community_members_stamp
   before update of status, community_id, user_id, added_by_id, role, state on app.community_members
@@ -13870,6 +16819,10 @@ create trigger countries_document_update
   after update of name, status on app.countries
   for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.countries_document();
 
+create trigger countries_archived
+  before update of status on app.countries
+  for each row execute function sec.keep_status();
+
 create trigger countries_stamp
   before update of status, code, name, currency, default_locale on app.countries
   for each row execute function sec.stamp();
@@ -13905,6 +16858,10 @@ create trigger credentials_audit
   after insert or update of user_id, password_hash, changed_at, valid_from or delete on app.credentials
   for each row execute function audit.record_credentials();
 
+create trigger devices_archived
+  before update of status on app.devices
+  for each row execute function sec.keep_status('along');
+
 create trigger devices_stamp
   before update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function sec.stamp();
@@ -13939,9 +16896,18 @@ create trigger events_document_update
   after update of title, description, city_id, host_id, status, visibility, state on app.events
   for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.host_id is distinct from old.host_id or new.status is distinct from old.status or new.visibility is distinct from old.visibility or new.state is distinct from old.state) execute function app.events_document();
 
+create trigger events_restore_slug
+  before update of status on app.events
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.events_slug_again();
+
 create trigger events_slug
   before insert on app.events
   for each row when (new.slug is null) execute function app.events_slug_from_title();
+
+create trigger events_archived
+  before update of status on app.events
+  for each row execute function sec.keep_status('along');
 
 create trigger events_stamp
   before update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
@@ -13965,6 +16931,16 @@ create trigger "0_restore_children"
   after update of status on app.events
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.events_restore_children();
+
+create trigger events_stays
+  before update of ticket_count on app.events
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.events_stays();
+
+create trigger events_counters
+  after insert on app.events
+  referencing new table as added
+  for each statement execute function app.events_counters();
 
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
@@ -13995,6 +16971,10 @@ create trigger external_identities_stamp
 create trigger external_identities_audit
   after insert or update of user_id, issuer, subject, email, last_used_at, unlinked_at or delete on app.external_identities
   for each row execute function audit.record_external_identities();
+
+create trigger follows_archived
+  before update of status on app.follows
+  for each row execute function sec.keep_status('along');
 
 create trigger follows_stamp
   before update of status, follower_id, entity_type, entity_id on app.follows
@@ -14035,6 +17015,10 @@ create trigger grant_announcements_document_update
   after update of title, description, institution_id, status on app.grant_announcements
   for each row when (new.title is distinct from old.title or new.description is distinct from old.description or new.institution_id is distinct from old.institution_id or new.status is distinct from old.status) execute function app.grant_announcements_document();
 
+create trigger grant_announcements_archived
+  before update of status on app.grant_announcements
+  for each row execute function sec.keep_status('along');
+
 create trigger grant_announcements_stamp
   before update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row execute function sec.stamp();
@@ -14056,9 +17040,18 @@ create trigger institutions_document_update
   after update of name, description, city_id, status on app.institutions
   for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status) execute function app.institutions_document();
 
+create trigger institutions_restore_slug
+  before update of status on app.institutions
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.institutions_slug_again();
+
 create trigger institutions_slug
   before insert on app.institutions
   for each row when (new.slug is null) execute function app.institutions_slug_from_name();
+
+create trigger institutions_archived
+  before update of status on app.institutions
+  for each row execute function sec.keep_status();
 
 create trigger institutions_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
@@ -14083,9 +17076,18 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.institutions_restore_children();
 
+create trigger institutions_counters
+  after insert on app.institutions
+  referencing new table as added
+  for each statement execute function app.institutions_counters();
+
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
   for each row execute function audit.record_institutions();
+
+create trigger leads_archived
+  before update of status on app.leads
+  for each row execute function sec.keep_status('along');
 
 create trigger leads_stamp
   before update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
@@ -14124,6 +17126,10 @@ create trigger leads_audit
   after insert or update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
   for each row execute function audit.record_leads();
 
+create trigger likes_archived
+  before update of status on app.likes
+  for each row execute function sec.keep_status('along');
+
 create trigger likes_stamp
   before update of status, user_id, event_id on app.likes
   for each row execute function sec.stamp();
@@ -14146,6 +17152,10 @@ create trigger likes_count_update
 create trigger likes_audit
   after insert or update of status, user_id, event_id on app.likes
   for each row execute function audit.record_likes();
+
+create trigger media_archived
+  before update of status on app.media
+  for each row execute function sec.keep_status('along');
 
 create trigger media_stamp
   before update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
@@ -14175,6 +17185,10 @@ create trigger notification_deliveries_stamp
 create trigger notification_deliveries_audit
   after insert or update of notification_id, device_id, channel, state, attempts, next_attempt_at, provider_id, error on app.notification_deliveries
   for each row execute function audit.record_notification_deliveries();
+
+create trigger notification_preferences_archived
+  before update of status on app.notification_preferences
+  for each row execute function sec.keep_status('along');
 
 create trigger notification_preferences_stamp
   before update of status, user_id, channel, type, enabled, quiet_hours on app.notification_preferences
@@ -14219,6 +17233,11 @@ create trigger organizations_document_update
   after update of name, description, city_id, status, state on app.organizations
   for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.city_id is distinct from old.city_id or new.status is distinct from old.status or new.state is distinct from old.state) execute function app.organizations_document();
 
+create trigger organizations_restore_slug
+  before update of status on app.organizations
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.organizations_slug_again();
+
 create trigger organizations_slug
   before insert on app.organizations
   for each row when (new.slug is null) execute function app.organizations_slug_from_name();
@@ -14230,6 +17249,10 @@ create trigger organizations_announce
 create trigger organizations_grant_creator
   after insert on app.organizations
   for each row execute function app.organizations_grant_creator();
+
+create trigger organizations_archived
+  before update of status on app.organizations
+  for each row execute function sec.keep_status();
 
 create trigger organizations_stamp
   before update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
@@ -14254,9 +17277,18 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.organizations_restore_children();
 
+create trigger organizations_counters
+  after insert on app.organizations
+  referencing new table as added
+  for each statement execute function app.organizations_counters();
+
 create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
   for each row execute function audit.record_organizations();
+
+create trigger payment_methods_archived
+  before update of status on app.payment_methods
+  for each row execute function sec.keep_status('along');
 
 create trigger payment_methods_stamp
   before update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
@@ -14265,6 +17297,10 @@ create trigger payment_methods_stamp
 create trigger payment_methods_audit
   after insert or update of status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default on app.payment_methods
   for each row execute function audit.record_payment_methods();
+
+create trigger plans_archived
+  before update of status on app.plans
+  for each row execute function sec.keep_status();
 
 create trigger plans_stamp
   before update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
@@ -14279,6 +17315,10 @@ create trigger plans_audit
   after insert or update of status, name, description, price_cents, currency, interval, features, is_offered, stripe_price_id on app.plans
   for each row execute function audit.record_plans();
 
+create trigger promo_codes_archived
+  before update of status on app.promo_codes
+  for each row execute function sec.keep_status('along');
+
 create trigger promo_codes_stamp
   before update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
   for each row execute function sec.stamp();
@@ -14288,9 +17328,18 @@ create trigger promo_codes_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.promo_codes_guard();
 
+create trigger promo_codes_counters
+  after insert on app.promo_codes
+  referencing new table as added
+  for each statement execute function app.promo_codes_counters();
+
 create trigger promo_codes_audit
   after insert or update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
   for each row execute function audit.record_promo_codes();
+
+create trigger promotions_archived
+  before update of status on app.promotions
+  for each row execute function sec.keep_status('along');
 
 create trigger promotions_stamp
   before update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
@@ -14305,6 +17354,10 @@ create trigger promotions_audit
   after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
   for each row execute function audit.record_promotions();
 
+create trigger quotes_archived
+  before update of status on app.quotes
+  for each row execute function sec.keep_status('along');
+
 create trigger quotes_stamp
   before update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
   for each row execute function sec.stamp();
@@ -14314,9 +17367,18 @@ create trigger quotes_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.quotes_guard();
 
+create trigger quotes_stays
+  before update of state on app.quotes
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.quotes_stays();
+
 create trigger quotes_audit
   after insert or update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
   for each row execute function audit.record_quotes();
+
+create trigger referrals_archived
+  before update of status on app.referrals
+  for each row execute function sec.keep_status('along');
 
 create trigger referrals_stamp
   before update of status, referrer_id, referee_id, state, rewarded_at on app.referrals
@@ -14337,6 +17399,10 @@ create trigger revenue_shares_stamp
 create trigger revenue_shares_audit
   after insert or update of city_id, period_start, amount_cents, currency, state, paid_at on app.revenue_shares
   for each row execute function audit.record_revenue_shares();
+
+create trigger reviews_archived
+  before update of status on app.reviews
+  for each row execute function sec.keep_status('along');
 
 create trigger reviews_stamp
   before update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
@@ -14366,6 +17432,10 @@ create trigger reviews_audit
   after insert or update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
   for each row execute function audit.record_reviews();
 
+create trigger role_assignments_archived
+  before update of status on app.role_assignments
+  for each row execute function sec.keep_status('along');
+
 create trigger role_assignments_stamp
   before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function sec.stamp();
@@ -14389,6 +17459,10 @@ create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function audit.record_role_assignments();
 
+create trigger service_requests_archived
+  before update of status on app.service_requests
+  for each row execute function sec.keep_status('along');
+
 create trigger service_requests_stamp
   before update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
   for each row execute function sec.stamp();
@@ -14411,6 +17485,11 @@ create trigger "0_restore_children"
   after update of status on app.service_requests
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.service_requests_restore_children();
+
+create trigger service_requests_counters
+  after insert on app.service_requests
+  referencing new table as added
+  for each statement execute function app.service_requests_counters();
 
 create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
@@ -14463,6 +17542,10 @@ create trigger tickets_audit
   after insert or update of order_id, ticket_type_id, event_id, holder_id, buyer_id, state, code, secret_version on app.tickets
   for each row execute function audit.record_tickets();
 
+create trigger ticket_types_archived
+  before update of status on app.ticket_types
+  for each row execute function sec.keep_status('along');
+
 create trigger ticket_types_stamp
   before update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
   for each row execute function sec.stamp();
@@ -14486,6 +17569,11 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.ticket_types_restore_children();
 
+create trigger ticket_types_stays
+  before update of held, sold on app.ticket_types
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.ticket_types_stays();
+
 create trigger ticket_types_audit
   after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
   for each row execute function audit.record_ticket_types();
@@ -14505,6 +17593,10 @@ create trigger users_document_insert
 create trigger users_document_update
   after update of handle, display_name, status, is_public on app.users
   for each row when (new.handle is distinct from old.handle or new.display_name is distinct from old.display_name or new.status is distinct from old.status or new.is_public is distinct from old.is_public) execute function app.users_document();
+
+create trigger users_archived
+  before update of status on app.users
+  for each row execute function sec.keep_status();
 
 create trigger users_stamp
   before update of status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id on app.users
@@ -14528,6 +17620,11 @@ create trigger "0_restore_children"
   after update of status on app.users
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.users_restore_children();
+
+create trigger users_counters
+  after insert on app.users
+  referencing new table as added
+  for each statement execute function app.users_counters();
 
 create trigger "0_end_children"
   after update on app.users
@@ -14557,9 +17654,18 @@ create trigger venues_document_update
   after update of name, description, address, city_id, owner_id, status on app.venues
   for each row when (new.name is distinct from old.name or new.description is distinct from old.description or new.address is distinct from old.address or new.city_id is distinct from old.city_id or new.owner_id is distinct from old.owner_id or new.status is distinct from old.status) execute function app.venues_document();
 
+create trigger venues_restore_slug
+  before update of status on app.venues
+  for each row when (old.status = 'archived' and new.status <> 'archived')
+  execute function app.venues_slug_again();
+
 create trigger venues_slug
   before insert on app.venues
   for each row when (new.slug is null) execute function app.venues_slug_from_name();
+
+create trigger venues_archived
+  before update of status on app.venues
+  for each row execute function sec.keep_status('along');
 
 create trigger venues_stamp
   before update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
@@ -14584,9 +17690,18 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.venues_restore_children();
 
+create trigger venues_counters
+  after insert on app.venues
+  referencing new table as added
+  for each statement execute function app.venues_counters();
+
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
   for each row execute function audit.record_venues();
+
+create trigger waitlist_entries_archived
+  before update of status on app.waitlist_entries
+  for each row execute function sec.keep_status('along');
 
 create trigger waitlist_entries_stamp
   before update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
@@ -15008,10 +18123,21 @@ create policy community_members_select on app.community_members for select to cu
     )
     or (
       community_members.status = 'suspended'
-      and sec.seen_community_staff(community_members.community_id)
       and (
-        community_members.user_id = (select sec.uid())
-        or sec.outranks(community_members.user_id, community_members.community_id)
+        (
+          sec.seen_community_staff(community_members.community_id)
+          and (
+            community_members.user_id = (select sec.uid())
+            or sec.outranks(community_members.user_id, community_members.community_id)
+          )
+        )
+        or (
+          (select sec.action()) = 'restore'
+          and sec.seen_community_staff(community_members.community_id)
+          and (
+            (community_members.ended_by_user) is not true or community_members.user_id = (select sec.uid())
+          )
+        )
       )
     )
     or (
@@ -15469,6 +18595,11 @@ create policy follows_select on app.follows for select to culturepass_app
       )
     )
     or (
+      follows.status = 'suspended'
+      and (select sec.action()) = 'restore'
+      and follows.follower_id = (select sec.uid())
+    )
+    or (
       follows.status = 'archived'
       and (select sec.show_archived())
       and follows.follower_id = (select sec.uid())
@@ -15743,6 +18874,9 @@ create policy likes_select on app.likes for select to culturepass_app
           and sec.seen_event(likes.event_id) is not null
         )
       )
+    )
+    or (
+      likes.status = 'suspended' and (select sec.action()) = 'restore' and likes.user_id = (select sec.uid())
     )
     or (likes.status = 'archived' and (select sec.show_archived()) and likes.user_id = (select sec.uid()))
   );
@@ -16756,6 +19890,44 @@ create policy role_assignments_select on app.role_assignments for select to cult
       )
     )
     or (
+      role_assignments.status = 'suspended'
+      and (select sec.action()) = 'restore'
+      and (
+        (select sec.is_platform_admin())
+        or (
+          role_assignments.role = 'cityAdmin'
+          and role_assignments.scope_id in (select unnest(sec.scopes_city_admin()))
+        )
+        or (
+          role_assignments.role = 'orgAdmin'
+          and (
+            role_assignments.scope_id in (select unnest(sec.scopes_org_admin()))
+            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
+            or (
+              role_assignments.scope_type = 'organization'
+              and sec.seen_organization_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'business'
+              and sec.seen_business_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'community'
+              and sec.seen_community_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'institution'
+              and sec.seen_institution_city_admin(role_assignments.scope_id)
+            )
+            or (
+              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
+            )
+          )
+        )
+      )
+      and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = (select sec.uid()))
+    )
+    or (
       role_assignments.status = 'archived'
       and (select sec.show_archived())
       and (
@@ -17643,7 +20815,17 @@ grant select on app.attendances to culturepass_authz;
 
 grant select on app.attendances to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, verified, state, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.businesses to culturepass_app;
+grant select on counters.businesses to culturepass_app;
+
+grant select on counters.businesses to culturepass_job;
+
+grant select on counters.businesses to culturepass_authz;
+
+grant select on counters.businesses to culturepass_counter;
+grant insert on counters.businesses to culturepass_counter;
+grant update on counters.businesses to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, verified, state, version, created_at, updated_at) on app.businesses to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band) on app.businesses to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified) on app.businesses to culturepass_app;
 
@@ -17654,7 +20836,7 @@ grant update (status, city_id, avatar_url, banner_url, social_links, name, slug,
 grant select on app.businesses to culturepass_authz;
 
 grant select on app.businesses to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count) on app.businesses to culturepass_counter;
+grant update (status, archived_from) on app.businesses to culturepass_counter;
 
 grant select (id, ticket_id, event_id, scanned_by_id, result, nonce, device, gate, is_offline, at, created_at) on app.check_ins to culturepass_app;
 
@@ -17674,7 +20856,7 @@ grant select on app.cities to culturepass_job;
 grant select on app.cities to culturepass_authz;
 
 grant select on app.cities to culturepass_counter;
-grant update (status) on app.cities to culturepass_counter;
+grant update (status, archived_from) on app.cities to culturepass_counter;
 
 grant select (id, status, scope_type, scope_id, scope_country_id, scope_city_id, scope_organization_id, scope_community_id, scope_business_id, scope_institution_id, scope_event_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to, version, created_at, updated_at) on app.commission_rules to culturepass_app;
 grant insert (scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to) on app.commission_rules to culturepass_app;
@@ -17685,9 +20867,19 @@ grant select on app.commission_rules to culturepass_job;
 grant select on app.commission_rules to culturepass_authz;
 
 grant select on app.commission_rules to culturepass_counter;
-grant update (status, archived_with, scope_type, scope_id) on app.commission_rules to culturepass_counter;
+grant update (status, archived_from, archived_with, scope_type, scope_id) on app.commission_rules to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified, follower_count, rating_avg, rating_count, member_count, version, created_at, updated_at) on app.communities to culturepass_app;
+grant select on counters.communities to culturepass_app;
+
+grant select on counters.communities to culturepass_job;
+
+grant select on counters.communities to culturepass_authz;
+
+grant select on counters.communities to culturepass_counter;
+grant insert on counters.communities to culturepass_counter;
+grant update on counters.communities to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified, version, created_at, updated_at) on app.communities to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy) on app.communities to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified) on app.communities to culturepass_app;
 
@@ -17696,7 +20888,7 @@ grant select on app.communities to culturepass_job;
 grant select on app.communities to culturepass_authz;
 
 grant select on app.communities to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, member_count, created_by_id) on app.communities to culturepass_counter;
+grant update (status, archived_from, created_by_id) on app.communities to culturepass_counter;
 
 grant select (id, status, community_id, user_id, role, state, ended_by_user, version, created_at, updated_at) on app.community_members to culturepass_app;
 grant insert (community_id, user_id, role) on app.community_members to culturepass_app;
@@ -17707,7 +20899,7 @@ grant select on app.community_members to culturepass_job;
 grant select on app.community_members to culturepass_authz;
 
 grant select on app.community_members to culturepass_counter;
-grant update (status, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
+grant update (status, archived_from, archived_with, ended_by_user, added_by_id) on app.community_members to culturepass_counter;
 
 grant select (id, status, code, name, currency, default_locale, version, created_at, updated_at) on app.countries to culturepass_app;
 grant insert (code, name, currency, default_locale) on app.countries to culturepass_app;
@@ -17718,7 +20910,7 @@ grant select on app.countries to culturepass_job;
 grant select on app.countries to culturepass_authz;
 
 grant select on app.countries to culturepass_counter;
-grant update (status) on app.countries to culturepass_counter;
+grant update (status, archived_from) on app.countries to culturepass_counter;
 
 grant select on app.credentials to culturepass_job;
 grant insert (id, user_id, password_hash, changed_at, valid_from) on app.credentials to culturepass_job;
@@ -17741,7 +20933,7 @@ grant update (status, user_id, session_id, platform, push_token, last_seen_at) o
 grant select on app.devices to culturepass_authz;
 
 grant select on app.devices to culturepass_counter;
-grant update (status, archived_with, session_id) on app.devices to culturepass_counter;
+grant update (status, archived_from, archived_with, session_id) on app.devices to culturepass_counter;
 
 grant select on app.email_tokens to culturepass_job;
 grant insert (id, user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at) on app.email_tokens to culturepass_job;
@@ -17753,7 +20945,17 @@ grant select on app.email_tokens to culturepass_authz;
 grant select on app.email_tokens to culturepass_counter;
 grant update (used_at, session_id) on app.email_tokens to culturepass_counter;
 
-grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, like_count, ticket_count, attendance_count, version, created_at, updated_at) on app.events to culturepass_app;
+grant select on counters.events to culturepass_app;
+
+grant select on counters.events to culturepass_job;
+
+grant select on counters.events to culturepass_authz;
+
+grant select on counters.events to culturepass_counter;
+grant insert on counters.events to culturepass_counter;
+grant update on counters.events to culturepass_counter;
+
+grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, visibility, state, capacity, trending_score, featured_until, ticket_count, version, created_at, updated_at) on app.events to culturepass_app;
 grant insert (city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity) on app.events to culturepass_app;
 grant update (status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state) on app.events to culturepass_app;
 
@@ -17764,7 +20966,7 @@ grant update (status, city_id, host_type, host_id, venue_id, title, slug, descri
 grant select on app.events to culturepass_authz;
 
 grant select on app.events to culturepass_counter;
-grant update (status, like_count, ticket_count, attendance_count, archived_with, venue_id) on app.events to culturepass_counter;
+grant update (status, ticket_count, archived_from, archived_with, venue_id) on app.events to culturepass_counter;
 
 grant select on app.external_identities to culturepass_job;
 grant insert (id, user_id, issuer, subject, email, last_used_at, unlinked_at) on app.external_identities to culturepass_job;
@@ -17784,7 +20986,7 @@ grant select on app.follows to culturepass_job;
 grant select on app.follows to culturepass_authz;
 
 grant select on app.follows to culturepass_counter;
-grant update (status, archived_with) on app.follows to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.follows to culturepass_counter;
 
 grant select (id, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, entity_review_id, entity_order_id, entity_transaction_id, entity_promotion_id, entity_referral_id, decided_by_id, rule, score, evidence, state, decided_at, version, created_at, updated_at) on app.fraud_flags to culturepass_app;
 
@@ -17804,9 +21006,19 @@ grant update (status, title, description, amount_cents, currency, opens_at, clos
 grant select on app.grant_announcements to culturepass_authz;
 
 grant select on app.grant_announcements to culturepass_counter;
-grant update (status, archived_with) on app.grant_announcements to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.grant_announcements to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified, follower_count, version, created_at, updated_at) on app.institutions to culturepass_app;
+grant select on counters.institutions to culturepass_app;
+
+grant select on counters.institutions to culturepass_job;
+
+grant select on counters.institutions to culturepass_authz;
+
+grant select on counters.institutions to culturepass_counter;
+grant insert on counters.institutions to culturepass_counter;
+grant update on counters.institutions to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified, version, created_at, updated_at) on app.institutions to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location) on app.institutions to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified) on app.institutions to culturepass_app;
 
@@ -17815,7 +21027,7 @@ grant select on app.institutions to culturepass_job;
 grant select on app.institutions to culturepass_authz;
 
 grant select on app.institutions to culturepass_counter;
-grant update (status, follower_count) on app.institutions to culturepass_counter;
+grant update (status, archived_from) on app.institutions to culturepass_counter;
 
 grant select (id, status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.leads to culturepass_app;
 grant insert (service_request_id, business_id, title, details, budget_cents, currency, needed_at) on app.leads to culturepass_app;
@@ -17826,7 +21038,7 @@ grant select on app.leads to culturepass_job;
 grant select on app.leads to culturepass_authz;
 
 grant select on app.leads to culturepass_counter;
-grant update (status, archived_with) on app.leads to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.leads to culturepass_counter;
 
 grant select (id, status, user_id, event_id, version, created_at, updated_at) on app.likes to culturepass_app;
 grant insert (event_id) on app.likes to culturepass_app;
@@ -17837,7 +21049,7 @@ grant select on app.likes to culturepass_job;
 grant select on app.likes to culturepass_authz;
 
 grant select on app.likes to culturepass_counter;
-grant update (status, archived_with) on app.likes to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.likes to culturepass_counter;
 
 grant select (id, status, entity_type, entity_id, entity_user_id, entity_community_id, entity_organization_id, entity_business_id, entity_venue_id, entity_institution_id, entity_event_id, type, url, alt_text, position, width, height, bytes, version, created_at, updated_at) on app.media to culturepass_app;
 grant insert (entity_type, entity_id, type, url, alt_text, position) on app.media to culturepass_app;
@@ -17850,7 +21062,7 @@ grant update (status, entity_type, entity_id, uploaded_by_id, type, url, alt_tex
 grant select on app.media to culturepass_authz;
 
 grant select on app.media to culturepass_counter;
-grant update (status, archived_with, uploaded_by_id) on app.media to culturepass_counter;
+grant update (status, archived_from, archived_with, uploaded_by_id) on app.media to culturepass_counter;
 
 grant select (id, user_id, title, message, type, is_read, read_at, data, dedupe_key, version, created_at, updated_at) on app.notifications to culturepass_app;
 
@@ -17884,7 +21096,7 @@ grant update (status, user_id, channel, type, enabled, quiet_hours) on app.notif
 grant select on app.notification_preferences to culturepass_authz;
 
 grant select on app.notification_preferences to culturepass_counter;
-grant update (status, archived_with) on app.notification_preferences to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.notification_preferences to culturepass_counter;
 
 grant select (id, user_id, event_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, fee_paid_by, expires_at, paid_at, version, created_at, updated_at) on app.orders to culturepass_app;
 
@@ -17906,7 +21118,17 @@ grant select on app.order_items to culturepass_authz;
 
 grant select on app.order_items to culturepass_counter;
 
-grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, website, contact_email, verified, state, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.organizations to culturepass_app;
+grant select on counters.organizations to culturepass_app;
+
+grant select on counters.organizations to culturepass_job;
+
+grant select on counters.organizations to culturepass_authz;
+
+grant select on counters.organizations to culturepass_counter;
+grant insert on counters.organizations to culturepass_counter;
+grant update on counters.organizations to culturepass_counter;
+
+grant select (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, website, contact_email, verified, state, version, created_at, updated_at) on app.organizations to culturepass_app;
 grant insert (city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email) on app.organizations to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified) on app.organizations to culturepass_app;
 
@@ -17917,7 +21139,7 @@ grant update (status, city_id, avatar_url, banner_url, social_links, name, slug,
 grant select on app.organizations to culturepass_authz;
 
 grant select on app.organizations to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count) on app.organizations to culturepass_counter;
+grant update (status, archived_from) on app.organizations to culturepass_counter;
 
 grant select (id, status, user_id, stripe_payment_method_id, brand, last4, exp_month, exp_year, is_default, version, created_at, updated_at) on app.payment_methods to culturepass_app;
 
@@ -17928,7 +21150,7 @@ grant update (status, user_id, stripe_payment_method_id, brand, last4, exp_month
 grant select on app.payment_methods to culturepass_authz;
 
 grant select on app.payment_methods to culturepass_counter;
-grant update (status, archived_with) on app.payment_methods to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.payment_methods to culturepass_counter;
 
 grant select (id, status, name, description, price_cents, currency, interval, features, is_offered, version, created_at, updated_at) on app.plans to culturepass_app;
 grant insert (name, description, price_cents, currency, interval, features, is_offered, stripe_price_id) on app.plans to culturepass_app;
@@ -17939,9 +21161,19 @@ grant select on app.plans to culturepass_job;
 grant select on app.plans to culturepass_authz;
 
 grant select on app.plans to culturepass_counter;
-grant update (status) on app.plans to culturepass_counter;
+grant update (status, archived_from) on app.plans to culturepass_counter;
 
-grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, redemption_count, version, created_at, updated_at) on app.promo_codes to culturepass_app;
+grant select on counters.promo_codes to culturepass_app;
+
+grant select on counters.promo_codes to culturepass_job;
+
+grant select on counters.promo_codes to culturepass_authz;
+
+grant select on counters.promo_codes to culturepass_counter;
+grant insert on counters.promo_codes to culturepass_counter;
+grant update on counters.promo_codes to culturepass_counter;
+
+grant select (id, status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to, version, created_at, updated_at) on app.promo_codes to culturepass_app;
 grant insert (event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 grant update (status, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to) on app.promo_codes to culturepass_app;
 
@@ -17950,7 +21182,7 @@ grant select on app.promo_codes to culturepass_job;
 grant select on app.promo_codes to culturepass_authz;
 
 grant select on app.promo_codes to culturepass_counter;
-grant update (status, redemption_count, archived_with) on app.promo_codes to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.promo_codes to culturepass_counter;
 
 grant select (id, status, target_type, target_id, target_event_id, target_business_id, target_venue_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state, version, created_at, updated_at) on app.promotions to culturepass_app;
 grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currency) on app.promotions to culturepass_app;
@@ -17963,7 +21195,7 @@ grant update (status, target_type, target_id, city_id, slot, starts_at, ends_at,
 grant select on app.promotions to culturepass_authz;
 
 grant select on app.promotions to culturepass_counter;
-grant update (status, archived_with) on app.promotions to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.promotions to culturepass_counter;
 
 grant select (id, status, lead_id, amount_cents, currency, terms, valid_until, state, version, created_at, updated_at) on app.quotes to culturepass_app;
 grant insert (lead_id, amount_cents, currency, terms, valid_until) on app.quotes to culturepass_app;
@@ -17974,7 +21206,7 @@ grant select on app.quotes to culturepass_job;
 grant select on app.quotes to culturepass_authz;
 
 grant select on app.quotes to culturepass_counter;
-grant update (status, archived_with) on app.quotes to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.quotes to culturepass_counter;
 
 grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, created_at, updated_at) on app.referrals to culturepass_app;
 grant insert (referrer_id) on app.referrals to culturepass_app;
@@ -17986,7 +21218,7 @@ grant update (status, referrer_id, referee_id, state, rewarded_at) on app.referr
 grant select on app.referrals to culturepass_authz;
 
 grant select on app.referrals to culturepass_counter;
-grant update (status, archived_with) on app.referrals to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.referrals to culturepass_counter;
 
 grant select on app.refresh_tokens to culturepass_job;
 grant insert (id, session_id, token_hash, used_at, expires_at) on app.refresh_tokens to culturepass_job;
@@ -18016,7 +21248,7 @@ grant select on app.reviews to culturepass_job;
 grant select on app.reviews to culturepass_authz;
 
 grant select on app.reviews to culturepass_counter;
-grant update (status, archived_with) on app.reviews to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.reviews to culturepass_counter;
 
 grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, ended_by_user, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
@@ -18028,16 +21260,26 @@ grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;
 
 grant select on app.role_assignments to culturepass_counter;
-grant update (status, archived_with, ended_by_user, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
+grant update (status, archived_from, archived_with, ended_by_user, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
-grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, lead_count, version, created_at, updated_at) on app.service_requests to culturepass_app;
+grant select on counters.service_requests to culturepass_app;
+
+grant select on counters.service_requests to culturepass_job;
+
+grant select on counters.service_requests to culturepass_authz;
+
+grant select on counters.service_requests to culturepass_counter;
+grant insert on counters.service_requests to culturepass_counter;
+grant update on counters.service_requests to culturepass_counter;
+
+grant select (id, status, city_id, host_type, host_id, host_organization_id, host_community_id, host_business_id, host_institution_id, event_id, title, category, description, budget_cents, currency, needed_at, state, version, created_at, updated_at) on app.service_requests to culturepass_app;
 grant insert (city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at) on app.service_requests to culturepass_app;
 grant update (status, title, category, description, budget_cents, currency, needed_at, state) on app.service_requests to culturepass_app;
 
 grant select on app.service_requests to culturepass_authz;
 
 grant select on app.service_requests to culturepass_counter;
-grant update (status, lead_count, archived_with, event_id) on app.service_requests to culturepass_counter;
+grant update (status, archived_from, archived_with, event_id) on app.service_requests to culturepass_counter;
 
 grant select on app.sessions to culturepass_job;
 grant insert (id, user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session) on app.sessions to culturepass_job;
@@ -18098,7 +21340,7 @@ grant update (status, event_id, name, description, price_cents, currency, capaci
 grant select on app.ticket_types to culturepass_authz;
 
 grant select on app.ticket_types to culturepass_counter;
-grant update (status, archived_with) on app.ticket_types to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.ticket_types to culturepass_counter;
 
 grant select (id, user_id, city_id, order_id, subscription_id, promotion_id, type, amount_cents, refunded_cents, currency, stripe_payment_intent_id, status, failure_code, attempt, livemode, version, created_at, updated_at) on app.transactions to culturepass_app;
 
@@ -18111,7 +21353,17 @@ grant select on app.transactions to culturepass_authz;
 grant select on app.transactions to culturepass_counter;
 grant update (city_id, order_id, subscription_id, promotion_id) on app.transactions to culturepass_counter;
 
-grant select (id, status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, follower_count, following_count, community_count, attended_count, version, created_at, updated_at) on app.users to culturepass_app;
+grant select on counters.users to culturepass_app;
+
+grant select on counters.users to culturepass_job;
+
+grant select on counters.users to culturepass_authz;
+
+grant select on counters.users to culturepass_counter;
+grant insert on counters.users to culturepass_counter;
+grant update on counters.users to culturepass_counter;
+
+grant select (id, status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, version, created_at, updated_at) on app.users to culturepass_app;
 grant update (status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone) on app.users to culturepass_app;
 
 grant select on app.users to culturepass_job;
@@ -18121,9 +21373,19 @@ grant update (status, home_city_id, handle, display_name, bio, profile_image_url
 grant select on app.users to culturepass_authz;
 
 grant select on app.users to culturepass_counter;
-grant update (status, follower_count, following_count, community_count, attended_count, home_city_id) on app.users to culturepass_counter;
+grant update (status, archived_from, home_city_id) on app.users to culturepass_counter;
 
-grant select (id, status, city_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_institution_id, owner_community_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified, follower_count, rating_avg, rating_count, version, created_at, updated_at) on app.venues to culturepass_app;
+grant select on counters.venues to culturepass_app;
+
+grant select on counters.venues to culturepass_job;
+
+grant select on counters.venues to culturepass_authz;
+
+grant select on counters.venues to culturepass_counter;
+grant insert on counters.venues to culturepass_counter;
+grant update on counters.venues to culturepass_counter;
+
+grant select (id, status, city_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_institution_id, owner_community_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified, version, created_at, updated_at) on app.venues to culturepass_app;
 grant insert (city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours) on app.venues to culturepass_app;
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified) on app.venues to culturepass_app;
 
@@ -18132,7 +21394,7 @@ grant select on app.venues to culturepass_job;
 grant select on app.venues to culturepass_authz;
 
 grant select on app.venues to culturepass_counter;
-grant update (status, follower_count, rating_avg_sum, rating_avg_count, rating_count, archived_with) on app.venues to culturepass_counter;
+grant update (status, archived_from, archived_with) on app.venues to culturepass_counter;
 
 grant select (id, status, event_id, ticket_type_id, user_id, position, state, offer_expires_at, version, created_at, updated_at) on app.waitlist_entries to culturepass_app;
 grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_app;
@@ -18145,7 +21407,7 @@ grant update (status, event_id, ticket_type_id, user_id, position, state, offer_
 grant select on app.waitlist_entries to culturepass_authz;
 
 grant select on app.waitlist_entries to culturepass_counter;
-grant update (status, archived_with, ticket_type_id) on app.waitlist_entries to culturepass_counter;
+grant update (status, archived_from, archived_with, ticket_type_id) on app.waitlist_entries to culturepass_counter;
 
 grant select (id, user_id, owner_type, owner_id, owner_organization_id, owner_business_id, owner_community_id, owner_institution_id, owner_city_id, kind, currency, balance_cents, held_cents, last_seq, track_balance, version, created_at, updated_at) on app.wallet_accounts to culturepass_app;
 

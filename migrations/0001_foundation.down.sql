@@ -453,7 +453,11 @@ drop trigger waitlist_entries_guard on app.waitlist_entries;
 
 drop trigger waitlist_entries_stamp on app.waitlist_entries;
 
+drop trigger waitlist_entries_archived on app.waitlist_entries;
+
 drop trigger venues_audit on app.venues;
+
+drop trigger venues_counters on app.venues;
 
 drop trigger "0_restore_children" on app.venues;
 
@@ -465,7 +469,11 @@ drop trigger venues_live on app.venues;
 
 drop trigger venues_stamp on app.venues;
 
+drop trigger venues_archived on app.venues;
+
 drop trigger venues_slug on app.venues;
+
+drop trigger venues_restore_slug on app.venues;
 
 drop trigger venues_document_update on app.venues;
 
@@ -479,6 +487,8 @@ drop trigger users_keep_holders on app.users;
 
 drop trigger "0_end_children" on app.users;
 
+drop trigger users_counters on app.users;
+
 drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
@@ -488,6 +498,8 @@ drop trigger users_guard on app.users;
 drop trigger users_live on app.users;
 
 drop trigger users_stamp on app.users;
+
+drop trigger users_archived on app.users;
 
 drop trigger users_document_update on app.users;
 
@@ -499,6 +511,8 @@ drop trigger transactions_stamp on app.transactions;
 
 drop trigger ticket_types_audit on app.ticket_types;
 
+drop trigger ticket_types_stays on app.ticket_types;
+
 drop trigger "0_restore_children" on app.ticket_types;
 
 drop trigger "0_archive_children" on app.ticket_types;
@@ -508,6 +522,8 @@ drop trigger ticket_types_guard on app.ticket_types;
 drop trigger ticket_types_live on app.ticket_types;
 
 drop trigger ticket_types_stamp on app.ticket_types;
+
+drop trigger ticket_types_archived on app.ticket_types;
 
 drop trigger tickets_audit on app.tickets;
 
@@ -533,6 +549,8 @@ drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
 
+drop trigger service_requests_counters on app.service_requests;
+
 drop trigger "0_restore_children" on app.service_requests;
 
 drop trigger "0_archive_children" on app.service_requests;
@@ -543,6 +561,8 @@ drop trigger service_requests_live on app.service_requests;
 
 drop trigger service_requests_stamp on app.service_requests;
 
+drop trigger service_requests_archived on app.service_requests;
+
 drop trigger role_assignments_audit on app.role_assignments;
 
 drop trigger role_assignments_keep on app.role_assignments;
@@ -552,6 +572,8 @@ drop trigger role_assignments_guard on app.role_assignments;
 drop trigger role_assignments_ended on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
+
+drop trigger role_assignments_archived on app.role_assignments;
 
 drop trigger reviews_audit on app.reviews;
 
@@ -565,6 +587,8 @@ drop trigger reviews_guard on app.reviews;
 
 drop trigger reviews_stamp on app.reviews;
 
+drop trigger reviews_archived on app.reviews;
+
 drop trigger revenue_shares_audit on app.revenue_shares;
 
 drop trigger revenue_shares_stamp on app.revenue_shares;
@@ -575,11 +599,17 @@ drop trigger referrals_audit on app.referrals;
 
 drop trigger referrals_stamp on app.referrals;
 
+drop trigger referrals_archived on app.referrals;
+
 drop trigger quotes_audit on app.quotes;
+
+drop trigger quotes_stays on app.quotes;
 
 drop trigger quotes_guard on app.quotes;
 
 drop trigger quotes_stamp on app.quotes;
+
+drop trigger quotes_archived on app.quotes;
 
 drop trigger promotions_audit on app.promotions;
 
@@ -587,11 +617,17 @@ drop trigger promotions_guard on app.promotions;
 
 drop trigger promotions_stamp on app.promotions;
 
+drop trigger promotions_archived on app.promotions;
+
 drop trigger promo_codes_audit on app.promo_codes;
+
+drop trigger promo_codes_counters on app.promo_codes;
 
 drop trigger promo_codes_guard on app.promo_codes;
 
 drop trigger promo_codes_stamp on app.promo_codes;
+
+drop trigger promo_codes_archived on app.promo_codes;
 
 drop trigger plans_audit on app.plans;
 
@@ -599,11 +635,17 @@ drop trigger plans_guard on app.plans;
 
 drop trigger plans_stamp on app.plans;
 
+drop trigger plans_archived on app.plans;
+
 drop trigger payment_methods_audit on app.payment_methods;
 
 drop trigger payment_methods_stamp on app.payment_methods;
 
+drop trigger payment_methods_archived on app.payment_methods;
+
 drop trigger organizations_audit on app.organizations;
+
+drop trigger organizations_counters on app.organizations;
 
 drop trigger "0_restore_children" on app.organizations;
 
@@ -615,11 +657,15 @@ drop trigger organizations_live on app.organizations;
 
 drop trigger organizations_stamp on app.organizations;
 
+drop trigger organizations_archived on app.organizations;
+
 drop trigger organizations_grant_creator on app.organizations;
 
 drop trigger organizations_announce on app.organizations;
 
 drop trigger organizations_slug on app.organizations;
+
+drop trigger organizations_restore_slug on app.organizations;
 
 drop trigger organizations_document_update on app.organizations;
 
@@ -641,6 +687,8 @@ drop trigger notification_preferences_guard on app.notification_preferences;
 
 drop trigger notification_preferences_stamp on app.notification_preferences;
 
+drop trigger notification_preferences_archived on app.notification_preferences;
+
 drop trigger notification_deliveries_audit on app.notification_deliveries;
 
 drop trigger notification_deliveries_stamp on app.notification_deliveries;
@@ -655,6 +703,8 @@ drop trigger media_guard on app.media;
 
 drop trigger media_stamp on app.media;
 
+drop trigger media_archived on app.media;
+
 drop trigger likes_audit on app.likes;
 
 drop trigger likes_count_update on app.likes;
@@ -664,6 +714,8 @@ drop trigger likes_count_insert on app.likes;
 drop trigger likes_guard on app.likes;
 
 drop trigger likes_stamp on app.likes;
+
+drop trigger likes_archived on app.likes;
 
 drop trigger leads_audit on app.leads;
 
@@ -681,7 +733,11 @@ drop trigger leads_live on app.leads;
 
 drop trigger leads_stamp on app.leads;
 
+drop trigger leads_archived on app.leads;
+
 drop trigger institutions_audit on app.institutions;
+
+drop trigger institutions_counters on app.institutions;
 
 drop trigger "0_restore_children" on app.institutions;
 
@@ -693,7 +749,11 @@ drop trigger institutions_live on app.institutions;
 
 drop trigger institutions_stamp on app.institutions;
 
+drop trigger institutions_archived on app.institutions;
+
 drop trigger institutions_slug on app.institutions;
+
+drop trigger institutions_restore_slug on app.institutions;
 
 drop trigger institutions_document_update on app.institutions;
 
@@ -704,6 +764,8 @@ drop trigger grant_announcements_audit on app.grant_announcements;
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
+
+drop trigger grant_announcements_archived on app.grant_announcements;
 
 drop trigger grant_announcements_document_update on app.grant_announcements;
 
@@ -723,6 +785,8 @@ drop trigger follows_guard on app.follows;
 
 drop trigger follows_stamp on app.follows;
 
+drop trigger follows_archived on app.follows;
+
 drop trigger external_identities_audit on app.external_identities;
 
 drop trigger external_identities_stamp on app.external_identities;
@@ -735,6 +799,10 @@ drop trigger events_emit_publish on app.events;
 
 drop trigger events_audit on app.events;
 
+drop trigger events_counters on app.events;
+
+drop trigger events_stays on app.events;
+
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
@@ -745,7 +813,11 @@ drop trigger events_live on app.events;
 
 drop trigger events_stamp on app.events;
 
+drop trigger events_archived on app.events;
+
 drop trigger events_slug on app.events;
+
+drop trigger events_restore_slug on app.events;
 
 drop trigger events_document_update on app.events;
 
@@ -763,6 +835,8 @@ drop trigger devices_guard on app.devices;
 
 drop trigger devices_stamp on app.devices;
 
+drop trigger devices_archived on app.devices;
+
 drop trigger credentials_audit on app.credentials;
 
 drop trigger credentials_stamp on app.credentials;
@@ -778,6 +852,8 @@ drop trigger countries_guard on app.countries;
 drop trigger countries_live on app.countries;
 
 drop trigger countries_stamp on app.countries;
+
+drop trigger countries_archived on app.countries;
 
 drop trigger countries_document_update on app.countries;
 
@@ -797,7 +873,11 @@ drop trigger community_members_ended on app.community_members;
 
 drop trigger community_members_stamp on app.community_members;
 
+drop trigger community_members_archived on app.community_members;
+
 drop trigger communities_audit on app.communities;
+
+drop trigger communities_counters on app.communities;
 
 drop trigger "0_restore_children" on app.communities;
 
@@ -809,11 +889,15 @@ drop trigger communities_live on app.communities;
 
 drop trigger communities_stamp on app.communities;
 
+drop trigger communities_archived on app.communities;
+
 drop trigger communities_grant_creator on app.communities;
 
 drop trigger communities_announce on app.communities;
 
 drop trigger communities_slug on app.communities;
+
+drop trigger communities_restore_slug on app.communities;
 
 drop trigger communities_document_update on app.communities;
 
@@ -824,6 +908,8 @@ drop trigger commission_rules_audit on app.commission_rules;
 drop trigger commission_rules_guard on app.commission_rules;
 
 drop trigger commission_rules_stamp on app.commission_rules;
+
+drop trigger commission_rules_archived on app.commission_rules;
 
 drop trigger cities_audit on app.cities;
 
@@ -837,7 +923,11 @@ drop trigger cities_live on app.cities;
 
 drop trigger cities_stamp on app.cities;
 
+drop trigger cities_archived on app.cities;
+
 drop trigger cities_slug on app.cities;
+
+drop trigger cities_restore_slug on app.cities;
 
 drop trigger cities_document_update on app.cities;
 
@@ -846,6 +936,8 @@ drop trigger cities_document_insert on app.cities;
 drop trigger check_ins_audit on app.check_ins;
 
 drop trigger businesses_audit on app.businesses;
+
+drop trigger businesses_counters on app.businesses;
 
 drop trigger "0_restore_children" on app.businesses;
 
@@ -857,11 +949,15 @@ drop trigger businesses_live on app.businesses;
 
 drop trigger businesses_stamp on app.businesses;
 
+drop trigger businesses_archived on app.businesses;
+
 drop trigger businesses_grant_creator on app.businesses;
 
 drop trigger businesses_announce on app.businesses;
 
 drop trigger businesses_slug on app.businesses;
+
+drop trigger businesses_restore_slug on app.businesses;
 
 drop trigger businesses_document_update on app.businesses;
 
@@ -991,17 +1087,45 @@ drop function sec.seen_business_admin(uuid);
 
 drop function sec.seen_business(uuid);
 
+drop function sec.mine_venue_update();
+
 drop function sec.mine_venue_city_admin();
 
 drop function sec.mine_venue_admin();
 
+drop function sec.mine_user_update();
+
 drop function sec.mine_service_request_organizer();
+
+drop function sec.mine_organization_update();
+
+drop function sec.mine_organization_city_admin();
 
 drop function sec.mine_lead_provider();
 
 drop function sec.mine_lead_organizer();
 
+drop function sec.mine_institution_update();
+
+drop function sec.mine_institution_city_admin();
+
+drop function sec.mine_institution_admin();
+
+drop function sec.mine_event_update();
+
 drop function sec.mine_event_admin();
+
+drop function sec.mine_community_update();
+
+drop function sec.mine_community_staff();
+
+drop function sec.mine_community_city_admin();
+
+drop function sec.mine_city_city_admin();
+
+drop function sec.mine_business_update();
+
+drop function sec.mine_business_city_admin();
 
 drop function sec.outranks(uuid,uuid);
 
@@ -1075,6 +1199,8 @@ drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
+drop function counters.roll_up(integer);
+
 drop function audit.record_wallet_transactions();
 
 drop function audit.record_wallet_journals();
@@ -1085,9 +1211,17 @@ drop function audit.record_wallet_accounts();
 
 drop function audit.record_waitlist_entries();
 
+drop function sec.restore_waitlist_entries(uuid[]);
+
 drop function app.waitlist_entries_guard();
 
 drop function audit.record_venues();
+
+drop function app.venues_counters();
+
+drop function app.archived_venues(uuid,int);
+
+drop function sec.restore_venues(uuid[]);
 
 drop function app.venues_restore_children();
 
@@ -1096,6 +1230,8 @@ drop function app.venues_archive_children();
 drop function app.venues_guard();
 
 drop function app.venues_slug_from_name();
+
+drop function app.venues_slug_again();
 
 drop function app.venues_document();
 
@@ -1106,6 +1242,10 @@ drop function audit.record_users();
 drop function app.users_keep_holders();
 
 drop function app.users_end_children();
+
+drop function app.users_counters();
+
+drop function app.archived_users(uuid,int);
 
 drop function app.users_restore_children();
 
@@ -1124,6 +1264,12 @@ drop function audit.record_transactions();
 drop function app.transaction_private(uuid);
 
 drop function audit.record_ticket_types();
+
+drop function app.archived_ticket_types(uuid,int);
+
+drop function app.ticket_types_stays();
+
+drop function sec.restore_ticket_types(uuid[]);
 
 drop function app.ticket_types_restore_children();
 
@@ -1149,6 +1295,12 @@ drop function app.sessions_end_children();
 
 drop function audit.record_service_requests();
 
+drop function app.service_requests_counters();
+
+drop function app.archived_service_requests(uuid,int);
+
+drop function sec.restore_service_requests(uuid[]);
+
 drop function app.service_requests_restore_children();
 
 drop function app.service_requests_archive_children();
@@ -1158,6 +1310,10 @@ drop function app.service_requests_guard();
 drop function audit.record_role_assignments();
 
 drop function app.role_assignments_keep();
+
+drop function app.archived_role_assignments(uuid,int);
+
+drop function sec.restore_role_assignments(uuid[]);
 
 drop function app.role_assignments_guard();
 
@@ -1169,6 +1325,10 @@ drop function app.reviews_count_update();
 
 drop function app.reviews_count_insert();
 
+drop function app.archived_reviews(uuid,int);
+
+drop function sec.restore_reviews(uuid[]);
+
 drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
@@ -1177,19 +1337,39 @@ drop function audit.record_revenue_shares();
 
 drop function audit.record_referrals();
 
+drop function sec.restore_referrals(uuid[]);
+
 drop function audit.record_quotes();
+
+drop function app.archived_quotes(uuid,int);
+
+drop function app.quotes_stays();
+
+drop function sec.restore_quotes(uuid[]);
 
 drop function app.quotes_guard();
 
 drop function audit.record_promotions();
 
+drop function app.archived_promotions(uuid,int);
+
+drop function sec.restore_promotions(uuid[]);
+
 drop function app.promotions_guard();
 
 drop function audit.record_promo_codes();
 
+drop function app.promo_codes_counters();
+
+drop function app.archived_promo_codes(uuid,int);
+
+drop function sec.restore_promo_codes(uuid[]);
+
 drop function app.promo_codes_guard();
 
 drop function audit.record_plans();
+
+drop function app.archived_plans(uuid,int);
 
 drop function app.plans_guard();
 
@@ -1197,7 +1377,13 @@ drop function app.plan_private(uuid);
 
 drop function audit.record_payment_methods();
 
+drop function sec.restore_payment_methods(uuid[]);
+
 drop function audit.record_organizations();
+
+drop function app.organizations_counters();
+
+drop function app.archived_organizations(uuid,int);
 
 drop function app.organizations_restore_children();
 
@@ -1210,6 +1396,8 @@ drop function app.organizations_grant_creator();
 drop function app.organizations_announce();
 
 drop function app.organizations_slug_from_name();
+
+drop function app.organizations_slug_again();
 
 drop function app.organization_private(uuid);
 
@@ -1229,6 +1417,10 @@ drop function app.order_private(uuid);
 
 drop function audit.record_notification_preferences();
 
+drop function app.archived_notification_preferences(uuid,int);
+
+drop function sec.restore_notification_preferences(uuid[]);
+
 drop function app.notification_preferences_guard();
 
 drop function audit.record_notification_deliveries();
@@ -1236,6 +1428,10 @@ drop function audit.record_notification_deliveries();
 drop function audit.record_notifications();
 
 drop function audit.record_media();
+
+drop function app.archived_media(uuid,int);
+
+drop function sec.restore_media(uuid[]);
 
 drop function app.media_guard();
 
@@ -1247,6 +1443,10 @@ drop function app.likes_count_update();
 
 drop function app.likes_count_insert();
 
+drop function app.archived_likes(uuid,int);
+
+drop function sec.restore_likes(uuid[]);
+
 drop function app.likes_guard();
 
 drop function audit.record_leads();
@@ -1254,6 +1454,10 @@ drop function audit.record_leads();
 drop function app.leads_count_update();
 
 drop function app.leads_count_insert();
+
+drop function app.archived_leads(uuid,int);
+
+drop function sec.restore_leads(uuid[]);
 
 drop function app.leads_restore_children();
 
@@ -1263,6 +1467,10 @@ drop function app.leads_guard();
 
 drop function audit.record_institutions();
 
+drop function app.institutions_counters();
+
+drop function app.archived_institutions(uuid,int);
+
 drop function app.institutions_restore_children();
 
 drop function app.institutions_archive_children();
@@ -1271,11 +1479,17 @@ drop function app.institutions_guard();
 
 drop function app.institutions_slug_from_name();
 
+drop function app.institutions_slug_again();
+
 drop function app.institutions_document();
 
 drop function app.institutions_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_grant_announcements();
+
+drop function app.archived_grant_announcements(uuid,int);
+
+drop function sec.restore_grant_announcements(uuid[]);
 
 drop function app.grant_announcements_guard();
 
@@ -1291,11 +1505,23 @@ drop function app.follows_count_update();
 
 drop function app.follows_count_insert();
 
+drop function app.archived_follows(uuid,int);
+
+drop function sec.restore_follows(uuid[]);
+
 drop function app.follows_guard();
 
 drop function audit.record_external_identities();
 
 drop function audit.record_events();
+
+drop function app.events_counters();
+
+drop function app.archived_events(uuid,int);
+
+drop function app.events_stays();
+
+drop function sec.restore_events(uuid[]);
 
 drop function app.events_restore_children();
 
@@ -1304,6 +1530,8 @@ drop function app.events_archive_children();
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
+
+drop function app.events_slug_again();
 
 drop function app.event_private(uuid);
 
@@ -1317,11 +1545,15 @@ drop function audit.record_devices();
 
 drop function app.devices_move_push_token();
 
+drop function sec.restore_devices(uuid[]);
+
 drop function app.devices_guard();
 
 drop function audit.record_credentials();
 
 drop function audit.record_countries();
+
+drop function app.archived_countries(uuid,int);
 
 drop function app.countries_restore_children();
 
@@ -1339,6 +1571,10 @@ drop function app.community_members_count_update();
 
 drop function app.community_members_count_insert();
 
+drop function app.archived_community_members(uuid,int);
+
+drop function sec.restore_community_members(uuid[]);
+
 drop function app.community_members_guard_insert();
 
 drop function app.community_members_guard();
@@ -1350,6 +1586,10 @@ drop function app.community_member_may(uuid);
 drop function app.community_member_private(uuid);
 
 drop function audit.record_communities();
+
+drop function app.communities_counters();
+
+drop function app.archived_communities(uuid,int);
 
 drop function app.communities_restore_children();
 
@@ -1363,6 +1603,8 @@ drop function app.communities_announce();
 
 drop function app.communities_slug_from_name();
 
+drop function app.communities_slug_again();
+
 drop function app.community_private(uuid);
 
 drop function app.communities_document();
@@ -1371,9 +1613,15 @@ drop function app.communities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_commission_rules();
 
+drop function app.archived_commission_rules(uuid,int);
+
+drop function sec.restore_commission_rules(uuid[]);
+
 drop function app.commission_rules_guard();
 
 drop function audit.record_cities();
+
+drop function app.archived_cities(uuid,int);
 
 drop function app.cities_restore_children();
 
@@ -1383,6 +1631,8 @@ drop function app.cities_guard();
 
 drop function app.cities_slug_from_name();
 
+drop function app.cities_slug_again();
+
 drop function app.cities_document();
 
 drop function app.cities_search(text,boolean,text[],uuid,int);
@@ -1390,6 +1640,10 @@ drop function app.cities_search(text,boolean,text[],uuid,int);
 drop function audit.record_check_ins();
 
 drop function audit.record_businesses();
+
+drop function app.businesses_counters();
+
+drop function app.archived_businesses(uuid,int);
 
 drop function app.businesses_restore_children();
 
@@ -1402,6 +1656,8 @@ drop function app.businesses_grant_creator();
 drop function app.businesses_announce();
 
 drop function app.businesses_slug_from_name();
+
+drop function app.businesses_slug_again();
 
 drop function app.business_private(uuid);
 
@@ -1895,7 +2151,11 @@ drop table app.wallet_accounts;
 
 drop table app.waitlist_entries;
 
+drop table counters.venues;
+
 drop table app.venues;
+
+drop table counters.users;
 
 drop table app.users;
 
@@ -1913,6 +2173,8 @@ drop table app.sign_ups;
 
 drop table app.sessions;
 
+drop table counters.service_requests;
+
 drop table app.service_requests;
 
 drop table app.role_assignments;
@@ -1929,11 +2191,15 @@ drop table app.quotes;
 
 drop table app.promotions;
 
+drop table counters.promo_codes;
+
 drop table app.promo_codes;
 
 drop table app.plans;
 
 drop table app.payment_methods;
+
+drop table counters.organizations;
 
 drop table app.organizations;
 
@@ -1953,6 +2219,8 @@ drop table app.likes;
 
 drop table app.leads;
 
+drop table counters.institutions;
+
 drop table app.institutions;
 
 drop table app.grant_announcements;
@@ -1962,6 +2230,8 @@ drop table app.fraud_flags;
 drop table app.follows;
 
 drop table app.external_identities;
+
+drop table counters.events;
 
 drop table app.events;
 
@@ -1975,6 +2245,8 @@ drop table app.countries;
 
 drop table app.community_members;
 
+drop table counters.communities;
+
 drop table app.communities;
 
 drop table app.commission_rules;
@@ -1983,9 +2255,13 @@ drop table app.cities;
 
 drop table app.check_ins;
 
+drop table counters.businesses;
+
 drop table app.businesses;
 
 drop table app.attendances;
+
+drop function sec.keep_status();
 
 drop function sec.live();
 
@@ -2006,6 +2282,8 @@ drop function sec.is_platform_admin();
 drop function sec.scopes_city_admin();
 
 drop function sec.scopes_org_admin();
+
+drop function sec.stayed();
 
 drop function sec.set_reason(text);
 
@@ -2078,6 +2356,8 @@ drop schema jobs;
 drop schema requests;
 
 drop schema audit;
+
+drop schema counters;
 
 drop schema sec;
 

@@ -5,7 +5,10 @@
 
 use crate::{
     load::OPERATIONS,
-    rounds::{GET_BY_NONE, GET_BY_ONE, PAGE_90, Round, cold_start_ms, middle, peak_memory_mb},
+    rounds::{
+        GET_BY_NONE, GET_BY_ONE, LIKE, PAGE_90, Round, UPDATE_ORDINARY, cold_start_ms, middle,
+        peak_memory_mb,
+    },
     servers::{GENERATED_PLAIN, GENERATED_SECURED, HAND_PLAIN, HAND_SECURED},
 };
 
@@ -71,17 +74,17 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
         at_least(
             "generated secured / plain, get by a member without a role".into(),
             of_plain(GET_BY_NONE),
-            0.55,
+            0.60,
         ),
         at_least(
             "generated secured / plain, get by who administers one city".into(),
             of_plain(GET_BY_ONE),
-            0.55,
+            0.60,
         ),
         at_least(
             "generated secured / plain, get by who administers fifty".into(),
             of_plain("get"),
-            0.55,
+            0.60,
         ),
         at_least(
             "generated plain get / pgbench".into(),
@@ -107,6 +110,31 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
             "update audited / not, PostgreSQL CPU".into(),
             median(&|r| limit_us(r, "update, audited") / limit_us(r, "update")),
             1.6,
+        ),
+        at_most(
+            "create, PostgreSQL CPU in reads of pgbench".into(),
+            median(&|r| cpu_us(r, "create") / limit_us(r, "get")),
+            16.0,
+        ),
+        at_most(
+            "update of a searched field, PostgreSQL CPU in reads of pgbench".into(),
+            median(&|r| cpu_us(r, "update") / limit_us(r, "get")),
+            18.0,
+        ),
+        at_most(
+            "update of an ordinary field, PostgreSQL CPU in reads of pgbench".into(),
+            median(&|r| cpu_us(r, UPDATE_ORDINARY) / limit_us(r, "get")),
+            12.0,
+        ),
+        at_most(
+            "like, PostgreSQL CPU in reads of pgbench".into(),
+            median(&|r| cpu_us(r, LIKE) / limit_us(r, "get")),
+            20.0,
+        ),
+        at_most(
+            "WAL of a like, bytes".into(),
+            median(&|r| r.wal_bytes_per_like),
+            1500.0,
         ),
         at_most(
             "peak memory MB".into(),

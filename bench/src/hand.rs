@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 const COLUMNS: &str = "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.type, t.description, \
     t.website, t.contact_email::text, st_y(t.location::geometry), st_x(t.location::geometry), t.verified, t.city_id, \
-    t.follower_count, t.version, t.created_at, t.updated_at";
+    coalesce((select n.follower_count from counters.institutions n where n.id = t.id), 0), t.version, t.created_at, t.updated_at";
 
 #[derive(Clone)]
 pub struct Server {

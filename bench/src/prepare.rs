@@ -94,10 +94,48 @@ pub fn url(admin: &str, role: &str, database: &str) -> String {
 pub async fn tidy(admin: &str, database: &str) -> Result<()> {
     let mut conn = PgConnection::connect(&on(admin, database)).await?;
     let created = "set session_replication_role = replica;
-         delete from app.institutions where slug not like 'institution-%'";
+         delete from app.institutions where slug not like 'institution-%';
+         delete from counters.institutions n where not exists (select from app.institutions i where i.id = n.id)";
     run(&mut conn, created.into()).await?;
     run(&mut conn, "vacuum analyze app.institutions".into()).await?;
     run(&mut conn, "checkpoint".into()).await
+}
+
+/// How much the log of all changes holds.
+pub async fn wal_bytes(admin: &str) -> Result<f64> {
+    let mut conn = PgConnection::connect(admin).await?;
+    let text = "select (pg_current_wal_insert_lsn() - '0/0')::float8";
+    Ok(sqlx::query_scalar(text).fetch_one(&mut conn).await?)
+}
+
+/// After a checkpoint the first change of a page writes the whole page, which says nothing about the change.
+pub async fn without_page_images(admin: &str, without: bool) -> Result<()> {
+    let mut conn = PgConnection::connect(admin).await?;
+    let text = match without {
+        true => "alter system set full_page_writes = off",
+        false => "alter system reset full_page_writes",
+    };
+    run(&mut conn, text.into()).await?;
+    run(&mut conn, "select pg_reload_conf()".into()).await
+}
+
+/// How many there are, at least one.
+pub async fn likes(admin: &str) -> Result<f64> {
+    let mut conn = PgConnection::connect(&on(admin, SECURED)).await?;
+    let text = "select greatest(count(*), 1)::float8 from app.likes";
+    Ok(sqlx::query_scalar(text).fetch_one(&mut conn).await?)
+}
+
+pub async fn without_likes(admin: &str) -> Result<()> {
+    let mut conn = PgConnection::connect(&on(admin, SECURED)).await?;
+    let text =
+        "truncate app.likes; update counters.events set like_count = 0 where like_count <> 0";
+    run(&mut conn, text.into()).await?;
+    run(
+        &mut conn,
+        "vacuum analyze app.likes, counters.events, audit.audit_logs".into(),
+    )
+    .await
 }
 
 /// Every id once with its version, for updates.
@@ -140,7 +178,13 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 3]> {
              'https://example.org/' || n, 'office' || n || '@example.org',
              st_setsrid(st_makepoint(n % 170, n % 80), 4326)::geography, c.id
            from generate_series(1, {rows}) n join app.cities c on c.slug = 'city-' || (n % ({CITIES} - 1) + 1);
-         alter table app.institutions enable trigger institutions_audit;"
+         alter table app.institutions enable trigger institutions_audit;
+         alter table app.events disable trigger events_audit;
+         insert into app.events (title, slug, description, starts_at, ends_at, timezone, state, city_id, host_type, host_id)
+           select 'Event ' || n, 'event-' || n, repeat('Open on weekdays, closed in August. ', 18), now() + n * interval '1 minute',
+             now() + n * interval '1 minute' + interval '2 hours', 'UTC', 'published', i.city_id, 'institution', i.id
+           from generate_series(1, least({rows}, 50000)) n join app.institutions i on i.id = {id};
+         alter table app.events enable trigger events_audit;"
     );
     run(conn, text).await?;
     let sessions: Vec<(Uuid, Uuid)> = sqlx::query_as(
@@ -172,6 +216,11 @@ async fn write_files(conn: &mut PgConnection, files: &Path) -> Result<()> {
         .fetch_all(&mut *conn)
         .await?;
     fs::write(files.join("ids.txt"), ids.join("\n") + "\n")?;
+    let events: Vec<String> =
+        sqlx::query_scalar("select id::text from app.events order by random()")
+            .fetch_all(&mut *conn)
+            .await?;
+    fs::write(files.join("events.txt"), events.join("\n") + "\n")?;
     // The first one has no institutions yet: what is created there changes no list.
     let cities: Vec<String> =
         sqlx::query_scalar("select id::text from app.cities order by slug = 'city-0' desc")

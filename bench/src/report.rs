@@ -5,8 +5,8 @@ use crate::{
     limit,
     load::{Figures, OPERATIONS},
     rounds::{
-        GET_BY_NONE, GET_BY_ONE, PAGE_90, Round, UPDATE_ORDINARY, cold_start_ms, medians, middle,
-        peak_memory_mb,
+        GET_BY_NONE, GET_BY_ONE, LIKE, PAGE_90, Round, UPDATE_ORDINARY, cold_start_ms, medians,
+        middle, peak_memory_mb,
     },
     servers,
 };
@@ -25,7 +25,7 @@ pub fn markdown(rounds: &[Round], gates: &[Gate], machine: &str, command: &str) 
             );
         }
     }
-    for operation in [GET_BY_ONE, GET_BY_NONE, PAGE_90, UPDATE_ORDINARY] {
+    for operation in [GET_BY_ONE, GET_BY_NONE, PAGE_90, UPDATE_ORDINARY, LIKE] {
         let server = servers::GENERATED_SECURED;
         line(
             &mut out,

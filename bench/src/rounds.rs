@@ -17,6 +17,7 @@ pub const GET_BY_NONE: &str = "get, no role";
 pub const PAGE_90: &str = "list, page 90";
 /// Of a field that is not searched; `update` changes the name, which is.
 pub const UPDATE_ORDINARY: &str = "update, nothing searched";
+pub const LIKE: &str = "like";
 
 /// Who the secured servers are asked by.
 pub struct Tokens {
@@ -41,6 +42,8 @@ pub struct Round {
     /// By server and operation.
     pub figures: HashMap<(&'static str, &'static str), Figures>,
     pub limits: HashMap<&'static str, Limit>,
+    /// Of a like, without the images of pages that follow a checkpoint.
+    pub wal_bytes_per_like: f64,
     pub peak_memory_mb: HashMap<&'static str, f64>,
     /// Of each start.
     pub cold_start_ms: HashMap<&'static str, Vec<f64>>,
@@ -120,6 +123,7 @@ impl Bench<'_> {
         if name == GENERATED_SECURED && operation == "update" {
             self.tidy(operation, database).await?;
             run(UPDATE_ORDINARY, "update_ordinary", token)?;
+            self.likes(round, &server).await?;
         }
         let peak = round.peak_memory_mb.entry(name).or_default();
         *peak = peak.max(server.peak_memory_mb());
@@ -128,6 +132,22 @@ impl Bench<'_> {
             .entry(name)
             .or_default()
             .push(server.cold_start_ms);
+        Ok(())
+    }
+
+    async fn likes(&self, round: &mut Round, server: &Server) -> Result<()> {
+        let (admin, token) = (self.database_url, Some(self.tokens.of_none.as_str()));
+        prepare::without_page_images(admin, true).await?;
+        prepare::without_likes(admin).await?;
+        self.load
+            .warm_up("like", server.port, server.pid(), token)?;
+        prepare::without_likes(admin).await?;
+        let before = prepare::wal_bytes(admin).await?;
+        let figures = self.load.run("like", server.port, server.pid(), token)?;
+        let likes = prepare::likes(admin).await?;
+        round.wal_bytes_per_like = (prepare::wal_bytes(admin).await? - before) / likes;
+        prepare::without_page_images(admin, false).await?;
+        round.figures.insert((GENERATED_SECURED, LIKE), figures);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
--- Shared by the four operations: the ids, the headers, the result line that `bench` reads.
+-- Shared by all operations: the ids, the headers, the result line that `bench` reads.
 local common = {}
 
 function common.ids()

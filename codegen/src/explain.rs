@@ -4,7 +4,7 @@
 
 use crate::emit::openapi::{self, words};
 use crate::emit::{actions, schema};
-use crate::model::{Change, Entity, EntityId, Expr, Model};
+use crate::model::{Change, Entity, EntityId, Expr, Model, OnArchive};
 use crate::names;
 use crate::objects::{Kind, Schema};
 use std::fmt::Write;
@@ -26,6 +26,7 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
         line(&mut out, format_args!("\nQuota\n  {quota} a day for each member"));
     }
     keeps(&mut out, model, id, entity);
+    archiving(&mut out, model, id, entity);
     transitions(&mut out, model, id, entity);
     events(&mut out, entity);
     sql(&mut out, &schema, entity);
@@ -151,6 +152,30 @@ fn keeps(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
             format!(" where {}", said(model, id, filter))
         });
         line(out, format_args!("  {}: one {per}{filter}", keep.name));
+    }
+}
+
+/// What becomes of a row when what it refers to is archived, where that is more than forbidding it.
+fn archiving(out: &mut String, model: &Model, id: EntityId, entity: &Entity) {
+    let mut lines = Vec::new();
+    for relation in &entity.belongs {
+        let becomes = match relation.on_archive {
+            OnArchive::Restrict => continue,
+            OnArchive::Detach => "is let go".to_owned(),
+            OnArchive::CascadeAlways => "goes along in every state".to_owned(),
+            OnArchive::Cascade => {
+                let state = schema::asked_of_state(model, id, relation);
+                let when = state.map(|state| format!(", only when {}", said(model, id, &state)));
+                format!("goes along{}", when.unwrap_or_default())
+            }
+        };
+        lines.push(format!("  {}: {becomes}", relation.name));
+    }
+    if !lines.is_empty() {
+        line(
+            out,
+            format_args!("\nWhen that is archived\n{}", lines.join("\n")),
+        );
     }
 }
 

@@ -228,7 +228,10 @@ pub enum Literal {
 #[serde(rename_all = "snake_case")]
 pub enum OnArchive {
     Restrict,
+    /// Goes along, if its own `delete` rule allows a row in this state to be archived.
     Cascade,
+    /// Goes along whatever its state.
+    CascadeAlways,
     Detach,
 }
 
@@ -291,6 +294,9 @@ pub struct Derived {
     pub kind: DerivedKind,
     pub sort: bool,
     pub filter: bool,
+    /// Changes are noted and added up later, so that many may change it at once.
+    #[serde(default)]
+    pub delta: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -450,6 +456,13 @@ impl Relation {
     }
     pub fn type_column(&self) -> Option<String> {
         self.polymorphic.then(|| format!("{}_type", self.name))
+    }
+    /// The row is archived together with what it refers to.
+    pub fn cascades(&self) -> bool {
+        matches!(
+            self.on_archive,
+            OnArchive::Cascade | OnArchive::CascadeAlways
+        )
     }
 }
 

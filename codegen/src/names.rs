@@ -120,7 +120,9 @@ pub fn is_builtin_column(word: &str) -> bool {
             | "created_at"
             | "updated_at"
             | "live_id"
+            | "archived_from"
             | "archived_with"
+            | "still_archived"
             | "allowed_actions"
     )
 }

@@ -139,6 +139,7 @@ pub struct DerivedPhrase {
     pub kind: DerivedForm,
     pub sort: Option<Span>,
     pub filter: Option<Span>,
+    pub delta: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -97,8 +97,8 @@ pub struct UpdateBusiness {
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
     t.website, t.contact_email::text, t.phone, t.location, t.price_band, p.stripe_account_id, p.charges_enabled,
-    p.payouts_enabled, t.verified, t.state, t.city_id, t.follower_count::int8, t.rating_avg::float8,
-    t.rating_count::int8, t.version, t.created_at, t.updated_at"
+    p.payouts_enabled, t.verified, t.state, t.city_id, counts.follower_count::int8, counts.rating_avg::float8,
+    counts.rating_count::int8, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
@@ -131,16 +131,16 @@ pub static BUSINESS: Resource = Resource {
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.businesses as t left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.businesses as t left join lateral app.business_private(t.id) p on true where t.id = $1"),
+        from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.category,
           t.website, t.contact_email, t.phone, t.location, t.price_band, t.verified, t.state, t.city_id,
-          t.follower_count, t.rating_avg, t.rating_count, t.version, t.created_at, t.updated_at
-          from app.businesses as t"),
-        list_end: ") as t left join lateral app.business_private(t.id) p on true",
-        by_ids: concat!("select ", columns!(), " from app.businesses as t left join lateral app.business_private(t.id) p on true where t.id = any($1)"),
+          counts.follower_count, counts.rating_avg, counts.rating_count, t.version, t.created_at, t.updated_at
+          from app.businesses as t join counters.businesses as counts on counts.id = t.id"),
+        list_end: ") as t cross join lateral (select t.id, t.follower_count, t.rating_avg, t.rating_count) as counts left join lateral app.business_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.businesses as t join counters.businesses as counts on counts.id = t.id left join lateral app.business_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.businesses as t
           (avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone,
           location, price_band, city_id)
@@ -191,8 +191,8 @@ pub static BUSINESS: Resource = Resource {
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
-        Sort::new("follower_count", "t.follower_count", Kind::Bigint),
-        Sort::new("rating_count", "t.rating_count", Kind::Bigint),
+        Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
+        Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
@@ -228,5 +228,7 @@ pub static BUSINESS: Resource = Resource {
         Constraint::conflict("businesses_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("businesses_resubmit_from", "/state", "only possible while state is rejected"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

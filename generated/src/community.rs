@@ -75,8 +75,8 @@ pub struct UpdateCommunity {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.visibility,
-    t.join_policy, t.verified, t.city_id, p.created_by_id, t.follower_count::int8, t.rating_avg::float8,
-    t.rating_count::int8, t.member_count::int8, t.version, t.created_at, t.updated_at"
+    t.join_policy, t.verified, t.city_id, p.created_by_id, counts.follower_count::int8, counts.rating_avg::float8,
+    counts.rating_count::int8, counts.member_count::int8, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
@@ -109,16 +109,16 @@ pub static COMMUNITY: Resource = Resource {
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.communities as t left join lateral app.community_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.communities as t left join lateral app.community_private(t.id) p on true where t.id = $1"),
+        from app.communities as t join counters.communities as counts on counts.id = t.id left join lateral app.community_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.communities as t join counters.communities as counts on counts.id = t.id left join lateral app.community_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.visibility,
-          t.join_policy, t.verified, t.city_id, t.follower_count, t.rating_avg, t.rating_count, t.member_count,
-          t.version, t.created_at, t.updated_at
-          from app.communities as t"),
-        list_end: ") as t left join lateral app.community_private(t.id) p on true",
-        by_ids: concat!("select ", columns!(), " from app.communities as t left join lateral app.community_private(t.id) p on true where t.id = any($1)"),
+          t.join_policy, t.verified, t.city_id, counts.follower_count, counts.rating_avg, counts.rating_count,
+          counts.member_count, t.version, t.created_at, t.updated_at
+          from app.communities as t join counters.communities as counts on counts.id = t.id"),
+        list_end: ") as t cross join lateral (select t.id, t.follower_count, t.rating_avg, t.rating_count, t.member_count) as counts left join lateral app.community_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.communities as t join counters.communities as counts on counts.id = t.id left join lateral app.community_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.communities as t
           (avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, city_id)
         values
@@ -159,9 +159,9 @@ pub static COMMUNITY: Resource = Resource {
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
-        Sort::new("follower_count", "t.follower_count", Kind::Bigint),
-        Sort::new("rating_count", "t.rating_count", Kind::Bigint),
-        Sort::new("member_count", "t.member_count", Kind::Bigint),
+        Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
+        Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
+        Sort::new("member_count", "counts.member_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
@@ -186,5 +186,7 @@ pub static COMMUNITY: Resource = Resource {
         Constraint::conflict("communities_city_id_slug_key", "/slug", "there is already a community with this city and slug"),
         Constraint::reference("communities_city_id_fkey", "/city_id"), Constraint::reference("communities_live_city_id_fkey", "/city_id"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -107,7 +107,8 @@ pub struct UpdateEvent {
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone, t.location,
     p.online_url, t.visibility, t.state, t.capacity, t.trending_score::float8, t.featured_until, t.city_id,
-    t.host_type, t.host_id, t.venue_id, t.like_count::int8, t.ticket_count::int8, t.attendance_count::int8,
+    t.host_type, t.host_id, t.venue_id, counts.like_count::int8, t.ticket_count::int8,
+    counts.attendance_count::int8,
     coalesce((t.capacity is null) is not true and t.ticket_count >= t.capacity, false) as sold_out, t.version,
     t.created_at, t.updated_at"
 } }
@@ -154,17 +155,17 @@ pub static EVENT: Resource = Resource {
           case when t.status = 'active' and t.state in ('draft', 'published') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
           case when t.status = 'active' and t.state = 'published' and t.ends_at < now() and strpos(me.org_admin, t.host_id::text) > 0 then 'complete' end
         ], null) as allowed_actions
-        from app.events as t left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t left join lateral app.event_private(t.id) p on true where t.id = $1"),
+        from app.events as t join counters.events as counts on counts.id = t.id left join lateral app.event_private(t.id) p on true, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.events as t join counters.events as counts on counts.id = t.id left join lateral app.event_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone,
           t.location, t.visibility, t.state, t.capacity, t.trending_score, t.featured_until, t.city_id, t.host_type,
-          t.host_id, t.venue_id, t.like_count, t.ticket_count, t.attendance_count, t.version, t.created_at,
-          t.updated_at
-          from app.events as t"),
-        list_end: ") as t left join lateral app.event_private(t.id) p on true",
-        by_ids: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
+          t.host_id, t.venue_id, counts.like_count, t.ticket_count, counts.attendance_count, t.version,
+          t.created_at, t.updated_at
+          from app.events as t join counters.events as counts on counts.id = t.id"),
+        list_end: ") as t cross join lateral (select t.id, t.like_count, t.attendance_count) as counts left join lateral app.event_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.events as t join counters.events as counts on counts.id = t.id left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.events as t
           (title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility,
           capacity, city_id, host_type, host_id, venue_id)
@@ -210,7 +211,7 @@ pub static EVENT: Resource = Resource {
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
         Sort::new("trending_score", "t.trending_score", Kind::Decimal),
-        Sort::new("like_count", "t.like_count", Kind::Bigint),
+        Sort::new("like_count", "counts.like_count", Kind::Bigint),
         Sort::new("ticket_count", "t.ticket_count", Kind::Bigint),
     ],
     expands: &[
@@ -258,5 +259,6 @@ pub static EVENT: Resource = Resource {
         Constraint::conflict("events_cancel_from", "/state", "only possible while state is draft or published"),
         Constraint::conflict("events_complete_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_complete_when", "", "only possible when ends_at < now"),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

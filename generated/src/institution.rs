@@ -69,7 +69,14 @@ pub struct UpdateInstitution {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.type, t.description, t.website,
-    t.contact_email::text, t.location, t.verified, t.city_id, t.follower_count::int8, t.version, t.created_at,
+    t.contact_email::text, t.location, t.verified, t.city_id, counts.follower_count::int8, t.version, t.created_at,
+    t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.type, t.description, t.website,
+    t.contact_email::text, t.location, t.verified, t.city_id, 0::int8 as follower_count, t.version, t.created_at,
     t.updated_at"
 } }
 
@@ -96,16 +103,16 @@ pub static INSTITUTION: Resource = Resource {
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.institutions as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.institutions as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.institutions as t"),
-        by_ids: concat!("select ", columns!(), " from app.institutions as t where t.id = any($1)"),
+        from app.institutions as t join counters.institutions as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.institutions as t join counters.institutions as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.institutions as t join counters.institutions as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.institutions as t join counters.institutions as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.institutions as t
           (avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location,
           city_id)
         values
           ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::citext, $10::text::geography, $11)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.institutions as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
           banner_url = case when $5 then $6 else t.banner_url end,
@@ -116,7 +123,7 @@ pub static INSTITUTION: Resource = Resource {
           website = case when $17 then $18 else t.website end,
           contact_email = case when $19 then $20::text::citext else t.contact_email end,
           location = case when $21 then $22::text::geography else t.location end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.institutions as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.institutions as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.institutions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -143,7 +150,7 @@ pub static INSTITUTION: Resource = Resource {
     within: &["t.city_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
-        Sort::new("follower_count", "t.follower_count", Kind::Bigint),
+        Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),
@@ -167,5 +174,7 @@ pub static INSTITUTION: Resource = Resource {
         Constraint::conflict("institutions_city_id_slug_key", "/slug", "there is already an institution with this city and slug"),
         Constraint::reference("institutions_city_id_fkey", "/city_id"), Constraint::reference("institutions_live_city_id_fkey", "/city_id"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
+        Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "90b6535b7a4ac437684975f43a1f8ce61b291268e739484a9ff96b79c407462fc1ba91b449aff07e95a7b8eebb6c8fb1",
+        checksum: "ac8dbed6456875efa8ba4f9c29a9efc9e6a53765f7546f7d2af4b790624ffc486e8b4da8e86e1bbff0d2bdca5ae46c7a",
     },
 ];

@@ -59,7 +59,13 @@ pub struct UpdatePromoCode {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.code, t.basis_points, t.amount_cents, t.currency, t.max_redemptions, t.per_user_limit,
-    t.valid_from, t.valid_to, t.event_id, t.redemption_count::int8, t.version, t.created_at, t.updated_at"
+    t.valid_from, t.valid_to, t.event_id, counts.redemption_count::int8, t.version, t.created_at, t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.code, t.basis_points, t.amount_cents, t.currency, t.max_redemptions, t.per_user_limit,
+    t.valid_from, t.valid_to, t.event_id, 0::int8 as redemption_count, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_HOST: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] });
@@ -75,16 +81,16 @@ pub static PROMO_CODE: Resource = Resource {
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'update' end,
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'delete' end
         ], null) as allowed_actions
-        from app.promo_codes as t where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promo_codes as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.promo_codes as t"),
-        by_ids: concat!("select ", columns!(), " from app.promo_codes as t where t.id = any($1)"),
+        from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.promo_codes as t join counters.promo_codes as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.promo_codes as t
           (code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to,
           event_id)
         values
           ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.promo_codes as t set 
           basis_points = case when $3 then $4 else t.basis_points end,
           amount_cents = case when $5 then $6 else t.amount_cents end,
@@ -93,7 +99,7 @@ pub static PROMO_CODE: Resource = Resource {
           per_user_limit = case when $11 then $12 else t.per_user_limit end,
           valid_from = case when $13 then $14 else t.valid_from end,
           valid_to = case when $15 then $16 else t.valid_to end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.promo_codes as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.promo_codes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.promo_codes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -72,7 +72,13 @@ pub struct UpdateServiceRequest {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.category, t.description, t.budget_cents, t.currency, t.needed_at, t.state, t.city_id,
-    t.host_type, t.host_id, t.event_id, t.lead_count::int8, t.version, t.created_at, t.updated_at"
+    t.host_type, t.host_id, t.event_id, counts.lead_count::int8, t.version, t.created_at, t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.title, t.category, t.description, t.budget_cents, t.currency, t.needed_at, t.state, t.city_id,
+    t.host_type, t.host_id, t.event_id, 0::int8 as lead_count, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_ORGANIZER: Rule = HoldsOf("orgAdmin", "host_id");
@@ -95,22 +101,22 @@ pub static SERVICE_REQUEST: Resource = Resource {
           case when t.status = 'active' and t.state = 'open' and strpos(me.org_admin, t.host_id::text) > 0 then 'close' end,
           case when t.status = 'active' and t.state in ('closed', 'settled') and strpos(me.org_admin, t.host_id::text) > 0 then 'reopen' end
         ], null) as allowed_actions
-        from app.service_requests as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.service_requests as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.service_requests as t"),
-        by_ids: concat!("select ", columns!(), " from app.service_requests as t where t.id = any($1)"),
+        from app.service_requests as t join counters.service_requests as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.service_requests as t join counters.service_requests as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.service_requests as t join counters.service_requests as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.service_requests as t join counters.service_requests as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.service_requests as t
           (title, category, description, budget_cents, currency, needed_at, city_id, host_type, host_id, event_id)
         values
           ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.service_requests as t set 
           title = case when $3 then $4 else t.title end, category = case when $5 then $6 else t.category end,
           description = case when $7 then $8 else t.description end,
           budget_cents = case when $9 then $10 else t.budget_cents end,
           currency = case when $11 then $12 else t.currency end,
           needed_at = case when $13 then $14 else t.needed_at end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.service_requests as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.service_requests as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.service_requests as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -59,8 +59,9 @@ pub struct UpdateUser {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public, t.social_links,
-    t.locale, t.timezone, p.email::text, p.phone, p.stripe_customer_id, t.home_city_id, t.follower_count::int8,
-    t.following_count::int8, t.community_count::int8, t.attended_count::int8, t.version, t.created_at, t.updated_at"
+    t.locale, t.timezone, p.email::text, p.phone, p.stripe_customer_id, t.home_city_id, counts.follower_count::int8,
+    counts.following_count::int8, counts.community_count::int8, counts.attended_count::int8, t.version,
+    t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip]
@@ -95,16 +96,16 @@ pub static USER: Resource = Resource {
           case when t.status = 'active' and ((strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) and sec.outranks(t.id, null)) then 'suspend' end,
           case when t.status = 'suspended' and ((strpos(me.city_admin, t.home_city_id::text) > 0 or me.is_platform_admin) and sec.outranks(t.id, null)) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.users as t left join lateral app.user_private(t.id) p on true, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
+        from app.users as t join counters.users as counts on counts.id = t.id left join lateral app.user_private(t.id) p on true, (select sec.uid() as id, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t join counters.users as counts on counts.id = t.id left join lateral app.user_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public,
-          t.social_links, t.locale, t.timezone, t.home_city_id, t.follower_count, t.following_count,
-          t.community_count, t.attended_count, t.version, t.created_at, t.updated_at
-          from app.users as t"),
-        list_end: ") as t left join lateral app.user_private(t.id) p on true",
-        by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
+          t.social_links, t.locale, t.timezone, t.home_city_id, counts.follower_count, counts.following_count,
+          counts.community_count, counts.attended_count, t.version, t.created_at, t.updated_at
+          from app.users as t join counters.users as counts on counts.id = t.id"),
+        list_end: ") as t cross join lateral (select t.id, t.follower_count, t.following_count, t.community_count, t.attended_count) as counts left join lateral app.user_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.users as t join counters.users as counts on counts.id = t.id left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),
         update_private: &[concat!("update app.users as t set phone = $20::text, ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $19::bool
@@ -130,7 +131,7 @@ pub static USER: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[
         Sort::new("display_name", "t.display_name", Kind::Text),
-        Sort::new("follower_count", "t.follower_count", Kind::Bigint),
+        Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("home_city", "home_city_id", &["city"]),

@@ -83,7 +83,16 @@ pub struct UpdateVenue {
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.address,
     t.location, t.capacity, t.accessibility, t.opening_hours, t.verified, t.city_id, t.owner_type, t.owner_id,
-    t.follower_count::int8, t.rating_avg::float8, t.rating_count::int8, t.version, t.created_at, t.updated_at"
+    counts.follower_count::int8, counts.rating_avg::float8, counts.rating_count::int8, t.version, t.created_at,
+    t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.address,
+    t.location, t.capacity, t.accessibility, t.opening_hours, t.verified, t.city_id, t.owner_type, t.owner_id,
+    0::int8 as follower_count, null::float8 as rating_avg, 0::int8 as rating_count, t.version, t.created_at,
+    t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = Any(&[HoldsOf("orgAdmin", "owner_id"), HoldsOf("orgAdmin", "id")]);
@@ -109,16 +118,16 @@ pub static VENUE: Resource = Resource {
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
-        from app.venues as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.venues as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.venues as t"),
-        by_ids: concat!("select ", columns!(), " from app.venues as t where t.id = any($1)"),
+        from app.venues as t join counters.venues as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.venues as t join counters.venues as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.venues as t join counters.venues as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.venues as t join counters.venues as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.venues as t
           (avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility,
           opening_hours, city_id, owner_type, owner_id)
         values
           ($1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9, $10, $11, $12, $13, $14)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.venues as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,
           banner_url = case when $5 then $6 else t.banner_url end,
@@ -130,7 +139,7 @@ pub static VENUE: Resource = Resource {
           capacity = case when $19 then $20 else t.capacity end,
           accessibility = case when $21 then $22 else t.accessibility end,
           opening_hours = case when $23 then sec.patched(t.opening_hours, $24) else t.opening_hours end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.venues as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.venues as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.venues as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -159,8 +168,8 @@ pub static VENUE: Resource = Resource {
     within: &["t.city_id", "t.owner_id", "t.owner_organization_id", "t.owner_business_id", "t.owner_institution_id", "t.owner_community_id"], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
-        Sort::new("follower_count", "t.follower_count", Kind::Bigint),
-        Sort::new("rating_count", "t.rating_count", Kind::Bigint),
+        Sort::new("follower_count", "counts.follower_count", Kind::Bigint),
+        Sort::new("rating_count", "counts.rating_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("city", "city_id", &["city"]),

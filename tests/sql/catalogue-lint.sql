@@ -6,7 +6,7 @@ with
   projections as (select c.oid from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind = 'v'
     and c.relname like '%\_public' and pg_get_userbyid(c.relowner) = 'culturepass_authz'),
   tables as (select c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity from pg_class c where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')),
-  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace))
+  functions as (select p.oid, p.proowner, p.prosecdef, p.proconfig from pg_proc p where p.pronamespace in ('app'::regnamespace, 'sec'::regnamespace, 'audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace, 'counters'::regnamespace))
 
 select 'row-level security is not forced: ' || oid::regclass as problem from tables t
   where not (relrowsecurity and relforcerowsecurity)
@@ -62,12 +62,17 @@ select 'a request role reaches the audit log or the queue: ' || c.oid::regclass 
   where c.relnamespace in ('audit'::regnamespace, 'jobs'::regnamespace, 'requests'::regnamespace) and c.relkind = 'r'
   and has_any_column_privilege(r.rolname, c.oid, 'select,insert,update')
 union all
+select 'a request role writes counters: ' || c.oid::regclass from pg_class c cross join requests r
+  where c.relnamespace = 'counters'::regnamespace and c.relkind = 'r'
+  and (has_any_column_privilege(r.rolname, c.oid, 'insert,update') or has_table_privilege(r.rolname, c.oid, 'delete,truncate')
+    or pg_get_userbyid(c.relowner) <> 'culturepass_owner')
+union all
 select 'a request role reaches search documents: ' || c.oid::regclass from pg_class c cross join requests r
   where c.relnamespace = 'search'::regnamespace and c.relkind = 'r'
   and (has_schema_privilege(r.rolname, 'search', 'usage') or has_any_column_privilege(r.rolname, c.oid, 'select,insert,update'))
 union all
 select 'a request role may create in: ' || n.nspname from pg_namespace n cross join requests r
-  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
+  where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search', 'counters', 'public') and has_schema_privilege(r.rolname, n.oid, 'create')
 union all
 select 'reference without index: ' || k.conrelid::regclass || ' ' || k.conname from pg_constraint k
   where k.contype = 'f' and k.connamespace = 'app'::regnamespace
@@ -78,4 +83,13 @@ select 'reference not validated: ' || conrelid::regclass || ' ' || conname from 
 union all
 select 'same index twice: ' || min(indexrelid::regclass::text) || ' ' || max(indexrelid::regclass::text) from pg_index i join tables t on t.oid = i.indrelid
   group by i.indrelid, i.indkey::text, i.indexprs::text, i.indpred::text, i.indclass::text having count(*) > 1
+union all
+-- A longer index serves what a shorter one does; the rows of a unique one are few enough as they are.
+select 'index that another one serves: ' || a.indexrelid::regclass || ', ' || b.indexrelid::regclass
+  from pg_index a join pg_index b on b.indrelid = a.indrelid and b.indexrelid <> a.indexrelid
+  join pg_class ac on ac.oid = a.indexrelid join pg_class bc on bc.oid = b.indexrelid and bc.relam = ac.relam
+  where ac.relnamespace in ('app'::regnamespace, 'audit'::regnamespace, 'counters'::regnamespace)
+  and not a.indisunique and a.indexprs is null and b.indexprs is null and a.indnkeyatts < b.indnkeyatts
+  and (b.indkey::int2[])[0:a.indnkeyatts - 1] = (a.indkey::int2[])[0:a.indnkeyatts - 1]
+  and pg_get_expr(a.indpred, a.indrelid) is not distinct from pg_get_expr(b.indpred, b.indrelid)
 order by 1;

@@ -19,6 +19,7 @@ mod libraries;
 mod limits;
 mod lists;
 mod logs;
+mod moderated;
 mod modules;
 mod origins;
 mod outranks;

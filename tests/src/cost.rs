@@ -6,3 +6,4 @@ mod refused;
 mod sets;
 mod statements;
 mod trips;
+mod writes;

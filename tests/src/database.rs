@@ -1,8 +1,10 @@
 //! What the database holds by itself, whatever speaks to it: rules, references, counters, the audit log.
 
 mod actions;
+mod along;
 mod archive;
 mod audit;
+mod cascade;
 mod context;
 mod counters;
 mod formats;
@@ -10,6 +12,7 @@ mod keeps;
 mod lint;
 mod quotas;
 mod races;
+mod restore;
 mod search;
 mod seeded;
 mod world;

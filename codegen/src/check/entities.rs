@@ -1,6 +1,7 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
 use super::{Of, open, walk, wrong};
+use crate::emit::schema::reader;
 use crate::model::{DerivedKind, Entity, Hook, Lifecycle, Relation, Ty};
 use crate::names;
 use crate::resolve::Part;
@@ -192,6 +193,24 @@ fn derived(of: &Of) {
                 ),
                 "remove `sort`",
             ),
+            (DerivedKind::Flag { .. }, _) if derived.delta => wrong(
+                "delta",
+                format!(
+                    "`{}` is computed when it is read: `delta` has no effect",
+                    derived.name
+                ),
+                "remove `delta`",
+            ),
+            _ if derived.delta => reader(of.cx.model, of.id, &derived.name).and_then(|what| {
+                wrong(
+                    "delta",
+                    format!(
+                        "{what} reads `{}`, which is a second behind with `delta`",
+                        derived.name
+                    ),
+                    "remove `delta`: without it the value is exact at every moment",
+                )
+            }),
             _ => None,
         };
         if let Some(wrong) = found {

@@ -1,6 +1,7 @@
 //! Modifiers of relations that contradict their targets, each other, or have no effect.
 
 use super::{Of, Wrong, open, wrong};
+use crate::emit::schema::deletable;
 use crate::model::{Lifecycle, OnArchive, OnEnd, Relation, Ty};
 use crate::resolve::Part;
 
@@ -15,11 +16,12 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Relation) -> Verdict; 12] = [
+const RULES: [fn(&Of, &Relation) -> Verdict; 13] = [
     same_is_on_both_sides,
     detach_needs_optional,
     cascade_can_archive,
     archive_can_happen,
+    always_has_an_effect,
     end_can_happen,
     set_session_is_a_session,
     set_me_is_the_caller,
@@ -73,7 +75,10 @@ fn detach_needs_optional(_: &Of, relation: &Relation) -> Verdict {
 
 fn cascade_can_archive(of: &Of, relation: &Relation) -> Verdict {
     match (relation.on_archive, of.entity.lifecycle) {
-        (OnArchive::Cascade, Lifecycle::Mutable | Lifecycle::AppendOnly) => wrong(
+        (
+            OnArchive::Cascade | OnArchive::CascadeAlways,
+            Lifecycle::Mutable | Lifecycle::AppendOnly,
+        ) => wrong(
             "on archive",
             "`on archive cascade` archives the row, but rows of this entity can't be archived",
             "write `on archive restrict`, or remove `lifecycle`",
@@ -97,6 +102,17 @@ fn archive_can_happen(of: &Of, relation: &Relation) -> Verdict {
             "on archive",
             "`on archive` has no effect: the target is never archived",
             "remove it",
+        );
+    }
+    None
+}
+
+fn always_has_an_effect(of: &Of, relation: &Relation) -> Verdict {
+    if relation.on_archive == OnArchive::CascadeAlways && deletable(of.cx.model, of.id).is_none() {
+        return wrong(
+            "on archive",
+            "`always` has no effect: `delete` says nothing of the state of the row",
+            "write `on archive cascade`",
         );
     }
     None

@@ -185,6 +185,7 @@ fn add_schemas(model: &Model, id: EntityId, schemas: &mut Map<String, Value>) {
                 schema::body(model, id, Body::Replace),
             ),
             Action::Patch => add(format!("Patch{name}"), schema::body(model, id, Body::Patch)),
+            Action::Restore => add(format!("Restored{name}"), schema::restored(model, id)),
             _ => {}
         }
     }

@@ -3,7 +3,9 @@
 //! One module per concern below; each gives the objects of one entity or of the application. Row-level
 //! security, grants and triggers hold whatever the program in front of the database does.
 
+mod apart;
 mod archive;
+mod archived;
 mod assume;
 mod audit;
 mod cases;
@@ -34,23 +36,27 @@ mod quotas;
 mod queue;
 mod references;
 mod requests;
+mod restore;
 mod roles;
 pub mod rules;
 mod seen;
 pub mod sets;
 mod slugs;
+mod states;
 mod tables;
 mod template;
 mod uniques;
 mod visible;
 
-pub use columns::{ARCHIVED_WITH, LIVE_ID, columns, sql_type};
+pub use apart::{delta_table, is_apart, reader, table as counters_table};
+pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, columns, sql_type};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::{allowed, possible_now};
 pub use references::children;
+pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};
@@ -85,6 +91,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     for id in 0..model.entities.len() {
         objects.extend(of_entity(model, id));
     }
+    objects.push(apart::roll_up(model));
     objects.extend(audit::objects(model));
     objects.extend(quotas::shared(model));
     objects.extend(queue::objects(model));
@@ -108,6 +115,8 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
     objects.extend(archive::objects(model, id));
+    objects.extend(archived::objects(model, id));
+    objects.extend(apart::objects(model, id));
     objects.extend(endings::objects(model, id));
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));

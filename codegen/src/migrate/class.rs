@@ -175,6 +175,9 @@ impl<'a> Judge<'a> {
     fn drop(&self, object: &Object) -> Vec<Class> {
         let after = self.new.objects.iter().find(|o| key(o) == key(object));
         match object.kind {
+            Kind::Table if self.hints.counted_tables.contains(&object.name) => {
+                vec![Class::Breaking]
+            }
             Kind::Table => vec![Class::Lossy, Class::Breaking],
             Kind::View if after.is_none() => vec![Class::Breaking],
             Kind::Grant if after.is_none() && !self.goes_along(object) => vec![Class::Breaking],

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
-use crate::emit::schema::{ARCHIVED_WITH, LIVE_ID};
+use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, counters_table, delta_table};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Hints {
     pub entities: BTreeMap<String, String>,
     /// Stated losses: tables of the old model.
     pub dropped_tables: BTreeSet<String>,
+    /// Narrow tables of counters, of both models.
+    pub counted_tables: BTreeSet<String>,
     /// Stated losses: new table, old column.
     pub dropped_columns: BTreeSet<(String, String)>,
     /// Columns that a reference is made of.
@@ -51,7 +53,7 @@ impl Hints {
 
 /// Bookkeeping of archiving, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
-    [LIVE_ID, ARCHIVED_WITH].contains(&column)
+    [LIVE_ID, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
 
 pub fn table(entity: &Entity) -> String {
@@ -62,11 +64,17 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
     let mut hints = Hints::default();
     for entity in old.entities.iter().chain(&new.entities) {
         hints.entities.insert(table(entity), entity.name.clone());
+        // All that is in them can be counted again.
+        let apart = [counters_table(entity), delta_table(entity)];
+        hints.counted_tables.extend(apart);
         for derived in &entity.derived {
             // A mean is kept as its two parts.
-            let columns = ["", "_sum", "_count"]
-                .map(|part| (table(entity), format!("{}{part}", derived.name)));
-            hints.derived.extend(columns);
+            for part in ["", "_sum", "_count"] {
+                let tables = [table(entity), counters_table(entity), delta_table(entity)];
+                let column = format!("{}{part}", derived.name);
+                let columns = tables.map(|table| (table, column.clone()));
+                hints.derived.extend(columns);
+            }
         }
     }
     hints.dropped_tables = old
@@ -83,6 +91,9 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         let was = former(entity, old, new);
         if let Some(was) = was.filter(|was| table(was) != table(entity)) {
             hints.renames.tables.push((table(was), table(entity)));
+            for apart in [counters_table, delta_table] {
+                hints.renames.tables.push((apart(was), apart(entity)));
+            }
         }
         of_entity(&mut hints, entity, was, old, new);
     }

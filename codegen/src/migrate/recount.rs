@@ -45,7 +45,9 @@ fn steps(
         let before = recounts(from, before_id);
         for recount in recounts(to, id) {
             // A table that is new has no rows to count.
-            let has_rows = counterpart(&to.entities[recount.child]).is_some();
+            // But each of the parent's needs its row in a narrow table that is new.
+            let new_table = recount.apart && !before.iter().any(|b| b.apart);
+            let has_rows = new_table || counterpart(&to.entities[recount.child]).is_some();
             if has_rows && !before.iter().any(|b| means_the_same(b, &recount, renames)) {
                 ops.push(Op::Recount {
                     table: recount.table,

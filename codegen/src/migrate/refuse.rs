@@ -37,7 +37,9 @@ pub fn refusals(
     let changes = table_changes(old, new, renames);
     let mut found = Vec::new();
     for table in tables(old).filter(|t| !changes.iter().any(|c| c.old.name == t.name)) {
-        if !hints.dropped_tables.contains(&table.name) {
+        if !hints.dropped_tables.contains(&table.name)
+            && !hints.counted_tables.contains(&table.name)
+        {
             found.push(dropped_table(table, new, &changes, hints));
         }
     }

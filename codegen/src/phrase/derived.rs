@@ -8,7 +8,7 @@ use crate::diag::Diagnostic;
 use crate::spec::yaml::Text;
 
 pub const AGGREGATES: [&str; 3] = ["count", "sum", "avg"];
-pub const DERIVED_MODIFIERS: [&str; 2] = ["sort", "filter"];
+pub const DERIVED_MODIFIERS: [&str; 3] = ["sort", "filter", "delta"];
 
 pub fn derived(text: &Text) -> Parsed<DerivedPhrase> {
     let mut r = Reader::new(text);
@@ -34,12 +34,15 @@ pub fn derived(text: &Text) -> Parsed<DerivedPhrase> {
         kind,
         sort: None,
         filter: None,
+        delta: None,
     };
     while r.take_sign(",").is_some() {
         if let Some(span) = r.take_word("sort") {
             phrase.sort = Some(span);
         } else if let Some(span) = r.take_word("filter") {
             phrase.filter = Some(span);
+        } else if let Some(span) = r.take_word("delta") {
+            phrase.delta = Some(span);
         } else {
             return Err(r.unknown("modifier", &DERIVED_MODIFIERS));
         }

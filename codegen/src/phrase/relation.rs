@@ -121,6 +121,10 @@ fn on_archive(r: &mut Reader) -> Parsed<OnArchive> {
         _ => return Err(r.unknown("choice", &["restrict", "cascade", "detach"])),
     };
     r.skip();
+    if what == OnArchive::Cascade && r.is_word("always") {
+        r.skip();
+        return Ok(OnArchive::CascadeAlways);
+    }
     Ok(what)
 }
 

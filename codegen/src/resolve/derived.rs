@@ -39,17 +39,23 @@ pub fn resolve(
                 })
             }
         };
-        for (span, word) in [(phrase.sort, "sort"), (phrase.filter, "filter")] {
+        for (span, word) in [
+            (phrase.sort, "sort"),
+            (phrase.filter, "filter"),
+            (phrase.delta, "delta"),
+        ] {
             if let Some(span) = span {
                 places.put(id, Part::Modifier, &format!("{} {word}", name.it), span);
             }
         }
         let (sort, filter) = (phrase.sort.is_some(), phrase.filter.is_some());
+        let delta = phrase.delta.is_some();
         derived.extend(kind.map(|kind| Derived {
             name: name.it.clone(),
             kind,
             sort,
             filter,
+            delta,
         }));
     }
     model.entities[id].derived = derived;

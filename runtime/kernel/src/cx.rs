@@ -100,13 +100,14 @@ impl Db {
     /// transaction.
     pub async fn begin_read(&self, caller: &Caller) -> Result<Cx> {
         let connection = self.pools.request.acquire().await?;
-        self.begin_read_on(connection, caller).await
+        self.begin_read_on(connection, caller, "read").await
     }
 
     async fn begin_read_on(
         &self,
         connection: PoolConnection<Postgres>,
         caller: &Caller,
+        action: &'static str,
     ) -> Result<Cx> {
         let Actor::User { id, session } = caller.actor else {
             return Ok(stranger(connection, caller));
@@ -115,7 +116,7 @@ impl Db {
             "begin read only",
             Some(id),
             session,
-            "read",
+            action,
             caller.request_id,
         );
         open(connection, text, caller).await

@@ -9,6 +9,7 @@ mod diagnose;
 pub mod get;
 pub mod list;
 mod refused;
+mod stayed;
 pub mod update;
 
 use crate::{
@@ -31,6 +32,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
+use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -202,6 +204,18 @@ impl Shown {
             .fetch_optional(cx.conn())
             .await?;
         row.map(|row| Self::of(resource, &row)).transpose()
+    }
+
+    /// With a property that tells of this change and not of the object: the tag stays.
+    fn with(mut self, name: &'static str, value: &impl Serialize) -> Result<Self> {
+        let end = self.body.pop();
+        debug_assert_eq!(end, Some(b'}'), "an object is encoded as one");
+        self.body.extend_from_slice(b",\"");
+        self.body.extend_from_slice(name.as_bytes());
+        self.body.extend_from_slice(b"\":");
+        serde_json::to_writer(&mut self.body, value).map_err(Error::internal)?;
+        self.body.push(b'}');
+        Ok(self)
     }
 
     fn answer(self, status: StatusCode) -> Response {

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod auth;
 pub mod caller;
 pub mod config;
+pub mod counters;
 pub mod cx;
 mod engine;
 pub mod error;

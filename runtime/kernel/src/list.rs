@@ -25,6 +25,15 @@ use text::{After, Parent};
 use uuid::Uuid;
 use value::Value;
 
+/// Which rows a list is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// What the caller may see.
+    Seen,
+    /// What the caller may restore.
+    Archived,
+}
+
 /// One page of a list, for one caller.
 pub(crate) struct Page<'a> {
     pub engine: &'a Engine,
@@ -32,6 +41,7 @@ pub(crate) struct Page<'a> {
     pub resource: &'static Resource,
     pub query: &'a Query,
     pub parent: Parent,
+    pub which: Which,
 }
 
 /// What was found for it.
@@ -53,7 +63,13 @@ impl Page<'_> {
             Some(cursor) => Some(self.open(cursor)?),
             None => None,
         };
-        let statement = text::page(self.resource, self.query, self.parent, after.as_ref());
+        let statement = match self.which {
+            Which::Seen => text::page(self.resource, self.query, self.parent, after.as_ref()),
+            Which::Archived => {
+                let before = after.map(|(_, id)| id);
+                text::archived(self.resource, self.query.limit, before)
+            }
+        };
         let mut rows = reader
             .fetch(statement.map_err(Error::internal)?.question())
             .await?;
@@ -111,6 +127,9 @@ impl Page<'_> {
     fn scope(&self) -> cursor::Scope {
         let mut scope = self.engine.cursors.scope();
         scope.part(self.resource.name.as_bytes());
+        if self.which == Which::Archived {
+            scope.part(b"archived");
+        }
         match self.parent {
             Some((column, id)) => {
                 scope.part(column.as_bytes());

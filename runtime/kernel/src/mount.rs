@@ -89,6 +89,9 @@ fn entity(mut router: Router, endpoint: &Endpoint) -> Router {
     if !resource.sql.archive.is_empty() && is_open(rules.delete) {
         router = router.route(&one, delete(act(endpoint, Action::Archive)));
     }
+    if !resource.sql.restore.is_empty() && is_open(rules.restore) {
+        router = router.route(&format!("{all}/archived"), archived(endpoint));
+    }
     for (text, rule, action) in [
         (resource.sql.restore, rules.restore, Action::Restore),
         (resource.sql.suspend, rules.suspend, Action::Suspend),
@@ -131,6 +134,14 @@ fn list(endpoint: &Endpoint) -> MethodRouter {
     get(move |request: Request| {
         let endpoint = endpoint.clone();
         async move { answer(journey::list::list(&endpoint, Call::new(request, None)).await) }
+    })
+}
+
+fn archived(endpoint: &Endpoint) -> MethodRouter {
+    let endpoint = endpoint.clone();
+    get(move |request: Request| {
+        let endpoint = endpoint.clone();
+        async move { answer(journey::list::archived(&endpoint, Call::new(request, None)).await) }
     })
 }
 

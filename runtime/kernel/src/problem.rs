@@ -19,15 +19,24 @@ pub struct Problem {
     pub retry_after: Option<u64>,
 }
 
-/// One thing that is wrong: in the body (pointer) or in the query (parameter).
+/// One thing that is wrong: in the body (pointer), in the query (parameter), or another object in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Named>,
     pub code: &'static str,
     pub detail: Cow<'static, str>,
+}
+
+/// An object that the caller may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    pub r#type: &'static str,
+    pub id: Uuid,
 }
 
 impl Problem {
@@ -100,6 +109,17 @@ impl Item {
         Self {
             pointer: Some(pointer.into()),
             parameter: None,
+            object: None,
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    pub fn object(object: Named, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            pointer: None,
+            parameter: None,
+            object: Some(object),
             code,
             detail: detail.into(),
         }
@@ -113,6 +133,7 @@ impl Item {
         Self {
             pointer: None,
             parameter: Some(parameter.into()),
+            object: None,
             code,
             detail: detail.into(),
         }

@@ -178,7 +178,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Sort {
     pub name: &'static str,
-    /// `t.starts_at`
+    /// `t.starts_at`, `counts.like_count`
     pub sql: &'static str,
     pub kind: Kind,
 }
@@ -239,6 +239,8 @@ pub enum Answer {
     Kept,
     /// 429: as many as one may create in a day.
     Quota,
+    /// 409: a row that would go along may not be archived
+    Blocked,
 }
 
 impl Filter {
@@ -250,6 +252,14 @@ impl Filter {
 impl Sort {
     pub const fn new(name: &'static str, sql: &'static str, kind: Kind) -> Self {
         Sort { name, sql, kind }
+    }
+
+    /// The id that breaks ties: of the same table, so that one index gives the order.
+    pub fn id(&self) -> &'static str {
+        match self.sql.starts_with("counts.") {
+            true => "counts.id",
+            false => "t.id",
+        }
     }
 }
 
@@ -326,6 +336,14 @@ impl Constraint {
         Constraint {
             name,
             answer: Answer::Kept,
+            pointer: "",
+            detail,
+        }
+    }
+    pub const fn blocked(name: &'static str, detail: &'static str) -> Self {
+        Constraint {
+            name,
+            answer: Answer::Blocked,
             pointer: "",
             detail,
         }

@@ -158,7 +158,7 @@ async fn login(connection: &mut PgConnection, setting: &str) -> Result<()> {
     let (role, superuser, bypasses, owns): (String, bool, bool, bool) = sqlx::query_as(
         "select r.rolname::text, r.rolsuper, r.rolbypassrls,
                 exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                        where n.nspname in ('app', 'audit', 'jobs', 'requests') and pg_has_role(r.oid, c.relowner, 'member'))
+                        where n.nspname in ('app', 'audit', 'jobs', 'requests', 'counters') and pg_has_role(r.oid, c.relowner, 'member'))
          from pg_roles r where r.rolname = current_user",
     )
     .fetch_one(connection)

@@ -65,6 +65,8 @@ drop trigger reservations_guard on app.reservations;
 
 drop trigger reservations_stamp on app.reservations;
 
+drop trigger reservations_archived on app.reservations;
+
 drop trigger penalties_audit on app.penalties;
 
 drop trigger penalties_count_insert on app.penalties;
@@ -72,6 +74,10 @@ drop trigger penalties_count_insert on app.penalties;
 drop trigger members_audit on app.members;
 
 drop trigger members_keep_holders on app.members;
+
+drop trigger members_counters on app.members;
+
+drop trigger members_stays on app.members;
 
 drop trigger "0_restore_children" on app.members;
 
@@ -82,6 +88,8 @@ drop trigger members_guard on app.members;
 drop trigger members_live on app.members;
 
 drop trigger members_stamp on app.members;
+
+drop trigger members_archived on app.members;
 
 drop trigger loans_emit_take_back on app.loans;
 
@@ -103,11 +111,15 @@ drop trigger loans_stamp on app.loans;
 
 drop trigger categories_audit on app.categories;
 
+drop trigger categories_counters on app.categories;
+
 drop trigger categories_guard on app.categories;
 
 drop trigger categories_live on app.categories;
 
 drop trigger categories_stamp on app.categories;
+
+drop trigger categories_archived on app.categories;
 
 drop trigger categories_document_update on app.categories;
 
@@ -123,11 +135,17 @@ drop trigger book_authors_guard on app.book_authors;
 
 drop trigger book_authors_stamp on app.book_authors;
 
+drop trigger book_authors_archived on app.book_authors;
+
 drop trigger books_audit on app.books;
 
 drop trigger books_count_update on app.books;
 
 drop trigger books_count_insert on app.books;
+
+drop trigger books_counters on app.books;
+
+drop trigger books_stays on app.books;
 
 drop trigger "0_restore_children" on app.books;
 
@@ -139,17 +157,23 @@ drop trigger books_live on app.books;
 
 drop trigger books_stamp on app.books;
 
+drop trigger books_archived on app.books;
+
 drop trigger books_document_update on app.books;
 
 drop trigger books_document_insert on app.books;
 
 drop trigger authors_audit on app.authors;
 
+drop trigger authors_counters on app.authors;
+
 drop trigger authors_guard on app.authors;
 
 drop trigger authors_live on app.authors;
 
 drop trigger authors_stamp on app.authors;
+
+drop trigger authors_archived on app.authors;
 
 drop trigger authors_document_update on app.authors;
 
@@ -164,6 +188,8 @@ drop trigger appointments_guard on app.appointments;
 drop trigger appointments_ended on app.appointments;
 
 drop trigger appointments_stamp on app.appointments;
+
+drop trigger appointments_archived on app.appointments;
 
 drop table search.categories;
 
@@ -259,11 +285,15 @@ drop function audit.note(text,uuid,text,jsonb);
 
 drop function audit.write(text,uuid,text,jsonb);
 
+drop function counters.roll_up(integer);
+
 drop function audit.record_reservations();
 
 drop function app.reservations_count_update();
 
 drop function app.reservations_count_insert();
+
+drop function sec.restore_reservations(uuid[]);
 
 drop function app.reservations_guard();
 
@@ -274,6 +304,12 @@ drop function app.penalties_count_insert();
 drop function audit.record_members();
 
 drop function app.members_keep_holders();
+
+drop function app.members_counters();
+
+drop function app.archived_members(uuid,int);
+
+drop function app.members_stays();
 
 drop function app.members_restore_children();
 
@@ -295,6 +331,10 @@ drop function app.loan_private(uuid);
 
 drop function audit.record_categories();
 
+drop function app.categories_counters();
+
+drop function app.archived_categories(uuid,int);
+
 drop function app.categories_guard();
 
 drop function app.categories_document();
@@ -307,6 +347,10 @@ drop function app.book_authors_count_update();
 
 drop function app.book_authors_count_insert();
 
+drop function app.archived_book_authors(uuid,int);
+
+drop function sec.restore_book_authors(uuid[]);
+
 drop function app.book_authors_guard();
 
 drop function audit.record_books();
@@ -314,6 +358,12 @@ drop function audit.record_books();
 drop function app.books_count_update();
 
 drop function app.books_count_insert();
+
+drop function app.books_counters();
+
+drop function app.archived_books(uuid,int);
+
+drop function app.books_stays();
 
 drop function app.books_restore_children();
 
@@ -329,6 +379,10 @@ drop function app.books_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_authors();
 
+drop function app.authors_counters();
+
+drop function app.archived_authors(uuid,int);
+
 drop function app.authors_guard();
 
 drop function app.authors_document();
@@ -338,6 +392,10 @@ drop function app.authors_search(text,boolean,text[],uuid,int);
 drop function audit.record_appointments();
 
 drop function app.appointments_keep();
+
+drop function app.archived_appointments(uuid,int);
+
+drop function sec.restore_appointments(uuid[]);
 
 drop function app.appointments_guard();
 
@@ -405,19 +463,31 @@ drop table app.reservations;
 
 drop table app.penalties;
 
+drop table counters.members;
+
 drop table app.members;
 
 drop table app.loans;
+
+drop table counters.categories;
 
 drop table app.categories;
 
 drop table app.book_authors;
 
+drop table counters.books_delta;
+
+drop table counters.books;
+
 drop table app.books;
+
+drop table counters.authors;
 
 drop table app.authors;
 
 drop table app.appointments;
+
+drop function sec.keep_status();
 
 drop function sec.live();
 
@@ -432,6 +502,8 @@ drop function sec.facts();
 drop function sec.is_admin();
 
 drop function sec.is_librarian();
+
+drop function sec.stayed();
 
 drop function sec.set_reason(text);
 
@@ -500,6 +572,8 @@ drop schema jobs;
 drop schema requests;
 
 drop schema audit;
+
+drop schema counters;
 
 drop schema sec;
 

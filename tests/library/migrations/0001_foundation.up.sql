@@ -89,6 +89,10 @@ create schema sec;
 alter schema sec owner to library_authz;
 grant usage on schema sec to library_app, library_job, library_owner, library_counter, library_audit, library_queue;
 
+create schema counters;
+alter schema counters owner to library_owner;
+grant usage on schema counters to library_app, library_job, library_authz, library_counter;
+
 create schema audit;
 alter schema audit owner to library_audit;
 grant usage on schema audit to library_job, library_queue;
@@ -185,9 +189,12 @@ alter function sec.is_line(text) owner to library_owner;
 
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
+-- Lengths beside the pattern: counted in it, they cost a hundred times as much.
 begin
   return char_length(p_text) <= 254
-    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$';
+    and p_text ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.-]+@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z0-9]+(-+[A-Za-z0-9]+)*$'
+    and strpos(p_text, '@') <= 65
+    and (char_length(p_text) <= 64 or split_part(p_text, '@', 2) !~ '[^.]{64}');
 end
 $$;
 alter function sec.is_email(text) owner to library_owner;
@@ -403,6 +410,13 @@ create function sec.set_reason(p_reason text) returns void
 $$;
 alter function sec.set_reason(text) owner to library_owner;
 
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to library_owner;
+
 create function sec.is_librarian() returns boolean
   language sql stable parallel safe as $$
 -- The caller's role librarian.
@@ -482,12 +496,31 @@ end
 $$;
 alter function sec.live() owner to library_owner;
 
+create function sec.keep_status() returns trigger
+  language plpgsql set search_path = '' as $$
+-- A row that is archived and restored is what it was: restoring does not undo a suspension.
+begin
+  if new.status = 'archived' and old.status <> 'archived' then
+    new.archived_from := old.status;
+  elsif new.status <> 'archived' and old.status = 'archived' then
+    new.status := coalesce(old.archived_from, 'active');
+    new.archived_from := null;
+    if tg_nargs > 0 then
+      new.archived_with := null;
+    end if;
+  end if;
+  return new;
+end
+$$;
+alter function sec.keep_status() owner to library_owner;
+
 create table app.appointments (
   id uuid default sec.uuid_v7() not null,
   status text default 'active' not null,
   member_id uuid not null,
   appointed_by_id uuid default sec.uid(),
   role text not null,
+  archived_from text,
   archived_with uuid,
   ended_by_member boolean default false not null,
   version bigint default 1 not null,
@@ -510,7 +543,7 @@ create table app.authors (
   name text not null,
   born_on date,
   died_on date,
-  work_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -521,6 +554,16 @@ comment on table app.authors is 'Someone who wrote, drew or translated a book.';
 alter table app.authors owner to library_owner;
 alter table app.authors enable row level security;
 alter table app.authors force row level security;
+alter table app.authors set (fillfactor = 80);
+
+create table counters.authors (
+  id uuid not null,
+  work_count bigint default 0 not null,
+  constraint authors_pkey primary key (id)
+);
+comment on table counters.authors is 'Counters of app.authors, which change more often than they do.';
+alter table counters.authors owner to library_owner;
+alter table counters.authors set (fillfactor = 75);
 
 create table app.books (
   id uuid default sec.uuid_v7() not null,
@@ -539,7 +582,7 @@ create table app.books (
   currency text default 'EUR' not null,
   keywords text[],
   on_loan bigint default 0 not null,
-  reservation_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -551,6 +594,23 @@ comment on table app.books is 'A title of the catalogue, with as many copies as 
 alter table app.books owner to library_owner;
 alter table app.books enable row level security;
 alter table app.books force row level security;
+alter table app.books set (fillfactor = 80);
+
+create table counters.books (
+  id uuid not null,
+  reservation_count bigint default 0 not null,
+  constraint books_pkey primary key (id)
+);
+comment on table counters.books is 'Counters of app.books, which change more often than they do.';
+alter table counters.books owner to library_owner;
+alter table counters.books set (fillfactor = 75);
+
+create table counters.books_delta (
+  parent_id uuid not null,
+  reservation_count bigint default 0 not null
+);
+comment on table counters.books_delta is 'What changed in counters.books and is not added up yet.';
+alter table counters.books_delta owner to library_owner;
 
 create table app.book_authors (
   id uuid default sec.uuid_v7() not null,
@@ -559,6 +619,7 @@ create table app.book_authors (
   author_id uuid not null,
   part text default 'writer' not null,
   position integer default 1 not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -571,6 +632,7 @@ comment on table app.book_authors is 'That an author had a part in a book, and w
 alter table app.book_authors owner to library_owner;
 alter table app.book_authors enable row level security;
 alter table app.book_authors force row level security;
+alter table app.book_authors set (fillfactor = 80);
 
 create table app.categories (
   id uuid default sec.uuid_v7() not null,
@@ -578,7 +640,7 @@ create table app.categories (
   parent_id uuid,
   name text not null,
   shelf_mark text not null,
-  book_count bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -590,6 +652,16 @@ comment on table app.categories is 'A branch of the tree that the shelves follow
 alter table app.categories owner to library_owner;
 alter table app.categories enable row level security;
 alter table app.categories force row level security;
+alter table app.categories set (fillfactor = 80);
+
+create table counters.categories (
+  id uuid not null,
+  book_count bigint default 0 not null,
+  constraint categories_pkey primary key (id)
+);
+comment on table counters.categories is 'Counters of app.categories, which change more often than they do.';
+alter table counters.categories owner to library_owner;
+alter table counters.categories set (fillfactor = 75);
 
 create table app.loans (
   id uuid default sec.uuid_v7() not null,
@@ -608,6 +680,7 @@ comment on table app.loans is 'A copy of a book in a member''s hands. Loans stay
 alter table app.loans owner to library_owner;
 alter table app.loans enable row level security;
 alter table app.loans force row level security;
+alter table app.loans set (fillfactor = 80);
 
 create table app.members (
   id uuid default sec.uuid_v7() not null,
@@ -619,7 +692,7 @@ create table app.members (
   address jsonb,
   joined_on date not null,
   open_loans bigint default 0 not null,
-  owed_cents bigint default 0 not null,
+  archived_from text,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -630,6 +703,16 @@ comment on table app.members is 'Someone with a library card. Members know of th
 alter table app.members owner to library_owner;
 alter table app.members enable row level security;
 alter table app.members force row level security;
+alter table app.members set (fillfactor = 80);
+
+create table counters.members (
+  id uuid not null,
+  owed_cents bigint default 0 not null,
+  constraint members_pkey primary key (id)
+);
+comment on table counters.members is 'Counters of app.members, which change more often than they do.';
+alter table counters.members owner to library_owner;
+alter table counters.members set (fillfactor = 75);
 
 create table app.penalties (
   id uuid default sec.uuid_v7() not null,
@@ -653,6 +736,7 @@ create table app.reservations (
   member_id uuid default sec.uid() not null,
   wanted_until date,
   state text default 'waiting' not null,
+  archived_from text,
   archived_with uuid,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
@@ -665,6 +749,7 @@ comment on table app.reservations is 'A member waits for a book to come back.';
 alter table app.reservations owner to library_owner;
 alter table app.reservations enable row level security;
 alter table app.reservations force row level security;
+alter table app.reservations set (fillfactor = 80);
 
 create table audit.audit_logs (
   id bigint generated always as identity not null,
@@ -956,11 +1041,17 @@ create index appointments_appointed_by_id_idx
 create index appointments_live_appointed_by_id_idx
   on app.appointments (live_appointed_by_id) where live_appointed_by_id is not null;
 
+create index appointments_while_archived_idx
+  on app.appointments (id) where status = 'archived';
+
 create index authors_name_id_idx
   on app.authors (name, id);
 
+create index authors_while_archived_idx
+  on app.authors (id) where status = 'archived';
+
 create index authors_work_count_id_idx
-  on app.authors (work_count, id);
+  on counters.authors (work_count, id);
 
 create unique index books_isbn_key
   on app.books (isbn) where status <> 'archived';
@@ -976,6 +1067,12 @@ create index books_category_id_idx
 
 create index books_live_category_id_idx
   on app.books (live_category_id) where live_category_id is not null;
+
+create index books_while_archived_idx
+  on app.books (id) where status = 'archived';
+
+create index books_reservation_count_id_idx
+  on counters.books (reservation_count, id);
 
 create unique index book_authors_book_id_author_id_part_key
   on app.book_authors (book_id, author_id, part) where status <> 'archived';
@@ -995,20 +1092,26 @@ create index book_authors_author_id_idx
 create index book_authors_live_author_id_idx
   on app.book_authors (live_author_id) where live_author_id is not null;
 
+create index book_authors_while_archived_idx
+  on app.book_authors (id) where status = 'archived';
+
 create unique index categories_shelf_mark_key
   on app.categories (shelf_mark) where status <> 'archived';
 
 create index categories_name_id_idx
   on app.categories (name, id);
 
-create index categories_book_count_id_idx
-  on app.categories (book_count, id);
-
 create index categories_parent_id_idx
   on app.categories (parent_id, id) where parent_id is not null;
 
 create index categories_live_parent_id_idx
   on app.categories (live_parent_id) where live_parent_id is not null;
+
+create index categories_while_archived_idx
+  on app.categories (id) where status = 'archived';
+
+create index categories_book_count_id_idx
+  on counters.categories (book_count, id);
 
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
@@ -1030,6 +1133,9 @@ create index members_name_id_idx
 
 create index members_joined_on_id_idx
   on app.members (joined_on, id);
+
+create index members_while_archived_idx
+  on app.members (id) where status = 'archived';
 
 create index penalties_member_id_idx
   on app.penalties (member_id, id);
@@ -1218,7 +1324,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1236,6 +1342,76 @@ begin
 end
 $$;
 alter function app.appointments_guard() owner to library_owner;
+
+create function sec.restore_appointments(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.appointments t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+      and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
+      and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.appointments t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+          and not exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived')
+          and not exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'appointment', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.members p where p.id = t.appointed_by_id and p.status = 'archived') then '{"code": "reference", "pointer": "/appointed_by_id"}'::jsonb
+        when exists (select from app.appointments o where o.status <> 'archived' and o.member_id = t.member_id and o.role = t.role) then '{"code": "conflict", "pointer": "/role"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.appointments t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.appointments t set archived_with = case
+    when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then t.member_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_appointments(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_appointments(uuid[]) from public;
+
+create function app.archived_appointments(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.appointments t
+  where t.status = 'archived'
+    and t.id < p_before
+    and (select sec.is_admin())
+    and ((t.ended_by_member) is not true or t.member_id = (select sec.uid()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_appointments(uuid,int) owner to library_authz;
+revoke execute on function app.archived_appointments(uuid,int) from public;
+grant execute on function app.archived_appointments(uuid,int) to library_app;
 
 create function app.appointments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1421,7 +1597,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1439,6 +1615,32 @@ begin
 end
 $$;
 alter function app.authors_guard() owner to library_owner;
+
+create function app.archived_authors(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.authors t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_authors(uuid,int) owner to library_authz;
+revoke execute on function app.archived_authors(uuid,int) from public;
+grant execute on function app.archived_authors(uuid,int) to library_app;
+
+create function app.authors_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.authors (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.authors_counters() owner to library_counter;
+revoke execute on function app.authors_counters() from public;
 
 create function audit.record_authors() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -1626,7 +1828,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1649,10 +1851,10 @@ create function app.books_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.book_authors set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where book_id = new.id and status <> 'archived';
-  update app.reservations set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where book_id = new.id and status <> 'archived';
+  update app.book_authors t set status = 'archived', archived_with = new.id
+    where t.book_id = new.id and t.status <> 'archived';
+  update app.reservations t set status = 'archived', archived_with = new.id
+    where t.book_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -1663,40 +1865,88 @@ create function app.books_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.book_authors set status = 'active', archived_with = null
-    where book_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reservations set status = 'active', archived_with = null
-    where book_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_book_authors(array(
+    select t.id from app.book_authors t
+    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reservations(array(
+    select t.id from app.reservations t
+    where t.book_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.books_restore_children() owner to library_counter;
 revoke execute on function app.books_restore_children() from public;
 
+create function app.books_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.on_loan = 0 and (new.on_loan = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'books',
+      constraint = 'books_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.books_stays() owner to library_counter;
+revoke execute on function app.books_stays() from public;
+
+create function app.archived_books(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.books t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_books(uuid,int) owner to library_authz;
+revoke execute on function app.archived_books(uuid,int) from public;
+grant execute on function app.archived_books(uuid,int) to library_app;
+
+create function app.books_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.books (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.books_counters() owner to library_counter;
+revoke execute on function app.books_counters() from public;
+
 create function app.books_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(book_count) as book_count
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
     ) changed
     group by parent
     having sum(book_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.categories p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.categories p
-  set book_count = p.book_count + d.book_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
+        on conflict (id) do update set book_count = p.book_count + v_row.book_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1706,12 +1956,15 @@ revoke execute on function app.books_count_insert() from public;
 create function app.books_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(book_count) as book_count
     from (
       select c.category_id as parent, (case when c.status = 'active' then 1 else 0 end) as book_count from added c where c.category_id is not null
@@ -1720,15 +1973,14 @@ begin
     ) changed
     group by parent
     having sum(book_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.categories p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.categories p
-  set book_count = p.book_count + d.book_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.categories p set book_count = p.book_count + v_row.book_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.categories as p (id, book_count) values (v_row.parent, v_row.book_count)
+        on conflict (id) do update set book_count = p.book_count + v_row.book_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1810,7 +2062,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -1829,30 +2081,99 @@ end
 $$;
 alter function app.book_authors_guard() owner to library_owner;
 
+create function sec.restore_book_authors(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.book_authors t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+      and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
+      and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.book_authors t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+          and not exists (select from app.authors p where p.id = t.author_id and p.status = 'archived')
+          and not exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'book_author', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
+        when exists (select from app.authors p where p.id = t.author_id and p.status = 'archived') then '{"code": "reference", "pointer": "/author_id"}'::jsonb
+        when exists (select from app.book_authors o where o.status <> 'archived' and o.book_id = t.book_id and o.author_id = t.author_id and o.part = t.part) then '{"code": "conflict", "pointer": "/part"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.book_authors t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.book_authors t set archived_with = case
+    when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then t.book_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_book_authors(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_book_authors(uuid[]) from public;
+
+create function app.archived_book_authors(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.book_authors t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_book_authors(uuid,int) owner to library_authz;
+revoke execute on function app.archived_book_authors(uuid,int) from public;
+grant execute on function app.archived_book_authors(uuid,int) to library_app;
+
 create function app.book_authors_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(work_count) as work_count
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
     ) changed
     group by parent
     having sum(work_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.authors p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.authors p
-  set work_count = p.work_count + d.work_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
+        on conflict (id) do update set work_count = p.work_count + v_row.work_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -1862,12 +2183,15 @@ revoke execute on function app.book_authors_count_insert() from public;
 create function app.book_authors_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(work_count) as work_count
     from (
       select c.author_id as parent, (case when c.status = 'active' then 1 else 0 end) as work_count from added c where c.author_id is not null
@@ -1876,15 +2200,14 @@ begin
     ) changed
     group by parent
     having sum(work_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.authors p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.authors p
-  set work_count = p.work_count + d.work_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.authors p set work_count = p.work_count + v_row.work_count where p.id = v_row.parent;
+    if not found then
+      insert into counters.authors as p (id, work_count) values (v_row.parent, v_row.work_count)
+        on conflict (id) do update set work_count = p.work_count + v_row.work_count;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -2056,7 +2379,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -2074,6 +2397,32 @@ begin
 end
 $$;
 alter function app.categories_guard() owner to library_owner;
+
+create function app.archived_categories(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.categories t
+  where t.status = 'archived' and t.id < p_before and (select sec.is_admin())
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_categories(uuid,int) owner to library_authz;
+revoke execute on function app.archived_categories(uuid,int) from public;
+grant execute on function app.archived_categories(uuid,int) to library_app;
+
+create function app.categories_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.categories (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.categories_counters() owner to library_counter;
+revoke execute on function app.categories_counters() from public;
 
 create function audit.record_categories() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2175,43 +2524,37 @@ alter function app.loans_guard_insert() owner to library_owner;
 create function app.loans_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(on_loan) as on_loan
     from (
       select c.book_id as parent, (case when c.state = 'out' then 1 else 0 end) as on_loan from added c where c.book_id is not null
     ) changed
     group by parent
     having sum(on_loan) <> 0
-  ),
+    order by parent
+  loop
+    update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set on_loan = p.on_loan + d.on_loan
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(open_loans) as open_loans
     from (
       select c.member_id as parent, (case when c.state = 'out' then 1 else 0 end) as open_loans from added c where c.member_id is not null
     ) changed
     group by parent
     having sum(open_loans) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set open_loans = p.open_loans + d.open_loans
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.members p set open_loans = p.open_loans + v_row.open_loans where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -2221,12 +2564,15 @@ revoke execute on function app.loans_count_insert() from public;
 create function app.loans_count_update() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(on_loan) as on_loan
     from (
       select c.book_id as parent, (case when c.state = 'out' then 1 else 0 end) as on_loan from added c where c.book_id is not null
@@ -2235,16 +2581,12 @@ begin
     ) changed
     group by parent
     having sum(on_loan) <> 0
-  ),
+    order by parent
+  loop
+    update app.books p set on_loan = p.on_loan + v_row.on_loan where p.id = v_row.parent;
+  end loop;
   -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set on_loan = p.on_loan + d.on_loan
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
-  with delta as materialized (
+  for v_row in
     select parent, sum(open_loans) as open_loans
     from (
       select c.member_id as parent, (case when c.state = 'out' then 1 else 0 end) as open_loans from added c where c.member_id is not null
@@ -2253,15 +2595,10 @@ begin
     ) changed
     group by parent
     having sum(open_loans) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set open_loans = p.open_loans + d.open_loans
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update app.members p set open_loans = p.open_loans + v_row.open_loans where p.id = v_row.parent;
+  end loop;
   return null;
 end
 $$;
@@ -2319,7 +2656,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -2342,11 +2679,11 @@ create function app.members_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Children of an archived row are archived with it or detached from it.
 begin
-  update app.appointments set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where member_id = new.id and status <> 'archived';
+  update app.appointments t set status = 'archived', archived_with = new.id
+    where t.member_id = new.id and t.status <> 'archived';
   update app.appointments set appointed_by_id = null where appointed_by_id = new.id;
-  update app.reservations set status = 'archived', archived_with = case when status = 'active' then new.id end
-    where member_id = new.id and status <> 'archived';
+  update app.reservations t set status = 'archived', archived_with = new.id
+    where t.member_id = new.id and t.status <> 'archived';
   return null;
 end
 $$;
@@ -2357,15 +2694,64 @@ create function app.members_restore_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- What was archived with a row comes back with it.
 begin
-  update app.appointments set status = 'active', archived_with = null
-    where member_id = new.id and archived_with = new.id and status = 'archived';
-  update app.reservations set status = 'active', archived_with = null
-    where member_id = new.id and archived_with = new.id and status = 'archived';
+  perform sec.restore_appointments(array(
+    select t.id from app.appointments t
+    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
+  perform sec.restore_reservations(array(
+    select t.id from app.reservations t
+    where t.member_id = new.id and t.status = 'archived' and t.archived_with is not null
+    order by t.id
+  ));
   return null;
 end
 $$;
 alter function app.members_restore_children() owner to library_counter;
 revoke execute on function app.members_restore_children() from public;
+
+create function app.members_stays() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- An archived row does not become one that may not be archived.
+begin
+  if old.open_loans = 0 and (new.open_loans = 0) is not true then
+    raise exception using errcode = 'restrict_violation', schema = 'app', table = 'members',
+      constraint = 'members_archived_stays', message = 'archived';
+  end if;
+  return new;
+end
+$$;
+alter function app.members_stays() owner to library_counter;
+revoke execute on function app.members_stays() from public;
+
+create function app.archived_members(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.members t
+  where t.status = 'archived'
+    and t.id < p_before
+    and ((select sec.is_librarian()) or (select sec.is_admin()))
+    and sec.outranks(t.id, null)
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_members(uuid,int) owner to library_authz;
+revoke execute on function app.archived_members(uuid,int) from public;
+grant execute on function app.archived_members(uuid,int) to library_app;
+
+create function app.members_counters() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- A new row has nothing to count yet.
+begin
+  insert into counters.members (id) select a.id from added a on conflict (id) do nothing;
+  return null;
+end
+$$;
+alter function app.members_counters() owner to library_counter;
+revoke execute on function app.members_counters() from public;
 
 create function app.members_keep_holders() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -2422,27 +2808,29 @@ revoke execute on function audit.record_members() from public;
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
+declare
+  v_row record;
 begin
   -- Ends the recursion where a table counts its own rows.
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  -- Always in the same order, so that two statements never wait for each other.
+  for v_row in
     select parent, sum(owed_cents) as owed_cents
     from (
       select c.member_id as parent, (case when true then c.amount_cents else 0 end) as owed_cents from added c where c.member_id is not null
     ) changed
     group by parent
     having sum(owed_cents) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.members p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.members p
-  set owed_cents = p.owed_cents + d.owed_cents
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    order by parent
+  loop
+    update counters.members p set owed_cents = p.owed_cents + v_row.owed_cents where p.id = v_row.parent;
+    if not found then
+      insert into counters.members as p (id, owed_cents) values (v_row.parent, v_row.owed_cents)
+        on conflict (id) do update set owed_cents = p.owed_cents + v_row.owed_cents;
+    end if;
+  end loop;
   return null;
 end
 $$;
@@ -2500,7 +2888,7 @@ begin
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'restore' then
-      if old.status <> 'archived' or new.status <> 'active' then
+      if old.status <> 'archived' or new.status = 'archived' then
         raise exception 'not this status' using errcode = '42501';
       end if;
     when 'suspend' then
@@ -2533,6 +2921,59 @@ end
 $$;
 alter function app.reservations_guard() owner to library_owner;
 
+create function sec.restore_reservations(p_ids uuid[]) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
+declare
+  v_id uuid;
+begin
+  if cardinality(p_ids) = 0 then
+    return;
+  end if;
+  begin
+    update app.reservations t set status = 'active'
+    where t.id = any(p_ids) and t.status = 'archived'
+      and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+      and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+      and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+  exception when unique_violation or exclusion_violation or foreign_key_violation then
+    -- Two of them want the same place, or somebody else was quicker: one by one.
+    foreach v_id in array p_ids loop
+      begin
+        update app.reservations t set status = 'active'
+        where t.id = v_id and t.status = 'archived'
+          and not exists (select from app.books p where p.id = t.book_id and p.status = 'archived')
+          and not exists (select from app.members p where p.id = t.member_id and p.status = 'archived')
+          and not exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id);
+      exception when unique_violation or exclusion_violation or foreign_key_violation then
+        null;
+      end;
+    end loop;
+  end;
+  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((
+    select jsonb_agg(jsonb_build_object('type', 'reservation', 'id', s.id) || s.why)
+    from (
+      select t.id, case
+        when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then '{"code": "reference", "pointer": "/book_id"}'::jsonb
+        when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then '{"code": "reference", "pointer": "/member_id"}'::jsonb
+        when exists (select from app.reservations o where o.status <> 'archived' and o.book_id = t.book_id and o.member_id = t.member_id) then '{"code": "conflict", "pointer": "/member_id"}'::jsonb
+        else '{"code": "conflict", "pointer": ""}'::jsonb end as why
+      from app.reservations t
+      where t.id = any(p_ids) and t.status = 'archived'
+      order by t.id
+      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+    ) s
+  ), '[]'::jsonb))::text, true);
+  update app.reservations t set archived_with = case
+    when exists (select from app.books p where p.id = t.book_id and p.status = 'archived') then t.book_id
+    when exists (select from app.members p where p.id = t.member_id and p.status = 'archived') then t.member_id
+  end
+  where t.id = any(p_ids) and t.status = 'archived';
+end
+$$;
+alter function sec.restore_reservations(uuid[]) owner to library_counter;
+revoke execute on function sec.restore_reservations(uuid[]) from public;
+
 create function app.reservations_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -2541,22 +2982,13 @@ begin
   if not exists (select from added) then
     return null;
   end if;
-  with delta as materialized (
+  insert into counters.books_delta (parent_id, reservation_count)
     select parent, sum(reservation_count) as reservation_count
     from (
       select c.book_id as parent, (case when c.status = 'active' then 1 else 0 end) as reservation_count from added c where c.book_id is not null
     ) changed
     group by parent
-    having sum(reservation_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set reservation_count = p.reservation_count + d.reservation_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    having sum(reservation_count) <> 0;
   return null;
 end
 $$;
@@ -2571,7 +3003,7 @@ begin
   if not exists (select from added) and not exists (select from removed) then
     return null;
   end if;
-  with delta as materialized (
+  insert into counters.books_delta (parent_id, reservation_count)
     select parent, sum(reservation_count) as reservation_count
     from (
       select c.book_id as parent, (case when c.status = 'active' then 1 else 0 end) as reservation_count from added c where c.book_id is not null
@@ -2579,16 +3011,7 @@ begin
       select c.book_id as parent, -(case when c.status = 'active' then 1 else 0 end) as reservation_count from removed c where c.book_id is not null
     ) changed
     group by parent
-    having sum(reservation_count) <> 0
-  ),
-  -- Always in the same order, so that two statements never wait for each other.
-  locked as materialized (
-    select p.id from app.books p where p.id in (select parent from delta) order by p.id for no key update
-  )
-  update app.books p
-  set reservation_count = p.reservation_count + d.reservation_count
-  from delta d join locked l on l.id = d.parent
-  where p.id = d.parent;
+    having sum(reservation_count) <> 0;
   return null;
 end
 $$;
@@ -2622,6 +3045,34 @@ end
 $$;
 alter function audit.record_reservations() owner to library_audit;
 revoke execute on function audit.record_reservations() from public;
+
+create function counters.roll_up(p_most integer) returns bigint
+  language plpgsql security definer set search_path = '' as $$
+-- Adds what was noted to the counters, at most so many notes of each table, and says how many it took.
+-- One worker at a time: another one finds nothing to do.
+declare
+  v_total bigint := 0;
+  v_row record;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('counters.roll_up', 0)) then
+    return 0;
+  end if;
+  for v_row in
+    with taken as (
+      delete from counters.books_delta d where d.ctid = any (array(select t.ctid from counters.books_delta t limit p_most))
+      returning d.*
+    )
+    select parent_id, count(*) as notes, sum(reservation_count) as reservation_count from taken group by parent_id order by parent_id
+  loop
+    v_total := v_total + v_row.notes;
+    update counters.books p set reservation_count = p.reservation_count + v_row.reservation_count where p.id = v_row.parent_id;
+  end loop;
+  return v_total;
+end
+$$;
+alter function counters.roll_up(integer) owner to library_counter;
+revoke execute on function counters.roll_up(integer) from public;
+grant execute on function counters.roll_up(integer) to library_job;
 
 create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
   language plpgsql set search_path = '' as $$
@@ -3506,6 +3957,10 @@ insert into search.categories (id, document, names)
 create index categories_document_idx on search.categories using gin (document) with (gin_pending_list_limit = 256);
 create index categories_names_idx on search.categories using gin (names public.gin_trgm_ops) with (gin_pending_list_limit = 256);
 
+create trigger appointments_archived
+  before update of status on app.appointments
+  for each row execute function sec.keep_status('along');
+
 create trigger appointments_stamp
   before update of status, member_id, appointed_by_id, role on app.appointments
   for each row execute function sec.stamp();
@@ -3537,6 +3992,10 @@ create trigger authors_document_update
   after update of summary, name, status on app.authors
   for each row when (new.summary is distinct from old.summary or new.name is distinct from old.name or new.status is distinct from old.status) execute function app.authors_document();
 
+create trigger authors_archived
+  before update of status on app.authors
+  for each row execute function sec.keep_status();
+
 create trigger authors_stamp
   before update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function sec.stamp();
@@ -3550,6 +4009,11 @@ create trigger authors_guard
   for each row when (current_user = 'library_app')
   execute function app.authors_guard();
 
+create trigger authors_counters
+  after insert on app.authors
+  referencing new table as added
+  for each statement execute function app.authors_counters();
+
 create trigger authors_audit
   after insert or update of status, summary, homepage, name, born_on, died_on on app.authors
   for each row execute function audit.record_authors();
@@ -3561,6 +4025,10 @@ create trigger books_document_insert
 create trigger books_document_update
   after update of summary, title, status on app.books
   for each row when (new.summary is distinct from old.summary or new.title is distinct from old.title or new.status is distinct from old.status) execute function app.books_document();
+
+create trigger books_archived
+  before update of status on app.books
+  for each row execute function sec.keep_status();
 
 create trigger books_stamp
   before update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
@@ -3585,6 +4053,16 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.books_restore_children();
 
+create trigger books_stays
+  before update of on_loan on app.books
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.books_stays();
+
+create trigger books_counters
+  after insert on app.books
+  referencing new table as added
+  for each statement execute function app.books_counters();
+
 create trigger books_count_insert
   after insert on app.books
   referencing new table as added
@@ -3598,6 +4076,10 @@ create trigger books_count_update
 create trigger books_audit
   after insert or update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
   for each row execute function audit.record_books();
+
+create trigger book_authors_archived
+  before update of status on app.book_authors
+  for each row execute function sec.keep_status('along');
 
 create trigger book_authors_stamp
   before update of status, book_id, author_id, part, position on app.book_authors
@@ -3630,6 +4112,10 @@ create trigger categories_document_update
   after update of name, status on app.categories
   for each row when (new.name is distinct from old.name or new.status is distinct from old.status) execute function app.categories_document();
 
+create trigger categories_archived
+  before update of status on app.categories
+  for each row execute function sec.keep_status();
+
 create trigger categories_stamp
   before update of status, parent_id, name, shelf_mark on app.categories
   for each row execute function sec.stamp();
@@ -3642,6 +4128,11 @@ create trigger categories_guard
   before update of status, parent_id, name, shelf_mark on app.categories
   for each row when (current_user = 'library_app')
   execute function app.categories_guard();
+
+create trigger categories_counters
+  after insert on app.categories
+  referencing new table as added
+  for each statement execute function app.categories_counters();
 
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
@@ -3692,6 +4183,10 @@ create trigger loans_emit_take_back
   when (old.state in ('out', 'lost') and new.state = 'back')
   execute function jobs.emit('loan', 'take_back');
 
+create trigger members_archived
+  before update of status on app.members
+  for each row execute function sec.keep_status();
+
 create trigger members_stamp
   before update of status, name, card_number, email, phone, address, joined_on on app.members
   for each row execute function sec.stamp();
@@ -3715,6 +4210,16 @@ create trigger "0_restore_children"
   for each row when (new.status <> 'archived' and old.status = 'archived')
   execute function app.members_restore_children();
 
+create trigger members_stays
+  before update of open_loans on app.members
+  for each row when (old.status = 'archived' and new.status = 'archived')
+  execute function app.members_stays();
+
+create trigger members_counters
+  after insert on app.members
+  referencing new table as added
+  for each statement execute function app.members_counters();
+
 create trigger members_keep_holders
   after update of status on app.members
   for each row when (old.status = 'active' and new.status <> 'active')
@@ -3732,6 +4237,10 @@ create trigger penalties_count_insert
 create trigger penalties_audit
   after insert on app.penalties
   for each row execute function audit.record_penalties();
+
+create trigger reservations_archived
+  before update of status on app.reservations
+  for each row execute function sec.keep_status('along');
 
 create trigger reservations_stamp
   before update of status, book_id, member_id, wanted_until, state on app.reservations
@@ -3761,6 +4270,12 @@ create policy appointments_select on app.appointments for select to library_app
     (
       appointments.status = 'active'
       and (appointments.member_id = (select sec.uid()) or (select sec.is_admin()))
+    )
+    or (
+      appointments.status = 'suspended'
+      and (select sec.action()) = 'restore'
+      and (select sec.is_admin())
+      and ((appointments.ended_by_member) is not true or appointments.member_id = (select sec.uid()))
     )
     or (appointments.status = 'archived' and (select sec.show_archived()) and (select sec.is_admin()))
   );
@@ -4092,25 +4607,49 @@ grant update (status) on app.appointments to library_app;
 grant select on app.appointments to library_authz;
 
 grant select on app.appointments to library_counter;
-grant update (status, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
+grant update (status, archived_from, archived_with, ended_by_member, appointed_by_id) on app.appointments to library_counter;
 
-grant select (id, status, summary, homepage, name, born_on, died_on, work_count, version, created_at, updated_at) on app.authors to library_app;
+grant select on counters.authors to library_app;
+
+grant select on counters.authors to library_job;
+
+grant select on counters.authors to library_authz;
+
+grant select on counters.authors to library_counter;
+grant insert on counters.authors to library_counter;
+grant update on counters.authors to library_counter;
+
+grant select (id, status, summary, homepage, name, born_on, died_on, version, created_at, updated_at) on app.authors to library_app;
 grant insert (summary, homepage, name, born_on, died_on) on app.authors to library_app;
 grant update (status, summary, homepage, name, born_on, died_on) on app.authors to library_app;
 
 grant select on app.authors to library_authz;
 
 grant select on app.authors to library_counter;
-grant update (status, work_count) on app.authors to library_counter;
+grant update (status, archived_from) on app.authors to library_counter;
 
-grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, reservation_count, version, created_at, updated_at) on app.books to library_app;
+grant select on counters.books to library_app;
+
+grant select on counters.books to library_job;
+
+grant select on counters.books to library_authz;
+
+grant select on counters.books to library_counter;
+grant insert on counters.books to library_counter;
+grant update on counters.books to library_counter;
+
+grant select on counters.books_delta to library_counter;
+grant insert on counters.books_delta to library_counter;
+grant delete on counters.books_delta to library_counter;
+
+grant select (id, status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, currency, keywords, on_loan, version, created_at, updated_at) on app.books to library_app;
 grant insert (category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
 grant update (status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords) on app.books to library_app;
 
 grant select on app.books to library_authz;
 
 grant select on app.books to library_counter;
-grant update (status, on_loan, reservation_count) on app.books to library_counter;
+grant update (status, on_loan, archived_from) on app.books to library_counter;
 
 grant select (id, status, book_id, author_id, part, position, version, created_at, updated_at) on app.book_authors to library_app;
 grant insert (book_id, author_id, part, position) on app.book_authors to library_app;
@@ -4119,16 +4658,26 @@ grant update (status, part, position) on app.book_authors to library_app;
 grant select on app.book_authors to library_authz;
 
 grant select on app.book_authors to library_counter;
-grant update (status, archived_with) on app.book_authors to library_counter;
+grant update (status, archived_from, archived_with) on app.book_authors to library_counter;
 
-grant select (id, status, parent_id, name, shelf_mark, book_count, version, created_at, updated_at) on app.categories to library_app;
+grant select on counters.categories to library_app;
+
+grant select on counters.categories to library_job;
+
+grant select on counters.categories to library_authz;
+
+grant select on counters.categories to library_counter;
+grant insert on counters.categories to library_counter;
+grant update on counters.categories to library_counter;
+
+grant select (id, status, parent_id, name, shelf_mark, version, created_at, updated_at) on app.categories to library_app;
 grant insert (parent_id, name, shelf_mark) on app.categories to library_app;
 grant update (status, parent_id, name, shelf_mark) on app.categories to library_app;
 
 grant select on app.categories to library_authz;
 
 grant select on app.categories to library_counter;
-grant update (status, book_count, parent_id) on app.categories to library_counter;
+grant update (status, archived_from, parent_id) on app.categories to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;
@@ -4140,14 +4689,24 @@ grant select on app.loans to library_authz;
 
 grant select on app.loans to library_counter;
 
-grant select (id, status, name, card_number, email, phone, address, joined_on, open_loans, owed_cents, version, created_at, updated_at) on app.members to library_app;
+grant select on counters.members to library_app;
+
+grant select on counters.members to library_job;
+
+grant select on counters.members to library_authz;
+
+grant select on counters.members to library_counter;
+grant insert on counters.members to library_counter;
+grant update on counters.members to library_counter;
+
+grant select (id, status, name, card_number, email, phone, address, joined_on, open_loans, version, created_at, updated_at) on app.members to library_app;
 grant insert (name, card_number, email, phone, address, joined_on) on app.members to library_app;
 grant update (status, name, email, phone, address, joined_on) on app.members to library_app;
 
 grant select on app.members to library_authz;
 
 grant select on app.members to library_counter;
-grant update (status, open_loans, owed_cents) on app.members to library_counter;
+grant update (status, open_loans, archived_from) on app.members to library_counter;
 
 grant select (id, member_id, loan_id, amount_cents, currency, reason, created_at) on app.penalties to library_app;
 grant insert (member_id, loan_id, amount_cents, currency, reason) on app.penalties to library_app;
@@ -4163,4 +4722,4 @@ grant update (status, wanted_until, state) on app.reservations to library_app;
 grant select on app.reservations to library_authz;
 
 grant select on app.reservations to library_counter;
-grant update (status, archived_with) on app.reservations to library_counter;
+grant update (status, archived_from, archived_with) on app.reservations to library_counter;

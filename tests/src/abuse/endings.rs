@@ -168,7 +168,7 @@ const HALF_DONE: [&str; 3] = [
        not exists (select from app.role_assignments r where r.scope_id = c.id and r.role = 'orgAdmin')",
     "select count(*) from app.communities c where c.name like 'Load %' and
        (select count(*) from audit.audit_logs l where l.entity_id = c.id and l.action = 'create') <> 1",
-    "select count(*) from app.events e where e.like_count <>
+    "select count(*) from app.events e join counters.events n on n.id = e.id where n.like_count <>
        (select count(*) from app.likes l where l.event_id = e.id and l.status = 'active')",
 ];
 

@@ -152,7 +152,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
     }
     let count: i64 = world
         .look(format!(
-            "select like_count from app.events where id = '{}'",
+            "select like_count from counters.events where id = '{}'",
             world.event
         ))
         .await;
@@ -173,7 +173,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
     }
     let count: i64 = world
         .look(format!(
-            "select like_count from app.events where id = '{}'",
+            "select like_count from counters.events where id = '{}'",
             world.event
         ))
         .await;
@@ -181,7 +181,7 @@ async fn cascade_takes_children_along_and_brings_them_back() {
 }
 
 #[tokio::test]
-async fn a_suspended_child_does_not_come_back_active() {
+async fn a_suspended_child_comes_back_suspended() {
     let world = world().await;
     world
         .admin(format!(
@@ -200,7 +200,7 @@ async fn a_suspended_child_does_not_come_back_active() {
         ))
         .await
         .unwrap();
-    assert_eq!(status(&world, "events", world.event).await, "archived");
+    assert_eq!(status(&world, "events", world.event).await, "suspended");
 }
 
 #[tokio::test]

@@ -95,6 +95,14 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "audit log",
         ),
         (
+            "create index superfluous on app.events (title)",
+            "index that another one serves",
+        ),
+        (
+            "grant update (like_count) on counters.events to culturepass_app",
+            "writes counters",
+        ),
+        (
             "grant usage on schema search to culturepass_app; grant select on search.events to culturepass_app",
             "search documents",
         ),

@@ -161,7 +161,7 @@ async fn counters_wait_for_each_other_and_add_up() {
         task.await.expect("no task panics");
     }
     let sql = format!(
-        "select like_count from app.events where id = '{}'",
+        "select like_count from counters.events where id = '{}'",
         world.event
     );
     assert_eq!(world.look::<i64>(sql).await, 3);

@@ -36,7 +36,7 @@ pub fn expected(
     }
     let resource = operation.resource;
     match operation.kind {
-        Kind::List => &[200],
+        Kind::List | Kind::Archived => &[200],
         Kind::Create => created(resource, row, person, oracle).unwrap_or(denied),
         Kind::Nested(child) => {
             let child = resources()[child.entity];

@@ -138,7 +138,7 @@ impl Asking<'_> {
         let mut lines = Vec::new();
         let all = operations::of(resource);
         for operation in all.iter().filter(|operation| !operation.has_id()) {
-            let times = if matches!(operation.kind, Kind::List) {
+            let times = if matches!(operation.kind, Kind::List | Kind::Archived) {
                 1
             } else {
                 rows.len()

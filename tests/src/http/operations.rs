@@ -18,6 +18,8 @@ pub enum Kind {
     Replace,
     Merge,
     Archive,
+    /// `GET /events/archived`
+    Archived,
     Restore,
     Suspend,
     Unsuspend,
@@ -47,6 +49,7 @@ pub fn of(resource: &'static Resource) -> Vec<Operation> {
     add(resource.update.is_some(), rules.update, Kind::Merge);
     let sql = &resource.sql;
     add(!sql.archive.is_empty(), rules.delete, Kind::Archive);
+    add(!sql.restore.is_empty(), rules.restore, Kind::Archived);
     add(!sql.restore.is_empty(), rules.restore, Kind::Restore);
     add(!sql.suspend.is_empty(), rules.suspend, Kind::Suspend);
     add(!sql.unsuspend.is_empty(), rules.suspend, Kind::Unsuspend);
@@ -76,7 +79,7 @@ pub fn all() -> Vec<Operation> {
 impl Operation {
     pub fn method(&self) -> Method {
         match self.kind {
-            Kind::List | Kind::Get | Kind::Nested(_) => Method::GET,
+            Kind::List | Kind::Archived | Kind::Get | Kind::Nested(_) => Method::GET,
             Kind::Replace => Method::PUT,
             Kind::Merge => Method::PATCH,
             Kind::Archive => Method::DELETE,
@@ -89,6 +92,7 @@ impl Operation {
         let base = format!("/{}", self.resource.path);
         match self.kind {
             Kind::List | Kind::Create => base,
+            Kind::Archived => format!("{base}/archived"),
             Kind::Get | Kind::Replace | Kind::Merge | Kind::Archive => format!("{base}/{{id}}"),
             Kind::Nested(child) => format!("{base}/{{id}}/{}", child.path),
             _ => format!("{base}/{{id}}/{}", self.name().replace('_', "-")),
@@ -111,7 +115,8 @@ impl Operation {
             Kind::Create => "create",
             Kind::Replace | Kind::Merge => "update",
             Kind::Archive => "archive",
-            Kind::Restore => "restore",
+            // Who may restore is told what there is to restore.
+            Kind::Archived | Kind::Restore => "restore",
             Kind::Suspend => "suspend",
             Kind::Unsuspend => "unsuspend",
             Kind::Transition(transition) => transition.name,
@@ -125,7 +130,7 @@ impl Operation {
             Kind::Create => rules.create,
             Kind::Replace | Kind::Merge => rules.update,
             Kind::Archive => rules.delete,
-            Kind::Restore => rules.restore,
+            Kind::Archived | Kind::Restore => rules.restore,
             Kind::Suspend | Kind::Unsuspend => rules.suspend,
             Kind::Transition(transition) => transition.rule,
         }
@@ -133,11 +138,14 @@ impl Operation {
 
     /// About one object that is there already.
     pub fn has_id(&self) -> bool {
-        !matches!(self.kind, Kind::List | Kind::Create)
+        !matches!(self.kind, Kind::List | Kind::Archived | Kind::Create)
     }
 
     pub fn mutates(&self) -> bool {
-        !matches!(self.kind, Kind::List | Kind::Get | Kind::Nested(_))
+        !matches!(
+            self.kind,
+            Kind::List | Kind::Archived | Kind::Get | Kind::Nested(_)
+        )
     }
 
     /// Of a nested list: the child, and its relation to the parent.

@@ -123,3 +123,74 @@ async fn what_a_book_cost_is_for_the_staff() {
         from audit.audit_logs l join app.members m on m.id = l.performed_by where l.entity_type = 'book'";
     assert_eq!(library.database.text(logged).await, "• by Lena");
 }
+
+/// Claim: what a `delta` counter has noted is shown once it is added up, exactly once, whoever adds it up.
+#[tokio::test]
+async fn what_is_noted_is_added_up_once() {
+    let library = Library::open().await;
+    let book = library.book("The Word for World Is Forest").await;
+    for name in ["Rosa", "Karl", "Emma"] {
+        let reader = library.member(name, None).await;
+        let body = json!({"book_id": book});
+        let made = reader.client.post("/reservations", body).await.expect(201);
+        if name == "Emma" {
+            let path = format!("/reservations/{}", made.id());
+            reader.client.delete(&path).await.expect(204);
+        }
+    }
+    let shown = async || {
+        let book = library
+            .visitor
+            .get(&format!("/books/{book}"))
+            .await
+            .expect(200);
+        book.json["reservation_count"].clone()
+    };
+    assert_eq!(shown().await, 0, "noted only");
+    assert_eq!(
+        library
+            .database
+            .text("select count(*)::text from counters.books_delta")
+            .await,
+        "4"
+    );
+
+    // Two at once: the second one has nothing to do.
+    let roll_up = "select counters.roll_up(100)";
+    let (mut first, mut second) = (
+        library.database.connect().await,
+        library.database.connect().await,
+    );
+    sqlx::raw_sql("begin")
+        .execute(&mut first)
+        .await
+        .expect("begun");
+    let taken: i64 = sqlx::query_scalar(roll_up)
+        .fetch_one(&mut first)
+        .await
+        .expect("added up");
+    assert_eq!(taken, 4);
+    let taken: i64 = sqlx::query_scalar(roll_up)
+        .fetch_one(&mut second)
+        .await
+        .expect("added up");
+    assert_eq!(taken, 0);
+    assert_eq!(shown().await, 0, "not yet");
+    sqlx::raw_sql("commit")
+        .execute(&mut first)
+        .await
+        .expect("committed");
+    assert_eq!(shown().await, 2);
+    let taken: i64 = sqlx::query_scalar(roll_up)
+        .fetch_one(&mut second)
+        .await
+        .expect("added up");
+    assert_eq!((taken, shown().await), (0, json!(2)));
+
+    let sorted = library
+        .visitor
+        .get("/books?sort=-reservation_count")
+        .await
+        .expect(200);
+    assert_eq!(sorted.json["data"][0]["id"], json!(book), "{}", sorted.text);
+}

@@ -77,10 +77,11 @@ async fn pages_make_up_the_list_in_every_order() {
 /// Copies of some events under other names, scattered over every order; and some events gone.
 async fn disturb(conn: &mut PgConnection, round: usize) {
     let text = format!(
-        "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, visibility, trending_score, like_count, created_at)
-         select city_id, host_type, host_id, title, slug || '-copy-{round}', starts_at, ends_at, timezone, state, visibility, trending_score, like_count,
+        "insert into app.events (city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, visibility, trending_score, created_at)
+         select city_id, host_type, host_id, title, slug || '-copy-{round}', starts_at, ends_at, timezone, state, visibility, trending_score,
                 created_at - interval '1 day' * (random() * 3)
-         from app.events where state = 'published' and visibility = 'public' and slug not like '%-copy-%' order by random() limit 6"
+         from app.events where state = 'published' and visibility = 'public' and slug not like '%-copy-%' order by random() limit 6;
+         update counters.events n set like_count = round(random() * 5) from app.events e where e.id = n.id and e.slug like '%-copy-{round}'"
     );
     sqlx::raw_sql(AssertSqlSafe(text))
         .execute(&mut *conn)

@@ -232,7 +232,7 @@ async fn an_entity_is_renamed_and_what_refers_to_it_follows() {
             "8",
         ),
         (
-            "select string_agg(distinct member_count::text, ' ') from app.guilds",
+            "select string_agg(distinct member_count::text, ' ') from counters.guilds",
             "3",
         ),
         (
@@ -260,7 +260,7 @@ async fn an_entity_comes_and_goes() {
         &[],
         &with,
         ROWS,
-        &[("select sum(badge_count) from app.events", "0")],
+        &[("select sum(badge_count) from counters.events", "0")],
     )
     .await;
     let rows = "insert into app.badges (name, event_id) select 'Best', id from app.events where status = 'active'";
@@ -392,7 +392,7 @@ async fn counters_come_and_change_their_meaning() {
         &all,
         ROWS,
         &[(
-            "select string_agg(distinct member_count::text, ' ') from app.organizations",
+            "select string_agg(distinct member_count::text, ' ') from counters.organizations",
             "6",
         )],
     )
@@ -410,9 +410,9 @@ async fn counters_come_and_change_their_meaning() {
         ),
     ];
     let checks = [
-        ("select sum(event_count) from app.organizations", "18"),
+        ("select sum(event_count) from counters.organizations", "18"),
         (
-            "select string_agg(capacity_avg::text, ' ' order by name) from app.organizations",
+            "select string_agg(n.capacity_avg::text, ' ' order by o.name) from app.organizations o join counters.organizations n on n.id = o.id",
             "12.0 9.0",
         ),
     ];

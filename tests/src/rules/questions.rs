@@ -86,6 +86,7 @@ pub async fn of(
             continue;
         }
         questions.push(asker.read("restore", |row| restoring.visible_restoring(resource, row)));
+        questions.extend(asker.archived(&restoring));
         for action in actions(resource) {
             let oracle = if action == "restore" {
                 &restoring
@@ -138,6 +139,20 @@ impl Asker<'_> {
         let mut question = self.question(How::Read, action, seen.map(id).collect());
         question.statement = format!("select t.id::text as id from app.{} t", self.entity.plural);
         question
+    }
+
+    /// What may be restored, as the list of it has it.
+    fn archived(&self, oracle: &Oracle) -> Option<Question> {
+        if self.resource.sql.restore.is_empty() {
+            return None;
+        }
+        let function = format!("app.archived_{}", self.resource.plural);
+        let may = |row: &&Row| oracle.may(self.resource, "restore", row);
+        let granted = self.rows.iter().filter(may).map(id).collect();
+        let mut question = self.question(How::Read, "restore", granted);
+        let all = format!("'{}', {}", Uuid::max(), self.rows.len() + 1);
+        question.statement = format!("select found::text as id from {function}({all}) found");
+        Some(question)
     }
 
     /// Reaching the rows, and doing it where there is a statement for it.

@@ -31,7 +31,7 @@ pub fn difference(first: &[String], second: &[String]) -> Vec<String> {
 const QUERY: &str = "
 with
   ours as (
-    select oid, nspname, nspowner, nspacl from pg_namespace where nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search')
+    select oid, nspname, nspowner, nspacl from pg_namespace where nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'search', 'counters')
   ),
   foreign_objects as (
     select classid, objid from pg_depend where deptype = 'e'

@@ -3,7 +3,7 @@
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
-use crate::emit::schema::{children, keep_detail, names};
+use crate::emit::schema::{asked_of_state, children, keep_detail, names};
 use crate::model::{
     Change, DerivedKind, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation,
     Transition, Ty,
@@ -22,6 +22,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
     lines.extend(quota(entity));
+    lines.extend(along(model, id));
     lines.extend(checks_of_parents(model, id));
     lines
 }
@@ -304,6 +305,39 @@ fn quota(entity: &Entity) -> Option<String> {
     Some(format!("Constraint::quota({}, {})", text(&name), text(&detail)))
 }
 
+/// Rows that would go along when a row of this entity is archived, and may not.
+fn along(model: &Model, id: EntityId) -> Vec<String> {
+    let gone = archived_along(model, id);
+    let mut lines = Vec::new();
+    for (child, entity) in model.entities.iter().enumerate() {
+        for relation in entity.belongs.iter().filter(|r| goes_along(r, &gone)) {
+            let Some(state) = asked_of_state(model, child, relation) else {
+                continue;
+            };
+            let told = words::explain(model, child, &state).inline();
+            let detail = format!(
+                "{} that goes along may only be archived when {}.",
+                capital(&words::article(&words::spaced(&entity.name))),
+                told.replace('`', "")
+            );
+            lines.push(format!(
+                "Constraint::blocked({}, {})",
+                text(&names::along(entity, relation)),
+                text(&detail)
+            ));
+        }
+    }
+    lines
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next();
+    first.map_or(String::new(), |c| {
+        c.to_uppercase().chain(characters).collect()
+    })
+}
+
 /// The entity, and whatever a cascade of archiving leads to from it.
 fn archived_along(model: &Model, id: EntityId) -> Vec<EntityId> {
     let mut found = vec![id];
@@ -321,6 +355,5 @@ fn archived_along(model: &Model, id: EntityId) -> Vec<EntityId> {
 }
 
 fn goes_along(relation: &Relation, gone: &[EntityId]) -> bool {
-    relation.on_archive == OnArchive::Cascade
-        && relation.targets.iter().any(|target| gone.contains(target))
+    relation.cascades() && relation.targets.iter().any(|target| gone.contains(target))
 }

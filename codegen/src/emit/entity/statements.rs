@@ -13,7 +13,7 @@ use crate::emit::schema::{
     rules::{Context, compile, me},
 };
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty,
+    Change, Derived, DerivedKind, Entity, EntityId, Expr, Lifecycle, Literal, Model, Transition, Ty,
 };
 
 /// Wider than code: SQL is read, but seldom edited here.
@@ -36,6 +36,13 @@ pub fn macros(model: &Model, id: EntityId) -> String {
         .map(|c| statements.select(c))
         .collect();
     let mut out = macro_of("columns", &columns);
+    if statements.gives_counters() {
+        let fresh: Vec<String> = columns::row(statements.entity)
+            .iter()
+            .map(|c| statements.select_fresh(c))
+            .collect();
+        out.push_str(&macro_of("fresh", &fresh));
+    }
     let sets = statements.sets();
     if Action::Update.open(statements.entity).is_some()
         && !private(statements.entity).is_empty()
@@ -107,31 +114,52 @@ impl<'a> Statements<'a> {
     }
 
     fn from(&self) -> String {
+        let table = self.joined();
         match columns::guarded(self.entity) {
             true => format!(
-                "{} left join lateral app.{}_private(t.id) p on true",
-                self.table(),
+                "{table} left join lateral app.{}_private(t.id) p on true",
                 self.entity.name
             ),
-            false => self.table(),
+            false => table,
         }
+    }
+
+    /// The narrow table of counters, if there is one.
+    pub(super) fn counted(&self) -> Option<String> {
+        let apart = |d: &Derived| schema::is_apart(self.model, self.id, d);
+        let table = schema::counters_table(self.entity);
+        (self.entity.derived.iter().any(apart)).then(|| format!("{table} as counts"))
+    }
+
+    /// The table, and its counters.
+    fn joined(&self) -> String {
+        format!("{}{}", self.table(), self.join())
+    }
+
+    fn join(&self) -> String {
+        let join = |counts| format!(" join {counts} on counts.id = t.id");
+        self.counted().map_or(String::new(), join)
     }
 
     /// Up to the place where the conditions of a list go.
     fn list(&self) -> String {
         let rest = match columns::guarded(self.entity) {
-            false => format!(" from {}", self.table()),
+            false => format!(" from {}", self.joined()),
             true => {
                 let row = columns::row(self.entity);
                 let open = row.iter().filter(|c| {
                     let flag = matches!(c.source, Source::Derived(d) if matches!(d.kind, DerivedKind::Flag { .. }));
                     c.read_rule().is_none() && !flag
                 });
-                let open: Vec<String> = open.map(|c| format!("t.{}", c.name())).collect();
+                let kept = |c: &Column| match self.is_apart(c) {
+                    true => format!("counts.{}", c.name()),
+                    false => format!("t.{}", c.name()),
+                };
+                let open: Vec<String> = open.map(kept).collect();
                 let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
                 format!(
                     "\n{INDENT}from (\n{INDENT}  select {open}\n{INDENT}  from {}",
-                    self.table()
+                    self.joined()
                 )
             }
         };
@@ -141,11 +169,30 @@ impl<'a> Statements<'a> {
     fn list_end(&self) -> String {
         match columns::guarded(self.entity) {
             true => text(&format!(
-                ") as t left join lateral app.{}_private(t.id) p on true",
+                ") as t{} left join lateral app.{}_private(t.id) p on true",
+                self.counts_of_page(),
                 self.entity.name
             )),
             false => "\"\"".into(),
         }
+    }
+
+    /// Around a page of rows that have their counters: the same under the name that all statements use.
+    fn counts_of_page(&self) -> String {
+        let row = columns::row(self.entity);
+        let apart = row.iter().filter(|c| self.is_apart(c));
+        let names: Vec<String> = apart.map(|c| format!("t.{}", c.name())).collect();
+        match names.is_empty() {
+            true => String::new(),
+            false => format!(
+                " cross join lateral (select t.id, {}) as counts",
+                names.join(", ")
+            ),
+        }
+    }
+
+    fn is_apart(&self, column: &Column) -> bool {
+        matches!(column.source, Source::Derived(d) if schema::is_apart(self.model, self.id, d))
     }
 
     /// With the row of what is known of the caller, if the text asks for it.
@@ -184,11 +231,33 @@ impl<'a> Statements<'a> {
         schema::allowed(self.model, self.id, action, rule, "t")
     }
 
+    /// Of a row that this statement makes: its counters come to be at the statement's end.
+    fn select_fresh(&self, column: &Column) -> String {
+        let Source::Derived(derived) = column.source else {
+            return self.select(column);
+        };
+        if !schema::is_apart(self.model, self.id, derived) {
+            return self.select(column);
+        }
+        match derived.kind {
+            DerivedKind::Avg { .. } => format!("null::float8 as {}", derived.name),
+            _ if column.sums_decimals(self.model) => format!("0::float8 as {}", derived.name),
+            _ => format!("0::int8 as {}", derived.name),
+        }
+    }
+
+    /// Whether a create gives back the whole row, counters and all.
+    fn gives_counters(&self) -> bool {
+        Action::Create.open(self.entity).is_some()
+            && self.counted().is_some()
+            && !columns::guarded(self.entity)
+    }
+
     fn select(&self, column: &Column) -> String {
-        let row = if column.read_rule().is_some() {
-            "p"
-        } else {
-            "t"
+        let row = match column.read_rule() {
+            Some(_) => "p",
+            None if self.is_apart(column) => "counts",
+            None => "t",
         };
         let plain = format!("{row}.{}", column.name());
         match column.source {

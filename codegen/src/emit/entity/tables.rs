@@ -3,7 +3,7 @@
 use crate::emit::columns::{self, Source};
 use crate::emit::rust::{pascal, text, texts};
 use crate::emit::schema::rules::{Context, compile};
-use crate::emit::schema::{self, names};
+use crate::emit::schema::{self, counters_table, is_apart, names};
 use crate::model::{Derived, DerivedKind, Entity, EntityId, Has, Model, Relation, Ty};
 
 use super::types::enum_name;
@@ -38,6 +38,14 @@ pub fn filters(model: &Model, id: EntityId) -> Vec<String> {
             }
             Source::IdOf(relation) if relation.filter => {
                 lines.push(line(&name, &sql, "Kind::Uuid"))
+            }
+            // Looked up by the row, so that the text stands by itself: what is only counted joins nothing.
+            Source::Derived(derived) if derived.filter && is_apart(model, id, derived) => {
+                let counters = counters_table(entity);
+                let value = derived_sql(model, id, derived);
+                let looked_up =
+                    format!("(select {value} from {counters} as counts where counts.id = t.id)");
+                lines.push(line(&name, &looked_up, derived_kind(derived)));
             }
             Source::Derived(derived) if derived.filter => lines.push(line(
                 &name,
@@ -94,14 +102,18 @@ fn kind(entity: &Entity, name: &str, ty: &Ty) -> String {
 }
 
 fn derived_sql(model: &Model, id: EntityId, derived: &Derived) -> String {
+    let kept = |derived: &Derived| match is_apart(model, id, derived) {
+        true => format!("counts.{}", derived.name),
+        false => format!("t.{}", derived.name),
+    };
     match &derived.kind {
         DerivedKind::Flag { expr } => format!(
             "coalesce({}, false)",
             compile(model, id, expr, "t", Context::Policy)
         ),
         // Sorted by, so never null: without anything to average it comes last.
-        DerivedKind::Avg { .. } => format!("coalesce(t.{}, 0)", derived.name),
-        _ => format!("t.{}", derived.name),
+        DerivedKind::Avg { .. } => format!("coalesce({}, 0)", kept(derived)),
+        _ => kept(derived),
     }
 }
 

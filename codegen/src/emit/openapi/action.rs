@@ -20,6 +20,8 @@ pub enum Action<'a> {
     Replace,
     Patch,
     Archive,
+    /// `GET /events/archived`: what the caller may restore.
+    Archived,
     Restore,
     Suspend,
     Unsuspend,
@@ -47,6 +49,7 @@ pub fn operations(model: &Model, id: EntityId) -> Vec<Operation<'_>> {
         (Action::Replace, Rule::Update),
         (Action::Patch, Rule::Update),
         (Action::Archive, Rule::Delete),
+        (Action::Archived, Rule::Restore),
         (Action::Restore, Rule::Restore),
         (Action::Suspend, Rule::Suspend),
         (Action::Unsuspend, Rule::Suspend),
@@ -93,7 +96,7 @@ pub fn allowed(model: &Model, id: EntityId) -> Vec<String> {
 impl<'a> Operation<'a> {
     pub fn method(&self) -> &'static str {
         match self.action {
-            Action::List | Action::Nested(_) | Action::Get => "get",
+            Action::List | Action::Archived | Action::Nested(_) | Action::Get => "get",
             Action::Replace => "put",
             Action::Patch => "patch",
             Action::Archive => "delete",
@@ -109,6 +112,7 @@ impl<'a> Operation<'a> {
                 format!("{all}/{{id}}")
             }
             Action::Nested(has) => format!("{all}/{{id}}/{}", kebab(&has.name)),
+            Action::Archived => format!("{all}/archived"),
             Action::Restore => format!("{all}/{{id}}/restore"),
             Action::Suspend => format!("{all}/{{id}}/suspend"),
             Action::Unsuspend => format!("{all}/{{id}}/unsuspend"),
@@ -138,6 +142,9 @@ impl<'a> Operation<'a> {
             Action::Replace => names::operation("replace", &one),
             Action::Patch => names::operation("update", &one),
             Action::Archive => names::operation("archive", &one),
+            Action::Archived => {
+                names::operation("list", &format!("Archived{}", pascal(&entity.plural)))
+            }
             Action::Restore => names::operation("restore", &one),
             Action::Suspend => names::operation("suspend", &one),
             Action::Unsuspend => names::operation("unsuspend", &one),
@@ -156,6 +163,7 @@ impl<'a> Operation<'a> {
             Action::Replace => format!("Replace {one}"),
             Action::Patch => format!("Update {one}"),
             Action::Archive => format!("Archive {one}"),
+            Action::Archived => format!("List archived {}", spaced(&entity.plural)),
             Action::Restore => format!("Restore an archived {}", spaced(&entity.name)),
             Action::Suspend => format!("Suspend {one}"),
             Action::Unsuspend => format!("Lift the suspension of {one}"),
@@ -186,9 +194,13 @@ impl<'a> Operation<'a> {
                 "Changes the given fields and leaves the others (JSON Merge Patch, RFC 7396): `null` empties a field, in an object a key. Needs `If-Match`.".to_owned()
             }
             Action::Archive => {
-                format!("Archives the {one}: it disappears from every answer{}.", if entity.access.restore.is_some() { " until it is restored" } else { "" })
+                let until = if entity.access.restore.is_some() { " until it is restored" } else { "" };
+                format!("Archives the {one} and what goes along with it: it disappears from every answer{until}. 409 if something below it keeps it; `errors` names what the caller may see of that.")
             }
-            Action::Restore => format!("Makes an archived {one} active again."),
+            Action::Archived => format!("The archived {many} that the caller may restore, newest first, in pages of {} unless `limit` says otherwise.", entity.page),
+            Action::Restore => format!(
+                "Brings an archived {one} back as it was: what was suspended is suspended again. What went along with it comes back too, as far as it can; `still_archived` says what stayed and why. A slug that was given away meanwhile gets another end."
+            ),
             Action::Suspend => format!("Hides the {one} from everyone but those who may update or suspend it."),
             Action::Unsuspend => format!("Makes a suspended {one} active again."),
             Action::Transition(transition) => transition_effect(transition),

@@ -61,8 +61,25 @@ pub fn own_schemas() -> Map<String, Value> {
             "example": {"reason": "The speaker has fallen ill."},
         }),
     );
+    schemas.insert("StillArchived".to_owned(), still_archived());
     schemas.insert("Point".to_owned(), point());
     schemas
+}
+
+fn still_archived() -> Value {
+    json!({
+        "type": "object",
+        "description": "An object that did not come back with what it was archived with. It can be restored by itself once nothing keeps it; with code `reference` it comes back with the other thing.",
+        "required": ["type", "id", "code", "pointer", "detail"],
+        "properties": {
+            "type": {"type": "string", "description": "What kind of object it is."},
+            "id": {"type": "string", "format": "uuid"},
+            "code": {"type": "string", "enum": ["reference", "conflict"], "description": "`reference`: something else that it belongs to is archived too; `conflict`: another object has its place by now."},
+            "pointer": {"type": "string", "description": "JSON pointer to the value that keeps it; empty if it is not a single one."},
+            "detail": {"type": "string", "description": "The same for people."},
+        },
+        "example": {"type": "like", "id": example::id("like"), "code": "reference", "pointer": "/user_id", "detail": "belongs to something that is archived itself"},
+    })
 }
 
 fn point() -> Value {

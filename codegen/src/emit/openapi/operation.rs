@@ -94,7 +94,7 @@ fn description(model: &Model, operation: &Operation) -> String {
     }
     let words = words::explain(model, subject, operation.rule);
     let whose = match operation.action {
-        Action::List | Action::Nested(_) | Action::Get => "Who may see",
+        Action::List | Action::Nested(_) | Action::Get | Action::Archived => "Who may see",
         _ => "Who may do this",
     };
     text.push_str(&format!("\n\n**{whose}**: {}.", words.rule));
@@ -140,7 +140,10 @@ fn access(model: &Model, operation: &Operation) -> Value {
 fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
     let entity = &model.entities[operation.entity];
     let mut all = Vec::new();
-    if !matches!(operation.action, Action::List | Action::Create) {
+    if !matches!(
+        operation.action,
+        Action::List | Action::Archived | Action::Create
+    ) {
         all.push(parameters::common("id"));
     }
     match operation.action {
@@ -150,6 +153,7 @@ fn parameters(model: &Model, operation: &Operation) -> Vec<Value> {
             all.extend(parameters::of_one(model, entity));
             all.push(parameters::common("IfNoneMatch"));
         }
+        Action::Archived => all.extend(parameters::of_page(entity)),
         Action::Create => all.push(parameters::common("IdempotencyKey")),
         Action::Replace | Action::Patch => all.push(parameters::common("IfMatch")),
         _ => {
@@ -186,7 +190,7 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     let entity = &model.entities[operation.entity];
     let mut responses = Map::new();
     let (status, success) = match operation.action {
-        Action::List => (
+        Action::List | Action::Archived => (
             "200",
             answer("The page.", &format!("{}List", pascal(&entity.name)), &[]),
         ),
@@ -206,6 +210,14 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
                 &["ETag", "Location"],
             ),
         ),
+        Action::Restore => (
+            "200",
+            answer(
+                "The object, and what did not come back with it.",
+                &format!("Restored{}", pascal(&entity.name)),
+                &["ETag"],
+            ),
+        ),
         Action::Archive => (
             "204",
             json!({"description": "Archived.", "headers": common::rate_limit()}),
@@ -218,7 +230,12 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
     responses.insert(status.to_owned(), success);
     if !matches!(
         operation.action,
-        Action::List | Action::Nested(_) | Action::Get | Action::Create | Action::Archive
+        Action::List
+            | Action::Archived
+            | Action::Nested(_)
+            | Action::Get
+            | Action::Create
+            | Action::Archive
     ) {
         responses.insert(
             "204".to_owned(),
@@ -238,7 +255,7 @@ fn responses(model: &Model, operation: &Operation) -> Map<String, Value> {
 /// Besides what the router says to paths and methods that are not in the document.
 fn failures(operation: &Operation) -> &'static [u16] {
     match operation.action {
-        Action::List => &[400, 401, 403, 422, 429, 431, 500, 503],
+        Action::List | Action::Archived => &[400, 401, 403, 422, 429, 431, 500, 503],
         Action::Nested(_) | Action::Get => &[400, 401, 403, 404, 422, 429, 431, 500, 503],
         Action::Create => &[400, 401, 403, 408, 409, 413, 415, 422, 429, 431, 500, 503],
         Action::Replace | Action::Patch => &[

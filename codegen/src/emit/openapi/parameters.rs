@@ -44,6 +44,12 @@ pub fn of_list(model: &Model, id: EntityId, fixed: Option<&str>) -> Vec<Value> {
     all
 }
 
+/// Those of a list that has neither filters nor orders.
+pub fn of_page(entity: &Entity) -> Vec<Value> {
+    let limit = common(&format!("{}.limit", pascal(&entity.name)));
+    vec![limit, common("Cursor")]
+}
+
 /// With the relation that a filter is about.
 fn own(model: &Model, id: EntityId) -> Vec<(Option<String>, Value)> {
     let entity = &model.entities[id];

@@ -169,11 +169,17 @@ fn problem() -> Value {
 fn problem_item() -> Value {
     json!({
         "type": "object",
-        "description": "One value that is wrong: in the body (`pointer`) or in the query (`parameter`).",
+        "description": "One thing that is wrong: in the body (`pointer`), in the query (`parameter`), or another object that is in the way (`object`).",
         "required": ["code", "detail"],
         "properties": {
             "pointer": {"type": "string", "description": "JSON pointer into the body."},
             "parameter": {"type": "string", "description": "Name of the query parameter."},
+            "object": {
+                "type": "object",
+                "description": "An object that is in the way.",
+                "required": ["type", "id"],
+                "properties": {"type": {"type": "string"}, "id": {"type": "string", "format": "uuid"}},
+            },
             "code": {"type": "string", "description": "What is wrong with it, for programs."},
             "detail": {"type": "string", "description": "What to send instead, for people."},
         },

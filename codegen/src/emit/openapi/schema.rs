@@ -90,6 +90,32 @@ pub fn list(entity: &Entity, example: Value) -> Value {
     )
 }
 
+/// `RestoredEvent`
+pub fn restored(model: &Model, id: EntityId) -> Value {
+    let entity = &model.entities[id];
+    let mut example = example::row(model, id);
+    example["still_archived"] = json!([]);
+    json!({
+        "description": format!("{} that was restored, and what did not come back with it.", article(&spaced(&entity.name))),
+        "allOf": [
+            reference(&pascal(&entity.name)),
+            {
+                "type": "object",
+                "required": ["still_archived"],
+                "properties": {
+                    "still_archived": {
+                        "type": "array",
+                        "maxItems": 100,
+                        "description": "What went along and stays archived, as far as the caller may restore it.",
+                        "items": reference("StillArchived"),
+                    },
+                },
+            },
+        ],
+        "example": example,
+    })
+}
+
 /// `CreateEvent`, `ReplaceEvent`, `PatchEvent`.
 pub fn body(model: &Model, id: EntityId, body: Body) -> Value {
     let entity = &model.entities[id];

@@ -1,5 +1,9 @@
 //! What happens to children when a row is archived: they go along, or they let go.
 //!
+//! A child goes along if its own `delete` rule allows a row in its state to be archived ([`states`]); otherwise
+//! nothing goes. A row that goes along remembers with which parent. When a parent comes back, so do the rows that
+//! went along with it or wait for it, each for itself ([`restore`]).
+//!
 //! Triggers on one event fire in the order of their names, and those of foreign keys are called `RI_…`: ours
 //! begin with a digit to run before the reference to live rows is checked, so what they miss is refused.
 //! They miss nothing: archiving waits for sessions that are attaching a child, and then sees it.
@@ -7,8 +11,10 @@
 use super::{
     columns::ARCHIVED_WITH,
     names::{self, Roles},
-    object::{trigger, trigger_function},
+    object::{quote, trigger, trigger_function},
+    predicate::{all, not},
     references::{self, Reference},
+    restore, states,
 };
 use crate::model::{Entity, EntityId, Lifecycle, Model, OnArchive, Relation};
 use crate::objects::Object;
@@ -18,19 +24,14 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     if parent.lifecycle != Lifecycle::SoftDelete {
         return Vec::new();
     }
-    let children: Vec<(&Entity, &Relation)> = (references::children(model, id).into_iter())
-        .map(|child| &model.entities[child])
-        .flat_map(|child| references::of(model, child).map(move |r| (child, r)))
-        .filter(|(_, reference)| reference.target == id)
-        .map(|(child, Reference { relation, .. })| (child, relation))
-        .collect();
+    let children = children(model, id);
     let archive = children
         .iter()
-        .filter_map(|(child, relation)| archive(child, relation, parent))
+        .filter_map(|(child, relation)| archive(model, *child, relation, parent))
         .collect();
     let restore = children
         .iter()
-        .filter_map(|(child, relation)| restore(child, relation, parent))
+        .filter_map(|(child, relation)| restore(&model.entities[*child], relation, parent))
         .collect();
     let mut found = pair(
         model,
@@ -46,7 +47,36 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         restore,
         "new.status <> 'archived' and old.status = 'archived'",
     ));
+    found.extend(restore::function(model, id));
+    found.extend(stays(model, id));
     found
+}
+
+/// Relations that lead to this entity. Children that others of them go along with come first: what is asked of
+/// their state is asked before those others are gone, and who waits for them is restored after them.
+fn children(model: &Model, id: EntityId) -> Vec<(EntityId, &Relation)> {
+    let mut rest: Vec<(EntityId, &Relation)> = (references::children(model, id).into_iter())
+        .flat_map(|child| references::of(model, &model.entities[child]).map(move |r| (child, r)))
+        .filter(|(_, reference)| reference.target == id)
+        .map(|(child, Reference { relation, .. })| (child, relation))
+        .collect();
+    let mut sorted: Vec<(EntityId, &Relation)> = Vec::new();
+    while !rest.is_empty() {
+        let goes_with_another = |child: EntityId| {
+            let mut others = rest.iter().map(|(other, _)| *other);
+            others.any(|other| other != child && goes_with(model, child, other))
+        };
+        let first = rest
+            .iter()
+            .position(|(child, _)| !goes_with_another(*child));
+        sorted.push(rest.remove(first.unwrap_or(0)));
+    }
+    sorted
+}
+
+fn goes_with(model: &Model, child: EntityId, parent: EntityId) -> bool {
+    let mut belongs = model.entities[child].belongs.iter();
+    belongs.any(|r| r.cascades() && r.targets.contains(&parent))
 }
 
 /// A trigger and its function, where there is something to do.
@@ -76,15 +106,38 @@ fn pair(
     ]
 }
 
-fn archive(child: &Entity, relation: &Relation, parent: &Entity) -> Option<String> {
+fn archive(
+    model: &Model,
+    child_id: EntityId,
+    relation: &Relation,
+    parent: &Entity,
+) -> Option<String> {
+    let child = &model.entities[child_id];
     let table = names::table(child);
     let column = references::column(relation, parent);
     match (relation.on_archive, child.lifecycle) {
-        // A suspended row stays archived when the others come back.
-        (OnArchive::Cascade, Lifecycle::SoftDelete) => Some(format!(
-            "  update {table} set status = 'archived', {ARCHIVED_WITH} = case when status = 'active' then new.id end\n    \
-             where {column} = new.id and status <> 'archived';"
-        )),
+        (OnArchive::Cascade | OnArchive::CascadeAlways, Lifecycle::SoftDelete) => {
+            let state = states::asked(model, child_id, relation);
+            let along = |condition: &str| {
+                format!(
+                    "  update {table} t set status = 'archived', {ARCHIVED_WITH} = new.id\n    \
+                     where t.{column} = new.id and t.status <> 'archived'{condition};"
+                )
+            };
+            Some(match state {
+                None => along(""),
+                Some(state) => {
+                    let condition = states::condition(model, child_id, "t", &state);
+                    let asked = format!("\n    and {}", condition.operand_at(6));
+                    format!(
+                        "{}\n{}\n{}",
+                        locked(&table, &column),
+                        along(&asked),
+                        refused(child, relation, &table, &column)
+                    )
+                }
+            })
+        }
         // Archived children too: they could not be restored otherwise.
         (OnArchive::Detach, Lifecycle::SoftDelete | Lifecycle::Mutable) => {
             let columns = relation
@@ -101,15 +154,73 @@ fn archive(child: &Entity, relation: &Relation, parent: &Entity) -> Option<Strin
     }
 }
 
+/// Whoever is changing a child is waited for, so that the next statement sees what they did.
+fn locked(table: &str, column: &str) -> String {
+    format!(
+        "  perform from {table} t where t.{column} = new.id and t.status <> 'archived' order by t.id for update;"
+    )
+}
+
+/// Children that are in the way; the answer names those of them that the caller sees.
+const NAMED: u32 = 20;
+
+fn refused(child: &Entity, relation: &Relation, table: &str, column: &str) -> String {
+    format!(
+        "  if exists (select from {table} t where t.{column} = new.id and t.status <> 'archived') then\n    \
+         raise exception using errcode = 'restrict_violation', schema = 'app', table = {},\n      \
+         constraint = {}, message = 'does not go along', detail = (\n        \
+         select string_agg(c.id::text, ' ') from (\n          \
+         select t.id from {table} t where t.{column} = new.id and t.status <> 'archived' order by t.id limit {NAMED}\n        \
+         ) c\n      );\n  end if;",
+        quote(&child.plural),
+        quote(&names::along(child, relation)),
+    )
+}
+
+/// What the `delete` rule asks of a row goes on holding while it is archived: a ticket sold at the same moment comes
+/// too late. (What went along always is left alone.)
+fn stays(model: &Model, id: EntityId) -> Vec<Object> {
+    let Some(state) = states::to_delete(model, id) else {
+        return Vec::new();
+    };
+    let entity = &model.entities[id];
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = format!("{table}_stays");
+    let holds = |row| states::condition(model, id, row, &state);
+    let body = format!(
+        "begin\n  if {} then\n    raise exception using errcode = 'restrict_violation', schema = 'app', table = {},\n      \
+         constraint = {}, message = 'archived';\n  end if;\n  return new;\nend",
+        all([holds("old"), not(holds("new"))]).block(4),
+        quote(&entity.plural),
+        quote(&names::stays(entity)),
+    );
+    let columns = states::columns(model, id, &state).join(", ");
+    let when = format!(
+        "before update of {columns} on {table}\n  for each row when (old.status = 'archived' and new.status = 'archived')\n  \
+         execute function {function}()"
+    );
+    vec![
+        trigger_function(
+            roles,
+            &table,
+            &function,
+            Some(roles.counter()),
+            "An archived row does not become one that may not be archived.",
+            body,
+        ),
+        trigger(&table, &format!("{}_stays", entity.plural), &when),
+    ]
+}
+
 fn restore(child: &Entity, relation: &Relation, parent: &Entity) -> Option<String> {
     let table = names::table(child);
     let column = references::column(relation, parent);
-    let along =
-        relation.on_archive == OnArchive::Cascade && child.lifecycle == Lifecycle::SoftDelete;
+    let along = relation.cascades() && child.lifecycle == Lifecycle::SoftDelete;
     along.then(|| {
         format!(
-            "  update {table} set status = 'active', {ARCHIVED_WITH} = null\n    \
-             where {column} = new.id and {ARCHIVED_WITH} = new.id and status = 'archived';"
+            "  perform {}(array(\n    select t.id from {table} t\n    \
+             where t.{column} = new.id and t.status = 'archived' and t.{ARCHIVED_WITH} is not null\n    order by t.id\n  ));",
+            restore::name(child)
         )
     })
 }

@@ -1,14 +1,13 @@
 //! The columns of a table, in order: key, status, references, fields, derived, bookkeeping, generated.
 
 use super::{
+    apart::is_apart,
     names::{live_column, target_column},
     object::quote,
     references::{self, Reference},
     rules::literal,
 };
-use crate::model::{
-    Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, OnArchive, Relation, Ty,
-};
+use crate::model::{Derived, DerivedKind, Entity, EntityId, Field, Lifecycle, Model, Relation, Ty};
 use crate::objects::Column;
 
 pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
@@ -25,15 +24,12 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     }
     columns.extend(entity.belongs.iter().flat_map(relation));
     columns.extend(entity.fields.iter().map(field));
+    columns.extend(beside(model, id));
     columns.extend(
-        entity
-            .derived
-            .iter()
-            .flat_map(|d| derived(model, entity, d)),
+        archiving(model, entity)
+            .into_iter()
+            .map(|(name, ty)| column(name, ty, false)),
     );
-    if goes_along(model, entity) {
-        columns.push(column(ARCHIVED_WITH, "uuid", false));
-    }
     columns.extend(ended_columns(entity).map(|name| Column {
         default: Some("false".into()),
         ..column(name, "boolean", true)
@@ -59,16 +55,52 @@ pub fn columns(model: &Model, id: EntityId) -> Vec<Column> {
     columns
 }
 
-/// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
-pub fn derived_columns(model: &Model, entity: &Entity) -> Vec<String> {
-    let columns = entity
+/// Derived columns that are kept in the row.
+fn beside(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
+    let entity = &model.entities[id];
+    let kept = entity
         .derived
         .iter()
-        .flat_map(|d| derived(model, entity, d));
+        .filter(move |d| !is_apart(model, id, d));
+    kept.flat_map(move |d| derived(model, entity, d))
+}
+
+/// Derived columns that are kept in the narrow table.
+pub fn apart(model: &Model, id: EntityId) -> impl Iterator<Item = Column> {
+    let entity = &model.entities[id];
+    let kept = entity
+        .derived
+        .iter()
+        .filter(move |d| is_apart(model, id, d));
+    kept.flat_map(move |d| derived(model, entity, d))
+}
+
+/// What is added up for a derived value, without what is computed of it.
+pub fn kept_parts(model: &Model, entity: &Entity, of: &Derived) -> Vec<Column> {
+    let columns = derived(model, entity, of).into_iter();
+    columns.filter(|c| c.generated.is_none()).collect()
+}
+
+/// Columns that triggers keep and nobody writes: they neither make a new version nor an audit entry.
+pub fn derived_columns(model: &Model, id: EntityId) -> Vec<String> {
+    let entity = &model.entities[id];
+    let columns = beside(model, id);
     let names = columns.filter(|c| c.generated.is_none()).map(|c| c.name);
+    let archiving = archiving(model, entity).into_iter();
     names
-        .chain(goes_along(model, entity).then(|| ARCHIVED_WITH.to_owned()))
+        .chain(archiving.map(|(name, _)| name.to_owned()))
         .chain(ended_columns(entity))
+        .collect()
+}
+
+/// What is remembered of how a row was archived.
+fn archiving(model: &Model, entity: &Entity) -> Vec<(&'static str, &'static str)> {
+    if entity.lifecycle != Lifecycle::SoftDelete {
+        return Vec::new();
+    }
+    let with = goes_along(model, entity).then_some((ARCHIVED_WITH, "uuid"));
+    std::iter::once((ARCHIVED_FROM, "text"))
+        .chain(with)
         .collect()
 }
 
@@ -81,15 +113,18 @@ pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
 /// The id while the row is not archived.
 pub const LIVE_ID: &str = "live_id";
 
-/// The parent whose archiving took this row along: restoring the parent brings it back.
+/// The status that archiving found: restoring brings it back.
+pub const ARCHIVED_FROM: &str = "archived_from";
+
+/// The archived parent that this row waits for: it went along with one, or would have. Null for a row that was
+/// archived for itself.
 pub const ARCHIVED_WITH: &str = "archived_with";
 
 /// Is it archived together with something else?
 pub fn goes_along(model: &Model, entity: &Entity) -> bool {
     let soft = |e: &Entity| e.lifecycle == Lifecycle::SoftDelete;
-    let cascades = |r: &Relation| {
-        r.on_archive == OnArchive::Cascade && r.targets.iter().any(|&t| soft(&model.entities[t]))
-    };
+    let cascades =
+        |r: &Relation| r.cascades() && r.targets.iter().any(|&t| soft(&model.entities[t]));
     soft(entity) && entity.belongs.iter().any(cascades)
 }
 
@@ -113,7 +148,11 @@ pub fn sql_type(ty: &Ty) -> String {
     }
 }
 
-fn column(name: impl Into<String>, sql_type: impl Into<String>, not_null: bool) -> Column {
+pub(super) fn column(
+    name: impl Into<String>,
+    sql_type: impl Into<String>,
+    not_null: bool,
+) -> Column {
     Column {
         name: name.into(),
         sql_type: sql_type.into(),

@@ -9,7 +9,7 @@ use super::{
     rules::{Context, compile},
     template,
 };
-use crate::model::{Entity, Lifecycle, Model, OnArchive, Relation, Role, Ty};
+use crate::model::{Entity, Lifecycle, Model, Relation, Role, Ty};
 use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model) -> Vec<Object> {
@@ -218,7 +218,7 @@ fn live(model: &Model, assignments: &Entity) -> &'static str {
     let goes_with_scope = columns::goes_along(model, assignments)
         && assignments
             .relation("scope")
-            .is_some_and(|scope| scope.on_archive == OnArchive::Cascade);
+            .is_some_and(Relation::cascades);
     match (assignments.lifecycle, goes_with_scope) {
         (Lifecycle::SoftDelete, true) => {
             "\n    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id))"

@@ -2,9 +2,10 @@
 //!
 //! One function per child table: rows before count against, rows after count for, and parents whose sum is
 //! zero are left alone. They run once per statement and touch derived columns only, so a parent's version
-//! and its audit trail stay as they are.
+//! and its audit trail stay as they are. Where these columns are: [`super::apart`].
 
 use super::{
+    apart::{self, is_apart},
     names::{self, Roles},
     object::{trigger, trigger_function},
     predicate::{all, atom},
@@ -21,18 +22,8 @@ struct Counter {
 }
 
 pub fn objects(model: &Model, child: EntityId) -> Vec<Object> {
-    let updates: Vec<String> = (model.entities.iter().enumerate())
-        .flat_map(|(id, parent)| {
-            parent
-                .has
-                .iter()
-                .enumerate()
-                .map(move |(has, h)| (id, has, h))
-        })
-        .filter(|(.., h)| h.child == child)
-        .filter_map(|(id, has, _)| update(model, id, has))
-        .collect();
-    if updates.is_empty() {
+    let steps = steps(model, child);
+    if steps.is_empty() {
         return Vec::new();
     }
     let entity = &model.entities[child];
@@ -42,7 +33,7 @@ pub fn objects(model: &Model, child: EntityId) -> Vec<Object> {
     let mut found = Vec::new();
     for (event, sides) in events(entity) {
         let function = format!("{both}_{event}");
-        let body = body(&updates, sides);
+        let body = body(&steps, sides);
         let doc = "Adds what this statement changed to the derived columns of parents.";
         found.push(trigger_function(
             roles,
@@ -83,17 +74,20 @@ fn events(entity: &Entity) -> Vec<(&'static str, Sides)> {
     events
 }
 
-fn body(updates: &[String], sides: Sides) -> String {
+fn body(steps: &[Step], sides: Sides) -> String {
     let empty: Vec<String> = sides
         .iter()
         .map(|(t, _)| format!("not exists (select from {})", source(t)))
         .collect();
-    let steps: Vec<String> = updates
-        .iter()
-        .map(|template| fill(template, sides))
-        .collect();
+    let looped = steps.iter().any(|step| !step.note);
+    let declare = if looped {
+        "declare\n  v_row record;\n"
+    } else {
+        ""
+    };
+    let steps: Vec<String> = steps.iter().map(|step| step.sql(sides)).collect();
     format!(
-        "begin\n  -- Ends the recursion where a table counts its own rows.\n  if {} then\n    return null;\n  end if;\n{}\n  return null;\nend",
+        "{declare}begin\n  -- Ends the recursion where a table counts its own rows.\n  if {} then\n    return null;\n  end if;\n{}\n  return null;\nend",
         empty.join(" and "),
         steps.join("\n"),
     )
@@ -103,112 +97,222 @@ fn source(transition: &str) -> &str {
     transition.rsplit(' ').next().unwrap_or(transition)
 }
 
-/// The template holds one `select` per row source, between markers; it is repeated with the sign of the side.
-fn fill(template: &str, sides: Sides) -> String {
-    let (before, rest) = template
-        .split_once("<each>")
-        .expect("update() marks the repeated part");
-    let (each, after) = rest
-        .split_once("</each>")
-        .expect("update() marks the repeated part");
-    let selects: Vec<String> = sides
-        .iter()
-        .map(|(t, sign)| each.replace("<rows>", source(t)).replace("<sign>", sign))
-        .collect();
-    format!(
-        "{before}{}{after}",
-        selects.join("\n      union all\n      ")
-    )
+/// What the rows of a child add to one table. All ways that lead there are taken together, so that whoever counts
+/// takes the rows of a table in one order: two members who follow each other would wait for each other otherwise.
+struct Step {
+    /// The parent's table, or the narrow one beside it.
+    table: String,
+    ways: Vec<Way>,
+    /// Only noted, to be added up later.
+    note: bool,
+    /// Its row may have to be made.
+    apart: bool,
 }
 
-fn update(model: &Model, parent_id: EntityId, has: usize) -> Option<String> {
-    let parent = &model.entities[parent_id];
-    let of = &parent.has[has];
-    let child = &model.entities[of.child];
-    let via = child
-        .relation(&of.via)
-        .expect("checked: via names a relation of the child");
-    let counters: Vec<Counter> = (parent.derived.iter())
-        .flat_map(|d| counters(model, of.child, has, d))
-        .collect();
-    if counters.is_empty() {
-        return None;
-    }
-    let list = |each: &dyn Fn(&Counter) -> String, separator: &str| {
-        counters
+/// One `has` that leads from the child to the parent.
+struct Way {
+    /// The child's column.
+    column: String,
+    counters: Vec<Counter>,
+}
+
+impl Step {
+    fn columns(&self) -> impl Iterator<Item = &str> {
+        self.ways
             .iter()
-            .map(each)
-            .collect::<Vec<_>>()
-            .join(separator)
-    };
-    let column = references::column(via, parent);
-    Some(format!(
-        "  with delta as materialized (\n    select parent, {sums}\n    from (\n      \
-         <each>select c.{column} as parent, {terms} from <rows> c where c.{column} is not null</each>\n    ) changed\n    \
-         group by parent\n    having {moved}\n  ),\n  \
-         -- Always in the same order, so that two statements never wait for each other.\n  \
-         locked as materialized (\n    select p.id from {table} p where p.id in (select parent from delta) order by p.id for no key update\n  )\n  \
-         update {table} p\n  set {sets}\n  from delta d join locked l on l.id = d.parent\n  where p.id = d.parent;",
-        sums = list(&|c| format!("sum({0}) as {0}", c.column), ", "),
-        terms = list(&|c| format!("<sign>{} as {}", c.term, c.column), ", "),
-        moved = list(&|c| format!("sum({}) <> 0", c.column), " or "),
-        table = names::table(parent),
-        sets = list(&|c| format!("{0} = p.{0} + d.{0}", c.column), ", "),
-    ))
+            .flat_map(|w| w.counters.iter().map(|c| c.column.as_str()))
+    }
+
+    fn list(&self, each: impl Fn(&str) -> String, separator: &str) -> String {
+        self.columns().map(each).collect::<Vec<_>>().join(separator)
+    }
+
+    fn sql(&self, sides: Sides) -> String {
+        let changed = self.changed(sides);
+        let table = &self.table;
+        if self.note {
+            let columns = self.list(str::to_owned, ", ");
+            return format!("  insert into {table} (parent_id, {columns})\n{changed};");
+        }
+        let sets = self.list(|c| format!("{c} = p.{c} + v_row.{c}"), ", ");
+        let make = if self.apart {
+            // Whoever makes a row may count for it before its counters are made.
+            let values = self.list(|c| format!("v_row.{c}"), ", ");
+            format!(
+                "    if not found then\n      insert into {table} as p (id, {}) values (v_row.parent, {values})\n        on conflict (id) do update set {sets};\n    end if;\n",
+                self.list(str::to_owned, ", "),
+            )
+        } else {
+            String::new()
+        };
+        format!(
+            "  -- Always in the same order, so that two statements never wait for each other.\n  for v_row in\n{changed}\n    order by parent\n  loop\n    \
+             update {table} p set {sets} where p.id = v_row.parent;\n{make}  end loop;"
+        )
+    }
+
+    /// Parents for which something changed, and by how much.
+    fn changed(&self, sides: Sides) -> String {
+        let mut selects = Vec::new();
+        for (at, way) in self.ways.iter().enumerate() {
+            for (transition, sign) in sides {
+                let terms: Vec<String> = (self.ways.iter().enumerate())
+                    .flat_map(|(i, w)| w.counters.iter().map(move |c| (i, c)))
+                    .map(|(i, c)| match i == at {
+                        true => format!("{sign}{} as {}", c.term, c.column),
+                        false => format!("0 as {}", c.column),
+                    })
+                    .collect();
+                selects.push(format!(
+                    "select c.{0} as parent, {1} from {2} c where c.{0} is not null",
+                    way.column,
+                    terms.join(", "),
+                    source(transition),
+                ));
+            }
+        }
+        format!(
+            "    select parent, {}\n    from (\n      {}\n    ) changed\n    group by parent\n    having {}",
+            self.list(|c| format!("sum({c}) as {c}"), ", "),
+            selects.join("\n      union all\n      "),
+            self.list(|c| format!("sum({c}) <> 0"), " or "),
+        )
+    }
+}
+
+/// What a change of the child's rows adds to, table by table, in the order of the spec.
+fn steps(model: &Model, child_id: EntityId) -> Vec<Step> {
+    let child = &model.entities[child_id];
+    let mut found = Vec::new();
+    for (id, parent) in model.entities.iter().enumerate() {
+        let way = |has: usize, wanted: &dyn Fn(&Derived) -> bool| {
+            let via = child
+                .relation(&parent.has[has].via)
+                .expect("checked: via names a relation of the child");
+            Way {
+                column: references::column(via, parent),
+                counters: (parent.derived.iter().filter(|d| wanted(d)))
+                    .flat_map(|d| counters(model, child_id, has, d))
+                    .collect(),
+            }
+        };
+        let mut step =
+            |table: String, note: bool, apart: bool, wanted: &dyn Fn(&Derived) -> bool| {
+                let ways: Vec<Way> = (0..parent.has.len())
+                    .filter(|has| parent.has[*has].child == child_id)
+                    .map(|has| way(has, wanted))
+                    .filter(|way| !way.counters.is_empty())
+                    .collect();
+                if !ways.is_empty() {
+                    found.push(Step {
+                        table,
+                        ways,
+                        note,
+                        apart,
+                    });
+                }
+            };
+        step(names::table(parent), false, false, &|d| {
+            !is_apart(model, id, d)
+        });
+        step(apart::table(parent), false, true, &|d| {
+            is_apart(model, id, d) && !d.delta
+        });
+        step(apart::delta_table(parent), true, true, &|d| {
+            is_apart(model, id, d) && d.delta
+        });
+    }
+    found
 }
 
 /// Derived columns brought to what the children say: for rows that are older than the columns.
 pub struct Recount {
-    /// The parent's table.
+    /// The table that holds them.
     pub table: String,
     pub child: EntityId,
     pub columns: Vec<String>,
     pub sql: String,
+    /// In the narrow table, which must have a row for each of the parent's.
+    pub apart: bool,
 }
 
-/// One for each `has` of a parent that is counted. Whoever changes children waits until it is done.
+/// For each `has` of a parent that is counted, and each table where that is kept. Whoever changes children waits
+/// until it is done.
 pub fn recounts(model: &Model, parent_id: EntityId) -> Vec<Recount> {
     let parent = &model.entities[parent_id];
+    let of = |has: usize, apart: bool| recount(model, parent_id, has, apart);
     (0..parent.has.len())
-        .filter_map(|has| recount(model, parent, has))
+        .flat_map(|has| [of(has, false), of(has, true)])
+        .flatten()
         .collect()
 }
 
-fn recount(model: &Model, parent: &Entity, has: usize) -> Option<Recount> {
+fn recount(model: &Model, parent_id: EntityId, has: usize, is_there: bool) -> Option<Recount> {
+    let parent = &model.entities[parent_id];
     let of = &parent.has[has];
     let child = &model.entities[of.child];
     let via = child
         .relation(&of.via)
         .expect("checked: via names a relation of the child");
-    let counters: Vec<Counter> = (parent.derived.iter())
-        .flat_map(|d| counters(model, of.child, has, d))
-        .collect();
+    let kept = || {
+        parent
+            .derived
+            .iter()
+            .filter(|d| is_apart(model, parent_id, d) == is_there)
+    };
+    let of_all = |wanted: &dyn Fn(&&Derived) -> bool| -> Vec<Counter> {
+        let kept = kept().filter(wanted);
+        kept.flat_map(|d| counters(model, of.child, has, d))
+            .collect()
+    };
+    let counters = of_all(&|_| true);
     let columns: Vec<String> = counters.iter().map(|c| c.column.clone()).collect();
     columns.first()?;
-    let (table, rows, column) = (
-        names::table(parent),
-        names::table(child),
-        references::column(via, parent),
-    );
+    let (rows, column) = (names::table(child), references::column(via, parent));
     let list = |each: &dyn Fn(&Counter) -> String| {
         counters.iter().map(each).collect::<Vec<_>>().join(", ")
     };
     let found = list(&|c| format!("coalesce(sum({}), 0) as {}", c.term, c.column));
-    let sql = format!(
-        "lock table {rows} in share row exclusive mode;\n\
-         update {table} p\nset {sets}\nfrom {table} q\n  \
-         left join (\n    select c.{column} as parent, {found}\n    from {rows} c\n    \
-         where c.{column} is not null\n    group by c.{column}\n  ) d on d.parent = q.id\n\
-         where q.id = p.id and row({old}) is distinct from row({new});",
-        sets = list(&|c| format!("{0} = coalesce(d.{0}, 0)", c.column)),
-        old = list(&|c| format!("p.{}", c.column)),
-        new = list(&|c| format!("coalesce(d.{}, 0)", c.column)),
+    let counted = format!(
+        "{} q\n  left join (\n    select c.{column} as parent, {found}\n    from {rows} c\n    \
+         where c.{column} is not null\n    group by c.{column}\n  ) d on d.parent = q.id",
+        names::table(parent)
     );
+    let new = list(&|c| format!("coalesce(d.{}, 0)", c.column));
+    let lock = format!("lock table {rows} in share row exclusive mode;");
+    let (table, sql) = if is_there {
+        let table = apart::table(parent);
+        let names = list(&|c| c.column.clone());
+        let mut sql = format!(
+            "{lock}\ninsert into {table} as p (id, {names})\nselect q.id, {new}\nfrom {counted}\n\
+             on conflict (id) do update set {sets}\nwhere row({old}) is distinct from row({given});",
+            sets = list(&|c| format!("{0} = excluded.{0}", c.column)),
+            old = list(&|c| format!("p.{}", c.column)),
+            given = list(&|c| format!("excluded.{}", c.column)),
+        );
+        let noted = of_all(&|d| d.delta);
+        if !noted.is_empty() {
+            let zero: Vec<String> = noted.iter().map(|c| format!("{} = 0", c.column)).collect();
+            let noted = apart::delta_table(parent);
+            sql.push_str(&format!("\nupdate {noted} set {};", zero.join(", ")));
+        }
+        (table, sql)
+    } else {
+        let table = names::table(parent);
+        let sql = format!(
+            "{lock}\nupdate {table} p\nset {sets}\nfrom {counted}\n\
+             where q.id = p.id and row({old}) is distinct from row({new});",
+            sets = list(&|c| format!("{0} = coalesce(d.{0}, 0)", c.column)),
+            old = list(&|c| format!("p.{}", c.column)),
+        );
+        (table, sql)
+    };
     Some(Recount {
         table,
         child: of.child,
         columns,
         sql,
+        apart: is_there,
     })
 }
 

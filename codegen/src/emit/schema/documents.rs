@@ -187,7 +187,7 @@ impl Documents<'_> {
             alias,
             context: Context::Anonymous,
         };
-        let derived = derived_columns(self.model, self.entity);
+        let derived = derived_columns(self.model, self.id);
         let by_itself = |part: &Sql| {
             let line = part.line();
             let asks = ["select", "now()", "sec.", "current_"];

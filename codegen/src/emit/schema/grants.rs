@@ -185,7 +185,7 @@ fn authz(model: &Model, id: EntityId) -> Vec<String> {
 /// Derived columns, and what archiving a parent does to its children.
 fn counter(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
-    let mut updated = derived_columns(model, entity);
+    let mut updated = derived_columns(model, id);
     if entity.lifecycle == Lifecycle::SoftDelete {
         updated.insert(0, "status".into());
     }

@@ -18,7 +18,7 @@ use crate::model::{Change, Entity, EntityId, Field, Lifecycle, Model, Transition
 use crate::objects::{Kind, Object};
 
 /// Trigger functions that all tables share.
-pub fn shared(model: &Model) -> [Object; 2] {
+pub fn shared(model: &Model) -> [Object; 3] {
     let function = |name: &str, doc: &str, body: &str| {
         Function {
             kind: Kind::Function,
@@ -42,13 +42,45 @@ pub fn shared(model: &Model) -> [Object; 2] {
             stamp,
         ),
         function("sec.live", "What live rows refer to.", live),
+        function(
+            "sec.keep_status",
+            "A row that is archived and restored is what it was: restoring does not undo a suspension.",
+            KEEP_STATUS,
+        ),
     ]
 }
+
+/// For whoever writes, past all rules too. With an argument: rows of this table go along with others.
+const KEEP_STATUS: &str = "  if new.status = 'archived' and old.status <> 'archived' then
+    new.archived_from := old.status;
+  elsif new.status <> 'archived' and old.status = 'archived' then
+    new.status := coalesce(old.archived_from, 'active');
+    new.archived_from := null;
+    if tg_nargs > 0 then
+      new.archived_with := null;
+    end if;
+  end if;";
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
     let table = names::table(entity);
     let mut found = Vec::new();
+    if entity.lifecycle == Lifecycle::SoftDelete {
+        let argument = if goes_along(model, entity) {
+            "'along'"
+        } else {
+            ""
+        };
+        let when = format!(
+            "before update of status on {table}\n  for each row execute function sec.keep_status({argument})"
+        );
+        // Triggers fire by name: before the guard, which looks at what comes of it.
+        found.push(trigger(
+            &table,
+            &format!("{}_archived", entity.plural),
+            &when,
+        ));
+    }
     if entity.lifecycle != Lifecycle::AppendOnly {
         let columns = written_columns(model, id).join(", ");
         let when = format!(
@@ -114,7 +146,7 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
 
 /// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.
 pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
-    let derived = derived_columns(model, &model.entities[id]);
+    let derived = derived_columns(model, id);
     let fixed = ["id", LIVE_ID, "version", "created_at", "updated_at"];
     (columns(model, id).into_iter())
         .filter(|c| {

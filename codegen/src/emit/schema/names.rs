@@ -134,6 +134,26 @@ pub fn keep(entity: &Entity, name: &str) -> String {
     fit(format!("{}_{name}_keep", entity.plural))
 }
 
+/// `events_host_along`: a row that does not go along with what `host` refers to
+pub fn along(entity: &Entity, relation: &Relation) -> String {
+    fit(format!("{}_{}_along", entity.plural, relation.name))
+}
+
+/// `app.archived_events`: the engine calls it by this name.
+pub fn archived(entity: &Entity) -> String {
+    format!("app.archived_{}", entity.plural)
+}
+
+/// `events_while_archived_idx`
+pub fn archived_index(entity: &Entity) -> String {
+    fit(format!("{}_while_archived_idx", entity.plural))
+}
+
+/// `events_archived_stays`
+pub fn stays(entity: &Entity) -> String {
+    fit(format!("{}_archived_stays", entity.plural))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

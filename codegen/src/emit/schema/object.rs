@@ -164,13 +164,14 @@ pub fn constraint(kind: Kind, table: &str, name: &str, rest: &str) -> Object {
 
 pub fn index(table: &str, name: &str, unique: bool, rest: &str) -> Object {
     let unique = if unique { "unique " } else { "" };
+    let schema = table.split('.').next().unwrap_or("app");
     on_table(
         table,
         object(
             Kind::Index,
-            format!("app.{name}"),
+            format!("{schema}.{name}"),
             format!("create {unique}index {name}\n  on {table} {rest};"),
-            format!("drop index app.{name};"),
+            format!("drop index {schema}.{name};"),
         ),
     )
 }

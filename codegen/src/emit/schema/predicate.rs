@@ -145,6 +145,11 @@ impl Sql {
         }
     }
 
+    /// As an operand of `and` in a line of its own.
+    pub fn operand_at(&self, indent: usize) -> String {
+        self.operand(indent)
+    }
+
     fn operand(&self, indent: usize) -> String {
         match self {
             Sql::All(_) | Sql::Any(_) if indent + self.line().len() <= 104 => self.closed(),

@@ -60,6 +60,11 @@ pub fn objects(model: &Model) -> Vec<Object> {
     ];
     found.push(schema("sec", &roles.authz(), &everybody));
     found.push(schema(
+        "counters",
+        &roles.owner(),
+        &[roles.app(), roles.job(), roles.authz(), roles.counter()],
+    ));
+    found.push(schema(
         "audit",
         &roles.audit(),
         &[roles.job(), roles.queue()],

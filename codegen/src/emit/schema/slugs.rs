@@ -8,7 +8,7 @@ use super::{
     object::{quote, trigger, trigger_function},
     uniques::unique_sets,
 };
-use crate::model::{Entity, EntityId, Model, Ty};
+use crate::model::{Entity, EntityId, Lifecycle, Model, Ty};
 use crate::objects::Object;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
@@ -40,7 +40,8 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
         quote(&entity.name.replace('_', "-")),
     );
     let doc = "The words, and the end of the id: nothing of other rows shows in it, and two at once never clash.";
-    vec![
+    let mut found = again(model, entity, slug);
+    found.extend([
         trigger_function(roles, &table, &function, None, doc, body),
         trigger(
             &table,
@@ -49,5 +50,54 @@ fn of(model: &Model, entity: &Entity, slug: &str, from: &str) -> Vec<Object> {
                 "before insert on {table}\n  for each row when (new.{slug} is null) execute function {function}()"
             ),
         ),
+    ]);
+    found
+}
+
+/// A row that comes back after its slug was given to another gets the end of its id instead of staying away.
+fn again(model: &Model, entity: &Entity, slug: &str) -> Vec<Object> {
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let taken = taken(entity, slug, &table);
+    if entity.lifecycle != Lifecycle::SoftDelete || taken.is_empty() {
+        return Vec::new();
+    }
+    let function = format!("{table}_{slug}_again");
+    let body = format!(
+        "declare\n  v_base text := btrim(left(new.{slug}, {KEPT}), '-');\n  v_end text := right(new.id::text, 8);\nbegin\n  \
+         while {taken} loop\n    new.{slug} := v_base || '-' || v_end;\n    \
+         -- Only if somebody has foreseen that.\n    v_end := right(gen_random_uuid()::text, 8);\n  end loop;\n  return new;\nend",
+    );
+    // It looks past row-level security: a hidden row takes its slug, too.
+    let doc = "Another end for a slug that was taken while its row was archived.";
+    vec![
+        trigger_function(roles, &table, &function, Some(roles.counter()), doc, body),
+        // After the guard (triggers fire by name), which knows nothing of it.
+        trigger(
+            &table,
+            &format!("{}_restore_{slug}", entity.plural),
+            &format!(
+                "before update of status on {table}\n  for each row when (old.status = 'archived' and new.status <> 'archived')\n  \
+                 execute function {function}()"
+            ),
+        ),
     ]
+}
+
+/// What is left of a slug of the greatest length (`sec.is_slug`) beside an end.
+const KEPT: usize = 91;
+
+/// A live row has what `new` would have. Empty where the slug is not unique.
+fn taken(entity: &Entity, slug: &str, table: &str) -> String {
+    let taken: Vec<String> = unique_sets(entity)
+        .iter()
+        .filter(|set| set.iter().any(|c| c == slug))
+        .map(|set| {
+            let equal: Vec<String> = set.iter().map(|c| format!("t.{c} = new.{c}")).collect();
+            format!(
+                "exists (select 1 from {table} t where t.status <> 'archived' and {})",
+                equal.join(" and ")
+            )
+        })
+        .collect();
+    taken.join("\n    or ")
 }

@@ -1,6 +1,7 @@
 //! What is unique among live rows, what never overlaps, and which orders are quick.
 
 use super::{
+    apart::is_apart,
     names,
     object::{constraint, index},
 };
@@ -19,8 +20,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
             .iter()
             .map(|exclude| exclusion(entity, exclude)),
     );
-    found.extend(entity.index.iter().map(|columns| extra(entity, columns)));
-    found.extend(sorted(entity).map(|column| plain(entity, &[column, "id".into()])));
+    found.extend(entity.index.iter().map(|columns| extra(model, id, columns)));
+    found.extend(sorted(model, id).map(|column| plain(entity, &[column, "id".into()])));
     found.dedup_by(|a, b| a.name == b.name);
     found
 }
@@ -53,6 +54,75 @@ pub fn unique_sets(entity: &Entity) -> Vec<Vec<String>> {
         }
     });
     sets
+}
+
+/// What keeps an archived row from coming back: a live row that has its place.
+pub struct Clash {
+    /// The column to blame.
+    pub column: String,
+    /// Over the archived row `t`.
+    pub condition: String,
+}
+
+/// One for each thing that is unique or never overlaps. Slugs that are made of another field are not among them:
+/// they get another end.
+pub fn clashes(entity: &Entity) -> Vec<Clash> {
+    let table = names::table(entity);
+    let clash = |column: &str, equal: Vec<String>| Clash {
+        column: column.to_owned(),
+        condition: format!(
+            "exists (select from {table} o where o.status <> 'archived' and {})",
+            equal.join(" and ")
+        ),
+    };
+    let is_made = |column: &String| {
+        let field = entity.field(column);
+        field.is_some_and(|f| matches!(f.ty, Ty::Slug { from: Some(_) }))
+    };
+    let sets = unique_sets(entity)
+        .into_iter()
+        .filter(|set| !set.iter().any(is_made));
+    let mut found: Vec<Clash> = sets
+        .map(|set| {
+            let null_is_a_value = !nulls(entity, &set).is_empty();
+            let equal = set
+                .iter()
+                .map(|column| equal(entity, column, null_is_a_value));
+            clash(set.last().map_or("", String::as_str), equal.collect())
+        })
+        .collect();
+    found.extend(entity.exclude.iter().map(|exclude| {
+        let range = |row: &str| {
+            format!(
+                "pg_catalog.{}({row}.{}, {row}.{}, '[)')",
+                range_type(entity, &exclude.from),
+                exclude.from,
+                exclude.to
+            )
+        };
+        let equal = exclude.columns.iter().map(|column| {
+            format!(
+                "{} = {}",
+                comparable(entity, "o.", column),
+                comparable(entity, "t.", column)
+            )
+        });
+        let overlap = format!("{} && {}", range("o"), range("t"));
+        clash(&exclude.from, equal.chain([overlap]).collect())
+    }));
+    found
+}
+
+fn equal(entity: &Entity, column: &str, null_is_a_value: bool) -> String {
+    let field = entity.field(column);
+    if field.is_some_and(|f| f.ty == Ty::Email) {
+        // The operator of an extension is outside of the empty search path.
+        return format!("o.{column} operator(public.=) t.{column}");
+    }
+    match null_is_a_value && field.is_none() && may_refer_to_nothing(entity, column) {
+        true => format!("o.{column} is not distinct from t.{column}"),
+        false => format!("o.{column} = t.{column}"),
+    }
 }
 
 /// The rows that a rule is about.
@@ -105,10 +175,11 @@ fn may_refer_to_nothing(entity: &Entity, column: &str) -> bool {
 
 /// One that ends in what a list may be sorted by ends in the id too: without it, each page of such a
 /// list would read and sort all rows that share the last value of the page before.
-fn extra(entity: &Entity, columns: &[String]) -> Object {
+fn extra(model: &Model, id: EntityId, columns: &[String]) -> Object {
+    let entity = &model.entities[id];
     let pages = columns
         .last()
-        .is_some_and(|last| sorted(entity).any(|column| column == *last));
+        .is_some_and(|last| sorted(model, id).any(|column| column == *last));
     if !pages {
         return plain(entity, columns);
     }
@@ -133,17 +204,17 @@ fn is_point(entity: &Entity, column: &str) -> bool {
     entity.field(column).is_some_and(|f| f.ty == Ty::Point)
 }
 
-/// What a list may be sorted by, each with the id that breaks ties.
-fn sorted(entity: &Entity) -> impl Iterator<Item = String> + '_ {
+/// What a list may be sorted by, each with the id that breaks ties; but for what is kept in another table.
+fn sorted(model: &Model, id: EntityId) -> impl Iterator<Item = String> + '_ {
+    let entity = &model.entities[id];
     let fields = entity
         .fields
         .iter()
         .filter(|f| f.sort)
         .map(|f| f.name.clone());
-    let derived = entity
-        .derived
-        .iter()
-        .filter(|d| d.sort && !matches!(d.kind, DerivedKind::Flag { .. }));
+    let derived = entity.derived.iter().filter(move |d| {
+        d.sort && !matches!(d.kind, DerivedKind::Flag { .. }) && !is_apart(model, id, d)
+    });
     fields.chain(derived.map(|d| d.name.clone()))
 }
 
@@ -151,7 +222,7 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
     let equal = exclude
         .columns
         .iter()
-        .map(|column| format!("{} with =", comparable(entity, column)));
+        .map(|column| format!("{} with =", comparable(entity, "", column)));
     let range = format!(
         "{}({}, {}, '[)') with &&",
         range_type(entity, &exclude.from),
@@ -181,15 +252,16 @@ fn exclusion(entity: &Entity, exclude: &Exclude) -> Object {
 
 /// Referring to nothing is a scope like others (a rule without a scope is one scope); a field that is empty
 /// overlaps with nothing. Booleans have no GiST class.
-fn comparable(entity: &Entity, column: &str) -> String {
+fn comparable(entity: &Entity, row: &str, column: &str) -> String {
+    let plain = format!("{row}{column}");
     let nil = "'00000000-0000-0000-0000-000000000000'::uuid";
-    let or = |value: &str| format!("(coalesce({column}, {value}))");
+    let or = |value: &str| format!("(coalesce({plain}, {value}))");
     match entity.field(column).map(|field| &field.ty) {
-        None if !may_refer_to_nothing(entity, column) => column.to_owned(),
+        None if !may_refer_to_nothing(entity, column) => plain,
         None if column.ends_with("_type") => or("''"),
         None => or(nil),
-        Some(Ty::Bool) => format!("({column}::int)"),
-        Some(_) => column.to_owned(),
+        Some(Ty::Bool) => format!("({plain}::int)"),
+        Some(_) => plain,
     }
 }
 

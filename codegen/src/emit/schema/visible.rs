@@ -7,7 +7,7 @@ use super::{
 use crate::model::{Expr, Lifecycle, Model};
 
 /// Active rows by `read`; suspended ones for those who may change or suspend them; archived ones only
-/// while they are being archived or restored. The creator of a row sees it while creating it.
+/// while they are being archived or restored, or listed for that. The creator of a row sees it while creating it.
 pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
     let access = &entity.access;
@@ -36,11 +36,16 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     };
     let rule = |expr: Option<&Expr>| optional(model, Scope { context, ..scope }, expr);
     let moderators = any([rule(access.update.as_ref()), rule(access.suspend.as_ref())]);
-    let removers = any([rule(access.delete.as_ref()), rule(access.restore.as_ref())]);
-    let (moderators, removers) = (ordered(moderators), ordered(removers));
+    let restorers = rule(access.restore.as_ref());
+    let removers = ordered(any([rule(access.delete.as_ref()), restorers.clone()]));
+    // What was suspended comes back suspended, also for those who may restore and no more.
+    let comes_back = match any([moderators.clone(), restorers.clone()]) == moderators {
+        true => Sql::False,
+        false => all([atom("(select sec.action()) = 'restore'"), restorers]),
+    };
     any([
         active,
-        all([is("suspended"), moderators]),
+        all([is("suspended"), ordered(any([moderators, comes_back]))]),
         all([
             is("archived"),
             atom("(select sec.show_archived())"),

@@ -56,3 +56,10 @@ create function sec.set_reason(p_reason text) returns void
   select pg_catalog.set_config('app.reason', coalesce(p_reason, ''), true)
 $$;
 alter function sec.set_reason(text) owner to <app>_owner;
+
+create function sec.stayed() returns jsonb
+  language sql stable parallel safe as $$
+-- Rows that restoring in this transaction left archived, and why.
+  select coalesce(nullif(pg_catalog.current_setting('app.stayed', true), ''), '[]')::pg_catalog.jsonb
+$$;
+alter function sec.stayed() owner to <app>_owner;

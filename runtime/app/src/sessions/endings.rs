@@ -114,8 +114,7 @@ impl Sessions {
         )
     }
 
-    /// "Others" spares the session that asks, but not one that stands for tokens of an issuer: those were issued
-    /// before.
+    /// Where tokens of issuers end that were issued before, the sessions that stand for them do, also the one that asks.
     async fn end_sessions(
         &self,
         cx: &mut Cx,
@@ -131,12 +130,12 @@ impl Sessions {
         };
         sqlx::query(
             "update app.sessions set revoked_at = $3, revoked_because = $4
-             where user_id = $1 and revoked_at is null and case $5
+             where user_id = $1 and revoked_at is null and (($7 and external_identity_id is not null) or case $5
                when 'this' then id = $2
-               when 'others' then id is distinct from $2 or external_identity_id is not null
+               when 'others' then id is distinct from $2
                when 'identity' then external_identity_id = $6
                else true
-             end",
+             end)",
         )
         .bind(user)
         .bind(session)
@@ -144,6 +143,7 @@ impl Sessions {
         .bind(ends.because)
         .bind(which)
         .bind(identity)
+        .bind(ends.issued_before)
         .execute(cx.conn())
         .await?;
         Ok(())

@@ -128,17 +128,26 @@ impl Sessions {
         user: Uuid,
         issued_at: DateTime<Utc>,
     ) -> Result<Option<Uuid>> {
+        // Held until the session is there: of two first requests one begins it.
         let id: Option<Uuid> = sqlx::query_scalar(
-            "update app.external_identities set last_used_at = $4
-             where issuer = $1 and subject = $2 and user_id = $3 and unlinked_at is null returning id",
+            "select id from app.external_identities
+             where issuer = $1 and subject = $2 and user_id = $3 and unlinked_at is null for update",
         )
         .bind(&identity.issuer)
         .bind(&identity.subject)
         .bind(user)
-        .bind(self.0.clock.now())
         .fetch_optional(cx.conn())
         .await?;
         let Some(id) = id else { return Ok(None) };
+        // Now and then is enough: every change is an entry of the audit log.
+        sqlx::query(
+            "update app.external_identities set last_used_at = $2
+             where id = $1 and last_used_at < $2 - interval '1 hour'",
+        )
+        .bind(id)
+        .bind(self.0.clock.now())
+        .execute(cx.conn())
+        .await?;
         let at_issuer = identity.session.as_deref();
         let at_issuer = at_issuer.filter(|at| (1..=255).contains(&at.len()) && is_line(at));
         let last: Option<(Uuid, Option<DateTime<Utc>>)> = sqlx::query_as(
@@ -154,7 +163,7 @@ impl Sessions {
         match last {
             Some((session, None)) => {
                 sqlx::query(
-                    "update app.sessions set expires_at = greatest(expires_at, $2) where id = $1",
+                    "update app.sessions set expires_at = $2 where id = $1 and expires_at < $2",
                 )
                 .bind(session)
                 .bind(expires_at)

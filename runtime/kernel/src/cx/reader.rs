@@ -22,6 +22,8 @@ pub(crate) struct Reader {
     db: Db,
     connection: PoolConnection<Postgres>,
     caller: Caller,
+    /// What is read for: shows archived rows to those who may restore them, or not.
+    action: &'static str,
     /// Given back after the connection.
     _seat: Option<Seat>,
 }
@@ -47,6 +49,15 @@ pub(crate) struct Question {
 impl Db {
     /// For reading as this caller, mostly by one statement.
     pub(crate) async fn read(&self, caller: &Caller, work: Work) -> Result<Reader> {
+        self.reader(caller, work, "read").await
+    }
+
+    /// For reading what this caller may restore.
+    pub(crate) async fn read_archived(&self, caller: &Caller) -> Result<Reader> {
+        self.reader(caller, Work::List, "restore").await
+    }
+
+    async fn reader(&self, caller: &Caller, work: Work, action: &'static str) -> Result<Reader> {
         let (pool, seat) = match work {
             Work::One => (&self.pools.request, None),
             Work::List => (
@@ -62,6 +73,7 @@ impl Db {
             db: self.clone(),
             connection: pool.acquire().await?,
             caller: *caller,
+            action,
             _seat: seat,
         })
     }
@@ -77,7 +89,7 @@ impl Reader {
         let text = match self.caller.actor {
             Actor::Anonymous => text,
             Actor::User { .. } => {
-                let told = told(&text, &self.caller, &mut arguments);
+                let told = told(&text, &self.caller, self.action, &mut arguments);
                 told.map_err(Error::internal)?.into()
             }
         };
@@ -94,14 +106,21 @@ impl Reader {
 
     /// A transaction on the same connection.
     pub async fn begin(self) -> Result<Cx> {
-        self.db.begin_read_on(self.connection, &self.caller).await
+        self.db
+            .begin_read_on(self.connection, &self.caller, self.action)
+            .await
     }
 }
 
 /// `text` behind `sec.enter`: a condition that names no row is looked at before the first row of anything is read
 /// (a one-time filter on top of the plan), and what policies ask of the caller is computed when a row first needs
 /// it. Were it asked too early, it would be a stranger's question.
-fn told(text: &str, caller: &Caller, arguments: &mut PgArguments) -> Result<String, BoxDynError> {
+fn told(
+    text: &str,
+    caller: &Caller,
+    action: &'static str,
+    arguments: &mut PgArguments,
+) -> Result<String, BoxDynError> {
     let mut told = String::with_capacity(text.len() + 120);
     told.push_str("select answer.* from (");
     told.push_str(text);
@@ -109,7 +128,7 @@ fn told(text: &str, caller: &Caller, arguments: &mut PgArguments) -> Result<Stri
     arguments.add(caller.actor.user())?;
     let _ = write!(told, "${}, ", arguments.len());
     arguments.add(caller.actor.session())?;
-    let _ = write!(told, "${}, 'read', ", arguments.len());
+    let _ = write!(told, "${}, '{action}', ", arguments.len());
     arguments.add(caller.request_id.to_string())?;
     let _ = write!(told, "${}) is not null)", arguments.len());
     Ok(told)

@@ -5,7 +5,7 @@ use super::{
     diagnose::{Trouble, diagnose},
     hook,
     refused::{self, Attempt},
-    require, settled, span, try_again,
+    require, settled, span, stayed, try_again,
 };
 use crate::{
     caller::Caller,
@@ -124,6 +124,13 @@ impl Act<'_> {
         let shown = match action {
             Action::Archive => None,
             _ => Shown::read(resource, &mut cx, id).await?,
+        };
+        let shown = match (action, shown) {
+            (Action::Restore, Some(shown)) => {
+                let stayed = stayed::read(self.endpoint, &mut cx).await?;
+                Some(shown.with("still_archived", &stayed)?)
+            }
+            (_, shown) => shown,
         };
         refused::commit(cx, &attempt).await?;
         Ok(shown.map_or_else(

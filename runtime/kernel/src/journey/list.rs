@@ -7,7 +7,7 @@ use crate::{
     cx::{Reader, Work},
     engine::Endpoint,
     error::{Error, Result},
-    list::{self, Page, query::Query},
+    list::{self, Page, Which, query::Query},
     resource::{Child, Resource},
 };
 use axum::{
@@ -19,6 +19,49 @@ use axum::{
 pub(crate) async fn list(endpoint: &Endpoint, call: Call) -> Result<Response> {
     span(endpoint, "list");
     run(endpoint, call, endpoint.resource(), None).await
+}
+
+/// `GET /events/archived`: what the caller may restore, newest first.
+pub(crate) async fn archived(endpoint: &Endpoint, call: Call) -> Result<Response> {
+    span(endpoint, "archived");
+    let (resource, caller) = (endpoint.resource(), &call.caller);
+    let rule = resource.rules.restore;
+    require(rule, caller)?;
+    let query = Query::read_page(resource, call.parts.uri.query().unwrap_or_default());
+    let mut reader = endpoint.engine.db.read_archived(caller).await?;
+    let found = match &query {
+        Ok(query) => {
+            let page = Page {
+                engine: &endpoint.engine,
+                caller,
+                resource,
+                query,
+                parent: None,
+                which: Which::Archived,
+            };
+            match page.fetch(&mut reader).await {
+                Ok(found) if !found.is_empty() => {
+                    return Ok(json(page.write(&found, &mut reader).await?));
+                }
+                Ok(found) => Ok(page.write(&found, &mut reader).await?),
+                Err(error) if error.status() == StatusCode::BAD_REQUEST => Err(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error) => Err(Error::from(error.problem().clone())),
+    };
+    // Nothing there, or a mistake in the request: for those who could ever restore anything.
+    require_with_roles(rule, caller, &mut reader.begin().await?).await?;
+    found.map(json)
+}
+
+fn json(body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
 }
 
 /// Held to one parent, which the caller must be able to see.
@@ -70,6 +113,7 @@ async fn run(
         resource,
         query: &query,
         parent,
+        which: Which::Seen,
     };
     let found = match page.fetch(&mut reader).await {
         Ok(found) => found,
@@ -83,12 +127,7 @@ async fn run(
         // Nothing to see and nothing ever to be seen are two answers.
         require_with_roles(resource.rules.read, caller, &mut reader.begin().await?).await?;
     }
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    Ok(response)
+    Ok(json(body))
 }
 
 /// What is wrong with the request is for those who could ever be allowed it, of the parent and of the list.

@@ -13,14 +13,18 @@ use crate::{
     engine::Endpoint,
     error::{Error, Result, missing_privilege},
     etag::Precondition,
-    problem::Item,
+    problem::{Item, Named},
     problems,
     resource::{Answer, Constraint, Expand, Resource},
     rule::possible::{Possible, possible},
 };
 use chrono::Timelike;
 use serde_json::{Map, Value};
-use sqlx::{Row, error::DatabaseError, postgres::PgRow};
+use sqlx::{
+    Row,
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgRow},
+};
 use uuid::Uuid;
 
 const UNUSABLE: &str = "does not refer to anything you can use here";
@@ -49,6 +53,9 @@ pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -
     if let Some(missing) = missing_privilege(&error) {
         return missing;
     }
+    if let Some(found) = blocked(attempt, &error).await {
+        return found.unwrap_or_else(|error| error);
+    }
     if let Some(known) = by_constraint(attempt, &error) {
         return known;
     }
@@ -58,6 +65,48 @@ pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -
         }
         _ => error.into(),
     }
+}
+
+/// Rows below the object may not be archived with it. The database tells which; the caller is told of those that
+/// they see.
+async fn blocked(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Result<Error>> {
+    let database = error.as_database_error()?;
+    let name = database.constraint()?;
+    let mut constraints = attempt.endpoint.resource().constraints.iter();
+    let known = constraints.find(|known| known.name == name && known.answer == Answer::Blocked)?;
+    let ids = database
+        .try_downcast_ref::<PgDatabaseError>()
+        .and_then(PgDatabaseError::detail)
+        .unwrap_or_default();
+    let ids: Vec<Uuid> = ids.split(' ').filter_map(|id| id.parse().ok()).collect();
+    Some(name_blocking(attempt, known, database.table(), ids).await)
+}
+
+async fn name_blocking(
+    attempt: &Attempt<'_>,
+    known: &Constraint,
+    table: Option<&str>,
+    ids: Vec<Uuid>,
+) -> Result<Error> {
+    let mut error = Error::new(&problems::CONFLICT).detail(known.detail);
+    let engine = &attempt.endpoint.engine;
+    let mut entities = engine.entities();
+    let Some(mounted) = entities.find(|mounted| Some(mounted.resource.plural) == table) else {
+        return Ok(error);
+    };
+    let mut cx = engine.db.begin_read(attempt.caller).await?;
+    let rows = sqlx::query(mounted.resource.sql.by_ids)
+        .bind(ids)
+        .fetch_all(cx.conn())
+        .await?;
+    for row in rows {
+        let object = Named {
+            r#type: mounted.resource.name,
+            id: row.try_get("id")?,
+        };
+        error = error.item(Item::object(object, "blocked", known.detail));
+    }
+    Ok(error)
 }
 
 /// The policies or grants of the database said no.
@@ -209,7 +258,9 @@ fn of_constraint(constraint: &Constraint, action: Action) -> Error {
         (Answer::Reference, _) => (&problems::CONFLICT, "reference"),
         (Answer::Invalid, _) => (&problems::INVALID, "invalid"),
         // No field is to blame.
-        (Answer::Kept, _) => return Error::new(&problems::CONFLICT).detail(constraint.detail),
+        (Answer::Kept | Answer::Blocked, _) => {
+            return Error::new(&problems::CONFLICT).detail(constraint.detail);
+        }
         (Answer::Quota, _) => {
             return Error::new(&problems::QUOTA)
                 .detail(constraint.detail)
@@ -254,7 +305,8 @@ fn unknown(resource: &Resource, action: Action, database: &dyn DatabaseError) ->
     let changes_fields = matches!(action, Action::Create | Action::Update);
     let kind = match database.code().as_deref() {
         Some("23503") if changes_fields => &problems::REFERENCE,
-        Some("23503") => &problems::CONFLICT,
+        // 23001: a trigger of ours keeps a row that this would end, or one that is archived as it is.
+        Some("23503" | "23001") => &problems::CONFLICT,
         Some("23505" | "23P01") if changes_fields => &problems::INVALID,
         Some("23505" | "23P01") => &problems::CONFLICT,
         // Of a row above, which counts the rows below it.

@@ -101,15 +101,7 @@ pub enum Condition {
 impl Query {
     pub fn read(resource: &'static Resource, text: &str) -> Result<Self> {
         let mut reader = Reader::new(resource, text);
-        let mut query = Self {
-            conditions: Vec::new(),
-            order: Order::Id(Direction::Descending),
-            limit: resource.page,
-            cursor: None,
-            count: false,
-            expand: Vec::new(),
-            given: Vec::new(),
-        };
+        let mut query = Self::all(resource);
         let pairs = std::mem::take(&mut reader.pairs);
         let mut sort = None;
         for (name, value) in &pairs {
@@ -139,6 +131,32 @@ impl Query {
             query.order = order;
         }
         reader.finish(query)
+    }
+
+    /// The query string of a list without filters and orders.
+    pub fn read_page(resource: &'static Resource, text: &str) -> Result<Self> {
+        let mut reader = Reader::new(resource, text);
+        let mut query = Self::all(resource);
+        for (name, value) in &std::mem::take(&mut reader.pairs) {
+            match name.as_ref() {
+                "limit" => query.limit = reader.limit(value).unwrap_or(query.limit),
+                "cursor" => query.cursor = reader.cursor(value),
+                _ => reader.unknown(name),
+            }
+        }
+        reader.finish(query)
+    }
+
+    fn all(resource: &'static Resource) -> Self {
+        Self {
+            conditions: Vec::new(),
+            order: Order::Id(Direction::Descending),
+            limit: resource.page,
+            cursor: None,
+            count: false,
+            expand: Vec::new(),
+            given: Vec::new(),
+        }
     }
 
     /// Whether it is kept apart from what always takes little.

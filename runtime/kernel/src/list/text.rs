@@ -76,6 +76,25 @@ pub fn page(
     Ok(builder.finish(!usual))
 }
 
+/// One page of what may be restored, likewise.
+pub fn archived(
+    resource: &'static Resource,
+    limit: u32,
+    before: Option<Uuid>,
+) -> Result<Statement, BoxDynError> {
+    let mut builder = Builder::new(resource.sql.list);
+    builder.and();
+    builder.push("t.id = any(array(select ");
+    builder.push("app.archived_");
+    builder.push(resource.plural);
+    builder.push("(");
+    builder.bind(before.unwrap_or(Uuid::max()))?;
+    builder.push(", ");
+    builder.bind(i32::try_from(limit)? + 1)?;
+    builder.push("))) order by t.id desc");
+    Ok(builder.finish(false))
+}
+
 /// The rows of the list on all pages, up to one more than [`COUNT_MAX`].
 pub fn count(
     resource: &'static Resource,
@@ -226,7 +245,9 @@ impl Builder {
                 self.and();
                 self.push("(");
                 self.push(sort.sql);
-                self.push(", t.id)");
+                self.push(", ");
+                self.push(sort.id());
+                self.push(")");
                 self.push(than);
                 self.push("(");
                 self.value(key)?;
@@ -266,7 +287,10 @@ impl Builder {
             }
             Order::Id(_) => {}
         }
-        self.push("t.id");
+        self.push(match query.order {
+            Order::By(sort, _) => sort.id(),
+            _ => "t.id",
+        });
         self.push(direction);
         Ok(())
     }

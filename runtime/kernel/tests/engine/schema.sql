@@ -30,6 +30,7 @@ create function sec.job() returns text language sql stable as $$ select sec.sett
 create function sec.is_admin() returns boolean language sql stable as $$ select sec.setting('admin') is not null $$;
 create function sec.show_archived() returns boolean language sql stable as
   $$ select coalesce(sec.setting('action') in ('archive', 'restore'), false) $$;
+create function sec.stayed() returns jsonb language sql stable as $$ select '[]'::jsonb $$;
 create function sec.facts() returns jsonb language sql stable as
   $$ select jsonb_build_object('user', sec.uid(), 'roles', jsonb_build_object('admin', sec.is_admin())) $$;
 create function sec.set_reason(p_reason text) returns void language sql as

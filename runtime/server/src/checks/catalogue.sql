@@ -17,7 +17,7 @@ with
   functions as (
     select p.oid, p.oid::regprocedure::text as name, p.prosecdef, p.proconfig
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests')
+    where n.nspname in ('app', 'sec', 'audit', 'jobs', 'requests', 'counters')
   )
 select 'the server may use ' || t.name || ', which does not force row-level security'
 from tables t, server s

@@ -45,7 +45,13 @@ pub struct UpdateAuthor {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.summary, t.homepage, t.name, t.born_on, t.died_on, t.work_count::int8, t.version,
+    "t.id, t.status, t.summary, t.homepage, t.name, t.born_on, t.died_on, counts.work_count::int8, t.version,
+    t.created_at, t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.summary, t.homepage, t.name, t.born_on, t.died_on, 0::int8 as work_count, t.version,
     t.created_at, t.updated_at"
 } }
 
@@ -64,20 +70,20 @@ pub static AUTHOR: Resource = Resource {
           case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'update' end,
           case when t.status = 'active' and me.is_admin then 'delete' end
         ], null) as allowed_actions
-        from app.authors as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.authors as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.authors as t"),
-        by_ids: concat!("select ", columns!(), " from app.authors as t where t.id = any($1)"),
+        from app.authors as t join counters.authors as counts on counts.id = t.id, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.authors as t join counters.authors as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.authors as t join counters.authors as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.authors as t join counters.authors as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.authors as t
           (summary, homepage, name, born_on, died_on)
         values
           ($1, $2, $3, $4, $5)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.authors as t set 
           summary = case when $3 then $4 else t.summary end, homepage = case when $5 then $6 else t.homepage end,
           name = case when $7 then $8 else t.name end, born_on = case when $9 then $10 else t.born_on end,
           died_on = case when $11 then $12 else t.died_on end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.authors as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.authors as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.authors as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -97,7 +103,7 @@ pub static AUTHOR: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
-        Sort::new("work_count", "t.work_count", Kind::Bigint),
+        Sort::new("work_count", "counts.work_count", Kind::Bigint),
     ],
     expands: &[],
     children: &[

@@ -74,7 +74,7 @@ pub struct UpdateBook {
 macro_rules! columns { () => {
     "t.id, t.status, t.summary, t.homepage, t.title, t.isbn, t.published_on, t.language, t.copies,
     t.shelf_height::float8, t.is_reference, p.purchase_cents, t.currency, t.keywords, t.category_id,
-    t.on_loan::int8, t.reservation_count::int8, coalesce(t.copies > t.on_loan, false) as at_hand, t.version,
+    t.on_loan::int8, counts.reservation_count::int8, coalesce(t.copies > t.on_loan, false) as at_hand, t.version,
     t.created_at, t.updated_at"
 } }
 
@@ -105,16 +105,16 @@ pub static BOOK: Resource = Resource {
           case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'update' end,
           case when t.status = 'active' and ((me.is_librarian or me.is_admin) and t.on_loan = 0) then 'delete' end
         ], null) as allowed_actions
-        from app.books as t left join lateral app.book_private(t.id) p on true, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.books as t left join lateral app.book_private(t.id) p on true where t.id = $1"),
+        from app.books as t join counters.books as counts on counts.id = t.id left join lateral app.book_private(t.id) p on true, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.books as t join counters.books as counts on counts.id = t.id left join lateral app.book_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.summary, t.homepage, t.title, t.isbn, t.published_on, t.language, t.copies,
-          t.shelf_height, t.is_reference, t.currency, t.keywords, t.category_id, t.on_loan, t.reservation_count,
-          t.version, t.created_at, t.updated_at
-          from app.books as t"),
-        list_end: ") as t left join lateral app.book_private(t.id) p on true",
-        by_ids: concat!("select ", columns!(), " from app.books as t left join lateral app.book_private(t.id) p on true where t.id = any($1)"),
+          t.shelf_height, t.is_reference, t.currency, t.keywords, t.category_id, t.on_loan,
+          counts.reservation_count, t.version, t.created_at, t.updated_at
+          from app.books as t join counters.books as counts on counts.id = t.id"),
+        list_end: ") as t cross join lateral (select t.id, t.reservation_count) as counts left join lateral app.book_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.books as t join counters.books as counts on counts.id = t.id left join lateral app.book_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.books as t
           (summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference,
           purchase_cents, currency, keywords, category_id)
@@ -147,6 +147,7 @@ pub static BOOK: Resource = Resource {
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("on_loan", "t.on_loan", Kind::Bigint),
+        Sort::new("reservation_count", "counts.reservation_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("category", "category_id", &["category"]),

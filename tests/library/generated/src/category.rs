@@ -39,7 +39,13 @@ pub struct UpdateCategory {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.name, t.shelf_mark, t.parent_id, t.book_count::int8, t.version, t.created_at, t.updated_at"
+    "t.id, t.status, t.name, t.shelf_mark, t.parent_id, counts.book_count::int8, t.version, t.created_at,
+    t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.name, t.shelf_mark, t.parent_id, 0::int8 as book_count, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Holds("librarian"), Holds("admin")]);
@@ -57,19 +63,19 @@ pub static CATEGORY: Resource = Resource {
           case when t.status = 'active' and (me.is_librarian or me.is_admin) then 'update' end,
           case when t.status = 'active' and me.is_admin then 'delete' end
         ], null) as allowed_actions
-        from app.categories as t, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.categories as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.categories as t"),
-        by_ids: concat!("select ", columns!(), " from app.categories as t where t.id = any($1)"),
+        from app.categories as t join counters.categories as counts on counts.id = t.id, (select sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.categories as t join counters.categories as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.categories as t join counters.categories as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.categories as t join counters.categories as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.categories as t
           (name, shelf_mark, parent_id)
         values
           ($1, $2, $3)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.categories as t set 
           name = case when $3 then $4 else t.name end, shelf_mark = case when $5 then $6 else t.shelf_mark end,
           parent_id = case when $7 then $8 else t.parent_id end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.categories as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.categories as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.categories as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -88,7 +94,7 @@ pub static CATEGORY: Resource = Resource {
     within: &[], public_to_all: true,
     sorts: &[
         Sort::new("name", "t.name", Kind::Text),
-        Sort::new("book_count", "t.book_count", Kind::Bigint),
+        Sort::new("book_count", "counts.book_count", Kind::Bigint),
     ],
     expands: &[
         Expand::to("parent", "parent_id", &["category"]),

@@ -49,7 +49,13 @@ pub struct UpdateMember {
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.card_number, t.email::text, t.phone, t.address, t.joined_on, t.open_loans::int8,
-    t.owed_cents::int8, t.version, t.created_at, t.updated_at"
+    counts.owed_cents::int8, t.version, t.created_at, t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.name, t.card_number, t.email::text, t.phone, t.address, t.joined_on, t.open_loans::int8,
+    0::int8 as owed_cents, t.version, t.created_at, t.updated_at"
 } }
 
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Holds("librarian"), Holds("admin")]);
@@ -72,21 +78,21 @@ pub static MEMBER: Resource = Resource {
           case when t.status = 'active' and ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'suspend' end,
           case when t.status = 'suspended' and ((me.is_librarian or me.is_admin) and sec.outranks(t.id, null)) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.members as t, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.members as t"),
-        by_ids: concat!("select ", columns!(), " from app.members as t where t.id = any($1)"),
+        from app.members as t join counters.members as counts on counts.id = t.id, (select sec.uid() as id, sec.is_librarian() as is_librarian, sec.is_admin() as is_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.members as t join counters.members as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.members as t join counters.members as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.members as t join counters.members as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.members as t
           (name, card_number, email, phone, address, joined_on)
         values
           ($1, $2, $3::text::citext, $4, $5, $6)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.members as t set 
           name = case when $3 then $4 else t.name end, email = case when $5 then $6::text::citext else t.email end,
           phone = case when $7 then $8 else t.phone end,
           address = case when $9 then sec.patched(t.address, $10) else t.address end,
           joined_on = case when $11 then $12 else t.joined_on end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.members as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

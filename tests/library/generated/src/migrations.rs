@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d8cd54c00e486d67d88d44c5b9f659bcffda9c3029d523cd05e3149ef95570dc1d21361d3d6a90a344779b20c0e2467e",
+        checksum: "4ff903312b09197e4e5d23fc349b0b86a50bbc05ca2f776ca2873efb14f88e4a12c5b5d0d8d8c7a980eb9cc1a5c1a425",
     },
 ];

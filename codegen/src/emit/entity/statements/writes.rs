@@ -20,11 +20,11 @@ impl Statements<'_> {
         }
     }
 
-    /// `start` and the columns that it gives back.
-    pub(super) fn giving(&self, start: &str) -> String {
+    /// `start` and the columns that it gives back, which are those of this macro.
+    fn giving(&self, start: &str, columns: &str) -> String {
         match self.returning() {
             returning if returning.is_empty() => format!(
-                "concat!({}, columns!())",
+                "concat!({}, {columns}!())",
                 text(&format!("{start}returning "))
             ),
             returning => text(&format!("{start}returning {returning}")),
@@ -36,8 +36,14 @@ impl Statements<'_> {
             return "\"\"".into();
         }
         let columns = columns::create(self.entity);
+        let fresh = if self.counted().is_some() {
+            "fresh"
+        } else {
+            "columns"
+        };
         if columns.is_empty() {
-            return self.giving(&format!("insert into {} default values ", self.table()));
+            let start = format!("insert into {} default values ", self.table());
+            return self.giving(&start, fresh);
         }
         let names: Vec<String> = columns.iter().map(Column::name).collect();
         let values: Vec<String> = columns
@@ -45,12 +51,13 @@ impl Statements<'_> {
             .enumerate()
             .map(|(i, c)| argument(c, i + 1))
             .collect();
-        self.giving(&format!(
+        let start = format!(
             "insert into {}\n{INDENT}  ({})\n{INDENT}values\n{INDENT}  ({})\n{INDENT}",
             self.table(),
             wrap(&names, WIDTH, &format!("{INDENT}  ")),
             wrap(&values, WIDTH, &format!("{INDENT}  "))
-        ))
+        );
+        self.giving(&start, fresh)
     }
 
     /// One text per set of private columns that are given; see `Resource::update_text`.
@@ -115,18 +122,25 @@ impl Statements<'_> {
                 "select t.id, t.version from {table} where t.id = $1 and {VERSION}{conditions} and {rule}"
             ));
         }
-        let end = format!("where t.id = $1 and {VERSION}{conditions}\n{INDENT}");
+        // Counters are given back as they stand, unless the row is read again.
+        let counted = self.counted().filter(|_| self.returning().is_empty());
+        let (beside, of_it) = match &counted {
+            Some(counts) => (format!("from {counts} "), "counts.id = t.id and "),
+            None => (String::new(), ""),
+        };
+        let end = format!("{beside}where {of_it}t.id = $1 and {VERSION}{conditions}\n{INDENT}");
         if open.is_empty() {
             let sets = sets.trim_end_matches(", ");
-            return self.giving(&format!(
-                "update {} set {sets}\n{INDENT}{end}",
-                self.table()
-            ));
+            let start = format!("update {} set {sets}\n{INDENT}{end}", self.table());
+            return self.giving(&start, "columns");
         }
         let start = format!("update {} set {sets}", self.table());
         if private(self.entity).is_empty() {
             let open = wrap(&open, WIDTH, &format!("{INDENT}  "));
-            return self.giving(&format!("{start}\n{INDENT}  {open}\n{INDENT}{end}"));
+            return self.giving(
+                &format!("{start}\n{INDENT}  {open}\n{INDENT}{end}"),
+                "columns",
+            );
         }
         match self.returning() {
             returning if returning.is_empty() => format!(

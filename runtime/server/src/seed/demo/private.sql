@@ -71,6 +71,6 @@ insert into app.external_identities (id, issuer, subject, user_id)
 select pg_temp.demo_id('external', 1), 'https://accounts.example.org', 'demonstration-mira', id
   from app.users where handle = 'mira_member';
 
-insert into app.sign_ups (id, token_hash, email, handle, display_name, password_hash, expires_at)
+insert into app.sign_ups (id, token_hash, email, handle, display_name, expires_at)
 select pg_temp.demo_id('signup', 1), left(md5('nobody') || md5('knows'), 43), 'newcomer@example.org', 'newcomer', 'New Comer',
-       '$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyB0aGlz$bm9ib2R5IGhhcyB0aGlzIHBhc3N3b3JkIGF0IGFsbA', now() + interval '1 day';
+       now() + interval '1 day';

@@ -1,0 +1,161 @@
+//! `sec.restore_<plural>(ids)`: brings back what went along with a parent, as far as it can come back.
+//!
+//! One row never holds up the others: whose other parent is archived waits for that one, whose place is taken stays
+//! as if it had been archived for itself. What stays is told to the transaction (`sec.stayed()`), and whoever
+//! restored the parent is answered with it.
+
+use super::{
+    columns::{ARCHIVED_WITH, goes_along},
+    names::{self, Roles},
+    object::{Function, on_table, quote},
+    references::{self, Reference},
+    uniques::clashes,
+};
+use crate::model::{Entity, EntityId, Lifecycle, Model};
+use crate::objects::{Kind, Object};
+
+/// Most rows that are told of in one transaction, and of one call: a member's ten thousand likes are not read out.
+const TOLD: u32 = 100;
+const TOLD_AT_ONCE: u32 = 20;
+
+/// `sec.restore_likes`
+pub(super) fn name(entity: &Entity) -> String {
+    names::fit(format!("sec.restore_{}", entity.plural))
+}
+
+/// What keeps a row from coming back.
+struct Obstacle {
+    /// `reference` or `conflict`: what the answer says.
+    code: &'static str,
+    /// The column to blame.
+    column: String,
+    /// Over the archived row `t`.
+    condition: String,
+}
+
+pub fn function(model: &Model, id: EntityId) -> Option<Object> {
+    let entity = &model.entities[id];
+    if !goes_along(model, entity) {
+        return None;
+    }
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = Function {
+        kind: Kind::TableFunction,
+        name: &name(entity),
+        arguments: "p_ids uuid[]",
+        returns: "void",
+        attributes: "language plpgsql",
+        definer: Some(roles.counter()),
+        callers: Vec::new(),
+        doc: "Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.",
+        body: body(model, id),
+    };
+    Some(on_table(&table, function.object(roles)))
+}
+
+fn body(model: &Model, id: EntityId) -> String {
+    let entity = &model.entities[id];
+    let table = names::table(entity);
+    let obstacles = obstacles(model, id);
+    let free = obstacles
+        .iter()
+        .map(|o| format!("\n{{pad}}and not {}", o.condition))
+        .collect::<String>();
+    let update = |which: &str, pad: &str| {
+        format!(
+            "update {table} t set status = 'active'\n{pad}where {which} and t.status = 'archived'{};",
+            free.replace("{pad}", &format!("{pad}  "))
+        )
+    };
+    let lost = "unique_violation or exclusion_violation or foreign_key_violation";
+    format!(
+        "declare\n  v_id uuid;\nbegin\n  if cardinality(p_ids) = 0 then\n    return;\n  end if;\n  begin\n    {}\n  \
+         exception when {lost} then\n    -- Two of them want the same place, or somebody else was quicker: one by one.\n    \
+         foreach v_id in array p_ids loop\n      begin\n        {}\n      exception when {lost} then\n        null;\n      end;\n    end loop;\n  end;\n\
+         {}\n{}\nend",
+        update("t.id = any(p_ids)", "    "),
+        update("t.id = v_id", "        "),
+        tell(entity, &table, &obstacles),
+        wait(model, entity, &table),
+    )
+}
+
+/// References to rows that are archived themselves, and places that are taken.
+fn obstacles(model: &Model, id: EntityId) -> Vec<Obstacle> {
+    let entity = &model.entities[id];
+    let mut found: Vec<Obstacle> = parents(model, entity)
+        .map(|(reference, column)| Obstacle {
+            code: "reference",
+            column: reference.relation.id_column(),
+            condition: is_archived(&model.entities[reference.target], &column),
+        })
+        .collect();
+    found.extend(clashes(entity).into_iter().map(|clash| Obstacle {
+        code: "conflict",
+        column: clash.column,
+        condition: clash.condition,
+    }));
+    found
+}
+
+/// What a live row can't be below once it is archived, each with its column.
+fn parents<'m>(
+    model: &'m Model,
+    entity: &'m Entity,
+) -> impl Iterator<Item = (Reference<'m>, String)> {
+    references::of(model, entity).filter_map(move |reference| {
+        let target = &model.entities[reference.target];
+        let column = references::column(reference.relation, target);
+        (target.lifecycle == Lifecycle::SoftDelete).then_some((reference, column))
+    })
+}
+
+fn is_archived(parent: &Entity, column: &str) -> String {
+    format!(
+        "exists (select from {} p where p.id = t.{column} and p.status = 'archived')",
+        names::table(parent)
+    )
+}
+
+fn tell(entity: &Entity, table: &str, obstacles: &[Obstacle]) -> String {
+    let cases = |value: &dyn Fn(&Obstacle) -> String| -> String {
+        let whens = obstacles
+            .iter()
+            .map(|o| format!("\n        when {} then {}", o.condition, value(o)));
+        whens.collect()
+    };
+    format!(
+        "  perform pg_catalog.set_config('app.stayed', (sec.stayed() || coalesce((\n    \
+         select jsonb_agg(jsonb_build_object('type', {}, 'id', s.id) || s.why)\n    from (\n      \
+         select t.id, case{}\n        else '{{\"code\": \"conflict\", \"pointer\": \"\"}}'::jsonb end as why\n      \
+         from {table} t\n      where t.id = any(p_ids) and t.status = 'archived'\n      \
+         order by t.id\n      limit least({TOLD_AT_ONCE}, greatest(0, {TOLD} - jsonb_array_length(sec.stayed())))\n    ) s\n  \
+         ), '[]'::jsonb))::text, true);",
+        quote(&entity.name),
+        cases(&|o| format!(
+            "{}::jsonb",
+            quote(&format!(
+                "{{\"code\": \"{}\", \"pointer\": \"/{}\"}}",
+                o.code, o.column
+            ))
+        )),
+    )
+}
+
+/// What stays waits for another parent that it would go along with, or for nobody.
+fn wait(model: &Model, entity: &Entity, table: &str) -> String {
+    let whens: String = parents(model, entity)
+        .filter(|(reference, _)| reference.relation.cascades())
+        .map(|(reference, column)| {
+            let parent = &model.entities[reference.target];
+            format!(
+                "\n    when {} then t.{column}",
+                is_archived(parent, &column)
+            )
+        })
+        .collect();
+    format!(
+        "  update {table} t set {ARCHIVED_WITH} = case{whens}\n  end\n  \
+         where t.id = any(p_ids) and t.status = 'archived';"
+    )
+}

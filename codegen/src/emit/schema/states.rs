@@ -1,0 +1,153 @@
+//! What a rule says of the row, whoever asks: the part of a `delete` rule that a cascade of archiving asks too.
+//!
+//! `staff and ticket_count == 0` says `ticket_count == 0`. Where somebody may in any state (`(mine and state !=
+//! banned) or staff`), nothing is said of the row.
+
+use super::{
+    predicate::Sql,
+    rules::{Context, Scope, predicate},
+};
+use crate::model::{EntityId, Expr, Lifecycle, Model, OfWhat, Relation, Value};
+
+/// The condition that the row's state must fulfil to be archived along with what `relation` refers to.
+pub fn asked(model: &Model, child: EntityId, relation: &Relation) -> Option<Expr> {
+    let asks = relation.on_archive == crate::model::OnArchive::Cascade;
+    asks.then(|| to_delete(model, child)).flatten()
+}
+
+/// The condition that a row's state must fulfil to be archived. `None`: any will do.
+///
+/// That nobody may delete a row says who may, not when.
+pub fn to_delete(model: &Model, id: EntityId) -> Option<Expr> {
+    let entity = &model.entities[id];
+    if entity.lifecycle != Lifecycle::SoftDelete {
+        return None;
+    }
+    let rule = entity.access.delete.as_ref()?;
+    match favoured(model, id, rule, true) {
+        Expr::Anyone | Expr::Nobody => None,
+        condition => Some(condition),
+    }
+}
+
+/// As SQL, over a row past row-level security.
+pub(super) fn condition(model: &Model, id: EntityId, alias: &str, state: &Expr) -> Sql {
+    let scope = Scope {
+        entity: id,
+        alias,
+        context: Context::State,
+    };
+    predicate(model, scope, state)
+}
+
+/// The rule for whoever has all that it asks of a caller (`most`), or nothing of it: under `not` the other one is
+/// the favour.
+fn favoured(model: &Model, id: EntityId, rule: &Expr, most: bool) -> Expr {
+    let constant = |holds: bool| if holds { Expr::Anyone } else { Expr::Nobody };
+    let each = |parts: &[Expr]| -> Vec<Expr> {
+        let parts = parts.iter();
+        parts.map(|p| favoured(model, id, p, most)).collect()
+    };
+    match rule {
+        Expr::All(parts) => joined(each(parts), &Expr::Anyone, &Expr::Nobody, Expr::All),
+        Expr::Any(parts) => joined(each(parts), &Expr::Nobody, &Expr::Anyone, Expr::Any),
+        Expr::Not(part) => match favoured(model, id, part, !most) {
+            Expr::Anyone => Expr::Nobody,
+            Expr::Nobody => Expr::Anyone,
+            part => Expr::Not(Box::new(part)),
+        },
+        Expr::Condition(index) => {
+            let condition = &model.entities[id].conditions[*index];
+            favoured(model, id, &condition.expr, most)
+        }
+        Expr::Of { what, .. } if about_rows(model, what) => rule.clone(),
+        Expr::SignedIn
+        | Expr::Of { .. }
+        | Expr::MeIs { .. }
+        | Expr::MeIsThis
+        | Expr::MeHolds { .. }
+        | Expr::MeHoldsOf { .. }
+        | Expr::MeIn { .. }
+        | Expr::MeOutranks { .. } => constant(most),
+        Expr::Anyone
+        | Expr::Nobody
+        | Expr::Compare { .. }
+        | Expr::In { .. }
+        | Expr::IsNull(_)
+        | Expr::Flag(_) => rule.clone(),
+    }
+}
+
+/// `nothing` makes no difference to the others, `all` settles it.
+fn joined(parts: Vec<Expr>, nothing: &Expr, all: &Expr, join: fn(Vec<Expr>) -> Expr) -> Expr {
+    if parts.contains(all) {
+        return all.clone();
+    }
+    let mut rest: Vec<Expr> = parts.into_iter().filter(|p| p != nothing).collect();
+    match rest.len() {
+        0 => nothing.clone(),
+        1 => rest.remove(0),
+        _ => join(rest),
+    }
+}
+
+/// What is asked of the related rows asks nothing of the caller.
+fn about_rows(model: &Model, what: &[(EntityId, OfWhat)]) -> bool {
+    what.iter().all(|(target, what)| {
+        let entity = &model.entities[*target];
+        let rule = match what {
+            OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
+            OfWhat::Update => entity.access.update.as_ref(),
+            OfWhat::Delete => entity.access.delete.as_ref(),
+            OfWhat::Read => None,
+        };
+        rule.is_some_and(|rule| {
+            let most = favoured(model, *target, rule, true);
+            most == favoured(model, *target, rule, false) && most != Expr::Anyone
+        })
+    })
+}
+
+/// Columns of the row that a condition without conditions by name looks at, derived flags written out.
+pub fn columns(model: &Model, id: EntityId, state: &Expr) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(model, id, state, &mut found);
+    found
+}
+
+fn collect(model: &Model, id: EntityId, state: &Expr, found: &mut Vec<String>) {
+    let entity = &model.entities[id];
+    let mut add = |name: &str| {
+        let flag = entity.derived.iter().find_map(|d| match &d.kind {
+            crate::model::DerivedKind::Flag { expr } if d.name == name => Some(expr),
+            _ => None,
+        });
+        match flag {
+            Some(expr) => collect(model, id, expr, found),
+            None if !found.iter().any(|f| f == name) => found.push(name.to_owned()),
+            None => {}
+        }
+    };
+    match state {
+        Expr::All(parts) | Expr::Any(parts) => {
+            parts.iter().for_each(|p| collect(model, id, p, found));
+        }
+        Expr::Not(part) => collect(model, id, part, found),
+        Expr::Condition(index) => collect(model, id, &entity.conditions[*index].expr, found),
+        Expr::Compare { left, right, .. } => {
+            names(left).chain(names(right)).for_each(&mut add);
+        }
+        Expr::In { value, .. } | Expr::IsNull(value) => names(value).for_each(&mut add),
+        Expr::Flag(name) => add(name),
+        Expr::Of { relation, .. } => add(&entity.belongs[*relation].id_column()),
+        _ => {}
+    }
+}
+
+fn names(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match value {
+        Value::Column(name) => Box::new(std::iter::once(name.as_str())),
+        Value::Add(a, b) | Value::Sub(a, b) => Box::new(names(a).chain(names(b))),
+        Value::Literal(_) => Box::new(std::iter::empty()),
+    }
+}
