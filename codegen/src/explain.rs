@@ -23,7 +23,10 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     routes(&mut out, model, entity);
     rules(&mut out, model, id, entity);
     if let Some(quota) = entity.quota {
-        line(&mut out, format_args!("\nQuota\n  {quota} a day for each member"));
+        line(
+            &mut out,
+            format_args!("\nQuota\n  {quota} a day for each member"),
+        );
     }
     keeps(&mut out, model, id, entity);
     archiving(&mut out, model, id, entity);

@@ -236,8 +236,9 @@ fn quota(keys: &Keys) -> Option<At<u32>> {
         }),
         _ => {
             keys.errors.push(
-                Diagnostic::at(text.span, format!("a quota of `{}`", text.value))
-                    .help("write how many one member may create: `quota: 50 a day`, from 1 to 1000000"),
+                Diagnostic::at(text.span, format!("a quota of `{}`", text.value)).help(
+                    "write how many one member may create: `quota: 50 a day`, from 1 to 1000000",
+                ),
             );
             None
         }

@@ -33,14 +33,20 @@ fn quota(entity: &str) -> u32 {
 
 /// Likes of different events at the same moment: how many were made, how many refused for the quota.
 async fn like(client: &Client, events: &[Uuid]) -> (usize, usize) {
-    let likes = events.iter().map(|event| client.post("/likes", json!({"event_id": event})));
+    let likes = events
+        .iter()
+        .map(|event| client.post("/likes", json!({"event_id": event})));
     let answers: Vec<Answer> = futures_util::future::join_all(likes).await;
     for refused in answers.iter().filter(|answer| answer.status != 201) {
         assert_eq!(refused.status, 429, "{}", refused.text);
         assert_eq!(refused.problem(), "quota-exceeded");
         let detail = refused.json["detail"].as_str().expect("a detail");
         assert!(detail.contains("midnight"), "{detail}");
-        let seconds: u32 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        let seconds: u32 = refused.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!((1..=86_400).contains(&seconds), "{seconds}");
     }
     let made = answers.iter().filter(|answer| answer.status == 201).count();
@@ -51,26 +57,48 @@ async fn like(client: &Client, events: &[Uuid]) -> (usize, usize) {
 async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
     let server = TestServer::demo().await;
     let mut conn = server.superuser().await;
-    let events: Vec<Uuid> = sqlx::query_scalar(
-        "select e.id from app.events_public e order by e.id limit 32",
-    )
-    .fetch_all(&mut conn)
-    .await
-    .expect("events");
+    let events: Vec<Uuid> =
+        sqlx::query_scalar("select e.id from app.events_public e order by e.id limit 32")
+            .fetch_all(&mut conn)
+            .await
+            .expect("events");
     let parts: Vec<&[Uuid]> = events.chunks(AT_ONCE).collect();
-    let (one, other) = (server.member("quota_one").await, server.member("quota_two").await);
+    let (one, other) = (
+        server.member("quota_one").await,
+        server.member("quota_two").await,
+    );
     let limit = quota("like");
 
     used(&server, one.id, "like", limit - 3).await;
     assert_eq!(like(&one.client, parts[0]).await, (3, AT_ONCE - 3));
-    assert_eq!(like(&one.client, parts[1]).await, (0, AT_ONCE), "and no more");
-    assert_eq!(like(&other.client, parts[0]).await, (AT_ONCE, 0), "another member");
-    run(&mut conn, "update requests.quotas set day = day - 1".to_owned()).await;
-    assert_eq!(like(&one.client, parts[1]).await, (AT_ONCE, 0), "another day");
+    assert_eq!(
+        like(&one.client, parts[1]).await,
+        (0, AT_ONCE),
+        "and no more"
+    );
+    assert_eq!(
+        like(&other.client, parts[0]).await,
+        (AT_ONCE, 0),
+        "another member"
+    );
+    run(
+        &mut conn,
+        "update requests.quotas set day = day - 1".to_owned(),
+    )
+    .await;
+    assert_eq!(
+        like(&one.client, parts[1]).await,
+        (AT_ONCE, 0),
+        "another day"
+    );
 
     // The trigger is what holds it.
     used(&server, one.id, "like", limit).await;
-    run(&mut conn, "alter table app.likes disable trigger likes_quota".to_owned()).await;
+    run(
+        &mut conn,
+        "alter table app.likes disable trigger likes_quota".to_owned(),
+    )
+    .await;
     assert_eq!(like(&one.client, parts[2]).await, (AT_ONCE, 0));
 }
 
@@ -86,7 +114,12 @@ async fn every_quota_of_the_spec_has_its_trigger() {
     .expect("triggers");
     let found: BTreeSet<(String, String)> = found
         .into_iter()
-        .map(|(table, arguments)| (table, String::from_utf8_lossy(&arguments).replace('\0', " ")))
+        .map(|(table, arguments)| {
+            (
+                table,
+                String::from_utf8_lossy(&arguments).replace('\0', " "),
+            )
+        })
         .collect();
     let expected: BTreeSet<(String, String)> = (model().entities.iter())
         .filter_map(|e| Some((e.plural.clone(), format!("{} {} ", e.name, e.quota?))))

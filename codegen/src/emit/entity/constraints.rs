@@ -334,7 +334,11 @@ fn quota(entity: &Entity) -> Option<String> {
         entity.quota?,
         words::spaced(&entity.plural)
     );
-    Some(format!("Constraint::quota({}, {})", text(&name), text(&detail)))
+    Some(format!(
+        "Constraint::quota({}, {})",
+        text(&name),
+        text(&detail)
+    ))
 }
 
 /// Rows that would go along when a row of this entity is archived, and may not.
