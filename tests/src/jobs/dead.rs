@@ -60,31 +60,32 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     let up = world.enqueue("tests.fail", what("up")).await;
     world.until("state = 'dead'", 2).await;
     worker.stop().await;
+    let request = Uuid::now_v7();
     assert_eq!(
-        jobs::revive(&world.db, None, Uuid::now_v7(), Uuid::nil())
+        jobs::revive(&world.db, None, request, Uuid::nil())
             .await
             .unwrap(),
         Revived::Missing
     );
     assert_eq!(
-        jobs::revive(&world.db, None, Uuid::now_v7(), again)
+        jobs::revive(&world.db, None, request, again)
             .await
             .unwrap(),
         Revived::Queued
     );
     assert_eq!(
-        jobs::revive(&world.db, None, Uuid::now_v7(), again)
+        jobs::revive(&world.db, None, request, again)
             .await
             .unwrap(),
         Revived::Missing
     );
     assert!(
-        jobs::discard(&world.db, None, Uuid::now_v7(), up)
+        jobs::discard(&world.db, None, request, up)
             .await
             .unwrap()
     );
     assert!(
-        !jobs::discard(&world.db, None, Uuid::now_v7(), up)
+        !jobs::discard(&world.db, None, request, up)
             .await
             .unwrap()
     );
@@ -95,7 +96,7 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     worker.stop().await;
     let text = "select entity_id, action from audit.audit_logs where entity_type = 'job' and request_id = $1 order by id";
     let audited: Vec<(Uuid, String)> = sqlx::query_as(text)
-        .bind(caller.request_id.to_string())
+        .bind(request.to_string())
         .fetch_all(&mut world.look)
         .await
         .unwrap();
