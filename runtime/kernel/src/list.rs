@@ -68,7 +68,7 @@ impl Page<'_> {
             Which::Seen => text::page(self.resource, self.query, self.parent, after.as_ref()),
             Which::Archived => {
                 let before = after.map(|after| match after {
-                    text::After::Id(id) | text::After::Key(_, id) | text::After::Place(_, id) => id,
+                    After::Id(id) | After::Key(_, id) | After::Place(_, id) => id,
                 });
                 text::archived(self.resource, self.query.limit, before)
             }
