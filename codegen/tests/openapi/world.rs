@@ -489,6 +489,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         hooks: vec![],
         emits: vec![],
         page: 20,
+        quota: None,
         dropped: vec![],
         was: None,
         audit: true,
