@@ -94,17 +94,22 @@ fn joined(parts: Vec<Expr>, nothing: &Expr, all: &Expr, join: fn(Vec<Expr>) -> E
 /// What is asked of the related rows asks nothing of the caller.
 fn about_rows(model: &Model, what: &[(EntityId, OfWhat)]) -> bool {
     what.iter().all(|(target, what)| {
-        let entity = &model.entities[*target];
-        let rule = match what {
-            OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
-            OfWhat::Update => entity.access.update.as_ref(),
-            OfWhat::Delete => entity.access.delete.as_ref(),
-            OfWhat::Read => None,
-        };
-        rule.is_some_and(|rule| {
-            let most = favoured(model, *target, rule, true);
-            most == favoured(model, *target, rule, false) && most != Expr::Anyone
-        })
+        let question = ("asks nothing of the caller", 0, *target, what.clone());
+        (model.memo).once(question, false, || is_about_row(model, *target, what))
+    })
+}
+
+fn is_about_row(model: &Model, target: EntityId, what: &OfWhat) -> bool {
+    let entity = &model.entities[target];
+    let rule = match what {
+        OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+        OfWhat::Read => None,
+    };
+    rule.is_some_and(|rule| {
+        let most = favoured(model, target, rule, true);
+        most == favoured(model, target, rule, false) && most != Expr::Anyone
     })
 }
 
