@@ -1,9 +1,12 @@
 create function sec.folded(p_text text) returns text
-  language sql immutable parallel safe as $$
+  language plpgsql immutable parallel safe as $$
 -- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
 -- because its rules are a file: after a change of that file the documents have to be written again.
-  select lower(public.unaccent('public.unaccent'::regdictionary,
-    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+-- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+begin
+  return lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end));
+end
 $$;
 alter function sec.folded(text) owner to <app>_owner;
 

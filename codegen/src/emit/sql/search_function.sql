@@ -5,8 +5,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -59,25 +62,28 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from <documents> d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from <documents> d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from <public> p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from <documents> d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from <public> p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
