@@ -28,7 +28,8 @@ async fn all_at_once<F: Future<Output = Answer> + Send + 'static>(
     answers
 }
 
-/// Archive, take the name again, try to bring the first back.
+/// Archive, take the name again, try to bring the first back. Whoever brings a row back has archived it: what a
+/// person ended, only they bring back.
 async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restores: &Member) {
     let first = member.client.post(path, body.clone()).await.expect(201);
     let taken = member.client.post(path, body.clone()).await;
@@ -39,7 +40,7 @@ async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restor
         taken.text
     );
     let one = format!("{path}/{}", first.id());
-    member.client.delete(&one).await.expect(204);
+    restores.client.delete(&one).await.expect(204);
 
     // Many want it at once; one gets it.
     let again = (0..6).map(|_| {
@@ -74,7 +75,7 @@ async fn round_trip(member: &Member, path: &str, body: serde_json::Value, restor
     );
     member.client.get(&one).await.expect(404);
     // Once the name is free, the first comes back, and is in the way of the second.
-    member.client.delete(&second).await.expect(204);
+    restores.client.delete(&second).await.expect(204);
     restores
         .client
         .act(&format!("{one}/restore"))

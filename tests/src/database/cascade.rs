@@ -258,32 +258,33 @@ pub async fn settle(conn: &mut PgConnection, way: &[Edge], row: Uuid) {
 
 /// Every row of every table that can be archived, in its status; of the tables on the way also all it holds.
 pub async fn snapshot(conn: &mut PgConnection, way: &[Edge]) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    for id in soft() {
-        let of = entity(id);
-        let here = way.iter().any(|edge| edge.child == id || edge.parent == id);
-        // A reference that is let go does not come back; a change is a version.
-        let lost = of
-            .belongs
-            .iter()
-            .filter(|r| r.on_archive == OnArchive::Detach);
-        let lost: String = lost
-            .flat_map(|r| [format!("{}_id", r.name), format!("live_{}_id", r.name)])
-            .map(|column| format!(" - '{column}'"))
-            .collect();
-        let row = match here {
-            true => format!("(to_jsonb(t) - 'version' - 'updated_at'{lost})::text"),
-            false => "t.id::text || t.status".to_owned(),
-        };
-        let text = format!(
-            "select coalesce(md5(string_agg({row}, ',' order by t.id)), '') from app.{} t",
-            of.plural
-        );
-        let sum: String = sqlx::query_scalar(AssertSqlSafe(text))
-            .fetch_one(&mut *conn)
-            .await
-            .expect("a sum");
-        lines.push((of.plural.clone(), sum));
-    }
-    lines
+    let sums: Vec<String> = soft().map(|id| sum(id, way)).collect();
+    // In one message: there are hundreds of snapshots.
+    sqlx::query_as(AssertSqlSafe(sums.join(" union all ")))
+        .persistent(false)
+        .fetch_all(conn)
+        .await
+        .expect("sums")
+}
+
+fn sum(id: EntityId, way: &[Edge]) -> String {
+    let of = entity(id);
+    let here = way.iter().any(|edge| edge.child == id || edge.parent == id);
+    // A reference that is let go does not come back; a change is a version.
+    let lost = of
+        .belongs
+        .iter()
+        .filter(|r| r.on_archive == OnArchive::Detach);
+    let lost: String = lost
+        .flat_map(|r| [format!("{}_id", r.name), format!("live_{}_id", r.name)])
+        .map(|column| format!(" - '{column}'"))
+        .collect();
+    let row = match here {
+        true => format!("(to_jsonb(t) - 'version' - 'updated_at'{lost})::text"),
+        false => "t.id::text || t.status".to_owned(),
+    };
+    let table = &of.plural;
+    format!(
+        "select '{table}', coalesce(md5(string_agg({row}, ',' order by t.id)), '') from app.{table} t"
+    )
 }

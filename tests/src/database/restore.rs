@@ -439,7 +439,7 @@ async fn a_link_whose_other_end_is_gone_does_not_keep_the_account() {
     assert_eq!(is(&world, "likes", like).await, "active");
     let count: i64 = world
         .look(format!(
-            "select like_count from app.events where id = '{}'",
+            "select like_count from counters.events where id = '{}'",
             world.event
         ))
         .await;
