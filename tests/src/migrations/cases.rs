@@ -466,6 +466,7 @@ async fn a_lifecycle_changes() {
             "doc: A person who signs in.\nlifecycle: mutable\n",
         ),
         ("user", "  is_public:", "  status: drop\n  is_public:"),
+        ("sign_in", ", on end set revoked_at", ""),
         (
             "role_assignment",
             "  user: user, on archive cascade",

@@ -45,6 +45,7 @@ async fn archived_rows_are_in_the_way_of_an_entity_that_is_archived_no_more() {
             "doc: A person who signs in.\nlifecycle: mutable\n",
         ),
         ("user", "  is_public:", "  status: drop\n  is_public:"),
+        ("sign_in", ", on end set revoked_at", ""),
         (
             "role_assignment",
             "  user: user, on archive cascade",
