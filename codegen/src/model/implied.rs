@@ -175,7 +175,7 @@ fn names_only(entity: &Entity, value: &Value, columns: &[String]) -> bool {
 
 /// Whether a body may hold one of these columns.
 pub fn is_chosen(entity: &Entity, columns: &[String]) -> bool {
-    let chosen = |r: &Relation| !r.set_me && !r.system;
+    let chosen = |r: &Relation| !r.of_caller() && !r.system;
     let field = |column: &String| entity.field(column).is_some_and(|f| !f.system);
     let relation = |column: &String| {
         let mut belongs = entity.belongs.iter();

@@ -123,9 +123,10 @@ async fn written(conn: &mut PgConnection, deed: &Deed, answer: &Answer) -> Optio
     };
     let takes_along = match operation.kind {
         Kind::Archive | Kind::Restore | Kind::Suspend | Kind::Unsuspend => true,
-        Kind::Create => operations::entity(model(), operation.resource)
-            .creator
-            .is_some(),
+        Kind::Create => {
+            let entity = operations::entity(model(), operation.resource);
+            entity.creator.is_some() || entity.fields.iter().any(|field| field.moves)
+        }
         _ => false,
     };
     let by_others = others
@@ -285,7 +286,9 @@ fn clashes(operation: &Operation) -> bool {
     let entity = operations::entity(model(), operation.resource);
     let keys = operations::body_keys("Create", operation.resource.name);
     let given = |name: &String| keys.contains(&name.as_str());
-    let field = |field: &Field| field.unique && !field.optional && given(&field.name);
+    // One that moves is taken from the row that had it.
+    let field =
+        |field: &Field| field.unique && !field.moves && !field.optional && given(&field.name);
     entity
         .unique
         .iter()

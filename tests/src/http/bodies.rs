@@ -61,9 +61,9 @@ pub fn made(entity: &Entity, row: &Row, me: Option<Uuid>) -> Row {
         }
     }
     for relation in &entity.belongs {
-        if relation.of_caller() {
+        if relation.set_me {
             made.insert(relation.id_column(), json!(me));
-        } else if relation.system {
+        } else if relation.system || relation.set_session {
             made.insert(relation.id_column(), Value::Null);
         }
     }

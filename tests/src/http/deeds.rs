@@ -194,7 +194,12 @@ impl<'w> Deeds<'w> {
             .header("location")
             .and_then(|place| place.rsplit('/').next());
         match (create, place) {
-            (true, Some(id)) => self.remember(resource, id).await,
+            (true, Some(id)) => {
+                self.remember(resource, id).await;
+                // It may have lost a value to the new one.
+                self.remember(resource, text(&deed.row, "id").expect("an id"))
+                    .await;
+            }
             (true, None) => {}
             _ => {
                 self.remember(resource, text(&deed.row, "id").expect("an id"))

@@ -16,7 +16,7 @@ use crate::{
         oracle::{Oracle, text},
         world::Row,
     },
-    support::{Answer, resources},
+    support::{Answer, model, resources},
 };
 use futures_util::future::join_all;
 use kernel::resource::{Lifecycle, Resource};
@@ -230,6 +230,7 @@ impl Asking<'_> {
             if answer.status == 201 {
                 let place = answer.header("location");
                 remove(&mut self.conn, operation.resource, place).await;
+                put_back(&mut self.conn, operation.resource, row).await;
             }
             answers.push(answer);
         }
@@ -278,6 +279,20 @@ async fn remove(conn: &mut PgConnection, resource: &Resource, location: Option<&
         .execute(conn)
         .await
         .expect("removed");
+}
+
+/// The row that a new one was like, where it lost a value to it (`moves`).
+async fn put_back(conn: &mut PgConnection, resource: &Resource, row: &Row) {
+    let entity = operations::entity(model(), resource);
+    if !entity.fields.iter().any(|field| field.moves) {
+        return;
+    }
+    let version = row.get("version").expect("a version");
+    let updated_at = text(row, "updated_at").expect("a time");
+    let back = format!(
+        "status = 'active', archived_from = null, version = {version}, updated_at = '{updated_at}'"
+    );
+    rows::set(conn, resource, row, &back).await;
 }
 
 /// `no` in the document means no one of that kind is ever let through, `yes` that nobody of them is refused.

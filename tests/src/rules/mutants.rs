@@ -239,9 +239,12 @@ impl Place<'_> {
         // What the constraint `role_fits_scope` says as well.
         let role_of_scope = self.off == "true"
             && ["(role = 'cityAdmin'::text)", "(role = 'orgAdmin'::text)"].contains(&self.words);
-        // Who makes something is in a column that no body holds: its default is the caller, or null for strangers,
+        // Who makes something, and in which session, is in columns that no body holds: the default is the caller, or
+        // null for strangers,
         // whom the comparison with nobody refuses.
-        let maker = inserts && self.words.ends_with("= sec.uid())");
+        let maker = inserts
+            && (self.words.ends_with("= sec.uid())")
+                || self.words.contains("IS DISTINCT FROM sec.session()"));
         let signed_in = inserts
             && self.words == "(sec.uid() IS NOT NULL)"
             && self.others.contains("= sec.uid())");
