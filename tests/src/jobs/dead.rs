@@ -68,27 +68,15 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
         Revived::Missing
     );
     assert_eq!(
-        jobs::revive(&world.db, None, request, again)
-            .await
-            .unwrap(),
+        jobs::revive(&world.db, None, request, again).await.unwrap(),
         Revived::Queued
     );
     assert_eq!(
-        jobs::revive(&world.db, None, request, again)
-            .await
-            .unwrap(),
+        jobs::revive(&world.db, None, request, again).await.unwrap(),
         Revived::Missing
     );
-    assert!(
-        jobs::discard(&world.db, None, request, up)
-            .await
-            .unwrap()
-    );
-    assert!(
-        !jobs::discard(&world.db, None, request, up)
-            .await
-            .unwrap()
-    );
+    assert!(jobs::discard(&world.db, None, request, up).await.unwrap());
+    assert!(!jobs::discard(&world.db, None, request, up).await.unwrap());
     let worker = world.start(vec![Job::new("tests.fail", |run| async move {
         super::world::say(&run).await
     })]);
