@@ -2108,6 +2108,16 @@ create table audit.seals (
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to culturepass_audit;
 
+create table requests.quotas (
+  principal uuid not null,
+  entity text not null,
+  day date not null,
+  used integer not null,
+  constraint quotas_pkey primary key (principal, entity)
+);
+comment on table requests.quotas is 'What each member has created on the last day on which they created something.';
+alter table requests.quotas owner to culturepass_queue;
+
 create table jobs.queue (
   id uuid default sec.uuid_v7() not null,
   place bigint generated always as identity not null,
@@ -17657,6 +17667,31 @@ alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
 
+create function requests.count_created() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Arguments: the entity, and how many of it one member may create in a day.
+declare
+  v_today constant date := (now() at time zone 'UTC')::date;
+  v_used integer;
+begin
+  if sec.uid() is null or sec.job() is not null then
+    return null;
+  end if;
+  insert into requests.quotas as q (principal, entity, day, used)
+  select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
+  on conflict (principal, entity) do update
+    set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+  returning q.used into v_used;
+  if v_used > tg_argv[1]::integer then
+    raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
+      constraint = tg_name, message = 'created as many as one may in a day';
+  end if;
+  return null;
+end
+$$;
+alter function requests.count_created() owner to culturepass_queue;
+revoke execute on function requests.count_created() from public;
+
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
 -- Puts a job into the queue, in this transaction. Null: `keep`, and one with this key waits already.
@@ -20339,6 +20374,11 @@ create trigger businesses_counters
   referencing new table as added
   for each statement execute function app.businesses_counters();
 
+create trigger businesses_quota
+  after insert on app.businesses
+  referencing new table as added
+  for each statement execute function requests.count_created('business', '10');
+
 create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
   for each row execute function audit.record_businesses();
@@ -20408,6 +20448,11 @@ create trigger commission_rules_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.commission_rules_guard();
 
+create trigger commission_rules_quota
+  after insert on app.commission_rules
+  referencing new table as added
+  for each statement execute function requests.count_created('commission_rule', '500');
+
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record_commission_rules();
@@ -20469,6 +20514,11 @@ create trigger communities_counters
   referencing new table as added
   for each statement execute function app.communities_counters();
 
+create trigger communities_quota
+  after insert on app.communities
+  referencing new table as added
+  for each statement execute function requests.count_created('community', '10');
+
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
   for each row execute function audit.record_communities();
@@ -20505,6 +20555,11 @@ create trigger community_members_count_update
   after update on app.community_members
   referencing new table as added old table as removed
   for each statement execute function app.community_members_count_update();
+
+create trigger community_members_quota
+  after insert on app.community_members
+  referencing new table as added
+  for each statement execute function requests.count_created('community_member', '300');
 
 create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
@@ -20574,6 +20629,11 @@ create trigger devices_move_push_token
   before insert or update of push_token on app.devices
   for each row when (new.push_token is not null and new.status <> 'archived')
   execute function app.devices_move_push_token();
+
+create trigger devices_quota
+  after insert on app.devices
+  referencing new table as added
+  for each statement execute function requests.count_created('device', '20');
 
 create trigger devices_audit
   after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
@@ -20646,6 +20706,11 @@ create trigger events_counters
   referencing new table as added
   for each statement execute function app.events_counters();
 
+create trigger events_quota
+  after insert on app.events
+  referencing new table as added
+  for each statement execute function requests.count_created('event', '100');
+
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
   for each row execute function audit.record_events();
@@ -20699,6 +20764,11 @@ create trigger follows_count_update
   referencing new table as added old table as removed
   for each statement execute function app.follows_count_update();
 
+create trigger follows_quota
+  after insert on app.follows
+  referencing new table as added
+  for each statement execute function requests.count_created('follow', '500');
+
 create trigger follows_audit
   after insert or update of status, follower_id, entity_type, entity_id on app.follows
   for each row execute function audit.record_follows();
@@ -20731,6 +20801,11 @@ create trigger grant_announcements_guard
   before update of status, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row when (current_user = 'culturepass_app')
   execute function app.grant_announcements_guard();
+
+create trigger grant_announcements_quota
+  after insert on app.grant_announcements
+  referencing new table as added
+  for each statement execute function requests.count_created('grant_announcement', '50');
 
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
@@ -20785,6 +20860,11 @@ create trigger institutions_counters
   referencing new table as added
   for each statement execute function app.institutions_counters();
 
+create trigger institutions_quota
+  after insert on app.institutions
+  referencing new table as added
+  for each statement execute function requests.count_created('institution', '10');
+
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
   for each row execute function audit.record_institutions();
@@ -20826,6 +20906,11 @@ create trigger leads_count_update
   referencing new table as added old table as removed
   for each statement execute function app.leads_count_update();
 
+create trigger leads_quota
+  after insert on app.leads
+  referencing new table as added
+  for each statement execute function requests.count_created('lead', '200');
+
 create trigger leads_audit
   after insert or update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
   for each row execute function audit.record_leads();
@@ -20853,6 +20938,11 @@ create trigger likes_count_update
   referencing new table as added old table as removed
   for each statement execute function app.likes_count_update();
 
+create trigger likes_quota
+  after insert on app.likes
+  referencing new table as added
+  for each statement execute function requests.count_created('like', '1000');
+
 create trigger likes_audit
   after insert or update of status, user_id, event_id on app.likes
   for each row execute function audit.record_likes();
@@ -20869,6 +20959,11 @@ create trigger media_guard
   before update of status, type, alt_text, position on app.media
   for each row when (current_user = 'culturepass_app')
   execute function app.media_guard();
+
+create trigger media_quota
+  after insert on app.media
+  referencing new table as added
+  for each statement execute function requests.count_created('media', '300');
 
 create trigger media_audit
   after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
@@ -20991,6 +21086,11 @@ create trigger organizations_counters
   referencing new table as added
   for each statement execute function app.organizations_counters();
 
+create trigger organizations_quota
+  after insert on app.organizations
+  referencing new table as added
+  for each statement execute function requests.count_created('organization', '10');
+
 create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
   for each row execute function audit.record_organizations();
@@ -21042,6 +21142,11 @@ create trigger promo_codes_counters
   referencing new table as added
   for each statement execute function app.promo_codes_counters();
 
+create trigger promo_codes_quota
+  after insert on app.promo_codes
+  referencing new table as added
+  for each statement execute function requests.count_created('promo_code', '200');
+
 create trigger promo_codes_audit
   after insert or update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
   for each row execute function audit.record_promo_codes();
@@ -21058,6 +21163,11 @@ create trigger promotions_guard
   before update of status, state on app.promotions
   for each row when (current_user = 'culturepass_app')
   execute function app.promotions_guard();
+
+create trigger promotions_quota
+  after insert on app.promotions
+  referencing new table as added
+  for each statement execute function requests.count_created('promotion', '50');
 
 create trigger promotions_audit
   after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
@@ -21080,6 +21190,11 @@ create trigger quotes_stays
   before update of state on app.quotes
   for each row when (old.status = 'archived' and new.status = 'archived')
   execute function app.quotes_stays();
+
+create trigger quotes_quota
+  after insert on app.quotes
+  referencing new table as added
+  for each statement execute function requests.count_created('quote', '200');
 
 create trigger quotes_audit
   after insert or update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
@@ -21137,6 +21252,11 @@ create trigger reviews_count_update
   referencing new table as added old table as removed
   for each statement execute function app.reviews_count_update();
 
+create trigger reviews_quota
+  after insert on app.reviews
+  referencing new table as added
+  for each statement execute function requests.count_created('review', '50');
+
 create trigger reviews_audit
   after insert or update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
   for each row execute function audit.record_reviews();
@@ -21163,6 +21283,11 @@ create trigger role_assignments_keep
   after update on app.role_assignments
   referencing old table as removed new table as added
   for each statement execute function app.role_assignments_keep();
+
+create trigger role_assignments_quota
+  after insert on app.role_assignments
+  referencing new table as added
+  for each statement execute function requests.count_created('role_assignment', '200');
 
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
@@ -21199,6 +21324,11 @@ create trigger service_requests_counters
   after insert on app.service_requests
   referencing new table as added
   for each statement execute function app.service_requests_counters();
+
+create trigger service_requests_quota
+  after insert on app.service_requests
+  referencing new table as added
+  for each statement execute function requests.count_created('service_request', '20');
 
 create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
@@ -21282,6 +21412,11 @@ create trigger ticket_types_stays
   before update of held, sold on app.ticket_types
   for each row when (old.status = 'archived' and new.status = 'archived')
   execute function app.ticket_types_stays();
+
+create trigger ticket_types_quota
+  after insert on app.ticket_types
+  referencing new table as added
+  for each statement execute function requests.count_created('ticket_type', '200');
 
 create trigger ticket_types_audit
   after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
@@ -21409,6 +21544,11 @@ create trigger venues_counters
   referencing new table as added
   for each statement execute function app.venues_counters();
 
+create trigger venues_quota
+  after insert on app.venues
+  referencing new table as added
+  for each statement execute function requests.count_created('venue', '50');
+
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
   for each row execute function audit.record_venues();
@@ -21425,6 +21565,11 @@ create trigger waitlist_entries_guard
   before update of status on app.waitlist_entries
   for each row when (current_user = 'culturepass_app')
   execute function app.waitlist_entries_guard();
+
+create trigger waitlist_entries_quota
+  after insert on app.waitlist_entries
+  referencing new table as added
+  for each statement execute function requests.count_created('waitlist_entry', '100');
 
 create trigger waitlist_entries_audit
   after insert or update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries

@@ -429,6 +429,8 @@ drop trigger wallet_accounts_stamp on app.wallet_accounts;
 
 drop trigger waitlist_entries_audit on app.waitlist_entries;
 
+drop trigger waitlist_entries_quota on app.waitlist_entries;
+
 drop trigger waitlist_entries_guard on app.waitlist_entries;
 
 drop trigger waitlist_entries_stamp on app.waitlist_entries;
@@ -436,6 +438,8 @@ drop trigger waitlist_entries_stamp on app.waitlist_entries;
 drop trigger waitlist_entries_archived on app.waitlist_entries;
 
 drop trigger venues_audit on app.venues;
+
+drop trigger venues_quota on app.venues;
 
 drop trigger venues_counters on app.venues;
 
@@ -493,6 +497,8 @@ drop trigger transactions_stamp on app.transactions;
 
 drop trigger ticket_types_audit on app.ticket_types;
 
+drop trigger ticket_types_quota on app.ticket_types;
+
 drop trigger ticket_types_stays on app.ticket_types;
 
 drop trigger "0_restore_children" on app.ticket_types;
@@ -531,6 +537,8 @@ drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
 
+drop trigger service_requests_quota on app.service_requests;
+
 drop trigger service_requests_counters on app.service_requests;
 
 drop trigger "0_restore_children" on app.service_requests;
@@ -547,6 +555,8 @@ drop trigger service_requests_archived on app.service_requests;
 
 drop trigger role_assignments_audit on app.role_assignments;
 
+drop trigger role_assignments_quota on app.role_assignments;
+
 drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
@@ -558,6 +568,8 @@ drop trigger role_assignments_stamp on app.role_assignments;
 drop trigger role_assignments_archived on app.role_assignments;
 
 drop trigger reviews_audit on app.reviews;
+
+drop trigger reviews_quota on app.reviews;
 
 drop trigger reviews_count_update on app.reviews;
 
@@ -585,6 +597,8 @@ drop trigger referrals_archived on app.referrals;
 
 drop trigger quotes_audit on app.quotes;
 
+drop trigger quotes_quota on app.quotes;
+
 drop trigger quotes_stays on app.quotes;
 
 drop trigger quotes_guard on app.quotes;
@@ -595,6 +609,8 @@ drop trigger quotes_archived on app.quotes;
 
 drop trigger promotions_audit on app.promotions;
 
+drop trigger promotions_quota on app.promotions;
+
 drop trigger promotions_guard on app.promotions;
 
 drop trigger promotions_stamp on app.promotions;
@@ -602,6 +618,8 @@ drop trigger promotions_stamp on app.promotions;
 drop trigger promotions_archived on app.promotions;
 
 drop trigger promo_codes_audit on app.promo_codes;
+
+drop trigger promo_codes_quota on app.promo_codes;
 
 drop trigger promo_codes_counters on app.promo_codes;
 
@@ -626,6 +644,8 @@ drop trigger payment_methods_stamp on app.payment_methods;
 drop trigger payment_methods_archived on app.payment_methods;
 
 drop trigger organizations_audit on app.organizations;
+
+drop trigger organizations_quota on app.organizations;
 
 drop trigger organizations_counters on app.organizations;
 
@@ -683,6 +703,8 @@ drop trigger notifications_stamp on app.notifications;
 
 drop trigger media_audit on app.media;
 
+drop trigger media_quota on app.media;
+
 drop trigger media_guard on app.media;
 
 drop trigger media_stamp on app.media;
@@ -690,6 +712,8 @@ drop trigger media_stamp on app.media;
 drop trigger media_archived on app.media;
 
 drop trigger likes_audit on app.likes;
+
+drop trigger likes_quota on app.likes;
 
 drop trigger likes_count_update on app.likes;
 
@@ -702,6 +726,8 @@ drop trigger likes_stamp on app.likes;
 drop trigger likes_archived on app.likes;
 
 drop trigger leads_audit on app.leads;
+
+drop trigger leads_quota on app.leads;
 
 drop trigger leads_count_update on app.leads;
 
@@ -720,6 +746,8 @@ drop trigger leads_stamp on app.leads;
 drop trigger leads_archived on app.leads;
 
 drop trigger institutions_audit on app.institutions;
+
+drop trigger institutions_quota on app.institutions;
 
 drop trigger institutions_counters on app.institutions;
 
@@ -745,6 +773,8 @@ drop trigger institutions_document_insert on app.institutions;
 
 drop trigger grant_announcements_audit on app.grant_announcements;
 
+drop trigger grant_announcements_quota on app.grant_announcements;
+
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
@@ -760,6 +790,8 @@ drop trigger fraud_flags_audit on app.fraud_flags;
 drop trigger fraud_flags_stamp on app.fraud_flags;
 
 drop trigger follows_audit on app.follows;
+
+drop trigger follows_quota on app.follows;
 
 drop trigger follows_count_update on app.follows;
 
@@ -782,6 +814,8 @@ drop trigger events_emit_cancel on app.events;
 drop trigger events_emit_publish on app.events;
 
 drop trigger events_audit on app.events;
+
+drop trigger events_quota on app.events;
 
 drop trigger events_counters on app.events;
 
@@ -815,6 +849,8 @@ drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
 
+drop trigger devices_quota on app.devices;
+
 drop trigger devices_move_push_token on app.devices;
 
 drop trigger devices_guard on app.devices;
@@ -847,6 +883,8 @@ drop trigger countries_document_insert on app.countries;
 
 drop trigger community_members_audit on app.community_members;
 
+drop trigger community_members_quota on app.community_members;
+
 drop trigger community_members_count_update on app.community_members;
 
 drop trigger community_members_count_insert on app.community_members;
@@ -862,6 +900,8 @@ drop trigger community_members_stamp on app.community_members;
 drop trigger community_members_archived on app.community_members;
 
 drop trigger communities_audit on app.communities;
+
+drop trigger communities_quota on app.communities;
 
 drop trigger communities_counters on app.communities;
 
@@ -890,6 +930,8 @@ drop trigger communities_document_update on app.communities;
 drop trigger communities_document_insert on app.communities;
 
 drop trigger commission_rules_audit on app.commission_rules;
+
+drop trigger commission_rules_quota on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
 
@@ -922,6 +964,8 @@ drop trigger cities_document_insert on app.cities;
 drop trigger check_ins_audit on app.check_ins;
 
 drop trigger businesses_audit on app.businesses;
+
+drop trigger businesses_quota on app.businesses;
 
 drop trigger businesses_counters on app.businesses;
 
@@ -1172,6 +1216,8 @@ drop function jobs.request(text,jsonb,timestamptz,text,text);
 drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
 
 drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
+
+drop function requests.count_created();
 
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
@@ -2286,6 +2332,8 @@ drop table jobs.events;
 drop table jobs.periodic;
 
 drop table jobs.queue;
+
+drop table requests.quotas;
 
 drop table audit.seals;
 

@@ -138,6 +138,9 @@ pub struct Entity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emits: Vec<String>,
     pub page: u32,
+    /// How many rows one member may create in a day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u32>,
     /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
     #[serde(default = "audited")]
     pub audit: bool,

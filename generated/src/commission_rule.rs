@@ -165,5 +165,6 @@ pub static COMMISSION_RULE: Resource = Resource {
         Constraint::reference("commission_rules_scope_business_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_business_id_fkey", "/scope_id"),
         Constraint::reference("commission_rules_scope_institution_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_institution_id_fkey", "/scope_id"),
         Constraint::reference("commission_rules_scope_event_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_event_id_fkey", "/scope_id"),
+        Constraint::quota("commission_rules_quota", "You have created 500 commission rules today; the next day begins at midnight UTC."),
     ],
 };

@@ -150,5 +150,6 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         Constraint::conflict("community_members_approve_from", "/state", "only possible while state is pending"),
         Constraint::conflict("community_members_ban_from", "/state", "only possible while state is pending or active"),
         Constraint::conflict("community_members_unban_from", "/state", "only possible while state is banned"),
+        Constraint::quota("community_members_quota", "You have created 300 community members today; the next day begins at midnight UTC."),
     ],
 };

@@ -265,6 +265,7 @@ pub static EVENT: Resource = Resource {
         Constraint::conflict("events_cancel_from", "/state", "only possible while state is draft or published"),
         Constraint::conflict("events_complete_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_complete_when", "", "only possible when ends_at < now"),
+        Constraint::quota("events_quota", "You have created 100 events today; the next day begins at midnight UTC."),
         Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -95,5 +95,6 @@ pub static FOLLOW: Resource = Resource {
         Constraint::reference("follows_entity_business_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_business_id_fkey", "/entity_id"),
         Constraint::reference("follows_entity_venue_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_venue_id_fkey", "/entity_id"),
         Constraint::reference("follows_entity_institution_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_institution_id_fkey", "/entity_id"),
+        Constraint::quota("follows_quota", "You have created 500 follows today; the next day begins at midnight UTC."),
     ],
 };

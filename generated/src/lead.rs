@@ -151,5 +151,6 @@ pub static LEAD: Resource = Resource {
         Constraint::conflict("leads_decline_from", "/state", "only possible while state is new or viewed"),
         Constraint::conflict("leads_win_from", "/state", "only possible while state is new or viewed"),
         Constraint::conflict("leads_lose_from", "/state", "only possible while state is new or viewed"),
+        Constraint::quota("leads_quota", "You have created 200 leads today; the next day begins at midnight UTC."),
     ],
 };

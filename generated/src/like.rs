@@ -82,5 +82,6 @@ pub static LIKE: Resource = Resource {
     constraints: &[
         Constraint::conflict("likes_user_id_event_id_key", "/event_id", "there is already a like with this user and event"),
         Constraint::reference("likes_event_id_fkey", "/event_id"), Constraint::reference("likes_live_event_id_fkey", "/event_id"),
+        Constraint::quota("likes_quota", "You have created 1000 likes today; the next day begins at midnight UTC."),
     ],
 };

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "29bef9f8455bb24acc8b2a47723ce68f1869b5b313d8b375acf9202bdde37b210c1f196486bd747477a95296fb332c41",
+        checksum: "4f3b99bf5640335f841d1cc7589a5286d1cebf0f65ea1290e8e15853f8cb3ceb9ceaa9d504fb3a32db3472770585ae05",
     },
 ];

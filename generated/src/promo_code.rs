@@ -138,5 +138,6 @@ pub static PROMO_CODE: Resource = Resource {
         Constraint::invalid("promo_codes_amount_has_currency_check", "", "must hold: amount_cents is empty or currency is set"),
         Constraint::invalid("promo_codes_valid_range_check", "", "must hold: valid_to is empty or valid_to > valid_from"),
         Constraint::reference("promo_codes_event_id_fkey", "/event_id"), Constraint::reference("promo_codes_live_event_id_fkey", "/event_id"),
+        Constraint::quota("promo_codes_quota", "You have created 200 promo codes today; the next day begins at midnight UTC."),
     ],
 };

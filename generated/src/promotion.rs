@@ -162,5 +162,6 @@ pub static PROMOTION: Resource = Resource {
         Constraint::conflict("promotions_activate_when", "", "only possible when starts_at ≤ now and ends_at > now"),
         Constraint::conflict("promotions_finish_from", "/state", "only possible while state is active"),
         Constraint::conflict("promotions_withdraw_from", "/state", "only possible while state is requested or approved"),
+        Constraint::quota("promotions_quota", "You have created 50 promotions today; the next day begins at midnight UTC."),
     ],
 };

@@ -126,5 +126,6 @@ pub static REVIEW: Resource = Resource {
         Constraint::reference("reviews_entity_business_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_business_id_fkey", "/entity_id"),
         Constraint::reference("reviews_entity_venue_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_venue_id_fkey", "/entity_id"),
         Constraint::reference("reviews_entity_community_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_community_id_fkey", "/entity_id"),
+        Constraint::quota("reviews_quota", "You have created 50 reviews today; the next day begins at midnight UTC."),
     ],
 };

@@ -136,5 +136,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Constraint::conflict("role_assignments_decline_from", "/state", "only possible while state is offered"),
         Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::quota("role_assignments_quota", "You have created 200 role assignments today; the next day begins at midnight UTC."),
     ],
 };

@@ -150,5 +150,6 @@ pub static TICKET_TYPE: Resource = Resource {
         Constraint::invalid("ticket_types_within_capacity_check", "", "must hold: held + sold ≤ capacity"),
         Constraint::invalid("ticket_types_sales_end_later_check", "", "must hold: sales_start is empty or sales_end is empty or sales_end > sales_start"),
         Constraint::reference("ticket_types_event_id_fkey", "/event_id"), Constraint::reference("ticket_types_live_event_id_fkey", "/event_id"),
+        Constraint::quota("ticket_types_quota", "You have created 200 ticket types today; the next day begins at midnight UTC."),
     ],
 };

@@ -93,5 +93,6 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         Constraint::conflict("waitlist_entries_event_id_ticket_type_id_user_id_key", "/user_id", "there is already a waitlist entry with this event and ticket type and user"),
         Constraint::reference("waitlist_entries_event_id_fkey", "/event_id"), Constraint::reference("waitlist_entries_live_event_id_fkey", "/event_id"),
         Constraint::reference("waitlist_entries_ticket_type_id_same_event_fkey", "/ticket_type_id"), Constraint::reference("waitlist_entries_live_ticket_type_id_fkey", "/ticket_type_id"),
+        Constraint::quota("waitlist_entries_quota", "You have created 100 waitlist entries today; the next day begins at midnight UTC."),
     ],
 };

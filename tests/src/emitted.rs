@@ -1,6 +1,8 @@
 //! What is written down in Rust, by the generator and by hand, held to a real database: statements, rows, formats.
 
 mod formats;
+mod guarded;
 mod rows;
 mod statements;
+mod texts;
 mod written;

@@ -34,6 +34,7 @@ mod predicate;
 mod private;
 mod projection;
 mod queue;
+mod quotas;
 mod references;
 mod requests;
 mod restore;
@@ -94,6 +95,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     }
     objects.push(apart::roll_up(model));
     objects.extend(audit::objects(model));
+    objects.extend(quotas::shared(model));
     objects.extend(queue::objects(model));
     objects.extend(outbox::shared(model));
     objects.extend(requests::objects(model));
@@ -123,6 +125,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
+    objects.extend(quotas::objects(model, id));
     objects.extend(audit::of_entity(model, id));
     objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));

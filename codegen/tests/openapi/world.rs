@@ -247,6 +247,7 @@ fn event() -> Entity {
                 },
                 sort: true,
                 filter: true,
+                delta: false,
             },
             Derived {
                 name: "full".into(),
@@ -255,6 +256,7 @@ fn event() -> Entity {
                 },
                 sort: false,
                 filter: false,
+                delta: false,
             },
         ],
         transitions: vec![
@@ -487,6 +489,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         hooks: vec![],
         emits: vec![],
         page: 20,
+        quota: None,
         dropped: vec![],
         was: None,
         audit: true,

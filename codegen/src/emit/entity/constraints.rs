@@ -21,6 +21,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
+    lines.extend(quota(entity));
     lines.extend(along(model, id));
     lines.extend(checks_of_parents(model, id));
     lines
@@ -324,6 +325,20 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn quota(entity: &Entity) -> Option<String> {
+    let name = names::quota(entity);
+    let detail = format!(
+        "You have created {} {} today; the next day begins at midnight UTC.",
+        entity.quota?,
+        words::spaced(&entity.plural)
+    );
+    Some(format!(
+        "Constraint::quota({}, {})",
+        text(&name),
+        text(&detail)
+    ))
 }
 
 /// Rows that would go along when a row of this entity is archived, and may not.

@@ -52,7 +52,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PAGER: Resource = Resource {
-    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -79,6 +79,7 @@ pub static PAGER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_READ, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

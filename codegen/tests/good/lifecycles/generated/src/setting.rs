@@ -48,7 +48,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SETTING: Resource = Resource {
-    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, page: 20,
+    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), private: &["value"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -57,14 +57,18 @@ pub static SETTING: Resource = Resource {
         ], null) as allowed_actions
         from app.settings as t left join lateral app.setting_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.user_id, t.version, t.created_at, t.updated_at
+          from app.settings as t"),
+        list_end: ") as t left join lateral app.setting_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.settings as t
           (value)
         values
           ($1::text)
         returning t.id, t.version",
-        update: "select t.id, t.version from app.settings as t where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = (select sec.uid())",
+        update: "select t.id, t.version from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = me.id",
         update_private: &["update app.settings as t set value = $4::text
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $3::bool
         returning t.id, t.version"],
@@ -75,6 +79,7 @@ pub static SETTING: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("user", "user_id", &["user"]),

@@ -53,7 +53,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["email"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -62,7 +62,11 @@ pub static USER: Resource = Resource {
         ], null) as allowed_actions
         from app.users as t left join lateral app.user_private(t.id) p on true, (select sec.uid() as id offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.users as t left join lateral app.user_private(t.id) p on true where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true"),
+        list: concat!("select ", columns!(), "
+        from (
+          select t.id, t.status, t.handle, t.is_public, t.home_id, t.version, t.created_at, t.updated_at
+          from app.users as t"),
+        list_end: ") as t left join lateral app.user_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.users as t left join lateral app.user_private(t.id) p on true where t.id = any($1)"),
         update: concat!("update app.users as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text::citext is null
         returning t.id, t.version"),
@@ -75,8 +79,9 @@ pub static USER: Resource = Resource {
     },
     rules: Rules { read: &CAN_READ, create: &Nobody, update: &CAN_UPDATE, delete: &Nobody, restore: &Nobody, suspend: &Nobody },
     filters: &[
-        Filter::new("q", "app.users_public", Kind::Search),
+        Filter::new("q", "app.users_search", Kind::Search),
     ],
+    within: &[], public_to_all: true,
     sorts: &[],
     expands: &[
         Expand::to("home", "home_id", &["city"]),
