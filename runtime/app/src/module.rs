@@ -89,11 +89,15 @@ pub struct Parts {
 impl Parts {
     /// A secret for one purpose, so that no two share one and only one has to be kept.
     pub fn secret(&self, purpose: &str) -> SecretString {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret().trim().as_bytes())
-            .expect("any length will do");
-        mac.update(purpose.as_bytes());
-        STANDARD.encode(mac.finalize().into_bytes()).into()
+        derive(&self.key, purpose)
     }
+}
+
+fn derive(key: &SecretString, purpose: &str) -> SecretString {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().trim().as_bytes())
+        .expect("any length will do");
+    mac.update(purpose.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes()).into()
 }
 
 /// Of modules that have none.
@@ -114,26 +118,13 @@ pub fn defaults<S: clap::Args>() -> S {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::config::{DbConfig, TokenConfig};
 
-    fn parts(key: &str) -> Parts {
-        const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
-        let tokens = TokenConfig::new("i".into(), "a".into(), KEY.into());
-        Parts {
-            db: Db::connect(&DbConfig::new("postgres:///nowhere".into())).expect("a URL"),
-            tokens: Arc::new(Tokens::new(&tokens).expect("a key")),
-            mailer: Arc::new(crate::mail::LogMailer),
-            clock: Clock::default(),
-            work: Arc::default(),
-            key: key.to_owned().into(),
-            public_url: "http://api.test".parse().expect("a URL"),
-            production: false,
-        }
-    }
-
-    #[tokio::test]
-    async fn every_purpose_has_a_secret_of_its_own() {
-        let secret = |key, purpose| parts(key).secret(purpose).expose_secret().to_owned();
+    #[test]
+    fn every_purpose_has_a_secret_of_its_own() {
+        let secret = |key: &str, purpose| {
+            let secret = derive(&key.to_owned().into(), purpose);
+            secret.expose_secret().to_owned()
+        };
         assert_ne!(secret("key", "cursors"), secret("key", "sessions"));
         assert_eq!(secret("key", "cursors"), secret("key\n", "cursors"));
     }

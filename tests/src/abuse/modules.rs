@@ -3,7 +3,7 @@
 use crate::support::{self, Member, TestServer, model, pages::all};
 use kernel::{Caller, Db};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, path::Path};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ fn for_members() -> Vec<(Method, String)> {
     let mut found = Vec::new();
     for document in [&own, &generated] {
         for (path, item) in document["paths"].as_object().expect("paths") {
-            if std::ptr::eq(document, &generated) && !path.starts_with("/me") {
+            if std::ptr::eq(document, &generated) && path != "/me" && !path.starts_with("/me/") {
                 continue;
             }
             for (method, said) in item.as_object().expect("operations") {
@@ -30,6 +30,11 @@ fn for_members() -> Vec<(Method, String)> {
         }
     }
     found
+}
+
+/// An object, where there may be one: the engine looks at the kind of a body before it asks who sent it.
+fn body(method: &Method) -> Option<Value> {
+    (*method != Method::GET && *method != Method::DELETE).then(|| json!({}))
 }
 
 /// A token outlives what it was made for: a route that does not ask the database serves it.
@@ -62,7 +67,10 @@ async fn hand_written_routes_serve_no_session_that_ended() {
             .await
             .expect("an end");
         for (method, path) in &routes {
-            let answer = member.client.send(method.clone(), path, None, &[]).await;
+            let answer = member
+                .client
+                .send(method.clone(), path, body(method), &[])
+                .await;
             if (answer.status.as_u16(), answer.problem()) != (401, problem) {
                 served.push(format!("{method} {path} after {ending}: {}", answer.text));
             }
@@ -72,7 +80,7 @@ async fn hand_written_routes_serve_no_session_that_ended() {
     // Somebody whose session is good gets past that, whatever comes next.
     for (at, (method, path)) in routes.iter().enumerate() {
         let Member { client, .. } = server.member(&format!("good{at}")).await;
-        let answer = client.send(method.clone(), path, None, &[]).await;
+        let answer = client.send(method.clone(), path, body(method), &[]).await;
         assert_ne!(
             answer.status.as_u16(),
             401,
@@ -82,7 +90,10 @@ async fn hand_written_routes_serve_no_session_that_ended() {
     }
     // And strangers are told that they are strangers.
     for (method, path) in &routes {
-        let answer = server.client.send(method.clone(), path, None, &[]).await;
+        let answer = server
+            .client
+            .send(method.clone(), path, body(method), &[])
+            .await;
         assert_eq!(
             (answer.status.as_u16(), answer.problem()),
             (401, "authentication-required"),

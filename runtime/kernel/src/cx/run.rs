@@ -2,6 +2,7 @@
 
 use super::{Cx, Db};
 use crate::{error::Result, journey::try_again, member::Member};
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 impl Db {
@@ -9,14 +10,20 @@ impl Db {
     /// as often as the engine's own journeys: whatever `work` does outside of the database, it does again then.
     ///
     /// ```ignore
-    /// db.run("tickets", Some(&member), member.request_id, async |cx| hold(cx, event).await).await
+    /// db.run("tickets", Some(&member), member.request_id, move |cx| {
+    ///     Box::pin(async move { hold(cx, event).await })
+    /// })
+    /// .await
     /// ```
+    ///
+    /// Not an async closure: the compiler does not see that the future of one can be sent to another thread, which
+    /// handlers need.
     pub async fn run<T>(
         &self,
         name: &'static str,
         on_behalf_of: Option<&Member>,
         request: Uuid,
-        mut work: impl AsyncFnMut(&mut Cx) -> Result<T>,
+        mut work: impl for<'c> FnMut(&'c mut Cx) -> BoxFuture<'c, Result<T>> + Send,
     ) -> Result<T> {
         let mut attempt = 1;
         loop {

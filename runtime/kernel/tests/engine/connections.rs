@@ -170,6 +170,31 @@ async fn reading_cannot_write_and_jobs_keep_to_their_tables() {
     assert!(world.db.begin_write(&caller, "x'y").await.is_err());
 }
 
+/// As often as the engine's own journeys, and no more.
+#[tokio::test]
+async fn a_modules_transaction_that_lost_is_run_again() {
+    let world = world().await;
+    for (losses, kept) in [(0, true), (2, true), (3, false)] {
+        let mut tries = 0;
+        let outcome = world
+            .db
+            .run("sweeper", None, Uuid::now_v7(), |cx| {
+                tries += 1;
+                let lost = tries <= losses;
+                Box::pin(async move {
+                    if lost {
+                        let lose = "do $$ begin raise exception 'lost' using errcode = '40001'; end $$";
+                        sqlx::raw_sql(lose).execute(cx.conn()).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await;
+        assert_eq!(outcome.is_ok(), kept, "{losses}: {outcome:?}");
+        assert_eq!(tries, (losses + 1).min(3), "{losses}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_kept_without_commit() {
     let world = world().await;
