@@ -439,6 +439,13 @@ create function sec.created() returns uuid
 $$;
 alter function sec.created() owner to culturepass_owner;
 
+create function sec.changed() returns uuid
+  language sql stable parallel safe as $$
+-- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+  select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
+$$;
+alter function sec.changed() owner to culturepass_owner;
+
 create function sec.show_archived() returns boolean
   language sql stable parallel safe as $$
   select coalesce(pg_catalog.current_setting('app.archived', true), '') = '1'
@@ -5401,7 +5408,7 @@ alter function app.businesses_slug_from_name() owner to culturepass_owner;
 
 create function app.businesses_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Lets the maker see the row in this transaction.
+-- Says which row this transaction makes.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -6356,7 +6363,7 @@ alter function app.communities_slug_from_name() owner to culturepass_owner;
 
 create function app.communities_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Lets the maker see the row in this transaction.
+-- Says which row this transaction makes.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -10226,7 +10233,7 @@ alter function app.organizations_slug_from_name() owner to culturepass_owner;
 
 create function app.organizations_announce() returns trigger
   language plpgsql set search_path = '' as $$
--- Lets the maker see the row in this transaction.
+-- Says which row this transaction makes.
 begin
   perform pg_catalog.set_config('app.created', new.id::text, true);
   return new;
@@ -19578,7 +19585,8 @@ create policy quotes_select on app.quotes for select to culturepass_app
     (
       quotes.status = 'active'
       and (
-        quotes.lead_id in (select sec.mine_lead_provider())
+        quotes.id = (select sec.changed())
+        or quotes.lead_id in (select sec.mine_lead_provider())
         or (quotes.state <> 'draft' and quotes.lead_id in (select sec.mine_lead_organizer()))
       )
     )
@@ -19715,6 +19723,7 @@ create policy reviews_select on app.reviews for select to culturepass_app
       reviews.status = 'active'
       and (
         reviews.reviewer_id = (select sec.uid())
+        or reviews.id = (select sec.changed())
         or (
           exists (select 1 from app.users p1 where p1.id = reviews.reviewer_id)
           and (

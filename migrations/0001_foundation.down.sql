@@ -2289,6 +2289,8 @@ drop function sec.set_reason(text);
 
 drop function sec.show_archived();
 
+drop function sec.changed();
+
 drop function sec.created();
 
 drop function sec.job();

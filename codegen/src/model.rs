@@ -6,6 +6,7 @@
 
 mod expr;
 mod guarded;
+pub mod implied;
 mod memo;
 
 pub use expr::{Expr, OfWhat, Op, Value};

@@ -116,7 +116,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static BUSINESS: Resource = Resource {
-    name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "business", plural: "businesses", path: "businesses", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Business::encode, create: Some(CreateBusiness::decode), update: Some(UpdateBusiness::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -59,7 +59,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static CITY: Resource = Resource {
-    name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 50,
+    name: "city", plural: "cities", path: "cities", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 50,
     encode: City::encode, create: Some(CreateCity::decode), update: Some(UpdateCity::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -91,7 +91,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMISSION_RULE: Resource = Resource {
-    name: "commission_rule", plural: "commission_rules", path: "commission-rules", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "commission_rule", plural: "commission_rules", path: "commission-rules", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: CommissionRule::encode, create: Some(CreateCommissionRule::decode), update: Some(UpdateCommissionRule::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -97,7 +97,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMUNITY: Resource = Resource {
-    name: "community", plural: "communities", path: "communities", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "community", plural: "communities", path: "communities", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Community::encode, create: Some(CreateCommunity::decode), update: Some(UpdateCommunity::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

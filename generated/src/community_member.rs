@@ -70,7 +70,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COMMUNITY_MEMBER: Resource = Resource {
-    name: "community_member", plural: "community_members", path: "community-members", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "community_member", plural: "community_members", path: "community-members", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: CommunityMember::encode, create: Some(CreateCommunityMember::decode), update: Some(UpdateCommunityMember::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

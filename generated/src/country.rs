@@ -51,7 +51,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static COUNTRY: Resource = Resource {
-    name: "country", plural: "countries", path: "countries", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 50,
+    name: "country", plural: "countries", path: "countries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 50,
     encode: Country::encode, create: Some(CreateCountry::decode), update: Some(UpdateCountry::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -54,7 +54,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static DEVICE: Resource = Resource {
-    name: "device", plural: "devices", path: "devices", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "device", plural: "devices", path: "devices", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Device::encode, create: Some(CreateDevice::decode), update: Some(UpdateDevice::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

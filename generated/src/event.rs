@@ -141,7 +141,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static EVENT: Resource = Resource {
-    name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "event", plural: "events", path: "events", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Event::encode, create: Some(CreateEvent::decode), update: Some(UpdateEvent::decode), private: &["online_url"], hooks: &["publish"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

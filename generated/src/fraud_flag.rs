@@ -43,7 +43,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static FRAUD_FLAG: Resource = Resource {
-    name: "fraud_flag", plural: "fraud_flags", path: "fraud-flags", lifecycle: Lifecycle::Mutable, guarded: false, page: 20,
+    name: "fraud_flag", plural: "fraud_flags", path: "fraud-flags", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: FraudFlag::encode, create: None, update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

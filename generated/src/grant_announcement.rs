@@ -64,7 +64,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static GRANT_ANNOUNCEMENT: Resource = Resource {
-    name: "grant_announcement", plural: "grant_announcements", path: "grant-announcements", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "grant_announcement", plural: "grant_announcements", path: "grant-announcements", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: GrantAnnouncement::encode, create: Some(CreateGrantAnnouncement::decode), update: Some(UpdateGrantAnnouncement::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -91,7 +91,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static INSTITUTION: Resource = Resource {
-    name: "institution", plural: "institutions", path: "institutions", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "institution", plural: "institutions", path: "institutions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Institution::encode, create: Some(CreateInstitution::decode), update: Some(UpdateInstitution::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

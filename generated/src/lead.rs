@@ -69,7 +69,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static LEAD: Resource = Resource {
-    name: "lead", plural: "leads", path: "leads", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "lead", plural: "leads", path: "leads", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Lead::encode, create: Some(CreateLead::decode), update: Some(UpdateLead::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

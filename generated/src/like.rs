@@ -36,7 +36,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static LIKE: Resource = Resource {
-    name: "like", plural: "likes", path: "likes", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "like", plural: "likes", path: "likes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Like::encode, create: Some(CreateLike::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

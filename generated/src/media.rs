@@ -77,7 +77,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static MEDIA: Resource = Resource {
-    name: "media", plural: "media", path: "media", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "media", plural: "media", path: "media", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Media::encode, create: Some(CreateMedia::decode), update: Some(UpdateMedia::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "ac8dbed6456875efa8ba4f9c29a9efc9e6a53765f7546f7d2af4b790624ffc486e8b4da8e86e1bbff0d2bdca5ae46c7a",
+        checksum: "2ea991afef41b338ba1a51291acf5c2cb747dd6800777c57dae618d17badddb50070fabc7cd5b9562b7028fc7347b1f9",
     },
 ];

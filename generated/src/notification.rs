@@ -40,7 +40,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static NOTIFICATION: Resource = Resource {
-    name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: false, page: 20,
+    name: "notification", plural: "notifications", path: "notifications", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Notification::encode, create: None, update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

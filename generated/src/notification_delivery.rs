@@ -39,7 +39,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static NOTIFICATION_DELIVERY: Resource = Resource {
-    name: "notification_delivery", plural: "notification_deliveries", path: "notification-deliveries", lifecycle: Lifecycle::Mutable, guarded: false, page: 20,
+    name: "notification_delivery", plural: "notification_deliveries", path: "notification-deliveries", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: NotificationDelivery::encode, create: None, update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

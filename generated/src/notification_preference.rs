@@ -61,7 +61,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static NOTIFICATION_PREFERENCE: Resource = Resource {
-    name: "notification_preference", plural: "notification_preferences", path: "notification-preferences", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "notification_preference", plural: "notification_preferences", path: "notification-preferences", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: NotificationPreference::encode, create: Some(CreateNotificationPreference::decode), update: Some(UpdateNotificationPreference::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -112,7 +112,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static ORGANIZATION: Resource = Resource {
-    name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "organization", plural: "organizations", path: "organizations", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Organization::encode, create: Some(CreateOrganization::decode), update: Some(UpdateOrganization::decode), private: &["legal_name"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -77,7 +77,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static PLAN: Resource = Resource {
-    name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "plan", plural: "plans", path: "plans", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Plan::encode, create: Some(CreatePlan::decode), update: Some(UpdatePlan::decode), private: &["stripe_price_id"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -73,7 +73,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static PROMO_CODE: Resource = Resource {
-    name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "promo_code", plural: "promo_codes", path: "promo-codes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: PromoCode::encode, create: Some(CreatePromoCode::decode), update: Some(UpdatePromoCode::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -71,7 +71,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PROMOTION: Resource = Resource {
-    name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "promotion", plural: "promotions", path: "promotions", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Promotion::encode, create: Some(CreatePromotion::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

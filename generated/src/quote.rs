@@ -65,7 +65,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static QUOTE: Resource = Resource {
-    name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "quote", plural: "quotes", path: "quotes", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: true, page: 20,
     encode: Quote::encode, create: Some(CreateQuote::decode), update: Some(UpdateQuote::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -61,7 +61,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static REVIEW: Resource = Resource {
-    name: "review", plural: "reviews", path: "reviews", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "review", plural: "reviews", path: "reviews", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: true, page: 20,
     encode: Review::encode, create: Some(CreateReview::decode), update: Some(UpdateReview::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

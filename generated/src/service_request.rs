@@ -90,7 +90,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static SERVICE_REQUEST: Resource = Resource {
-    name: "service_request", plural: "service_requests", path: "service-requests", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "service_request", plural: "service_requests", path: "service-requests", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: ServiceRequest::encode, create: Some(CreateServiceRequest::decode), update: Some(UpdateServiceRequest::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -39,7 +39,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TICKET: Resource = Resource {
-    name: "ticket", plural: "tickets", path: "tickets", lifecycle: Lifecycle::Mutable, guarded: true, page: 20,
+    name: "ticket", plural: "tickets", path: "tickets", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Ticket::encode, create: None, update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

@@ -78,7 +78,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static TICKET_TYPE: Resource = Resource {
-    name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "ticket_type", plural: "ticket_types", path: "ticket-types", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: TicketType::encode, create: Some(CreateTicketType::decode), update: Some(UpdateTicketType::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

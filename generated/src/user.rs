@@ -86,7 +86,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &["phone"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

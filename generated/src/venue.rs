@@ -106,7 +106,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static VENUE: Resource = Resource {
-    name: "venue", plural: "venues", path: "venues", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "venue", plural: "venues", path: "venues", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Venue::encode, create: Some(CreateVenue::decode), update: Some(UpdateVenue::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

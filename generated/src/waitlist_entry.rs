@@ -47,7 +47,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WAITLIST_ENTRY: Resource = Resource {
-    name: "waitlist_entry", plural: "waitlist_entries", path: "waitlist-entries", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "waitlist_entry", plural: "waitlist_entries", path: "waitlist-entries", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: WaitlistEntry::encode, create: Some(CreateWaitlistEntry::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

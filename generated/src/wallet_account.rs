@@ -46,7 +46,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static WALLET_ACCOUNT: Resource = Resource {
-    name: "wallet_account", plural: "wallet_accounts", path: "wallet-accounts", lifecycle: Lifecycle::Mutable, guarded: false, page: 20,
+    name: "wallet_account", plural: "wallet_accounts", path: "wallet-accounts", lifecycle: Lifecycle::Mutable, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: WalletAccount::encode, create: None, update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), "

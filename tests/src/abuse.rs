@@ -21,6 +21,7 @@ mod lists;
 mod logs;
 mod moderated;
 mod modules;
+mod names;
 mod origins;
 mod outranks;
 mod references;

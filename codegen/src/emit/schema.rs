@@ -56,6 +56,7 @@ pub use keeps::detail as keep_detail;
 pub use may::{allowed, possible_now};
 pub use references::children;
 pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
+pub use uniques::unique_sets;
 
 use crate::model::{EntityId, Model};
 use crate::objects::{Kind, Object, Schema};

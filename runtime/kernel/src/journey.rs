@@ -45,6 +45,14 @@ pub(crate) struct Call {
     pub body: Body,
 }
 
+/// Whether whoever writes an object gets it back. The other way is tried when the first was refused: most see what
+/// they write, and PostgreSQL refuses to write what its writer may not read.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Seen,
+    Unseen,
+}
+
 /// A change of one object.
 #[derive(Clone, Copy)]
 pub(crate) enum Action {
@@ -179,6 +187,17 @@ async fn hook(
         }
         _ => Ok(()),
     }
+}
+
+/// For the other way: an object that the caller sees may become one that they do not.
+async fn may_be_hidden(cx: &mut Cx, resource: &Resource, id: Uuid) -> Result<()> {
+    if diagnose::probe(cx, resource, id).await?.is_some() {
+        sqlx::query("select set_config('app.changed', $1::text, true)")
+            .bind(id)
+            .execute(cx.conn())
+            .await?;
+    }
+    Ok(())
 }
 
 /// An object and its tag.

@@ -66,7 +66,9 @@ impl Page<'_> {
         let statement = match self.which {
             Which::Seen => text::page(self.resource, self.query, self.parent, after.as_ref()),
             Which::Archived => {
-                let before = after.map(|(_, id)| id);
+                let before = after.map(|after| match after {
+                    After::Id(id) | After::Key(_, id) | After::Place(_, id) => id,
+                });
                 text::archived(self.resource, self.query.limit, before)
             }
         };

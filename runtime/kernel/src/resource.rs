@@ -18,6 +18,10 @@ pub struct Resource {
     pub lifecycle: Lifecycle,
     /// Some column is only shown to some: answers of writes are read again through `sql.get`.
     pub guarded: bool,
+    /// Some may create an object that they may not read.
+    pub created_unseen: bool,
+    /// Some may change an object into one that they may not read.
+    pub hides: bool,
     /// Default page size, 1..=100.
     pub page: u32,
     pub sql: Sql,

@@ -25,6 +25,12 @@ drop policy loans_insert on app.loans;
 
 drop policy loans_select on app.loans;
 
+drop policy enquiries_update on app.enquiries;
+
+drop policy enquiries_insert on app.enquiries;
+
+drop policy enquiries_select on app.enquiries;
+
 drop policy categories_update on app.categories;
 
 drop policy categories_insert on app.categories;
@@ -109,6 +115,16 @@ drop trigger loans_guard on app.loans;
 
 drop trigger loans_stamp on app.loans;
 
+drop trigger enquiries_audit on app.enquiries;
+
+drop trigger enquiries_guard on app.enquiries;
+
+drop trigger enquiries_stamp on app.enquiries;
+
+drop trigger enquiries_archived on app.enquiries;
+
+drop trigger enquiries_announce on app.enquiries;
+
 drop trigger categories_audit on app.categories;
 
 drop trigger categories_counters on app.categories;
@@ -136,6 +152,8 @@ drop trigger book_authors_guard on app.book_authors;
 drop trigger book_authors_stamp on app.book_authors;
 
 drop trigger book_authors_archived on app.book_authors;
+
+drop trigger book_authors_announce on app.book_authors;
 
 drop trigger books_audit on app.books;
 
@@ -329,6 +347,14 @@ drop function app.loans_guard();
 
 drop function app.loan_private(uuid);
 
+drop function audit.record_enquiries();
+
+drop function app.archived_enquiries(uuid,int);
+
+drop function app.enquiries_guard();
+
+drop function app.enquiries_announce();
+
 drop function audit.record_categories();
 
 drop function app.categories_counters();
@@ -352,6 +378,8 @@ drop function app.archived_book_authors(uuid,int);
 drop function sec.restore_book_authors(uuid[]);
 
 drop function app.book_authors_guard();
+
+drop function app.book_authors_announce();
 
 drop function audit.record_books();
 
@@ -421,6 +449,10 @@ alter table app.loans drop constraint loans_member_id_fkey;
 
 alter table app.loans drop constraint loans_book_id_fkey;
 
+alter table app.enquiries drop constraint enquiries_live_book_id_fkey;
+
+alter table app.enquiries drop constraint enquiries_book_id_fkey;
+
 alter table app.categories drop constraint categories_live_parent_id_fkey;
 
 alter table app.categories drop constraint categories_parent_id_fkey;
@@ -469,6 +501,8 @@ drop table app.members;
 
 drop table app.loans;
 
+drop table app.enquiries;
+
 drop table counters.categories;
 
 drop table app.categories;
@@ -508,6 +542,8 @@ drop function sec.stayed();
 drop function sec.set_reason(text);
 
 drop function sec.show_archived();
+
+drop function sec.changed();
 
 drop function sec.created();
 

@@ -397,6 +397,13 @@ create function sec.created() returns uuid
 $$;
 alter function sec.created() owner to library_owner;
 
+create function sec.changed() returns uuid
+  language sql stable parallel safe as $$
+-- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+  select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
+$$;
+alter function sec.changed() owner to library_owner;
+
 create function sec.show_archived() returns boolean
   language sql stable parallel safe as $$
   select coalesce(pg_catalog.current_setting('app.archived', true), '') = '1'
@@ -662,6 +669,26 @@ create table counters.categories (
 comment on table counters.categories is 'Counters of app.categories, which change more often than they do.';
 alter table counters.categories owner to library_owner;
 alter table counters.categories set (fillfactor = 75);
+
+create table app.enquiries (
+  id uuid default sec.uuid_v7() not null,
+  status text default 'active' not null,
+  book_id uuid,
+  question text not null,
+  answer_to citext,
+  desk text default 'lending' not null,
+  archived_from text,
+  version bigint default 1 not null,
+  created_at timestamptz default now() not null,
+  updated_at timestamptz default now() not null,
+  live_book_id uuid generated always as (case when status <> 'archived' then book_id end) stored,
+  constraint enquiries_pkey primary key (id)
+);
+comment on table app.enquiries is 'A question that anybody may leave at the desk, also without a card. Only the staff reads it, and what is for the administration only they do.';
+alter table app.enquiries owner to library_owner;
+alter table app.enquiries enable row level security;
+alter table app.enquiries force row level security;
+alter table app.enquiries set (fillfactor = 80);
 
 create table app.loans (
   id uuid default sec.uuid_v7() not null,
@@ -948,6 +975,18 @@ alter table app.categories add constraint categories_not_below_itself_check
 alter table app.categories add constraint categories_live_id_key
   unique (live_id);
 
+alter table app.enquiries add constraint enquiries_status_choice
+  check (status in ('active', 'suspended', 'archived'));
+
+alter table app.enquiries add constraint enquiries_question_length
+  check (char_length(question) between 1 and 2000 and sec.is_plain(question) and sec.is_seen(question));
+
+alter table app.enquiries add constraint enquiries_answer_to_format
+  check (sec.is_email(answer_to::text));
+
+alter table app.enquiries add constraint enquiries_desk_choice
+  check (desk in ('lending', 'administration'));
+
 alter table app.loans add constraint loans_renewals_range
   check (renewals between 0 and 5);
 
@@ -1113,6 +1152,15 @@ create index categories_while_archived_idx
 create index categories_book_count_id_idx
   on counters.categories (book_count, id);
 
+create index enquiries_book_id_idx
+  on app.enquiries (book_id, id) where book_id is not null;
+
+create index enquiries_live_book_id_idx
+  on app.enquiries (live_book_id) where live_book_id is not null;
+
+create index enquiries_while_archived_idx
+  on app.enquiries (id) where status = 'archived';
+
 create index loans_due_on_id_idx
   on app.loans (due_on, id);
 
@@ -1226,6 +1274,12 @@ alter table app.categories add constraint categories_parent_id_fkey
 
 alter table app.categories add constraint categories_live_parent_id_fkey
   foreign key (live_parent_id) references app.categories (live_id);
+
+alter table app.enquiries add constraint enquiries_book_id_fkey
+  foreign key (book_id) references app.books (id);
+
+alter table app.enquiries add constraint enquiries_live_book_id_fkey
+  foreign key (live_book_id) references app.books (live_id);
 
 alter table app.loans add constraint loans_book_id_fkey
   foreign key (book_id) references app.books (id);
@@ -1853,6 +1907,7 @@ create function app.books_archive_children() returns trigger
 begin
   update app.book_authors t set status = 'archived', archived_with = new.id
     where t.book_id = new.id and t.status <> 'archived';
+  update app.enquiries set book_id = null where book_id = new.id;
   update app.reservations t set status = 'archived', archived_with = new.id
     where t.book_id = new.id and t.status <> 'archived';
   return null;
@@ -2041,6 +2096,16 @@ end
 $$;
 alter function audit.record_books() owner to library_audit;
 revoke execute on function audit.record_books() from public;
+
+create function app.book_authors_announce() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Says which row this transaction makes.
+begin
+  perform pg_catalog.set_config('app.created', new.id::text, true);
+  return new;
+end
+$$;
+alter function app.book_authors_announce() owner to library_owner;
 
 create function app.book_authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2448,6 +2513,98 @@ end
 $$;
 alter function audit.record_categories() owner to library_audit;
 revoke execute on function audit.record_categories() from public;
+
+create function app.enquiries_announce() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Says which row this transaction makes.
+begin
+  perform pg_catalog.set_config('app.created', new.id::text, true);
+  return new;
+end
+$$;
+alter function app.enquiries_announce() owner to library_owner;
+
+create function app.enquiries_guard() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each action of a request to its effect.
+declare
+  v_action constant text := coalesce(sec.action(), '');
+begin
+  if v_action not in ('archive', 'restore', 'suspend', 'unsuspend') and new.status is distinct from old.status then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  if v_action not in ('update') and (new.question is distinct from old.question or new.answer_to::text is distinct from old.answer_to::text or new.desk is distinct from old.desk) then
+    raise exception 'not changed by %', v_action using errcode = '42501';
+  end if;
+  case v_action
+    when 'update' then
+      null;
+    when 'archive' then
+      if old.status <> 'active' or new.status <> 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'restore' then
+      if old.status <> 'archived' or new.status = 'archived' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'suspend' then
+      if old.status <> 'active' or new.status <> 'suspended' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    when 'unsuspend' then
+      if old.status <> 'suspended' or new.status <> 'active' then
+        raise exception 'not this status' using errcode = '42501';
+      end if;
+    else
+      raise exception 'no such action: %', v_action using errcode = '42501';
+  end case;
+  return new;
+end
+$$;
+alter function app.enquiries_guard() owner to library_owner;
+
+create function app.archived_enquiries(p_before uuid, p_limit int) returns setof uuid
+  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
+-- Archived rows that the caller may restore, newest first.
+begin
+  return query
+  select t.id from app.enquiries t
+  where t.status = 'archived' and t.id < p_before and ((select sec.is_librarian()) or (select sec.is_admin()))
+  order by t.id desc
+  limit p_limit;
+end
+$$;
+alter function app.archived_enquiries(uuid,int) owner to library_authz;
+revoke execute on function app.archived_enquiries(uuid,int) from public;
+grant execute on function app.archived_enquiries(uuid,int) to library_app;
+
+create function audit.record_enquiries() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Of a row that is made, `old` is null in all columns.
+declare
+  v_changed jsonb := '{}';
+begin
+  if new.status is distinct from old.status then
+    v_changed := v_changed || jsonb_build_object('status', jsonb_build_array(old.status, new.status));
+  end if;
+  if new.book_id is distinct from old.book_id then
+    v_changed := v_changed || jsonb_build_object('book_id', jsonb_build_array(old.book_id, new.book_id));
+  end if;
+  if new.question is distinct from old.question then
+    v_changed := v_changed || jsonb_build_object('question', jsonb_build_array(old.question, new.question));
+  end if;
+  if new.answer_to::text is distinct from old.answer_to::text then
+    v_changed := v_changed || jsonb_build_object('answer_to', jsonb_build_array(case when old.answer_to is not null then '•' end, case when new.answer_to is not null then '•' end));
+  end if;
+  if new.desk is distinct from old.desk then
+    v_changed := v_changed || jsonb_build_object('desk', jsonb_build_array(old.desk, new.desk));
+  end if;
+  perform audit.write('enquiry', coalesce(new.id, old.id), tg_op, v_changed);
+  return null;
+end
+$$;
+alter function audit.record_enquiries() owner to library_audit;
+revoke execute on function audit.record_enquiries() from public;
 
 create function app.loan_private(p_id uuid) returns table(note text)
   language plpgsql stable parallel safe rows 1 security definer set search_path = '' as $$
@@ -4077,6 +4234,10 @@ create trigger books_audit
   after insert or update of status, category_id, summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference, purchase_cents, currency, keywords on app.books
   for each row execute function audit.record_books();
 
+create trigger book_authors_announce
+  before insert on app.book_authors
+  for each row execute function app.book_authors_announce();
+
 create trigger book_authors_archived
   before update of status on app.book_authors
   for each row execute function sec.keep_status('along');
@@ -4137,6 +4298,27 @@ create trigger categories_counters
 create trigger categories_audit
   after insert or update of status, parent_id, name, shelf_mark on app.categories
   for each row execute function audit.record_categories();
+
+create trigger enquiries_announce
+  before insert on app.enquiries
+  for each row execute function app.enquiries_announce();
+
+create trigger enquiries_archived
+  before update of status on app.enquiries
+  for each row execute function sec.keep_status();
+
+create trigger enquiries_stamp
+  before update of status, book_id, question, answer_to, desk on app.enquiries
+  for each row execute function sec.stamp();
+
+create trigger enquiries_guard
+  before update of status, question, answer_to, desk on app.enquiries
+  for each row when (current_user = 'library_app')
+  execute function app.enquiries_guard();
+
+create trigger enquiries_audit
+  after insert or update of status, book_id, question, answer_to, desk on app.enquiries
+  for each row execute function audit.record_enquiries();
 
 create trigger loans_stamp
   before update of book_id, member_id, due_on, renewals, state, note on app.loans
@@ -4373,8 +4555,13 @@ create policy book_authors_select on app.book_authors for select to library_app
   using (
     (
       book_authors.status = 'active'
-      and exists (select 1 from app.books p1 where p1.id = book_authors.book_id)
-      and exists (select 1 from app.authors p1 where p1.id = book_authors.author_id)
+      and (
+        book_authors.id = (select sec.changed())
+        or (
+          exists (select 1 from app.books p1 where p1.id = book_authors.book_id)
+          and exists (select 1 from app.authors p1 where p1.id = book_authors.author_id)
+        )
+      )
     )
     or (book_authors.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
     or (
@@ -4436,6 +4623,47 @@ create policy categories_update on app.categories for update to library_app
       when 'update' then sec.is_librarian() or sec.is_admin()
       when 'archive' then sec.is_admin()
       when 'restore' then sec.is_admin()
+      else false
+    end
+  );
+
+create policy enquiries_select on app.enquiries for select to library_app
+  using (
+    (
+      enquiries.status = 'active'
+      and (
+        (select sec.is_admin())
+        or ((select sec.is_librarian()) and enquiries.desk = 'lending')
+        or enquiries.id = (select sec.changed())
+      )
+    )
+    or (enquiries.status = 'suspended' and ((select sec.is_librarian()) or (select sec.is_admin())))
+    or (
+      enquiries.status = 'archived'
+      and (select sec.show_archived())
+      and ((select sec.is_librarian()) or (select sec.is_admin()))
+    )
+  );
+
+create policy enquiries_insert on app.enquiries for insert to library_app
+  with check (
+    enquiries.book_id is null or sec.seen_book(enquiries.book_id) = 'active'
+  );
+
+create policy enquiries_update on app.enquiries for update to library_app
+  using (
+    case sec.action()
+      when 'update' then enquiries.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'archive' then enquiries.status = 'active' and (sec.is_librarian() or sec.is_admin())
+      when 'restore' then enquiries.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+      else false
+    end
+  )
+  with check (
+    case sec.action()
+      when 'update' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then sec.is_librarian() or sec.is_admin()
+      when 'restore' then sec.is_librarian() or sec.is_admin()
       else false
     end
   );
@@ -4678,6 +4906,15 @@ grant select on app.categories to library_authz;
 
 grant select on app.categories to library_counter;
 grant update (status, archived_from, parent_id) on app.categories to library_counter;
+
+grant select (id, status, book_id, question, answer_to, desk, version, created_at, updated_at) on app.enquiries to library_app;
+grant insert (book_id, question, answer_to, desk) on app.enquiries to library_app;
+grant update (status, question, answer_to, desk) on app.enquiries to library_app;
+
+grant select on app.enquiries to library_authz;
+
+grant select on app.enquiries to library_counter;
+grant update (status, archived_from, book_id) on app.enquiries to library_counter;
 
 grant select (id, book_id, member_id, due_on, renewals, state, version, created_at, updated_at) on app.loans to library_app;
 grant insert (book_id, member_id, due_on, renewals, note) on app.loans to library_app;

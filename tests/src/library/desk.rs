@@ -245,3 +245,46 @@ async fn posts_are_given_by_the_administration_and_count_at_once() {
         .expect(200);
     rosa.client.get(&member).await.expect(401);
 }
+
+#[tokio::test]
+async fn who_leaves_a_question_does_not_read_what_others_ask() {
+    let library = Library::open().await;
+    let rosa = library.member("Rosa", None).await;
+    let book = library.book("Momo").await;
+    for client in [&library.visitor, &rosa.client] {
+        let body = json!({"question": "When is it back?", "book_id": book});
+        let left = client.post("/enquiries", body).await.expect(201);
+        assert_eq!(left.text, "");
+        let place = left.header("location").expect("a place").to_owned();
+        assert_eq!(client.get(&place).await.status.as_u16() / 100, 4);
+        let read = library.librarian.get(&place).await.expect(200);
+        assert_eq!(read.json["question"], "When is it back?");
+    }
+    // Who passes it on to others may lose sight of it.
+    let body = json!({"question": "May I complain?"});
+    let left = library.visitor.post("/enquiries", body).await.expect(201);
+    let place = left.header("location").expect("a place").to_owned();
+    let desk = |desk: &str| {
+        let (librarian, place) = (library.librarian.clone(), place.clone());
+        let body = json!({ "desk": desk });
+        async move { librarian.patch(&place, "*", body).await }
+    };
+    let moved = desk("administration").await.expect(204);
+    assert_eq!(moved.text, "");
+    desk("lending").await.expect(404);
+    let read = library.admin.get(&place).await.expect(200);
+    assert_eq!(read.json["desk"], "administration");
+    // The staff gets it back at once.
+    let body = json!({"question": "Who had it last?"});
+    let own = library.librarian.post("/enquiries", body).await.expect(201);
+    assert_eq!(own.json["question"], "Who had it last?");
+    // What is wrong is said as ever.
+    let body = json!({"question": "Where?", "book_id": Uuid::now_v7()});
+    let wrong = library.visitor.post("/enquiries", body).await.expect(422);
+    assert_eq!(wrong.pointers(), ["/book_id"]);
+    library
+        .visitor
+        .post("/enquiries", json!({}))
+        .await
+        .expect(422);
+}

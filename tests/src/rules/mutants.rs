@@ -246,7 +246,9 @@ impl Place<'_> {
             && self.words == "(sec.uid() IS NOT NULL)"
             && self.others.contains("= sec.uid())");
         // Only in the transaction that has just made the row; creating through HTTP would fail without it.
-        let just_made = self.words.contains("sec.created()");
+        let just_made = ["sec.created()", "sec.changed()"]
+            .iter()
+            .any(|call| self.words.contains(call));
         // Whoever may bring a row back sees it in every status.
         let archived = self.command == "SELECT" && self.words == "(status = 'archived'::text)";
         of_a_kind || role_of_scope || maker || signed_in || just_made || archived

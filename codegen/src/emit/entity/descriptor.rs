@@ -6,7 +6,7 @@ use crate::emit::actions::{self, Action};
 use crate::emit::columns;
 use crate::emit::rust::{option, pascal, text, texts, upper};
 use crate::emit::schema;
-use crate::model::{Change, Entity, EntityId, Hook, Lifecycle, Model, Transition};
+use crate::model::{Change, Entity, EntityId, Hook, Lifecycle, Model, Transition, implied};
 
 pub fn resource(model: &Model, id: EntityId) -> String {
     let entity = &model.entities[id];
@@ -26,11 +26,13 @@ pub fn resource(model: &Model, id: EntityId) -> String {
         upper(&entity.name)
     );
     out.push_str(&format!(
-        "    name: {}, plural: {}, path: {}, lifecycle: Lifecycle::{lifecycle}, guarded: {}, page: {},\n",
+        "    name: {}, plural: {}, path: {}, lifecycle: Lifecycle::{lifecycle}, guarded: {}, created_unseen: {}, hides: {}, page: {},\n",
         text(&entity.name),
         text(&entity.plural),
         text(&crate::names::kebab(&entity.plural)),
         columns::guarded(entity),
+        !implied::creator_reads(model, id),
+        implied::hides(model, id),
         entity.page
     ));
     out.push_str(&format!(

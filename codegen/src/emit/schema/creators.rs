@@ -6,13 +6,15 @@ use super::{
     object::{quote, trigger, trigger_function},
     rules::literal,
 };
-use crate::model::{EntityId, Expr, Model, Value};
+use crate::model::{Entity, EntityId, Expr, Model, Value, implied};
 use crate::objects::Object;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
+    let announce = announce(model, entity);
     let Some(role) = entity.creator.map(|r| &model.roles[r]) else {
-        return Vec::new();
+        let unseen = entity.writable() && !implied::creator_reads(model, id);
+        return if unseen { announce } else { Vec::new() };
     };
     let (roles, table) = (Roles(&model.app), names::table(entity));
     let assignments = &model.entities[model.assignments];
@@ -44,20 +46,9 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         quote(&setting(role)),
         names::snake(&role.name),
     );
-    let announced = "begin\n  perform pg_catalog.set_config('app.created', new.id::text, true);\n  return new;\nend";
-    let (before, after) = (
-        format!("{table}_announce"),
-        format!("{table}_grant_creator"),
-    );
-    vec![
-        trigger_function(
-            roles,
-            &table,
-            &before,
-            None,
-            "Lets the maker see the row in this transaction.",
-            announced.into(),
-        ),
+    let after = format!("{table}_grant_creator");
+    let mut found = announce;
+    found.extend([
         trigger_function(
             roles,
             &table,
@@ -68,13 +59,32 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         ),
         trigger(
             &table,
-            &format!("{}_announce", entity.plural),
-            &format!("before insert on {table}\n  for each row execute function {before}()"),
+            &format!("{}_grant_creator", entity.plural),
+            &format!("after insert on {table}\n  for each row execute function {after}()"),
+        ),
+    ]);
+    found
+}
+
+/// Says which row this transaction makes: to the policy that lets its maker see it, or to the server that may not
+/// read it back.
+fn announce(model: &Model, entity: &Entity) -> Vec<Object> {
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = format!("{table}_announce");
+    let body = "begin\n  perform pg_catalog.set_config('app.created', new.id::text, true);\n  return new;\nend";
+    vec![
+        trigger_function(
+            roles,
+            &table,
+            &function,
+            None,
+            "Says which row this transaction makes.",
+            body.into(),
         ),
         trigger(
             &table,
-            &format!("{}_grant_creator", entity.plural),
-            &format!("after insert on {table}\n  for each row execute function {after}()"),
+            &format!("{}_announce", entity.plural),
+            &format!("before insert on {table}\n  for each row execute function {function}()"),
         ),
     ]
 }

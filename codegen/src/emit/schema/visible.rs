@@ -4,7 +4,7 @@ use super::{
     predicate::{Sql, all, any, atom},
     rules::{Context, Scope, optional},
 };
-use crate::model::{Expr, Lifecycle, Model};
+use crate::model::{Expr, Lifecycle, Model, implied};
 
 /// Active rows by `read`; suspended ones for those who may change or suspend them; archived ones only
 /// while they are being archived or restored, or listed for that. The creator of a row sees it while creating it.
@@ -18,7 +18,7 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     };
     let read = ordered(any([
         rule(access.read.as_ref()),
-        just_created(model, scope),
+        just_written(model, scope),
     ]));
     if entity.lifecycle != Lifecycle::SoftDelete {
         return read;
@@ -54,12 +54,15 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     ])
 }
 
-/// The role that makes its creator see the row is granted only after the row is there.
-fn just_created(model: &Model, scope: Scope<'_>) -> Sql {
+/// The role that makes its creator see the row is granted only after the row is there; and PostgreSQL lets nobody
+/// write what they would not see then, unless it is the row that the server has named.
+fn just_written(model: &Model, scope: Scope<'_>) -> Sql {
     let entity = &model.entities[scope.entity];
-    if entity.creator.is_some() && scope.context == Context::Policy {
-        atom(format!("{} = (select sec.created())", scope.column("id")))
-    } else {
-        Sql::False
+    if scope.context != Context::Policy {
+        return Sql::False;
     }
+    let is = |function: &str| atom(format!("{} = (select {function}())", scope.column("id")));
+    let created = entity.creator.map(|_| is("sec.created"));
+    let changed = implied::hides(model, scope.entity).then(|| is("sec.changed"));
+    any(created.into_iter().chain(changed))
 }

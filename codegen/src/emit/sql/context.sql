@@ -44,6 +44,13 @@ create function sec.created() returns uuid
 $$;
 alter function sec.created() owner to <app>_owner;
 
+create function sec.changed() returns uuid
+  language sql stable parallel safe as $$
+-- The row that this transaction changes, perhaps into one that whoever changes it may not read.
+  select nullif(pg_catalog.current_setting('app.changed', true), '')::pg_catalog.uuid
+$$;
+alter function sec.changed() owner to <app>_owner;
+
 create function sec.show_archived() returns boolean
   language sql stable parallel safe as $$
   select coalesce(pg_catalog.current_setting('app.archived', true), '') = '1'

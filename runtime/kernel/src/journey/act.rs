@@ -1,7 +1,7 @@
 //! `DELETE /events/{id}` and `POST /events/{id}/<verb>`: changes that need no body, or only a reason.
 
 use super::{
-    Action, Call, Shown,
+    Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
     hook,
     refused::{self, Attempt},
@@ -70,7 +70,7 @@ pub(crate) async fn act(endpoint: &Endpoint, call: Call, action: Action) -> Resu
     };
     let mut attempt = 1;
     loop {
-        match act.run().await {
+        match act.run(Way::Seen).await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return settled(endpoint.resource(), action, result),
         }
@@ -83,7 +83,7 @@ impl Act<'_> {
         db.begin_write(self.caller, self.action.name()).await
     }
 
-    async fn run(&self) -> Result<Response> {
+    async fn run(&self, way: Way) -> Result<Response> {
         let (resource, action) = (self.endpoint.resource(), self.action);
         let mut cx = self.begin().await?;
         let (Some(id), None) = (self.id, &self.wrong) else {
@@ -105,6 +105,9 @@ impl Act<'_> {
         if let Some(reason) = &self.reason {
             cx.set_reason(reason).await?;
         }
+        if way == Way::Unseen {
+            super::may_be_hidden(&mut cx, resource, id).await?;
+        }
         let statement = sqlx::query(action.sql(resource))
             .bind(id)
             .bind(self.precondition.versions());
@@ -118,11 +121,16 @@ impl Act<'_> {
         match statement.fetch_optional(cx.conn()).await {
             Ok(Some(_)) => {}
             Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
+            Err(error) if way == Way::Seen && resource.hides && refused::by_policy(&error) => {
+                drop(cx);
+                return Box::pin(self.run(Way::Unseen)).await;
+            }
             Err(error) => return Err(refused::explain(cx, &attempt, error).await),
         }
         // Whoever archives an object, or loses sight of it, gets nothing back.
         let shown = match action {
             Action::Archive => None,
+            _ if way == Way::Unseen => None,
             _ => Shown::read(resource, &mut cx, id).await?,
         };
         let shown = match (action, shown) {

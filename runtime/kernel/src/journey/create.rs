@@ -1,12 +1,13 @@
 //! `POST /events`
 
 use super::{
-    Action, Call, Shown, hook,
+    Action, Call, Shown, Way, hook,
     refused::{self, Attempt},
     require, require_with_roles, span, try_again,
 };
 use crate::{
     caller::Caller,
+    cx::Cx,
     engine::Endpoint,
     error::{Error, Result},
     http::body,
@@ -33,7 +34,16 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     let keyed = keyed(endpoint, &call.caller, &call.parts.headers, &text)?;
     let mut attempt = 1;
     loop {
-        match run(endpoint, &call.caller, &text, &extra, keyed.as_ref()).await {
+        match run(
+            endpoint,
+            &call.caller,
+            &text,
+            &extra,
+            keyed.as_ref(),
+            Way::Seen,
+        )
+        .await
+        {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return result,
         }
@@ -67,6 +77,7 @@ async fn run(
     text: &[u8],
     extra: &Result<()>,
     keyed: Option<&Request>,
+    way: Way,
 ) -> Result<Response> {
     let resource = endpoint.resource();
     let Some(decode) = resource.create else {
@@ -100,8 +111,12 @@ async fn run(
     }
     let mut arguments = PgArguments::default();
     input.bind(&mut arguments).map_err(Error::internal)?;
-    let result = sqlx::query_with(resource.sql.create, arguments)
-        .fetch_one(cx.conn())
+    let statement = match way {
+        Way::Seen => resource.sql.create,
+        Way::Unseen => without_returning(resource.sql.create),
+    };
+    let result = sqlx::query_with(statement, arguments)
+        .fetch_optional(cx.conn())
         .await;
     let attempt = Attempt {
         endpoint,
@@ -112,13 +127,23 @@ async fn run(
     };
     let row = match result {
         Ok(row) => row,
+        Err(error) if way == Way::Seen && resource.created_unseen && refused::by_policy(&error) => {
+            drop(cx);
+            return Box::pin(run(endpoint, caller, text, extra, keyed, Way::Unseen)).await;
+        }
         Err(error) => return Err(refused::explain(cx, &attempt, error).await),
     };
-    let id: Uuid = row.try_get("id")?;
-    let shown = if resource.guarded {
-        Shown::read(resource, &mut cx, id).await?
-    } else {
-        Some(Shown::of(resource, &row)?)
+    let (id, shown) = match row {
+        None => (made(&mut cx).await?, None),
+        Some(row) => {
+            let id = row.try_get("id")?;
+            let shown = if resource.guarded {
+                Shown::read(resource, &mut cx, id).await?
+            } else {
+                Some(Shown::of(resource, &row)?)
+            };
+            (id, shown)
+        }
     };
     let answer = created(resource, id, shown)?;
     let Some(keyed) = keyed else {
@@ -133,6 +158,17 @@ async fn run(
         .await?;
     refused::commit(cx, &attempt).await?;
     Ok(Response::from_parts(parts, Body::from(content)))
+}
+
+/// The object that this transaction has made and does not show.
+async fn made(cx: &mut Cx) -> Result<Uuid> {
+    let id = sqlx::query_scalar("select sec.created()").fetch_one(cx.conn());
+    Ok(id.await?)
+}
+
+fn without_returning(text: &'static str) -> &'static str {
+    text.split_once("returning ")
+        .map_or(text, |(before, _)| before)
 }
 
 /// Without a body for whoever may create but not read.

@@ -31,14 +31,18 @@ pub(super) struct Trouble<'a> {
 }
 
 /// Answer of `Sql::probe`.
-struct Probe {
+pub(super) struct Probe {
     version: i64,
     status: String,
     state: Option<String>,
     may: Vec<String>,
 }
 
-async fn probe(cx: &mut Cx, resource: &Resource, id: Uuid) -> Result<Option<Probe>, sqlx::Error> {
+pub(super) async fn probe(
+    cx: &mut Cx,
+    resource: &Resource,
+    id: Uuid,
+) -> Result<Option<Probe>, sqlx::Error> {
     let row = sqlx::query(resource.sql.probe)
         .bind(id)
         .fetch_optional(cx.conn())

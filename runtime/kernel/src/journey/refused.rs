@@ -66,6 +66,14 @@ pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -
     }
 }
 
+/// A policy refused the new row: either nobody may write it, or its writer may not read it.
+pub(super) fn by_policy(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|database| {
+        let text = "new row violates row-level security policy";
+        database.code().as_deref() == Some("42501") && database.message().starts_with(text)
+    })
+}
+
 /// Rows below the object may not be archived with it. The database tells which; the caller is told of those that
 /// they see.
 async fn blocked(attempt: &Attempt<'_>, error: &sqlx::Error) -> Option<Result<Error>> {

@@ -1,7 +1,7 @@
 //! `PUT /events/{id}` and `PATCH /events/{id}`
 
 use super::{
-    Action, Call, Shown,
+    Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
     hook,
     refused::{self, Attempt},
@@ -54,7 +54,7 @@ pub(crate) async fn update(endpoint: &Endpoint, call: Call, mode: Mode) -> Resul
     };
     let mut attempt = 1;
     loop {
-        match update.run().await {
+        match update.run(Way::Seen).await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return settled(endpoint.resource(), Action::Update, result),
         }
@@ -67,7 +67,7 @@ impl Update<'_> {
         db.begin_write(self.caller, "update").await
     }
 
-    async fn run(&self) -> Result<Response> {
+    async fn run(&self, way: Way) -> Result<Response> {
         let resource = self.endpoint.resource();
         let Some(decode) = resource.update else {
             return Err(Error::internal("no way to update"));
@@ -91,6 +91,9 @@ impl Update<'_> {
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), given).await {
             return Err(self.refused_by_hook(cx, error).await);
         }
+        if way == Way::Unseen {
+            super::may_be_hidden(&mut cx, resource, id).await?;
+        }
         let (text, arguments) = self.statement(id, &*input)?;
         let attempt = Attempt {
             endpoint: self.endpoint,
@@ -105,9 +108,15 @@ impl Update<'_> {
         {
             Ok(Some(row)) => row,
             Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
+            Err(error) if way == Way::Seen && resource.hides && refused::by_policy(&error) => {
+                drop(cx);
+                return Box::pin(self.run(Way::Unseen)).await;
+            }
             Err(error) => return Err(refused::explain(cx, &attempt, error).await),
         };
-        let shown = if resource.guarded {
+        let shown = if way == Way::Unseen {
+            None
+        } else if resource.guarded {
             Shown::read(resource, &mut cx, id).await?
         } else {
             Some(Shown::of(resource, &row)?)

@@ -15,6 +15,8 @@ static THING: Resource = Resource {
     path: "things",
     lifecycle: Lifecycle::SoftDelete,
     guarded: false,
+    created_unseen: false,
+    hides: false,
     page: 20,
     sql: Sql::NONE,
     rules: Rules {

@@ -64,6 +64,8 @@ pub static CITY: Resource = Resource {
     path: "cities",
     lifecycle: Lifecycle::SoftDelete,
     guarded: false,
+    created_unseen: false,
+    hides: false,
     page: 20,
     sql: Sql {
         get: "select t.id, t.name, t.version from app.cities t where t.id = $1",
@@ -118,6 +120,8 @@ pub static THING: Resource = Resource {
     path: "things",
     lifecycle: Lifecycle::SoftDelete,
     guarded: false,
+    created_unseen: false,
+    hides: false,
     page: 20,
     sql: Sql {
         get: concat!(

@@ -41,7 +41,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static APPOINTMENT: Resource = Resource {
-    name: "appointment", plural: "appointments", path: "appointments", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "appointment", plural: "appointments", path: "appointments", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Appointment::encode, create: Some(CreateAppointment::decode), update: None, private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

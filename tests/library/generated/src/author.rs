@@ -62,7 +62,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static AUTHOR: Resource = Resource {
-    name: "author", plural: "authors", path: "authors", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "author", plural: "authors", path: "authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Author::encode, create: Some(CreateAuthor::decode), update: Some(UpdateAuthor::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -97,7 +97,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static BOOK: Resource = Resource {
-    name: "book", plural: "books", path: "books", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "book", plural: "books", path: "books", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Book::encode, create: Some(CreateBook::decode), update: Some(UpdateBook::decode), private: &["purchase_cents"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

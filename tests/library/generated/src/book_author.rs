@@ -52,7 +52,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static BOOK_AUTHOR: Resource = Resource {
-    name: "book_author", plural: "book_authors", path: "book-authors", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "book_author", plural: "book_authors", path: "book-authors", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
     encode: BookAuthor::encode, create: Some(CreateBookAuthor::decode), update: Some(UpdateBookAuthor::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -55,7 +55,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static CATEGORY: Resource = Resource {
-    name: "category", plural: "categories", path: "categories", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "category", plural: "categories", path: "categories", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Category::encode, create: Some(CreateCategory::decode), update: Some(UpdateCategory::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

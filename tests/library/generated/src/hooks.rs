@@ -30,6 +30,7 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
         plain(&book::BOOK),
         plain(&book_author::BOOK_AUTHOR),
         plain(&category::CATEGORY),
+        plain(&enquiry::ENQUIRY),
         hooked(&loan::LOAN, LoanHooks(app.clone())),
         plain(&member::MEMBER),
         plain(&penalty::PENALTY),
@@ -39,12 +40,13 @@ pub fn resources(app: Arc<dyn AppHooks>) -> Vec<Mounted> {
 
 /// The same without hooks, for whoever only wants to know what there is.
 #[rustfmt::skip]
-pub static RESOURCES: [&Resource; 9] = [
+pub static RESOURCES: [&Resource; 10] = [
     &appointment::APPOINTMENT,
     &author::AUTHOR,
     &book::BOOK,
     &book_author::BOOK_AUTHOR,
     &category::CATEGORY,
+    &enquiry::ENQUIRY,
     &loan::LOAN,
     &member::MEMBER,
     &penalty::PENALTY,

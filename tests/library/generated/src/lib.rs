@@ -8,6 +8,7 @@ pub mod author;
 pub mod book;
 pub mod book_author;
 pub mod category;
+pub mod enquiry;
 pub mod hooks;
 pub mod loan;
 pub mod member;

@@ -62,7 +62,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static LOAN: Resource = Resource {
-    name: "loan", plural: "loans", path: "loans", lifecycle: Lifecycle::Mutable, guarded: true, page: 20,
+    name: "loan", plural: "loans", path: "loans", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Loan::encode, create: Some(CreateLoan::decode), update: Some(UpdateLoan::decode), private: &["note"], hooks: &["create", "take_back"],
     sql: Sql {
         get: concat!("select ", columns!(), ",

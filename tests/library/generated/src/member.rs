@@ -68,7 +68,7 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip]
 pub static MEMBER: Resource = Resource {
-    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "member", plural: "members", path: "members", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Member::encode, create: Some(CreateMember::decode), update: Some(UpdateMember::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

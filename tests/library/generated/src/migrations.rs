@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4ff903312b09197e4e5d23fc349b0b86a50bbc05ca2f776ca2873efb14f88e4a12c5b5d0d8d8c7a980eb9cc1a5c1a425",
+        checksum: "a18540c74712507bf590b15f1977aec56c1872f2e2fdda04dbd74ea91483843053fe4e3476823443519aca53686be873",
     },
 ];

@@ -53,7 +53,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static RESERVATION: Resource = Resource {
-    name: "reservation", plural: "reservations", path: "reservations", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "reservation", plural: "reservations", path: "reservations", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Reservation::encode, create: Some(CreateReservation::decode), update: Some(UpdateReservation::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -46,7 +46,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PAGER: Resource = Resource {
-    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "pager", plural: "pagers", path: "pagers", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Pager::encode, create: Some(CreatePager::decode), update: Some(UpdatePager::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

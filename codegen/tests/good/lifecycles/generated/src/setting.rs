@@ -42,7 +42,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static SETTING: Resource = Resource {
-    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, page: 20,
+    name: "setting", plural: "settings", path: "settings", lifecycle: Lifecycle::Mutable, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Setting::encode, create: Some(CreateSetting::decode), update: Some(UpdateSetting::decode), private: &["value"], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -62,7 +62,7 @@ pub static SETTING: Resource = Resource {
         values
           ($1::text)
         returning t.id, t.version",
-        update: "select t.id, t.version from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = me.id",
+        update: "select t.id, t.version from app.settings as t where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = (select sec.uid())",
         update_private: &["update app.settings as t set value = $4::text
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $3::bool
         returning t.id, t.version"],

@@ -38,7 +38,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static VISIT: Resource = Resource {
-    name: "visit", plural: "visits", path: "visits", lifecycle: Lifecycle::AppendOnly, guarded: false, page: 20,
+    name: "visit", plural: "visits", path: "visits", lifecycle: Lifecycle::AppendOnly, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Visit::encode, create: Some(CreateVisit::decode), update: None, private: &[], hooks: &["create"],
     sql: Sql {
         get: concat!("select ", columns!(), "
