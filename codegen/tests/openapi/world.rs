@@ -44,6 +44,7 @@ pub fn model() -> Model {
             doc: "Payments.".into(),
             reads: vec![],
             writes: vec![],
+            narrowed: Vec::new(),
             requested: vec![],
         }],
         tags: vec![
@@ -246,6 +247,7 @@ fn event() -> Entity {
                 },
                 sort: true,
                 filter: true,
+                delta: false,
             },
             Derived {
                 name: "full".into(),
@@ -254,6 +256,7 @@ fn event() -> Entity {
                 },
                 sort: false,
                 filter: false,
+                delta: false,
             },
         ],
         transitions: vec![
@@ -486,6 +489,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         hooks: vec![],
         emits: vec![],
         page: 20,
+        quota: None,
         dropped: vec![],
         was: None,
         audit: true,

@@ -55,11 +55,8 @@ impl AppHooks for Desk {
                     .bind(input.book_id)
                     .fetch_optional(cx.conn())
                     .await?;
-            match at_hand {
-                Some(false) => {
-                    return Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."));
-                }
-                _ => {}
+            if at_hand == Some(false) {
+                return Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."));
             }
             // In the request's own transaction: without the loan there is nothing to be reminded of.
             NewJob::new("reminders.remind", json!({ "member": input.member_id }))?
