@@ -66,7 +66,10 @@ impl Page<'_> {
         let statement = match self.which {
             Which::Seen => text::page(self.resource, self.query, self.parent, after.as_ref()),
             Which::Archived => {
-                let before = after.map(|(_, id)| id);
+                let before = match after {
+                    Some(text::After::Id(id)) => Some(id),
+                    _ => None,
+                };
                 text::archived(self.resource, self.query.limit, before)
             }
         };
