@@ -66,10 +66,9 @@ impl Page<'_> {
         let statement = match self.which {
             Which::Seen => text::page(self.resource, self.query, self.parent, after.as_ref()),
             Which::Archived => {
-                let before = match after {
-                    Some(text::After::Id(id)) => Some(id),
-                    _ => None,
-                };
+                let before = after.map(|after| match after {
+                    After::Id(id) | After::Key(_, id) | After::Place(_, id) => id,
+                });
                 text::archived(self.resource, self.query.limit, before)
             }
         };
