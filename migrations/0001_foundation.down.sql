@@ -31,8 +31,6 @@ drop policy wallet_accounts_select on app.wallet_accounts;
 
 drop policy waitlist_entries_job_update on app.waitlist_entries;
 
-drop policy waitlist_entries_job_insert on app.waitlist_entries;
-
 drop policy waitlist_entries_job_select on app.waitlist_entries;
 
 drop policy waitlist_entries_update on app.waitlist_entries;
@@ -68,8 +66,6 @@ drop policy transactions_job_select on app.transactions;
 drop policy transactions_select on app.transactions;
 
 drop policy ticket_types_job_update on app.ticket_types;
-
-drop policy ticket_types_job_insert on app.ticket_types;
 
 drop policy ticket_types_job_select on app.ticket_types;
 
@@ -159,8 +155,6 @@ drop policy refresh_tokens_job_select on app.refresh_tokens;
 
 drop policy referrals_job_update on app.referrals;
 
-drop policy referrals_job_insert on app.referrals;
-
 drop policy referrals_job_select on app.referrals;
 
 drop policy referrals_insert on app.referrals;
@@ -176,8 +170,6 @@ drop policy quotes_insert on app.quotes;
 drop policy quotes_select on app.quotes;
 
 drop policy promotions_job_update on app.promotions;
-
-drop policy promotions_job_insert on app.promotions;
 
 drop policy promotions_job_select on app.promotions;
 
@@ -213,8 +205,6 @@ drop policy payment_methods_select on app.payment_methods;
 
 drop policy organizations_job_update on app.organizations;
 
-drop policy organizations_job_insert on app.organizations;
-
 drop policy organizations_job_select on app.organizations;
 
 drop policy organizations_update on app.organizations;
@@ -236,10 +226,6 @@ drop policy orders_job_insert on app.orders;
 drop policy orders_job_select on app.orders;
 
 drop policy orders_select on app.orders;
-
-drop policy notification_preferences_job_update on app.notification_preferences;
-
-drop policy notification_preferences_job_insert on app.notification_preferences;
 
 drop policy notification_preferences_job_select on app.notification_preferences;
 
@@ -333,8 +319,6 @@ drop policy external_identities_job_select on app.external_identities;
 
 drop policy events_job_update on app.events;
 
-drop policy events_job_insert on app.events;
-
 drop policy events_job_select on app.events;
 
 drop policy events_update on app.events;
@@ -352,8 +336,6 @@ drop policy email_tokens_job_insert on app.email_tokens;
 drop policy email_tokens_job_select on app.email_tokens;
 
 drop policy devices_job_update on app.devices;
-
-drop policy devices_job_insert on app.devices;
 
 drop policy devices_job_select on app.devices;
 
@@ -419,8 +401,6 @@ drop policy check_ins_select on app.check_ins;
 
 drop policy businesses_job_update on app.businesses;
 
-drop policy businesses_job_insert on app.businesses;
-
 drop policy businesses_job_select on app.businesses;
 
 drop policy businesses_update on app.businesses;
@@ -449,6 +429,8 @@ drop trigger wallet_accounts_stamp on app.wallet_accounts;
 
 drop trigger waitlist_entries_audit on app.waitlist_entries;
 
+drop trigger waitlist_entries_quota on app.waitlist_entries;
+
 drop trigger waitlist_entries_guard on app.waitlist_entries;
 
 drop trigger waitlist_entries_stamp on app.waitlist_entries;
@@ -456,6 +438,8 @@ drop trigger waitlist_entries_stamp on app.waitlist_entries;
 drop trigger waitlist_entries_archived on app.waitlist_entries;
 
 drop trigger venues_audit on app.venues;
+
+drop trigger venues_quota on app.venues;
 
 drop trigger venues_counters on app.venues;
 
@@ -493,6 +477,8 @@ drop trigger "0_restore_children" on app.users;
 
 drop trigger "0_archive_children" on app.users;
 
+drop trigger users_module_update on app.users;
+
 drop trigger users_guard on app.users;
 
 drop trigger users_live on app.users;
@@ -510,6 +496,8 @@ drop trigger transactions_audit on app.transactions;
 drop trigger transactions_stamp on app.transactions;
 
 drop trigger ticket_types_audit on app.ticket_types;
+
+drop trigger ticket_types_quota on app.ticket_types;
 
 drop trigger ticket_types_stays on app.ticket_types;
 
@@ -549,6 +537,8 @@ drop trigger sessions_stamp on app.sessions;
 
 drop trigger service_requests_audit on app.service_requests;
 
+drop trigger service_requests_quota on app.service_requests;
+
 drop trigger service_requests_counters on app.service_requests;
 
 drop trigger "0_restore_children" on app.service_requests;
@@ -565,6 +555,8 @@ drop trigger service_requests_archived on app.service_requests;
 
 drop trigger role_assignments_audit on app.role_assignments;
 
+drop trigger role_assignments_quota on app.role_assignments;
+
 drop trigger role_assignments_keep on app.role_assignments;
 
 drop trigger role_assignments_guard on app.role_assignments;
@@ -576,6 +568,8 @@ drop trigger role_assignments_stamp on app.role_assignments;
 drop trigger role_assignments_archived on app.role_assignments;
 
 drop trigger reviews_audit on app.reviews;
+
+drop trigger reviews_quota on app.reviews;
 
 drop trigger reviews_count_update on app.reviews;
 
@@ -603,6 +597,8 @@ drop trigger referrals_archived on app.referrals;
 
 drop trigger quotes_audit on app.quotes;
 
+drop trigger quotes_quota on app.quotes;
+
 drop trigger quotes_stays on app.quotes;
 
 drop trigger quotes_guard on app.quotes;
@@ -613,6 +609,8 @@ drop trigger quotes_archived on app.quotes;
 
 drop trigger promotions_audit on app.promotions;
 
+drop trigger promotions_quota on app.promotions;
+
 drop trigger promotions_guard on app.promotions;
 
 drop trigger promotions_stamp on app.promotions;
@@ -620,6 +618,8 @@ drop trigger promotions_stamp on app.promotions;
 drop trigger promotions_archived on app.promotions;
 
 drop trigger promo_codes_audit on app.promo_codes;
+
+drop trigger promo_codes_quota on app.promo_codes;
 
 drop trigger promo_codes_counters on app.promo_codes;
 
@@ -644,6 +644,8 @@ drop trigger payment_methods_stamp on app.payment_methods;
 drop trigger payment_methods_archived on app.payment_methods;
 
 drop trigger organizations_audit on app.organizations;
+
+drop trigger organizations_quota on app.organizations;
 
 drop trigger organizations_counters on app.organizations;
 
@@ -679,6 +681,8 @@ drop trigger orders_count_update on app.orders;
 
 drop trigger orders_count_insert on app.orders;
 
+drop trigger orders_module_update on app.orders;
+
 drop trigger orders_stamp on app.orders;
 
 drop trigger notification_preferences_audit on app.notification_preferences;
@@ -699,6 +703,8 @@ drop trigger notifications_stamp on app.notifications;
 
 drop trigger media_audit on app.media;
 
+drop trigger media_quota on app.media;
+
 drop trigger media_guard on app.media;
 
 drop trigger media_stamp on app.media;
@@ -706,6 +712,8 @@ drop trigger media_stamp on app.media;
 drop trigger media_archived on app.media;
 
 drop trigger likes_audit on app.likes;
+
+drop trigger likes_quota on app.likes;
 
 drop trigger likes_count_update on app.likes;
 
@@ -718,6 +726,8 @@ drop trigger likes_stamp on app.likes;
 drop trigger likes_archived on app.likes;
 
 drop trigger leads_audit on app.leads;
+
+drop trigger leads_quota on app.leads;
 
 drop trigger leads_count_update on app.leads;
 
@@ -736,6 +746,8 @@ drop trigger leads_stamp on app.leads;
 drop trigger leads_archived on app.leads;
 
 drop trigger institutions_audit on app.institutions;
+
+drop trigger institutions_quota on app.institutions;
 
 drop trigger institutions_counters on app.institutions;
 
@@ -761,6 +773,8 @@ drop trigger institutions_document_insert on app.institutions;
 
 drop trigger grant_announcements_audit on app.grant_announcements;
 
+drop trigger grant_announcements_quota on app.grant_announcements;
+
 drop trigger grant_announcements_guard on app.grant_announcements;
 
 drop trigger grant_announcements_stamp on app.grant_announcements;
@@ -776,6 +790,8 @@ drop trigger fraud_flags_audit on app.fraud_flags;
 drop trigger fraud_flags_stamp on app.fraud_flags;
 
 drop trigger follows_audit on app.follows;
+
+drop trigger follows_quota on app.follows;
 
 drop trigger follows_count_update on app.follows;
 
@@ -799,6 +815,8 @@ drop trigger events_emit_publish on app.events;
 
 drop trigger events_audit on app.events;
 
+drop trigger events_quota on app.events;
+
 drop trigger events_counters on app.events;
 
 drop trigger events_stays on app.events;
@@ -806,6 +824,8 @@ drop trigger events_stays on app.events;
 drop trigger "0_restore_children" on app.events;
 
 drop trigger "0_archive_children" on app.events;
+
+drop trigger events_module_update on app.events;
 
 drop trigger events_guard on app.events;
 
@@ -828,6 +848,8 @@ drop trigger email_tokens_audit on app.email_tokens;
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
+
+drop trigger devices_quota on app.devices;
 
 drop trigger devices_move_push_token on app.devices;
 
@@ -861,6 +883,8 @@ drop trigger countries_document_insert on app.countries;
 
 drop trigger community_members_audit on app.community_members;
 
+drop trigger community_members_quota on app.community_members;
+
 drop trigger community_members_count_update on app.community_members;
 
 drop trigger community_members_count_insert on app.community_members;
@@ -876,6 +900,8 @@ drop trigger community_members_stamp on app.community_members;
 drop trigger community_members_archived on app.community_members;
 
 drop trigger communities_audit on app.communities;
+
+drop trigger communities_quota on app.communities;
 
 drop trigger communities_counters on app.communities;
 
@@ -904,6 +930,8 @@ drop trigger communities_document_update on app.communities;
 drop trigger communities_document_insert on app.communities;
 
 drop trigger commission_rules_audit on app.commission_rules;
+
+drop trigger commission_rules_quota on app.commission_rules;
 
 drop trigger commission_rules_guard on app.commission_rules;
 
@@ -936,6 +964,8 @@ drop trigger cities_document_insert on app.cities;
 drop trigger check_ins_audit on app.check_ins;
 
 drop trigger businesses_audit on app.businesses;
+
+drop trigger businesses_quota on app.businesses;
 
 drop trigger businesses_counters on app.businesses;
 
@@ -1007,6 +1037,8 @@ drop table search.businesses;
 
 drop view app.businesses_public;
 
+drop function sec.seen_wallet_account(uuid);
+
 drop function sec.seen_venue_update(uuid);
 
 drop function sec.seen_venue_city_admin(uuid);
@@ -1034,6 +1066,8 @@ drop function sec.seen_organization_city_admin(uuid);
 drop function sec.seen_organization_admin(uuid);
 
 drop function sec.seen_organization(uuid);
+
+drop function sec.seen_order(uuid);
 
 drop function sec.seen_lead_provider(uuid);
 
@@ -1183,6 +1217,8 @@ drop function jobs.enqueue(text,jsonb,timestamptz,text,text,text,uuid,integer,in
 
 drop function jobs.put(text,jsonb,timestamptz,text,text,text,uuid,integer,integer);
 
+drop function requests.count_created();
+
 drop function audit.history(text,uuid,uuid,bigint,integer);
 
 drop function audit.has_seal(text);
@@ -1203,17 +1239,31 @@ drop function counters.roll_up(integer);
 
 drop function audit.record_wallet_transactions();
 
+drop function sec.may_wallet_transaction(uuid,text);
+
 drop function audit.record_wallet_journals();
+
+drop function sec.may_wallet_journal(uuid,text);
 
 drop function audit.record_wallet_holds();
 
+drop function sec.may_wallet_hold(uuid,text);
+
 drop function audit.record_wallet_accounts();
+
+drop function sec.holds_wallet_account(uuid,text);
+
+drop function sec.may_wallet_account(uuid,text);
 
 drop function audit.record_waitlist_entries();
 
 drop function sec.restore_waitlist_entries(uuid[]);
 
 drop function app.waitlist_entries_guard();
+
+drop function sec.holds_waitlist_entry(uuid,text);
+
+drop function sec.may_waitlist_entry(uuid,text);
 
 drop function audit.record_venues();
 
@@ -1233,6 +1283,10 @@ drop function app.venues_slug_from_name();
 
 drop function app.venues_slug_again();
 
+drop function sec.holds_venue(uuid,text);
+
+drop function sec.may_venue(uuid,text);
+
 drop function app.venues_document();
 
 drop function app.venues_search(text,boolean,text[],uuid,int);
@@ -1251,7 +1305,13 @@ drop function app.users_restore_children();
 
 drop function app.users_archive_children();
 
+drop function app.users_module_update();
+
 drop function app.users_guard();
+
+drop function sec.holds_user(uuid,text);
+
+drop function sec.may_user(uuid,text);
 
 drop function app.user_private(uuid);
 
@@ -1260,6 +1320,10 @@ drop function app.users_document();
 drop function app.users_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_transactions();
+
+drop function sec.holds_transaction(uuid,text);
+
+drop function sec.may_transaction(uuid,text);
 
 drop function app.transaction_private(uuid);
 
@@ -1277,15 +1341,25 @@ drop function app.ticket_types_archive_children();
 
 drop function app.ticket_types_guard();
 
+drop function sec.may_ticket_type(uuid,text);
+
 drop function audit.record_tickets();
 
 drop function app.tickets_count_update();
 
 drop function app.tickets_count_insert();
 
+drop function sec.holds_ticket(uuid,text);
+
+drop function sec.may_ticket(uuid,text);
+
 drop function app.ticket_private(uuid);
 
 drop function audit.record_subscriptions();
+
+drop function sec.holds_subscription(uuid,text);
+
+drop function sec.may_subscription(uuid,text);
 
 drop function app.subscription_private(uuid);
 
@@ -1307,6 +1381,10 @@ drop function app.service_requests_archive_children();
 
 drop function app.service_requests_guard();
 
+drop function sec.holds_service_request(uuid,text);
+
+drop function sec.may_service_request(uuid,text);
+
 drop function audit.record_role_assignments();
 
 drop function app.role_assignments_keep();
@@ -1318,6 +1396,10 @@ drop function sec.restore_role_assignments(uuid[]);
 drop function app.role_assignments_guard();
 
 drop function app.role_assignments_ended();
+
+drop function sec.holds_role_assignment(uuid,text);
+
+drop function sec.may_role_assignment(uuid,text);
 
 drop function audit.record_reviews();
 
@@ -1333,11 +1415,19 @@ drop function app.reviews_guard_insert();
 
 drop function app.reviews_guard();
 
+drop function sec.holds_review(uuid,text);
+
+drop function sec.may_review(uuid,text);
+
 drop function audit.record_revenue_shares();
+
+drop function sec.may_revenue_share(uuid,text);
 
 drop function audit.record_referrals();
 
 drop function sec.restore_referrals(uuid[]);
+
+drop function sec.may_referral(uuid,text);
 
 drop function audit.record_quotes();
 
@@ -1349,6 +1439,10 @@ drop function sec.restore_quotes(uuid[]);
 
 drop function app.quotes_guard();
 
+drop function sec.holds_quote(uuid,text);
+
+drop function sec.may_quote(uuid,text);
+
 drop function audit.record_promotions();
 
 drop function app.archived_promotions(uuid,int);
@@ -1356,6 +1450,10 @@ drop function app.archived_promotions(uuid,int);
 drop function sec.restore_promotions(uuid[]);
 
 drop function app.promotions_guard();
+
+drop function sec.holds_promotion(uuid,text);
+
+drop function sec.may_promotion(uuid,text);
 
 drop function audit.record_promo_codes();
 
@@ -1367,17 +1465,27 @@ drop function sec.restore_promo_codes(uuid[]);
 
 drop function app.promo_codes_guard();
 
+drop function sec.holds_promo_code(uuid,text);
+
+drop function sec.may_promo_code(uuid,text);
+
 drop function audit.record_plans();
 
 drop function app.archived_plans(uuid,int);
 
 drop function app.plans_guard();
 
+drop function sec.holds_plan(uuid,text);
+
+drop function sec.may_plan(uuid,text);
+
 drop function app.plan_private(uuid);
 
 drop function audit.record_payment_methods();
 
 drop function sec.restore_payment_methods(uuid[]);
+
+drop function sec.may_payment_method(uuid,text);
 
 drop function audit.record_organizations();
 
@@ -1399,6 +1507,10 @@ drop function app.organizations_slug_from_name();
 
 drop function app.organizations_slug_again();
 
+drop function sec.holds_organization(uuid,text);
+
+drop function sec.may_organization(uuid,text);
+
 drop function app.organization_private(uuid);
 
 drop function app.organizations_document();
@@ -1407,11 +1519,19 @@ drop function app.organizations_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_order_items();
 
+drop function sec.may_order_item(uuid,text);
+
 drop function audit.record_orders();
 
 drop function app.orders_count_update();
 
 drop function app.orders_count_insert();
+
+drop function app.orders_module_update();
+
+drop function sec.holds_order(uuid,text);
+
+drop function sec.may_order(uuid,text);
 
 drop function app.order_private(uuid);
 
@@ -1423,9 +1543,17 @@ drop function sec.restore_notification_preferences(uuid[]);
 
 drop function app.notification_preferences_guard();
 
+drop function sec.holds_notification_preference(uuid,text);
+
+drop function sec.may_notification_preference(uuid,text);
+
 drop function audit.record_notification_deliveries();
 
+drop function sec.may_notification_delivery(uuid,text);
+
 drop function audit.record_notifications();
+
+drop function sec.may_notification(uuid,text);
 
 drop function audit.record_media();
 
@@ -1434,6 +1562,10 @@ drop function app.archived_media(uuid,int);
 drop function sec.restore_media(uuid[]);
 
 drop function app.media_guard();
+
+drop function sec.holds_media(uuid,text);
+
+drop function sec.may_media(uuid,text);
 
 drop function app.media_private(uuid);
 
@@ -1448,6 +1580,10 @@ drop function app.archived_likes(uuid,int);
 drop function sec.restore_likes(uuid[]);
 
 drop function app.likes_guard();
+
+drop function sec.holds_like(uuid,text);
+
+drop function sec.may_like(uuid,text);
 
 drop function audit.record_leads();
 
@@ -1465,6 +1601,10 @@ drop function app.leads_archive_children();
 
 drop function app.leads_guard();
 
+drop function sec.holds_lead(uuid,text);
+
+drop function sec.may_lead(uuid,text);
+
 drop function audit.record_institutions();
 
 drop function app.institutions_counters();
@@ -1481,6 +1621,10 @@ drop function app.institutions_slug_from_name();
 
 drop function app.institutions_slug_again();
 
+drop function sec.holds_institution(uuid,text);
+
+drop function sec.may_institution(uuid,text);
+
 drop function app.institutions_document();
 
 drop function app.institutions_search(text,boolean,text[],uuid,int);
@@ -1493,11 +1637,17 @@ drop function sec.restore_grant_announcements(uuid[]);
 
 drop function app.grant_announcements_guard();
 
+drop function sec.holds_grant_announcement(uuid,text);
+
+drop function sec.may_grant_announcement(uuid,text);
+
 drop function app.grant_announcements_document();
 
 drop function app.grant_announcements_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_fraud_flags();
+
+drop function sec.may_fraud_flag(uuid,text);
 
 drop function audit.record_follows();
 
@@ -1510,6 +1660,10 @@ drop function app.archived_follows(uuid,int);
 drop function sec.restore_follows(uuid[]);
 
 drop function app.follows_guard();
+
+drop function sec.holds_follow(uuid,text);
+
+drop function sec.may_follow(uuid,text);
 
 drop function audit.record_external_identities();
 
@@ -1527,11 +1681,17 @@ drop function app.events_restore_children();
 
 drop function app.events_archive_children();
 
+drop function app.events_module_update();
+
 drop function app.events_guard();
 
 drop function app.events_slug_from_title();
 
 drop function app.events_slug_again();
+
+drop function sec.holds_event(uuid,text);
+
+drop function sec.may_event(uuid,text);
 
 drop function app.event_private(uuid);
 
@@ -1549,6 +1709,10 @@ drop function sec.restore_devices(uuid[]);
 
 drop function app.devices_guard();
 
+drop function sec.holds_device(uuid,text);
+
+drop function sec.may_device(uuid,text);
+
 drop function audit.record_credentials();
 
 drop function audit.record_countries();
@@ -1560,6 +1724,10 @@ drop function app.countries_restore_children();
 drop function app.countries_archive_children();
 
 drop function app.countries_guard();
+
+drop function sec.holds_country(uuid,text);
+
+drop function sec.may_country(uuid,text);
 
 drop function app.countries_document();
 
@@ -1580,6 +1748,10 @@ drop function app.community_members_guard_insert();
 drop function app.community_members_guard();
 
 drop function app.community_members_ended();
+
+drop function sec.holds_community_member(uuid,text);
+
+drop function sec.may_community_member(uuid,text);
 
 drop function app.community_member_may(uuid);
 
@@ -1605,6 +1777,10 @@ drop function app.communities_slug_from_name();
 
 drop function app.communities_slug_again();
 
+drop function sec.holds_community(uuid,text);
+
+drop function sec.may_community(uuid,text);
+
 drop function app.community_private(uuid);
 
 drop function app.communities_document();
@@ -1618,6 +1794,10 @@ drop function app.archived_commission_rules(uuid,int);
 drop function sec.restore_commission_rules(uuid[]);
 
 drop function app.commission_rules_guard();
+
+drop function sec.holds_commission_rule(uuid,text);
+
+drop function sec.may_commission_rule(uuid,text);
 
 drop function audit.record_cities();
 
@@ -1633,11 +1813,17 @@ drop function app.cities_slug_from_name();
 
 drop function app.cities_slug_again();
 
+drop function sec.holds_city(uuid,text);
+
+drop function sec.may_city(uuid,text);
+
 drop function app.cities_document();
 
 drop function app.cities_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_check_ins();
+
+drop function sec.may_check_in(uuid,text);
 
 drop function audit.record_businesses();
 
@@ -1659,6 +1845,10 @@ drop function app.businesses_slug_from_name();
 
 drop function app.businesses_slug_again();
 
+drop function sec.holds_business(uuid,text);
+
+drop function sec.may_business(uuid,text);
+
 drop function app.business_private(uuid);
 
 drop function app.businesses_document();
@@ -1669,6 +1859,8 @@ drop function audit.record_attendances();
 
 drop function app.attendances_count_insert();
 
+drop function sec.may_attendance(uuid,text);
+
 drop function sec.my_event_tickets();
 
 drop function sec.my_community_members_3();
@@ -1678,6 +1870,10 @@ drop function sec.my_community_members_2();
 drop function sec.my_community_members();
 
 drop function sec.is_active(uuid);
+
+drop function sec.hold(uuid,text);
+
+drop function sec.enter_job(text,uuid,uuid,text);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -2137,6 +2333,8 @@ drop table jobs.periodic;
 
 drop table jobs.queue;
 
+drop table requests.quotas;
+
 drop table audit.seals;
 
 drop table audit.audit_logs;
@@ -2266,8 +2464,6 @@ drop function sec.keep_status();
 drop function sec.live();
 
 drop function sec.stamp();
-
-drop function sec.enter_job(text,uuid,text);
 
 drop function sec.performed_role();
 

@@ -519,28 +519,6 @@ create function sec.performed_role() returns text
 $$;
 alter function sec.performed_role() owner to culturepass_owner;
 
-create function sec.enter_job(p_job text, p_on_behalf_of uuid, p_request text) returns void
-  language plpgsql as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
-begin
-  perform
-    pg_catalog.set_config('app.job', p_job, true),
-    pg_catalog.set_config('app.user_id', coalesce(p_on_behalf_of::text, ''), true),
-    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
-    pg_catalog.set_config('app.session_id', '', true),
-    pg_catalog.set_config('app.action', '', true),
-    pg_catalog.set_config('app.archived', '', true),
-    pg_catalog.set_config('app.reason', '', true),
-    pg_catalog.set_config('app.created', '', true),
-    pg_catalog.set_config('app.role_org_admin', '', true),
-    pg_catalog.set_config('app.role_city_admin', '', true),
-    pg_catalog.set_config('app.role_platform_admin', '', true);
-end
-$$;
-alter function sec.enter_job(text,uuid,text) owner to culturepass_owner;
-revoke execute on function sec.enter_job(text,uuid,text) from public;
-grant execute on function sec.enter_job(text,uuid,text) to culturepass_job;
-
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
 -- The row is another one now: its entity tag changes.
@@ -2120,6 +2098,16 @@ create table audit.seals (
 );
 comment on table audit.seals is 'Chained hashes over blocks of the log.';
 alter table audit.seals owner to culturepass_audit;
+
+create table requests.quotas (
+  principal uuid not null,
+  entity text not null,
+  day date not null,
+  used integer not null,
+  constraint quotas_pkey primary key (principal, entity)
+);
+comment on table requests.quotas is 'What each member has created on the last day on which they created something.';
+alter table requests.quotas owner to culturepass_queue;
 
 create table jobs.queue (
   id uuid default sec.uuid_v7() not null,
@@ -5105,6 +5093,78 @@ alter function sec.enter(uuid,uuid,text,text) owner to culturepass_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to culturepass_app;
 
+create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request text) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Begins the transaction of a module's job: its policies go by the module's name.
+declare
+  p_action constant text := '';
+  v_status text;
+  v_held record;
+begin
+  if p_user is not null then
+    select u.status into v_status from app.users u where u.id = p_user;
+    if v_status is null or v_status = 'archived' then
+      raise exception 'account_unknown' using errcode = '28000';
+    end if;
+    if v_status <> 'active' then
+      raise exception 'account_suspended' using errcode = '28000';
+    end if;
+    if p_session is not null and not exists (
+      select 1 from app.sessions s
+      where s.id = p_session and s.user_id = p_user and s.revoked_at is null
+    ) then
+      raise exception 'session_revoked' using errcode = '28000';
+    end if;
+  end if;
+  select
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
+    coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
+  into v_held
+  from app.role_assignments a
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id)) and a.state = 'accepted';
+  perform
+    pg_catalog.set_config('app.job', p_job, true),
+    pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
+    pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
+    pg_catalog.set_config('app.action', '', true),
+    pg_catalog.set_config('app.archived', '', true),
+    pg_catalog.set_config('app.reason', '', true),
+    pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
+    pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
+end
+$$;
+alter function sec.enter_job(text,uuid,uuid,text) owner to culturepass_authz;
+revoke execute on function sec.enter_job(text,uuid,uuid,text) from public;
+grant execute on function sec.enter_job(text,uuid,uuid,text) to culturepass_job;
+
+create function sec.hold(p_user uuid, p_action text) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- The roles as they count for this action.
+declare
+  v_held record;
+begin
+  select
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'orgAdmin') || '}', '{}') as org_admin,
+    coalesce('{' || string_agg(a.scope_id::text, ',') filter (where a.role = 'cityAdmin') || '}', '{}') as city_admin,
+    coalesce(bool_or(a.role = 'platformAdmin'), false) as platform_admin
+  into v_held
+  from app.role_assignments a
+  where a.user_id = p_user
+    and (a.status = 'active' or (p_action = 'restore' and a.status = 'archived' and a.archived_with = a.scope_id)) and a.state = 'accepted';
+  perform
+    pg_catalog.set_config('app.role_org_admin', v_held.org_admin, true),
+    pg_catalog.set_config('app.role_city_admin', v_held.city_admin, true),
+    pg_catalog.set_config('app.role_platform_admin', case when v_held.platform_admin then '1' else '' end, true);
+end
+$$;
+alter function sec.hold(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.hold(uuid,text) from public;
+
 create function sec.is_active(p_user uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
 -- Is the account good, now? Asked before a job works on somebody's behalf.
@@ -5157,6 +5217,41 @@ $$;
 alter function sec.my_event_tickets() owner to culturepass_authz;
 revoke execute on function sec.my_event_tickets() from public;
 grant execute on function sec.my_event_tickets() to culturepass_app, culturepass_job;
+
+create function sec.may_attendance(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.attendances t
+  where t.id = p_id
+    and (
+      t.user_id = sec.uid()
+      or sec.seen_event_admin(t.event_id)
+      or (sec.seen_user(t.user_id) is not null and sec.seen_event(t.event_id) is not null)
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_attendance(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_attendance(uuid,text) from public;
+grant execute on function sec.may_attendance(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.attendances_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5359,6 +5454,143 @@ $$;
 alter function app.business_private(uuid) owner to culturepass_authz;
 revoke execute on function app.business_private(uuid) from public;
 grant execute on function app.business_private(uuid) to culturepass_app;
+
+create function sec.may_business(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'approve', 'reject', 'resubmit', 'verify', 'unverify') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'archive' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'restore' then t.status = 'archived'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'resubmit' then t.status = 'active' and strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+  end into v_answer
+  from app.businesses t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_business(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_business(uuid,text) from public;
+grant execute on function sec.may_business(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_business(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'city_admin', 'staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+  end into v_answer
+  from app.businesses t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_business(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_business(uuid,text) from public;
+grant execute on function sec.holds_business(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.businesses_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -5697,6 +5929,36 @@ $$;
 alter function audit.record_businesses() owner to culturepass_audit;
 revoke execute on function audit.record_businesses() from public;
 
+create function sec.may_check_in(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.check_ins t
+  where t.id = p_id and (sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_check_in(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_check_in(uuid,text) from public;
+grant execute on function sec.may_check_in(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_check_ins() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -5850,6 +6112,76 @@ $$;
 alter function app.cities_document() owner to culturepass_authz;
 revoke execute on function app.cities_document() from public;
 
+create function sec.may_city(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (strpos(sec.held_city_admin(), t.id::text) > 0 or sec.is_platform_admin())
+    when 'archive' then t.status = 'active' and sec.is_platform_admin()
+    when 'restore' then t.status = 'archived' and sec.is_platform_admin()
+    when 'suspend' then t.status = 'active' and sec.is_platform_admin()
+    when 'unsuspend' then t.status = 'suspended' and sec.is_platform_admin()
+  end into v_answer
+  from app.cities t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended' and (strpos(sec.held_city_admin(), t.id::text) > 0 or sec.is_platform_admin())
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_city(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_city(uuid,text) from public;
+grant execute on function sec.may_city(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_city(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('city_admin') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'city_admin' then strpos(sec.held_city_admin(), t.id::text) > 0 or sec.is_platform_admin()
+  end into v_answer
+  from app.cities t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended' and (strpos(sec.held_city_admin(), t.id::text) > 0 or sec.is_platform_admin())
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_city(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_city(uuid,text) from public;
+grant execute on function sec.holds_city(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.cities_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Another end for a slug that was taken while its row was archived.
@@ -6001,6 +6333,84 @@ end
 $$;
 alter function audit.record_cities() owner to culturepass_audit;
 revoke execute on function audit.record_cities() from public;
+
+create function sec.may_commission_rule(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.is_platform_admin()
+    when 'archive' then t.status = 'active' and sec.is_platform_admin()
+    when 'restore' then t.status = 'archived' and sec.is_platform_admin()
+  end into v_answer
+  from app.commission_rules t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          sec.is_platform_admin()
+          or strpos(sec.held_org_admin(), t.scope_id::text) > 0
+          or strpos(sec.held_city_admin(), t.scope_id::text) > 0
+        )
+      )
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_commission_rule(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_commission_rule(uuid,text) from public;
+grant execute on function sec.may_commission_rule(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_commission_rule(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.commission_rules t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          sec.is_platform_admin()
+          or strpos(sec.held_org_admin(), t.scope_id::text) > 0
+          or strpos(sec.held_city_admin(), t.scope_id::text) > 0
+        )
+      )
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_commission_rule(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_commission_rule(uuid,text) from public;
+grant execute on function sec.holds_commission_rule(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.commission_rules_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -6314,6 +6724,153 @@ $$;
 alter function app.community_private(uuid) owner to culturepass_authz;
 revoke execute on function app.community_private(uuid) from public;
 grant execute on function app.community_private(uuid) to culturepass_app;
+
+create function sec.may_community(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'verify', 'unverify') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or t.id in (select sec.my_community_members())
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'archive' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'restore' then t.status = 'archived'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+  end into v_answer
+  from app.communities t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_community(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_community(uuid,text) from public;
+grant execute on function sec.may_community(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_community(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'moderator', 'member', 'known', 'city_admin', 'staff', 'open', 'askable') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'moderator' then strpos(sec.held_org_admin(), t.id::text) > 0 or t.id in (select sec.my_community_members())
+    when 'member' then t.id in (select sec.my_community_members_2())
+    when 'known' then t.id in (select sec.my_community_members_3())
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
+      or t.id in (select sec.my_community_members())
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+    when 'open' then t.join_policy = 'open'
+    when 'askable' then t.join_policy in ('open', 'request')
+  end into v_answer
+  from app.communities t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_community(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_community(uuid,text) from public;
+grant execute on function sec.holds_community(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.communities_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -6632,6 +7189,160 @@ $$;
 alter function app.community_member_may(uuid) owner to culturepass_authz;
 revoke execute on function app.community_member_may(uuid) from public;
 grant execute on function app.community_member_may(uuid) to culturepass_app;
+
+create function sec.may_community_member(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'join', 'approve', 'ban', 'unban', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and sec.seen_community_staff(t.community_id)
+      and (t.user_id = sec.uid() or sec.outranks(t.user_id, t.community_id))
+    when 'archive' then t.status = 'active'
+      and (
+        (t.user_id = sec.uid() and t.state <> 'banned')
+        or (sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id))
+      )
+    when 'restore' then t.status = 'archived'
+      and sec.seen_community_staff(t.community_id)
+      and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+    when 'join' then t.status = 'active'
+      and t.user_id = sec.uid()
+      and (sec.seen_community_open(t.community_id) or t.added_by_id <> t.user_id or t.state = 'unbanned')
+    when 'approve' then t.status = 'active' and t.added_by_id = t.user_id and sec.seen_community_staff(t.community_id)
+    when 'ban' then t.status = 'active'
+      and sec.seen_community_staff(t.community_id)
+      and sec.outranks(t.user_id, t.community_id)
+    when 'unban' then t.status = 'active' and sec.seen_community_staff(t.community_id) and (t.user_id = sec.uid()) is not true
+  end into v_answer
+  from app.community_members t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.user_id = sec.uid()
+          or sec.seen_community_staff(t.community_id)
+          or (
+            t.state = 'active'
+            and sec.seen_user(t.user_id) is not null
+            and sec.seen_community(t.community_id) is not null
+          )
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          (
+            sec.seen_community_staff(t.community_id)
+            and (t.user_id = sec.uid() or sec.outranks(t.user_id, t.community_id))
+          )
+          or (
+            (select sec.action()) = 'restore'
+            and sec.seen_community_staff(t.community_id)
+            and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          (t.user_id = sec.uid() and t.state <> 'banned')
+          or (sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id))
+          or (
+            sec.seen_community_staff(t.community_id)
+            and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+          )
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_community_member(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_community_member(uuid,text) from public;
+grant execute on function sec.may_community_member(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_community_member(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine', 'requested', 'invited', 'welcome', 'above') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.user_id = sec.uid()
+    when 'requested' then t.added_by_id = t.user_id
+    when 'invited' then t.added_by_id <> t.user_id
+    when 'welcome' then t.state = 'unbanned'
+    when 'above' then sec.outranks(t.user_id, t.community_id)
+  end into v_answer
+  from app.community_members t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.user_id = sec.uid()
+          or sec.seen_community_staff(t.community_id)
+          or (
+            t.state = 'active'
+            and sec.seen_user(t.user_id) is not null
+            and sec.seen_community(t.community_id) is not null
+          )
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          (
+            sec.seen_community_staff(t.community_id)
+            and (t.user_id = sec.uid() or sec.outranks(t.user_id, t.community_id))
+          )
+          or (
+            (select sec.action()) = 'restore'
+            and sec.seen_community_staff(t.community_id)
+            and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          (t.user_id = sec.uid() and t.state <> 'banned')
+          or (sec.seen_community_staff(t.community_id) and sec.outranks(t.user_id, t.community_id))
+          or (
+            sec.seen_community_staff(t.community_id)
+            and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+          )
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_community_member(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_community_member(uuid,text) from public;
+grant execute on function sec.holds_community_member(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.community_members_ended() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7051,6 +7762,72 @@ $$;
 alter function app.countries_document() owner to culturepass_authz;
 revoke execute on function app.countries_document() from public;
 
+create function sec.may_country(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.is_platform_admin()
+    when 'archive' then t.status = 'active' and sec.is_platform_admin()
+    when 'restore' then t.status = 'archived' and sec.is_platform_admin()
+    when 'suspend' then t.status = 'active' and sec.is_platform_admin()
+    when 'unsuspend' then t.status = 'suspended' and sec.is_platform_admin()
+  end into v_answer
+  from app.countries t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_country(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_country(uuid,text) from public;
+grant execute on function sec.may_country(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_country(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.countries t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_country(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_country(uuid,text) from public;
+grant execute on function sec.holds_country(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.countries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -7184,6 +7961,69 @@ end
 $$;
 alter function audit.record_credentials() owner to culturepass_audit;
 revoke execute on function audit.record_credentials() from public;
+
+create function sec.may_device(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and t.user_id = sec.uid()
+    when 'archive' then t.status = 'active' and t.user_id = sec.uid()
+  end into v_answer
+  from app.devices t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and t.user_id = sec.uid())
+      or (t.status = 'suspended' and t.user_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = sec.uid())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_device(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_device(uuid,text) from public;
+grant execute on function sec.may_device(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_device(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.user_id = sec.uid()
+  end into v_answer
+  from app.devices t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and t.user_id = sec.uid())
+      or (t.status = 'suspended' and t.user_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = sec.uid())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_device(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_device(uuid,text) from public;
+grant execute on function sec.holds_device(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.devices_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -7488,6 +8328,182 @@ alter function app.event_private(uuid) owner to culturepass_authz;
 revoke execute on function app.event_private(uuid) from public;
 grant execute on function app.event_private(uuid) to culturepass_app;
 
+create function sec.may_event(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'publish', 'unpublish', 'cancel', 'complete') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.host_id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'archive' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.host_id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+      and t.ticket_count = 0
+    when 'restore' then t.status = 'archived'
+      and (
+        strpos(sec.held_org_admin(), t.host_id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'publish' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'unpublish' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'cancel' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.host_id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'complete' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+  end into v_answer
+  from app.events t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community__member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_event(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_event(uuid,text) from public;
+grant execute on function sec.may_event(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_event(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'city_admin', 'staff', 'guest', 'out') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'staff' then strpos(sec.held_org_admin(), t.host_id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+    when 'guest' then t.id in (select sec.my_event_tickets())
+    when 'out' then t.state <> 'draft'
+  end into v_answer
+  from app.events t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community__member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_event(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_event(uuid,text) from public;
+grant execute on function sec.holds_event(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.events_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Another end for a slug that was taken while its row was archived.
@@ -7602,6 +8618,21 @@ begin
 end
 $$;
 alter function app.events_guard() owner to culturepass_owner;
+
+create function app.events_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'payments' and new.trending_score is distinct from old.trending_score then
+    raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
+  if sec.job() = 'trending' and new.featured_until is distinct from old.featured_until then
+    raise exception 'not written by the module trending' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.events_module_update() owner to culturepass_owner;
 
 create function app.events_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -7893,6 +8924,101 @@ end
 $$;
 alter function audit.record_external_identities() owner to culturepass_audit;
 revoke execute on function audit.record_external_identities() from public;
+
+create function sec.may_follow(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'restore', 'update', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active' and t.follower_id = sec.uid()
+    when 'restore' then t.status = 'archived' and t.follower_id = sec.uid()
+  end into v_answer
+  from app.follows t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.follower_id = sec.uid()
+          or (
+            sec.seen_user(t.follower_id) is not null
+            and (
+              (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+              or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
+            )
+          )
+        )
+      )
+      or (t.status = 'suspended' and (select sec.action()) = 'restore' and t.follower_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.follower_id = sec.uid())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_follow(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_follow(uuid,text) from public;
+grant execute on function sec.may_follow(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_follow(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.follower_id = sec.uid()
+  end into v_answer
+  from app.follows t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.follower_id = sec.uid()
+          or (
+            sec.seen_user(t.follower_id) is not null
+            and (
+              (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+              or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
+            )
+          )
+        )
+      )
+      or (t.status = 'suspended' and (select sec.action()) = 'restore' and t.follower_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.follower_id = sec.uid())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_follow(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_follow(uuid,text) from public;
+grant execute on function sec.holds_follow(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.follows_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -8283,6 +9409,36 @@ $$;
 alter function audit.record_follows() owner to culturepass_audit;
 revoke execute on function audit.record_follows() from public;
 
+create function sec.may_fraud_flag(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.fraud_flags t
+  where t.id = p_id and sec.is_platform_admin();
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_fraud_flag(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_fraud_flag(uuid,text) from public;
+grant execute on function sec.may_fraud_flag(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_fraud_flags() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -8432,6 +9588,97 @@ end
 $$;
 alter function app.grant_announcements_document() owner to culturepass_authz;
 revoke execute on function app.grant_announcements_document() from public;
+
+create function sec.may_grant_announcement(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
+    when 'archive' then t.status = 'active'
+      and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
+    when 'restore' then t.status = 'archived'
+      and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
+    when 'suspend' then t.status = 'active' and sec.seen_institution_city_admin(t.institution_id)
+    when 'unsuspend' then t.status = 'suspended' and sec.seen_institution_city_admin(t.institution_id)
+  end into v_answer
+  from app.grant_announcements t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_institution(t.institution_id) is not null)
+      or (
+        t.status = 'suspended'
+        and (
+          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_grant_announcement(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_grant_announcement(uuid,text) from public;
+grant execute on function sec.may_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_grant_announcement(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+  end into v_answer
+  from app.grant_announcements t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_institution(t.institution_id) is not null)
+      or (
+        t.status = 'suspended'
+        and (
+          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_grant_announcement(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_grant_announcement(uuid,text) from public;
+grant execute on function sec.holds_grant_announcement(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.grant_announcements_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -8692,6 +9939,107 @@ $$;
 alter function app.institutions_document() owner to culturepass_authz;
 revoke execute on function app.institutions_document() from public;
 
+create function sec.may_institution(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'verify', 'unverify') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'archive' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'restore' then t.status = 'archived'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+  end into v_answer
+  from app.institutions t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_institution(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_institution(uuid,text) from public;
+grant execute on function sec.may_institution(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_institution(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'city_admin', 'staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+  end into v_answer
+  from app.institutions t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_institution(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_institution(uuid,text) from public;
+grant execute on function sec.holds_institution(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.institutions_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Another end for a slug that was taken while its row was archived.
@@ -8939,6 +10287,95 @@ end
 $$;
 alter function audit.record_institutions() owner to culturepass_audit;
 revoke execute on function audit.record_institutions() from public;
+
+create function sec.may_lead(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'view', 'decline', 'win', 'lose', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
+    when 'archive' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
+    when 'restore' then t.status = 'archived' and sec.seen_service_request_organizer(t.service_request_id)
+    when 'view' then t.status = 'active' and strpos(sec.held_org_admin(), t.business_id::text) > 0
+    when 'decline' then t.status = 'active' and strpos(sec.held_org_admin(), t.business_id::text) > 0
+    when 'win' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
+    when 'lose' then t.status = 'active' and sec.seen_service_request_organizer(t.service_request_id)
+  end into v_answer
+  from app.leads t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.business_id::text) > 0
+          or sec.seen_service_request_organizer(t.service_request_id)
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_lead(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_lead(uuid,text) from public;
+grant execute on function sec.may_lead(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_lead(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('organizer', 'provider') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'organizer' then sec.seen_service_request_organizer(t.service_request_id)
+    when 'provider' then strpos(sec.held_org_admin(), t.business_id::text) > 0
+  end into v_answer
+  from app.leads t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.business_id::text) > 0
+          or sec.seen_service_request_organizer(t.service_request_id)
+        )
+      )
+      or (t.status = 'suspended' and sec.seen_service_request_organizer(t.service_request_id))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_service_request_organizer(t.service_request_id)
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_lead(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_lead(uuid,text) from public;
+grant execute on function sec.holds_lead(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.leads_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9213,6 +10650,81 @@ $$;
 alter function audit.record_leads() owner to culturepass_audit;
 revoke execute on function audit.record_leads() from public;
 
+create function sec.may_like(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'restore', 'update', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active' and t.user_id = sec.uid()
+    when 'restore' then t.status = 'archived' and t.user_id = sec.uid()
+  end into v_answer
+  from app.likes t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.user_id = sec.uid()
+          or (sec.seen_user(t.user_id) is not null and sec.seen_event(t.event_id) is not null)
+        )
+      )
+      or (t.status = 'suspended' and (select sec.action()) = 'restore' and t.user_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = sec.uid())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_like(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_like(uuid,text) from public;
+grant execute on function sec.may_like(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_like(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.user_id = sec.uid()
+  end into v_answer
+  from app.likes t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.user_id = sec.uid()
+          or (sec.seen_user(t.user_id) is not null and sec.seen_event(t.event_id) is not null)
+        )
+      )
+      or (t.status = 'suspended' and (select sec.action()) = 'restore' and t.user_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = sec.uid())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_like(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_like(uuid,text) from public;
+grant execute on function sec.holds_like(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.likes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -9428,6 +10940,205 @@ $$;
 alter function app.media_private(uuid) owner to culturepass_authz;
 revoke execute on function app.media_private(uuid) from public;
 grant execute on function app.media_private(uuid) to culturepass_app;
+
+create function sec.may_media(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+      )
+    when 'archive' then t.status = 'active'
+      and (
+        (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+      )
+    when 'restore' then t.status = 'archived'
+      and (
+        (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+      )
+    when 'suspend' then t.status = 'active'
+      and (
+        (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+      )
+    when 'unsuspend' then t.status = 'suspended'
+      and (
+        (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+      )
+  end into v_answer
+  from app.media t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
+          or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+          or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+          or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+          or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+          or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
+          or (t.entity_type = 'event' and sec.seen_event(t.entity_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+          or (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_media(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_media(uuid,text) from public;
+grant execute on function sec.may_media(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_media(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('owner') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'owner' then (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+      or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+      or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+      or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+      or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+      or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+      or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+  end into v_answer
+  from app.media t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          (t.entity_type = 'user' and sec.seen_user(t.entity_id) is not null)
+          or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+          or (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+          or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+          or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+          or (t.entity_type = 'institution' and sec.seen_institution(t.entity_id) is not null)
+          or (t.entity_type = 'event' and sec.seen_event(t.entity_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+          or (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          (t.entity_type = 'user' and sec.seen_user_update(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_update(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_update(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_update(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_media(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_media(uuid,text) from public;
+grant execute on function sec.holds_media(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.media_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9660,6 +11371,36 @@ $$;
 alter function audit.record_media() owner to culturepass_audit;
 revoke execute on function audit.record_media() from public;
 
+create function sec.may_notification(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.notifications t
+  where t.id = p_id and t.user_id = sec.uid();
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_notification(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_notification(uuid,text) from public;
+grant execute on function sec.may_notification(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_notifications() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -9697,6 +11438,36 @@ $$;
 alter function audit.record_notifications() owner to culturepass_audit;
 revoke execute on function audit.record_notifications() from public;
 
+create function sec.may_notification_delivery(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.notification_deliveries t
+  where t.id = p_id and sec.is_platform_admin();
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_notification_delivery(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_notification_delivery(uuid,text) from public;
+grant execute on function sec.may_notification_delivery(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_notification_deliveries() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -9733,6 +11504,70 @@ end
 $$;
 alter function audit.record_notification_deliveries() owner to culturepass_audit;
 revoke execute on function audit.record_notification_deliveries() from public;
+
+create function sec.may_notification_preference(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and t.user_id = sec.uid()
+    when 'archive' then t.status = 'active' and t.user_id = sec.uid()
+    when 'restore' then t.status = 'archived' and t.user_id = sec.uid()
+  end into v_answer
+  from app.notification_preferences t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and t.user_id = sec.uid())
+      or (t.status = 'suspended' and t.user_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = sec.uid())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_notification_preference(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_notification_preference(uuid,text) from public;
+grant execute on function sec.may_notification_preference(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_notification_preference(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.user_id = sec.uid()
+  end into v_answer
+  from app.notification_preferences t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and t.user_id = sec.uid())
+      or (t.status = 'suspended' and t.user_id = sec.uid())
+      or (t.status = 'archived' and (select sec.show_archived()) and t.user_id = sec.uid())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_notification_preference(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_notification_preference(uuid,text) from public;
+grant execute on function sec.holds_notification_preference(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.notification_preferences_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -9891,6 +11726,86 @@ alter function app.order_private(uuid) owner to culturepass_authz;
 revoke execute on function app.order_private(uuid) from public;
 grant execute on function app.order_private(uuid) to culturepass_app;
 
+create function sec.may_order(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.orders t
+  where t.id = p_id and (t.user_id = sec.uid() or sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_order(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_order(uuid,text) from public;
+grant execute on function sec.may_order(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_order(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('buyer', 'host') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'buyer' then t.user_id = sec.uid()
+    when 'host' then sec.seen_event_admin(t.event_id) or sec.is_platform_admin()
+  end into v_answer
+  from app.orders t
+  where t.id = p_id and (t.user_id = sec.uid() or sec.is_platform_admin() or sec.seen_event_admin(t.event_id));
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_order(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_order(uuid,text) from public;
+grant execute on function sec.holds_order(uuid,text) to culturepass_app, culturepass_job;
+
+create function app.orders_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'payments'
+      and (
+        new.user_id is distinct from old.user_id
+        or new.event_id is distinct from old.event_id
+        or new.commission_rule_id is distinct from old.commission_rule_id
+        or new.promo_code_id is distinct from old.promo_code_id
+        or new.amount_cents is distinct from old.amount_cents
+        or new.wallet_cents is distinct from old.wallet_cents
+        or new.card_cents is distinct from old.card_cents
+        or new.currency is distinct from old.currency
+        or new.platform_fee_cents is distinct from old.platform_fee_cents
+        or new.city_share_cents is distinct from old.city_share_cents
+        or new.organizer_cents is distinct from old.organizer_cents
+        or new.fee_paid_by is distinct from old.fee_paid_by
+        or new.expires_at is distinct from old.expires_at
+        or new.idempotency_key is distinct from old.idempotency_key
+      ) then
+    raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.orders_module_update() owner to culturepass_owner;
+
 create function app.orders_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -10020,6 +11935,36 @@ end
 $$;
 alter function audit.record_orders() owner to culturepass_audit;
 revoke execute on function audit.record_orders() from public;
+
+create function sec.may_order_item(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.order_items t
+  where t.id = p_id and sec.seen_order(t.order_id) is not null;
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_order_item(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_order_item(uuid,text) from public;
+grant execute on function sec.may_order_item(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_order_items() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10184,6 +12129,143 @@ $$;
 alter function app.organization_private(uuid) owner to culturepass_authz;
 revoke execute on function app.organization_private(uuid) from public;
 grant execute on function app.organization_private(uuid) to culturepass_app;
+
+create function sec.may_organization(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'approve', 'reject', 'resubmit', 'verify', 'unverify') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'archive' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'restore' then t.status = 'archived'
+      and (
+        strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'resubmit' then t.status = 'active' and strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+  end into v_answer
+  from app.organizations t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_organization(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_organization(uuid,text) from public;
+grant execute on function sec.may_organization(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_organization(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'city_admin', 'staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+  end into v_answer
+  from app.organizations t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_organization(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_organization(uuid,text) from public;
+grant execute on function sec.holds_organization(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.organizations_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -10499,6 +12581,36 @@ $$;
 alter function audit.record_organizations() owner to culturepass_audit;
 revoke execute on function audit.record_organizations() from public;
 
+create function sec.may_payment_method(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.payment_methods t
+  where t.id = p_id and t.status = 'active' and t.user_id = sec.uid();
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_payment_method(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_payment_method(uuid,text) from public;
+grant execute on function sec.may_payment_method(uuid,text) to culturepass_app, culturepass_job;
+
 create function sec.restore_payment_methods(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
 -- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
@@ -10603,6 +12715,70 @@ alter function app.plan_private(uuid) owner to culturepass_authz;
 revoke execute on function app.plan_private(uuid) from public;
 grant execute on function app.plan_private(uuid) to culturepass_app;
 
+create function sec.may_plan(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.is_platform_admin()
+    when 'archive' then t.status = 'active' and sec.is_platform_admin()
+    when 'restore' then t.status = 'archived' and sec.is_platform_admin()
+  end into v_answer
+  from app.plans t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.is_offered or sec.is_platform_admin()))
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_plan(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_plan(uuid,text) from public;
+grant execute on function sec.may_plan(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_plan(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.plans t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.is_offered or sec.is_platform_admin()))
+      or (t.status = 'suspended' and sec.is_platform_admin())
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_platform_admin())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_plan(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_plan(uuid,text) from public;
+grant execute on function sec.holds_plan(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.plans_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -10696,6 +12872,70 @@ end
 $$;
 alter function audit.record_plans() owner to culturepass_audit;
 revoke execute on function audit.record_plans() from public;
+
+create function sec.may_promo_code(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id)
+    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id)
+    when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id)
+  end into v_answer
+  from app.promo_codes t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_admin(t.event_id))
+      or (t.status = 'suspended' and sec.seen_event_admin(t.event_id))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_promo_code(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_promo_code(uuid,text) from public;
+grant execute on function sec.may_promo_code(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_promo_code(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('host') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'host' then sec.seen_event_admin(t.event_id)
+  end into v_answer
+  from app.promo_codes t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event_admin(t.event_id))
+      or (t.status = 'suspended' and sec.seen_event_admin(t.event_id))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_promo_code(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_promo_code(uuid,text) from public;
+grant execute on function sec.holds_promo_code(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promo_codes_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -10853,6 +13093,131 @@ end
 $$;
 alter function audit.record_promo_codes() owner to culturepass_audit;
 revoke execute on function audit.record_promo_codes() from public;
+
+create function sec.may_promotion(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'restore', 'suspend', 'unsuspend', 'approve', 'reject', 'activate', 'finish', 'withdraw', 'update') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'restore' then t.status = 'archived'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'activate' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'finish' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'withdraw' then t.status = 'active'
+      and (
+        (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+        or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+        or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
+      )
+  end into v_answer
+  from app.promotions t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (
+            t.state = 'active'
+            and (
+              (t.target_type = 'event' and sec.seen_event(t.target_id) is not null)
+              or (t.target_type = 'business' and sec.seen_business(t.target_id) is not null)
+              or (t.target_type = 'venue' and sec.seen_venue(t.target_id) is not null)
+            )
+          )
+          or (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+          or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+          or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_promotion(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_promotion(uuid,text) from public;
+grant execute on function sec.may_promotion(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_promotion(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('city_admin') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+  end into v_answer
+  from app.promotions t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (
+            t.state = 'active'
+            and (
+              (t.target_type = 'event' and sec.seen_event(t.target_id) is not null)
+              or (t.target_type = 'business' and sec.seen_business(t.target_id) is not null)
+              or (t.target_type = 'venue' and sec.seen_venue(t.target_id) is not null)
+            )
+          )
+          or (t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+          or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+          or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_promotion(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_promotion(uuid,text) from public;
+grant execute on function sec.holds_promotion(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.promotions_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -11061,6 +13426,91 @@ $$;
 alter function audit.record_promotions() owner to culturepass_audit;
 revoke execute on function audit.record_promotions() from public;
 
+create function sec.may_quote(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'send', 'accept', 'decline', 'expire', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft'
+    when 'archive' then t.status = 'active' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft'
+    when 'restore' then t.status = 'archived' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft'
+    when 'send' then t.status = 'active' and sec.seen_lead_provider(t.lead_id)
+    when 'accept' then t.status = 'active' and sec.seen_lead_organizer(t.lead_id)
+    when 'decline' then t.status = 'active' and sec.seen_lead_organizer(t.lead_id)
+    when 'expire' then t.status = 'active' and (sec.seen_lead_provider(t.lead_id) or sec.seen_lead_organizer(t.lead_id))
+  end into v_answer
+  from app.quotes t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
+      )
+      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_lead_provider(t.lead_id)
+        and t.state = 'draft'
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_quote(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_quote(uuid,text) from public;
+grant execute on function sec.may_quote(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_quote(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('provider', 'organizer') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'provider' then sec.seen_lead_provider(t.lead_id)
+    when 'organizer' then sec.seen_lead_organizer(t.lead_id)
+  end into v_answer
+  from app.quotes t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (sec.seen_lead_provider(t.lead_id) or (t.state <> 'draft' and sec.seen_lead_organizer(t.lead_id)))
+      )
+      or (t.status = 'suspended' and sec.seen_lead_provider(t.lead_id) and t.state = 'draft')
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and sec.seen_lead_provider(t.lead_id)
+        and t.state = 'draft'
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_quote(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_quote(uuid,text) from public;
+grant execute on function sec.holds_quote(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.quotes_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -11252,6 +13702,38 @@ $$;
 alter function audit.record_quotes() owner to culturepass_audit;
 revoke execute on function audit.record_quotes() from public;
 
+create function sec.may_referral(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.referrals t
+  where t.id = p_id
+    and t.status = 'active'
+    and (t.referrer_id = sec.uid() or t.referee_id = sec.uid() or sec.is_platform_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_referral(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_referral(uuid,text) from public;
+grant execute on function sec.may_referral(uuid,text) to culturepass_app, culturepass_job;
+
 create function sec.restore_referrals(p_ids uuid[]) returns void
   language plpgsql security definer set search_path = '' as $$
 -- Brings back those of these rows that nothing keeps; `sec.keep_status` knows as what.
@@ -11333,6 +13815,36 @@ $$;
 alter function audit.record_referrals() owner to culturepass_audit;
 revoke execute on function audit.record_referrals() from public;
 
+create function sec.may_revenue_share(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.revenue_shares t
+  where t.id = p_id and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_revenue_share(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_revenue_share(uuid,text) from public;
+grant execute on function sec.may_revenue_share(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_revenue_shares() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -11363,6 +13875,145 @@ end
 $$;
 alter function audit.record_revenue_shares() owner to culturepass_audit;
 revoke execute on function audit.record_revenue_shares() from public;
+
+create function sec.may_review(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        t.reviewer_id = sec.uid()
+        or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
+      )
+    when 'archive' then t.status = 'active' and t.reviewer_id = sec.uid()
+    when 'restore' then t.status = 'archived' and t.reviewer_id = sec.uid()
+    when 'suspend' then t.status = 'active'
+      and (
+        (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+      )
+    when 'unsuspend' then t.status = 'suspended'
+      and (
+        (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+      )
+  end into v_answer
+  from app.reviews t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.reviewer_id = sec.uid()
+          or (
+            sec.seen_user(t.reviewer_id) is not null
+            and (
+              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+            )
+          )
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.reviewer_id = sec.uid()
+          or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+        )
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and t.reviewer_id = sec.uid())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_review(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_review(uuid,text) from public;
+grant execute on function sec.may_review(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_review(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.reviewer_id = sec.uid()
+  end into v_answer
+  from app.reviews t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.reviewer_id = sec.uid()
+          or (
+            sec.seen_user(t.reviewer_id) is not null
+            and (
+              (t.entity_type = 'organization' and sec.seen_organization(t.entity_id) is not null)
+              or (t.entity_type = 'business' and sec.seen_business(t.entity_id) is not null)
+              or (t.entity_type = 'venue' and sec.seen_venue(t.entity_id) is not null)
+              or (t.entity_type = 'community' and sec.seen_community(t.entity_id) is not null)
+            )
+          )
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.reviewer_id = sec.uid()
+          or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+        )
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and t.reviewer_id = sec.uid())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_review(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_review(uuid,text) from public;
+grant execute on function sec.holds_review(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.reviews_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -11719,6 +14370,228 @@ $$;
 alter function audit.record_reviews() owner to culturepass_audit;
 revoke execute on function audit.record_reviews() from public;
 
+create function sec.may_role_assignment(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'restore', 'accept', 'decline', 'update', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active'
+      and (
+        t.user_id = sec.uid()
+        or sec.is_platform_admin()
+        or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+        or (
+          t.role = 'orgAdmin'
+          and (
+            strpos(sec.held_org_admin(), t.scope_id::text) > 0
+            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          )
+        )
+      )
+    when 'restore' then t.status = 'archived'
+      and (
+        sec.is_platform_admin()
+        or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+        or (
+          t.role = 'orgAdmin'
+          and (
+            strpos(sec.held_org_admin(), t.scope_id::text) > 0
+            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+          )
+        )
+      )
+      and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+    when 'accept' then t.status = 'active' and t.user_id = sec.uid()
+    when 'decline' then t.status = 'active' and t.user_id = sec.uid()
+  end into v_answer
+  from app.role_assignments t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.user_id = sec.uid()
+          or sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or strpos(sec.held_org_admin(), t.scope_id::text) > 0
+          or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+          or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+          or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+          or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+          or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+          or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (select sec.action()) = 'restore'
+        and (
+          sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or (
+            t.role = 'orgAdmin'
+            and (
+              strpos(sec.held_org_admin(), t.scope_id::text) > 0
+              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+            )
+          )
+        )
+        and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.user_id = sec.uid()
+          or sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or (
+            t.role = 'orgAdmin'
+            and (
+              strpos(sec.held_org_admin(), t.scope_id::text) > 0
+              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+            )
+          )
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_role_assignment(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_role_assignment(uuid,text) from public;
+grant execute on function sec.may_role_assignment(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_role_assignment(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine', 'platform', 'grantor') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.user_id = sec.uid()
+    when 'platform' then sec.is_platform_admin()
+    when 'grantor' then sec.is_platform_admin()
+      or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+      or (
+        t.role = 'orgAdmin'
+        and (
+          strpos(sec.held_org_admin(), t.scope_id::text) > 0
+          or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+          or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+          or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+          or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+          or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+          or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+        )
+      )
+  end into v_answer
+  from app.role_assignments t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.user_id = sec.uid()
+          or sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or strpos(sec.held_org_admin(), t.scope_id::text) > 0
+          or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+          or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+          or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+          or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+          or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+          or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (select sec.action()) = 'restore'
+        and (
+          sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or (
+            t.role = 'orgAdmin'
+            and (
+              strpos(sec.held_org_admin(), t.scope_id::text) > 0
+              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+            )
+          )
+        )
+        and ((t.ended_by_user) is not true or t.user_id = sec.uid())
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          t.user_id = sec.uid()
+          or sec.is_platform_admin()
+          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
+          or (
+            t.role = 'orgAdmin'
+            and (
+              strpos(sec.held_org_admin(), t.scope_id::text) > 0
+              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
+              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
+              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
+              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
+              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
+              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
+            )
+          )
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_role_assignment(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_role_assignment(uuid,text) from public;
+grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.role_assignments_ended() returns trigger
   language plpgsql set search_path = '' as $$
 -- Whether somebody archived a row about themselves.
@@ -12006,6 +14879,85 @@ end
 $$;
 alter function audit.record_role_assignments() owner to culturepass_audit;
 revoke execute on function audit.record_role_assignments() from public;
+
+create function sec.may_service_request(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'settle', 'close', 'reopen', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'archive' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'restore' then t.status = 'archived' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'settle' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'close' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+    when 'reopen' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
+  end into v_answer
+  from app.service_requests t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active' and (strpos(sec.held_org_admin(), t.host_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (t.status = 'suspended' and strpos(sec.held_org_admin(), t.host_id::text) > 0)
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and strpos(sec.held_org_admin(), t.host_id::text) > 0
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_service_request(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_service_request(uuid,text) from public;
+grant execute on function sec.may_service_request(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_service_request(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('organizer') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'organizer' then strpos(sec.held_org_admin(), t.host_id::text) > 0
+  end into v_answer
+  from app.service_requests t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active' and (strpos(sec.held_org_admin(), t.host_id::text) > 0 or sec.is_platform_admin())
+      )
+      or (t.status = 'suspended' and strpos(sec.held_org_admin(), t.host_id::text) > 0)
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and strpos(sec.held_org_admin(), t.host_id::text) > 0
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_service_request(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_service_request(uuid,text) from public;
+grant execute on function sec.holds_service_request(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.service_requests_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -12305,6 +15257,57 @@ alter function app.subscription_private(uuid) owner to culturepass_authz;
 revoke execute on function app.subscription_private(uuid) from public;
 grant execute on function app.subscription_private(uuid) to culturepass_app;
 
+create function sec.may_subscription(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.subscriptions t
+  where t.id = p_id and (strpos(sec.held_org_admin(), t.business_id::text) > 0 or sec.is_platform_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_subscription(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_subscription(uuid,text) from public;
+grant execute on function sec.may_subscription(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_subscription(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.subscriptions t
+  where t.id = p_id and (strpos(sec.held_org_admin(), t.business_id::text) > 0 or sec.is_platform_admin());
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_subscription(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_subscription(uuid,text) from public;
+grant execute on function sec.holds_subscription(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_subscriptions() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -12356,6 +15359,69 @@ $$;
 alter function app.ticket_private(uuid) owner to culturepass_authz;
 revoke execute on function app.ticket_private(uuid) from public;
 grant execute on function app.ticket_private(uuid) to culturepass_app;
+
+create function sec.may_ticket(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.tickets t
+  where t.id = p_id
+    and (
+      t.holder_id = sec.uid()
+      or t.buyer_id = sec.uid()
+      or sec.is_platform_admin()
+      or sec.seen_event_admin(t.event_id)
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_ticket(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_ticket(uuid,text) from public;
+grant execute on function sec.may_ticket(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_ticket(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('holder_only') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'holder_only' then t.holder_id = sec.uid()
+  end into v_answer
+  from app.tickets t
+  where t.id = p_id
+    and (
+      t.holder_id = sec.uid()
+      or t.buyer_id = sec.uid()
+      or sec.is_platform_admin()
+      or sec.seen_event_admin(t.event_id)
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_ticket(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_ticket(uuid,text) from public;
+grant execute on function sec.holds_ticket(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.tickets_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -12451,6 +15517,48 @@ end
 $$;
 alter function audit.record_tickets() owner to culturepass_audit;
 revoke execute on function audit.record_tickets() from public;
+
+create function sec.may_ticket_type(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id)
+    when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0
+    when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id)
+    when 'suspend' then t.status = 'active' and sec.seen_event_city_admin(t.event_id)
+    when 'unsuspend' then t.status = 'suspended' and sec.seen_event_city_admin(t.event_id)
+  end into v_answer
+  from app.ticket_types t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and sec.seen_event(t.event_id) is not null)
+      or (
+        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_city_admin(t.event_id))
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.seen_event_admin(t.event_id))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_ticket_type(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_ticket_type(uuid,text) from public;
+grant execute on function sec.may_ticket_type(uuid,text) to culturepass_app, culturepass_job;
 
 create function app.ticket_types_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -12666,6 +15774,63 @@ alter function app.transaction_private(uuid) owner to culturepass_authz;
 revoke execute on function app.transaction_private(uuid) from public;
 grant execute on function app.transaction_private(uuid) to culturepass_app;
 
+create function sec.may_transaction(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.transactions t
+  where t.id = p_id
+    and (
+      t.user_id = sec.uid() or strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_transaction(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_transaction(uuid,text) from public;
+grant execute on function sec.may_transaction(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_transaction(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('platform') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'platform' then sec.is_platform_admin()
+  end into v_answer
+  from app.transactions t
+  where t.id = p_id
+    and (
+      t.user_id = sec.uid() or strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_transaction(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_transaction(uuid,text) from public;
+grant execute on function sec.holds_transaction(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_transactions() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -12857,6 +16022,123 @@ alter function app.user_private(uuid) owner to culturepass_authz;
 revoke execute on function app.user_private(uuid) from public;
 grant execute on function app.user_private(uuid) to culturepass_app;
 
+create function sec.may_user(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (t.id = sec.uid() or sec.is_platform_admin())
+    when 'archive' then t.status = 'active' and (t.id = sec.uid() or sec.is_platform_admin())
+    when 'restore' then t.status = 'archived' and sec.is_platform_admin()
+    when 'suspend' then t.status = 'active'
+      and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+      and sec.outranks(t.id, null)
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+      and sec.outranks(t.id, null)
+  end into v_answer
+  from app.users t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.is_public
+          or t.id = sec.uid()
+          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id = sec.uid()
+          or sec.is_platform_admin()
+          or (
+            (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+            and sec.outranks(t.id, null)
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.id = sec.uid() or sec.is_platform_admin())
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_user(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_user(uuid,text) from public;
+grant execute on function sec.may_user(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_user(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'platform', 'city_admin', 'private') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then t.id = sec.uid()
+    when 'platform' then sec.is_platform_admin()
+    when 'city_admin' then strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin()
+    when 'private' then t.id = sec.uid() or sec.is_platform_admin()
+  end into v_answer
+  from app.users t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.is_public
+          or t.id = sec.uid()
+          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          t.id = sec.uid()
+          or sec.is_platform_admin()
+          or (
+            (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+            and sec.outranks(t.id, null)
+          )
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.id = sec.uid() or sec.is_platform_admin())
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_user(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_user(uuid,text) from public;
+grant execute on function sec.holds_user(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.users_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -12899,6 +16181,21 @@ begin
 end
 $$;
 alter function app.users_guard() owner to culturepass_owner;
+
+create function app.users_module_update() returns trigger
+  language plpgsql set search_path = '' as $$
+-- Holds each module to the columns that it says it writes.
+begin
+  if sec.job() = 'sessions' and new.stripe_customer_id is distinct from old.stripe_customer_id then
+    raise exception 'not written by the module sessions' using errcode = '42501';
+  end if;
+  if sec.job() = 'payments' and new.email::text is distinct from old.email::text then
+    raise exception 'not written by the module payments' using errcode = '42501';
+  end if;
+  return new;
+end
+$$;
+alter function app.users_module_update() owner to culturepass_owner;
 
 create function app.users_archive_children() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -13240,6 +16537,156 @@ $$;
 alter function app.venues_document() owner to culturepass_authz;
 revoke execute on function app.venues_document() from public;
 
+create function sec.may_venue(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend', 'verify', 'unverify') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.owner_id::text) > 0
+        or strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'archive' then t.status = 'active'
+      and (
+        strpos(sec.held_org_admin(), t.owner_id::text) > 0
+        or strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'restore' then t.status = 'archived'
+      and (
+        strpos(sec.held_org_admin(), t.owner_id::text) > 0
+        or strpos(sec.held_org_admin(), t.id::text) > 0
+        or strpos(sec.held_city_admin(), t.city_id::text) > 0
+        or sec.is_platform_admin()
+      )
+    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unsuspend' then t.status = 'suspended'
+      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+  end into v_answer
+  from app.venues t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_venue(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_venue(uuid,text) from public;
+grant execute on function sec.may_venue(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_venue(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('admin', 'city_admin', 'staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'admin' then strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0
+    when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'staff' then strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_org_admin(), t.id::text) > 0
+      or strpos(sec.held_city_admin(), t.city_id::text) > 0
+      or sec.is_platform_admin()
+  end into v_answer
+  from app.venues t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_venue(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_venue(uuid,text) from public;
+grant execute on function sec.holds_venue(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.venues_slug_again() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Another end for a slug that was taken while its row was archived.
@@ -13533,6 +16980,74 @@ $$;
 alter function audit.record_venues() owner to culturepass_audit;
 revoke execute on function audit.record_venues() from public;
 
+create function sec.may_waitlist_entry(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'update', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active' and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id))
+  end into v_answer
+  from app.waitlist_entries t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id))
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_waitlist_entry(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_waitlist_entry(uuid,text) from public;
+grant execute on function sec.may_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_waitlist_entry(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.user_id = sec.uid()
+  end into v_answer
+  from app.waitlist_entries t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id)))
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.user_id = sec.uid() or sec.seen_event_admin(t.event_id))
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_waitlist_entry(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_waitlist_entry(uuid,text) from public;
+grant execute on function sec.holds_waitlist_entry(uuid,text) to culturepass_app, culturepass_job;
+
 create function app.waitlist_entries_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -13658,6 +17173,69 @@ $$;
 alter function audit.record_waitlist_entries() owner to culturepass_audit;
 revoke execute on function audit.record_waitlist_entries() from public;
 
+create function sec.may_wallet_account(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.wallet_accounts t
+  where t.id = p_id
+    and (
+      t.user_id = sec.uid()
+      or strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_city_admin(), t.owner_id::text) > 0
+      or sec.is_platform_admin()
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_wallet_account(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_wallet_account(uuid,text) from public;
+grant execute on function sec.may_wallet_account(uuid,text) to culturepass_app, culturepass_job;
+
+create function sec.holds_wallet_account(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('holder') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'holder' then t.user_id = sec.uid()
+  end into v_answer
+  from app.wallet_accounts t
+  where t.id = p_id
+    and (
+      t.user_id = sec.uid()
+      or strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_city_admin(), t.owner_id::text) > 0
+      or sec.is_platform_admin()
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_wallet_account(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.holds_wallet_account(uuid,text) from public;
+grant execute on function sec.holds_wallet_account(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_wallet_accounts() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -13698,6 +17276,36 @@ $$;
 alter function audit.record_wallet_accounts() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_accounts() from public;
 
+create function sec.may_wallet_hold(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.wallet_holds t
+  where t.id = p_id and sec.seen_wallet_account(t.wallet_id) is not null;
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_wallet_hold(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_wallet_hold(uuid,text) from public;
+grant execute on function sec.may_wallet_hold(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_wallet_holds() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -13732,6 +17340,36 @@ $$;
 alter function audit.record_wallet_holds() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_holds() from public;
 
+create function sec.may_wallet_journal(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.wallet_journals t
+  where t.id = p_id and sec.is_platform_admin();
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_wallet_journal(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_wallet_journal(uuid,text) from public;
+grant execute on function sec.may_wallet_journal(uuid,text) to culturepass_app, culturepass_job;
+
 create function audit.record_wallet_journals() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Of a row that is made, `old` is null in all columns.
@@ -13759,6 +17397,36 @@ end
 $$;
 alter function audit.record_wallet_journals() owner to culturepass_audit;
 revoke execute on function audit.record_wallet_journals() from public;
+
+create function sec.may_wallet_transaction(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), 'restore');
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.wallet_transactions t
+  where t.id = p_id and sec.seen_wallet_account(t.wallet_id) is not null;
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  if p_what = 'restore' then
+    perform sec.hold(sec.uid(), coalesce(sec.action(), ''));
+  end if;
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_wallet_transaction(uuid,text) owner to culturepass_authz;
+revoke execute on function sec.may_wallet_transaction(uuid,text) from public;
+grant execute on function sec.may_wallet_transaction(uuid,text) to culturepass_app, culturepass_job;
 
 create function audit.record_wallet_transactions() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -13981,6 +17649,31 @@ $$;
 alter function audit.history(text,uuid,uuid,bigint,integer) owner to culturepass_audit;
 revoke execute on function audit.history(text,uuid,uuid,bigint,integer) from public;
 grant execute on function audit.history(text,uuid,uuid,bigint,integer) to culturepass_job;
+
+create function requests.count_created() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Arguments: the entity, and how many of it one member may create in a day.
+declare
+  v_today constant date := (now() at time zone 'UTC')::date;
+  v_used integer;
+begin
+  if sec.uid() is null or sec.job() is not null then
+    return null;
+  end if;
+  insert into requests.quotas as q (principal, entity, day, used)
+  select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
+  on conflict (principal, entity) do update
+    set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+  returning q.used into v_used;
+  if v_used > tg_argv[1]::integer then
+    raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
+      constraint = tg_name, message = 'created as many as one may in a day';
+  end if;
+  return null;
+end
+$$;
+alter function requests.count_created() owner to culturepass_queue;
+revoke execute on function requests.count_created() from public;
 
 create function jobs.put(p_name text, p_payload jsonb, p_run_at timestamptz, p_unique_key text, p_on_key text, p_order_key text, p_on_behalf_of uuid, p_priority integer, p_max_attempts integer) returns uuid
   language plpgsql set search_path = '' as $$
@@ -15876,6 +19569,20 @@ alter function sec.seen_lead_provider(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_lead_provider(uuid) from public;
 grant execute on function sec.seen_lead_provider(uuid) to culturepass_app;
 
+create function sec.seen_order(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select 'active' from app.orders t
+    where t.id = p_id and (t.user_id = sec.uid() or sec.is_platform_admin() or sec.seen_event_admin(t.event_id))
+  );
+end
+$$;
+alter function sec.seen_order(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_order(uuid) from public;
+grant execute on function sec.seen_order(uuid) to culturepass_app;
+
 create function sec.seen_organization(p_id uuid) returns text
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
@@ -16247,6 +19954,26 @@ $$;
 alter function sec.seen_venue_update(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_venue_update(uuid) from public;
 grant execute on function sec.seen_venue_update(uuid) to culturepass_app;
+
+create function sec.seen_wallet_account(p_id uuid) returns text
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The status of a row that the caller sees. PL/pgSQL, because it keeps its plan.
+begin
+  return (
+    select 'active' from app.wallet_accounts t
+    where t.id = p_id
+    and (
+      t.user_id = sec.uid()
+      or strpos(sec.held_org_admin(), t.owner_id::text) > 0
+      or strpos(sec.held_city_admin(), t.owner_id::text) > 0
+      or sec.is_platform_admin()
+    )
+  );
+end
+$$;
+alter function sec.seen_wallet_account(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_wallet_account(uuid) from public;
+grant execute on function sec.seen_wallet_account(uuid) to culturepass_app;
 
 create view app.businesses_public with (security_barrier = false) as
   select
@@ -16626,6 +20353,11 @@ create trigger businesses_counters
   referencing new table as added
   for each statement execute function app.businesses_counters();
 
+create trigger businesses_quota
+  after insert on app.businesses
+  referencing new table as added
+  for each statement execute function requests.count_created('business', '10');
+
 create trigger businesses_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.businesses
   for each row execute function audit.record_businesses();
@@ -16695,6 +20427,11 @@ create trigger commission_rules_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.commission_rules_guard();
 
+create trigger commission_rules_quota
+  after insert on app.commission_rules
+  referencing new table as added
+  for each statement execute function requests.count_created('commission_rule', '500');
+
 create trigger commission_rules_audit
   after insert or update of status, scope_type, scope_id, type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points, valid_from, valid_to on app.commission_rules
   for each row execute function audit.record_commission_rules();
@@ -16756,6 +20493,11 @@ create trigger communities_counters
   referencing new table as added
   for each statement execute function app.communities_counters();
 
+create trigger communities_quota
+  after insert on app.communities
+  referencing new table as added
+  for each statement execute function requests.count_created('community', '10');
+
 create trigger communities_audit
   after insert or update of status, city_id, created_by_id, avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, verified on app.communities
   for each row execute function audit.record_communities();
@@ -16792,6 +20534,11 @@ create trigger community_members_count_update
   after update on app.community_members
   referencing new table as added old table as removed
   for each statement execute function app.community_members_count_update();
+
+create trigger community_members_quota
+  after insert on app.community_members
+  referencing new table as added
+  for each statement execute function requests.count_created('community_member', '300');
 
 create trigger community_members_audit
   after insert or update of status, community_id, user_id, added_by_id, role, state on app.community_members
@@ -16862,6 +20609,11 @@ create trigger devices_move_push_token
   for each row when (new.push_token is not null and new.status <> 'archived')
   execute function app.devices_move_push_token();
 
+create trigger devices_quota
+  after insert on app.devices
+  referencing new table as added
+  for each statement execute function requests.count_created('device', '20');
+
 create trigger devices_audit
   after insert or update of status, user_id, session_id, platform, push_token, last_seen_at on app.devices
   for each row execute function audit.record_devices();
@@ -16908,6 +20660,11 @@ create trigger events_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.events_guard();
 
+create trigger events_module_update
+  before update of trending_score, featured_until on app.events
+  for each row when (current_user = 'culturepass_job')
+  execute function app.events_module_update();
+
 create trigger "0_archive_children"
   after update of status on app.events
   for each row when (new.status = 'archived' and old.status <> 'archived')
@@ -16927,6 +20684,11 @@ create trigger events_counters
   after insert on app.events
   referencing new table as added
   for each statement execute function app.events_counters();
+
+create trigger events_quota
+  after insert on app.events
+  referencing new table as added
+  for each statement execute function requests.count_created('event', '100');
 
 create trigger events_audit
   after insert or update of status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until on app.events
@@ -16981,6 +20743,11 @@ create trigger follows_count_update
   referencing new table as added old table as removed
   for each statement execute function app.follows_count_update();
 
+create trigger follows_quota
+  after insert on app.follows
+  referencing new table as added
+  for each statement execute function requests.count_created('follow', '500');
+
 create trigger follows_audit
   after insert or update of status, follower_id, entity_type, entity_id on app.follows
   for each row execute function audit.record_follows();
@@ -17013,6 +20780,11 @@ create trigger grant_announcements_guard
   before update of status, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
   for each row when (current_user = 'culturepass_app')
   execute function app.grant_announcements_guard();
+
+create trigger grant_announcements_quota
+  after insert on app.grant_announcements
+  referencing new table as added
+  for each statement execute function requests.count_created('grant_announcement', '50');
 
 create trigger grant_announcements_audit
   after insert or update of status, institution_id, title, description, amount_cents, currency, opens_at, closes_at, url on app.grant_announcements
@@ -17067,6 +20839,11 @@ create trigger institutions_counters
   referencing new table as added
   for each statement execute function app.institutions_counters();
 
+create trigger institutions_quota
+  after insert on app.institutions
+  referencing new table as added
+  for each statement execute function requests.count_created('institution', '10');
+
 create trigger institutions_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location, verified on app.institutions
   for each row execute function audit.record_institutions();
@@ -17108,6 +20885,11 @@ create trigger leads_count_update
   referencing new table as added old table as removed
   for each statement execute function app.leads_count_update();
 
+create trigger leads_quota
+  after insert on app.leads
+  referencing new table as added
+  for each statement execute function requests.count_created('lead', '200');
+
 create trigger leads_audit
   after insert or update of status, service_request_id, business_id, title, details, budget_cents, currency, needed_at, state on app.leads
   for each row execute function audit.record_leads();
@@ -17135,6 +20917,11 @@ create trigger likes_count_update
   referencing new table as added old table as removed
   for each statement execute function app.likes_count_update();
 
+create trigger likes_quota
+  after insert on app.likes
+  referencing new table as added
+  for each statement execute function requests.count_created('like', '1000');
+
 create trigger likes_audit
   after insert or update of status, user_id, event_id on app.likes
   for each row execute function audit.record_likes();
@@ -17151,6 +20938,11 @@ create trigger media_guard
   before update of status, type, alt_text, position on app.media
   for each row when (current_user = 'culturepass_app')
   execute function app.media_guard();
+
+create trigger media_quota
+  after insert on app.media
+  referencing new table as added
+  for each statement execute function requests.count_created('media', '300');
 
 create trigger media_audit
   after insert or update of status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash on app.media
@@ -17192,6 +20984,11 @@ create trigger notification_preferences_audit
 create trigger orders_stamp
   before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
   for each row execute function sec.stamp();
+
+create trigger orders_module_update
+  before update of user_id, event_id, commission_rule_id, promo_code_id, state, amount_cents, wallet_cents, card_cents, refunded_cents, currency, platform_fee_cents, city_share_cents, organizer_cents, fee_paid_by, expires_at, paid_at, idempotency_key on app.orders
+  for each row when (current_user = 'culturepass_job')
+  execute function app.orders_module_update();
 
 create trigger orders_count_insert
   after insert on app.orders
@@ -17268,6 +21065,11 @@ create trigger organizations_counters
   referencing new table as added
   for each statement execute function app.organizations_counters();
 
+create trigger organizations_quota
+  after insert on app.organizations
+  referencing new table as added
+  for each statement execute function requests.count_created('organization', '10');
+
 create trigger organizations_audit
   after insert or update of status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state on app.organizations
   for each row execute function audit.record_organizations();
@@ -17319,6 +21121,11 @@ create trigger promo_codes_counters
   referencing new table as added
   for each statement execute function app.promo_codes_counters();
 
+create trigger promo_codes_quota
+  after insert on app.promo_codes
+  referencing new table as added
+  for each statement execute function requests.count_created('promo_code', '200');
+
 create trigger promo_codes_audit
   after insert or update of status, event_id, code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to on app.promo_codes
   for each row execute function audit.record_promo_codes();
@@ -17335,6 +21142,11 @@ create trigger promotions_guard
   before update of status, state on app.promotions
   for each row when (current_user = 'culturepass_app')
   execute function app.promotions_guard();
+
+create trigger promotions_quota
+  after insert on app.promotions
+  referencing new table as added
+  for each statement execute function requests.count_created('promotion', '50');
 
 create trigger promotions_audit
   after insert or update of status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state on app.promotions
@@ -17357,6 +21169,11 @@ create trigger quotes_stays
   before update of state on app.quotes
   for each row when (old.status = 'archived' and new.status = 'archived')
   execute function app.quotes_stays();
+
+create trigger quotes_quota
+  after insert on app.quotes
+  referencing new table as added
+  for each statement execute function requests.count_created('quote', '200');
 
 create trigger quotes_audit
   after insert or update of status, lead_id, amount_cents, currency, terms, valid_until, state on app.quotes
@@ -17414,6 +21231,11 @@ create trigger reviews_count_update
   referencing new table as added old table as removed
   for each statement execute function app.reviews_count_update();
 
+create trigger reviews_quota
+  after insert on app.reviews
+  referencing new table as added
+  for each statement execute function requests.count_created('review', '50');
+
 create trigger reviews_audit
   after insert or update of status, reviewer_id, entity_type, entity_id, rating, comment, reply on app.reviews
   for each row execute function audit.record_reviews();
@@ -17440,6 +21262,11 @@ create trigger role_assignments_keep
   after update on app.role_assignments
   referencing old table as removed new table as added
   for each statement execute function app.role_assignments_keep();
+
+create trigger role_assignments_quota
+  after insert on app.role_assignments
+  referencing new table as added
+  for each statement execute function requests.count_created('role_assignment', '200');
 
 create trigger role_assignments_audit
   after insert or update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
@@ -17476,6 +21303,11 @@ create trigger service_requests_counters
   after insert on app.service_requests
   referencing new table as added
   for each statement execute function app.service_requests_counters();
+
+create trigger service_requests_quota
+  after insert on app.service_requests
+  referencing new table as added
+  for each statement execute function requests.count_created('service_request', '20');
 
 create trigger service_requests_audit
   after insert or update of status, city_id, host_type, host_id, event_id, title, category, description, budget_cents, currency, needed_at, state on app.service_requests
@@ -17560,6 +21392,11 @@ create trigger ticket_types_stays
   for each row when (old.status = 'archived' and new.status = 'archived')
   execute function app.ticket_types_stays();
 
+create trigger ticket_types_quota
+  after insert on app.ticket_types
+  referencing new table as added
+  for each statement execute function requests.count_created('ticket_type', '200');
+
 create trigger ticket_types_audit
   after insert or update of status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until on app.ticket_types
   for each row execute function audit.record_ticket_types();
@@ -17596,6 +21433,11 @@ create trigger users_guard
   before update of status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone on app.users
   for each row when (current_user = 'culturepass_app')
   execute function app.users_guard();
+
+create trigger users_module_update
+  before update of email, stripe_customer_id on app.users
+  for each row when (current_user = 'culturepass_job')
+  execute function app.users_module_update();
 
 create trigger "0_archive_children"
   after update of status on app.users
@@ -17681,6 +21523,11 @@ create trigger venues_counters
   referencing new table as added
   for each statement execute function app.venues_counters();
 
+create trigger venues_quota
+  after insert on app.venues
+  referencing new table as added
+  for each statement execute function requests.count_created('venue', '50');
+
 create trigger venues_audit
   after insert or update of status, city_id, owner_type, owner_id, avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility, opening_hours, verified on app.venues
   for each row execute function audit.record_venues();
@@ -17697,6 +21544,11 @@ create trigger waitlist_entries_guard
   before update of status on app.waitlist_entries
   for each row when (current_user = 'culturepass_app')
   execute function app.waitlist_entries_guard();
+
+create trigger waitlist_entries_quota
+  after insert on app.waitlist_entries
+  referencing new table as added
+  for each statement execute function requests.count_created('waitlist_entry', '100');
 
 create trigger waitlist_entries_audit
   after insert or update of status, event_id, ticket_type_id, user_id, position, state, offer_expires_at on app.waitlist_entries
@@ -17844,11 +21696,6 @@ create policy businesses_update on app.businesses for update to culturepass_app
 create policy businesses_job_select on app.businesses for select to culturepass_job
   using (
     (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
-  );
-
-create policy businesses_job_insert on app.businesses for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('payments')
   );
 
 create policy businesses_job_update on app.businesses for update to culturepass_job
@@ -18329,11 +22176,6 @@ create policy devices_job_select on app.devices for select to culturepass_job
     (select sec.job()) in ('notifications')
   );
 
-create policy devices_job_insert on app.devices for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('notifications')
-  );
-
 create policy devices_job_update on app.devices for update to culturepass_job
   using (
     (select sec.job()) in ('notifications')
@@ -18508,17 +22350,12 @@ create policy events_job_select on app.events for select to culturepass_job
     (select sec.job()) in ('payments', 'wallet', 'tickets', 'notifications', 'trending', 'media', 'fraud')
   );
 
-create policy events_job_insert on app.events for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('trending')
-  );
-
 create policy events_job_update on app.events for update to culturepass_job
   using (
-    (select sec.job()) in ('trending')
+    (select sec.job()) in ('payments', 'trending')
   )
   with check (
-    (select sec.job()) in ('trending')
+    (select sec.job()) in ('payments', 'trending')
   );
 
 create policy external_identities_job_select on app.external_identities for select to culturepass_job
@@ -19176,19 +23013,6 @@ create policy notification_preferences_job_select on app.notification_preference
     (select sec.job()) in ('notifications')
   );
 
-create policy notification_preferences_job_insert on app.notification_preferences for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('notifications')
-  );
-
-create policy notification_preferences_job_update on app.notification_preferences for update to culturepass_job
-  using (
-    (select sec.job()) in ('notifications')
-  )
-  with check (
-    (select sec.job()) in ('notifications')
-  );
-
 create policy orders_select on app.orders for select to culturepass_app
   using (
     orders.user_id = (select sec.uid())
@@ -19203,7 +23027,7 @@ create policy orders_job_select on app.orders for select to culturepass_job
 
 create policy orders_job_insert on app.orders for insert to culturepass_job
   with check (
-    (select sec.job()) in ('payments', 'tickets')
+    (select sec.job()) in ('tickets')
   );
 
 create policy orders_job_update on app.orders for update to culturepass_job
@@ -19327,11 +23151,6 @@ create policy organizations_update on app.organizations for update to culturepas
 create policy organizations_job_select on app.organizations for select to culturepass_job
   using (
     (select sec.job()) in ('payments', 'tickets', 'notifications', 'trending', 'media')
-  );
-
-create policy organizations_job_insert on app.organizations for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('payments')
   );
 
 create policy organizations_job_update on app.organizations for update to culturepass_job
@@ -19544,11 +23363,6 @@ create policy promotions_job_select on app.promotions for select to culturepass_
     (select sec.job()) in ('payments', 'notifications', 'fraud')
   );
 
-create policy promotions_job_insert on app.promotions for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('payments')
-  );
-
 create policy promotions_job_update on app.promotions for update to culturepass_job
   using (
     (select sec.job()) in ('payments')
@@ -19633,11 +23447,6 @@ create policy referrals_insert on app.referrals for insert to culturepass_app
 create policy referrals_job_select on app.referrals for select to culturepass_job
   using (
     (select sec.job()) in ('wallet', 'fraud')
-  );
-
-create policy referrals_job_insert on app.referrals for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('wallet')
   );
 
 create policy referrals_job_update on app.referrals for update to culturepass_job
@@ -20409,11 +24218,6 @@ create policy ticket_types_job_select on app.ticket_types for select to culturep
     (select sec.job()) in ('payments', 'tickets', 'notifications')
   );
 
-create policy ticket_types_job_insert on app.ticket_types for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('tickets')
-  );
-
 create policy ticket_types_job_update on app.ticket_types for update to culturepass_job
   using (
     (select sec.job()) in ('tickets')
@@ -20513,7 +24317,7 @@ create policy users_job_select on app.users for select to culturepass_job
 
 create policy users_job_insert on app.users for insert to culturepass_job
   with check (
-    (select sec.job()) in ('sessions', 'payments')
+    (select sec.job()) in ('sessions')
   );
 
 create policy users_job_update on app.users for update to culturepass_job
@@ -20698,11 +24502,6 @@ create policy waitlist_entries_job_select on app.waitlist_entries for select to 
     (select sec.job()) in ('tickets', 'notifications')
   );
 
-create policy waitlist_entries_job_insert on app.waitlist_entries for insert to culturepass_job
-  with check (
-    (select sec.job()) in ('tickets')
-  );
-
 create policy waitlist_entries_job_update on app.waitlist_entries for update to culturepass_job
   using (
     (select sec.job()) in ('tickets')
@@ -20814,8 +24613,7 @@ grant insert (city_id, avatar_url, banner_url, social_links, name, slug, descrip
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, state, verified) on app.businesses to culturepass_app;
 
 grant select on app.businesses to culturepass_job;
-grant insert (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.businesses to culturepass_job;
-grant update (status, city_id, avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone, location, price_band, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.businesses to culturepass_job;
+grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.businesses to culturepass_job;
 
 grant select on app.businesses to culturepass_authz;
 
@@ -20911,8 +24709,7 @@ grant insert (platform, push_token, last_seen_at) on app.devices to culturepass_
 grant update (status, push_token, last_seen_at) on app.devices to culturepass_app;
 
 grant select on app.devices to culturepass_job;
-grant insert (id, status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
-grant update (status, user_id, session_id, platform, push_token, last_seen_at) on app.devices to culturepass_job;
+grant update (status, last_seen_at) on app.devices to culturepass_job;
 
 grant select on app.devices to culturepass_authz;
 
@@ -20944,8 +24741,7 @@ grant insert (city_id, host_type, host_id, venue_id, title, slug, description, c
 grant update (status, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, capacity, state) on app.events to culturepass_app;
 
 grant select on app.events to culturepass_job;
-grant insert (id, status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until) on app.events to culturepass_job;
-grant update (status, city_id, host_type, host_id, venue_id, title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility, state, capacity, trending_score, featured_until) on app.events to culturepass_job;
+grant update (trending_score, featured_until) on app.events to culturepass_job;
 
 grant select on app.events to culturepass_authz;
 
@@ -21040,8 +24836,8 @@ grant insert (entity_type, entity_id, type, url, alt_text, position) on app.medi
 grant update (status, type, alt_text, position) on app.media to culturepass_app;
 
 grant select on app.media to culturepass_job;
-grant insert (id, status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
-grant update (status, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
+grant insert (id, entity_type, entity_id, uploaded_by_id, type, url, alt_text, position, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
+grant update (status, storage_key, width, height, bytes, content_hash) on app.media to culturepass_job;
 
 grant select on app.media to culturepass_authz;
 
@@ -21074,8 +24870,6 @@ grant insert (channel, type, enabled, quiet_hours) on app.notification_preferenc
 grant update (status, enabled, quiet_hours) on app.notification_preferences to culturepass_app;
 
 grant select on app.notification_preferences to culturepass_job;
-grant insert (id, status, user_id, channel, type, enabled, quiet_hours) on app.notification_preferences to culturepass_job;
-grant update (status, user_id, channel, type, enabled, quiet_hours) on app.notification_preferences to culturepass_job;
 
 grant select on app.notification_preferences to culturepass_authz;
 
@@ -21117,8 +24911,7 @@ grant insert (city_id, avatar_url, banner_url, social_links, name, slug, descrip
 grant update (status, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, state, verified) on app.organizations to culturepass_app;
 
 grant select on app.organizations to culturepass_job;
-grant insert (id, status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.organizations to culturepass_job;
-grant update (status, city_id, avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email, stripe_account_id, charges_enabled, payouts_enabled, verified, state) on app.organizations to culturepass_job;
+grant update (stripe_account_id, charges_enabled, payouts_enabled) on app.organizations to culturepass_job;
 
 grant select on app.organizations to culturepass_authz;
 
@@ -21173,8 +24966,7 @@ grant insert (target_type, target_id, city_id, slot, starts_at, ends_at, currenc
 grant update (status, state) on app.promotions to culturepass_app;
 
 grant select on app.promotions to culturepass_job;
-grant insert (id, status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state) on app.promotions to culturepass_job;
-grant update (status, target_type, target_id, city_id, slot, starts_at, ends_at, amount_cents, currency, paid_at, state) on app.promotions to culturepass_job;
+grant update (amount_cents, paid_at) on app.promotions to culturepass_job;
 
 grant select on app.promotions to culturepass_authz;
 
@@ -21196,8 +24988,7 @@ grant select (id, status, referrer_id, referee_id, state, rewarded_at, version, 
 grant insert (referrer_id) on app.referrals to culturepass_app;
 
 grant select on app.referrals to culturepass_job;
-grant insert (id, status, referrer_id, referee_id, state, rewarded_at) on app.referrals to culturepass_job;
-grant update (status, referrer_id, referee_id, state, rewarded_at) on app.referrals to culturepass_job;
+grant update (state, rewarded_at) on app.referrals to culturepass_job;
 
 grant select on app.referrals to culturepass_authz;
 
@@ -21318,8 +25109,7 @@ grant insert (event_id, name, description, price_cents, currency, capacity, sale
 grant update (status, name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_app;
 
 grant select on app.ticket_types to culturepass_job;
-grant insert (id, status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_job;
-grant update (status, event_id, name, description, price_cents, currency, capacity, held, sold, sales_start, sales_end, per_user_limit, refundable_until) on app.ticket_types to culturepass_job;
+grant update (held, sold) on app.ticket_types to culturepass_job;
 
 grant select on app.ticket_types to culturepass_authz;
 
@@ -21351,8 +25141,8 @@ grant select (id, status, home_city_id, handle, display_name, bio, profile_image
 grant update (status, home_city_id, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, phone) on app.users to culturepass_app;
 
 grant select on app.users to culturepass_job;
-grant insert (id, status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id) on app.users to culturepass_job;
-grant update (status, home_city_id, handle, display_name, bio, profile_image_url, banner_url, is_public, social_links, locale, timezone, email, phone, stripe_customer_id) on app.users to culturepass_job;
+grant insert (id, handle, display_name, locale, timezone, email) on app.users to culturepass_job;
+grant update (email, stripe_customer_id) on app.users to culturepass_job;
 
 grant select on app.users to culturepass_authz;
 
@@ -21385,8 +25175,7 @@ grant insert (event_id, ticket_type_id) on app.waitlist_entries to culturepass_a
 grant update (status) on app.waitlist_entries to culturepass_app;
 
 grant select on app.waitlist_entries to culturepass_job;
-grant insert (id, status, event_id, ticket_type_id, user_id, position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
-grant update (status, event_id, ticket_type_id, user_id, position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
+grant update (position, state, offer_expires_at) on app.waitlist_entries to culturepass_job;
 
 grant select on app.waitlist_entries to culturepass_authz;
 

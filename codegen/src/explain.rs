@@ -22,6 +22,12 @@ pub fn explain(model: &Model, name: &str) -> Result<String, String> {
     columns(&mut out, &schema, entity);
     routes(&mut out, model, entity);
     rules(&mut out, model, id, entity);
+    if let Some(quota) = entity.quota {
+        line(
+            &mut out,
+            format_args!("\nQuota\n  {quota} a day for each member"),
+        );
+    }
     keeps(&mut out, model, id, entity);
     archiving(&mut out, model, id, entity);
     transitions(&mut out, model, id, entity);

@@ -3,12 +3,13 @@
 use crate::{phrase, spec};
 
 /// (what they are, the words)
-pub fn words() -> [(&'static str, &'static [&'static str]); 13] {
+pub fn words() -> [(&'static str, &'static [&'static str]); 14] {
     [
         ("key of an entity", &spec::ENTITY_KEYS),
         ("key of a mixin", &spec::MIXIN_KEYS),
         ("key of app.yaml", &spec::APP_KEYS),
         ("key of a module", &spec::MODULE_KEYS),
+        ("key of what a module writes", &spec::WRITE_KEYS),
         ("action", &spec::ACTIONS),
         ("type", &phrase::TYPES),
         ("modifier of a field", &phrase::FIELD_MODIFIERS),

@@ -70,9 +70,28 @@ pub struct Module {
     /// Entities of others that its jobs may read / write.
     pub reads: Vec<EntityId>,
     pub writes: Vec<EntityId>,
+    /// Of these it writes only some columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub narrowed: Vec<Narrowed>,
     /// Its jobs that a request may ask for, on behalf of the caller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requested: Vec<String>,
+}
+
+impl Module {
+    /// What it may write of an entity of others; `None`: everything that can be written.
+    pub fn narrowed(&self, entity: EntityId) -> Option<&Narrowed> {
+        self.narrowed.iter().find(|n| n.entity == entity)
+    }
+}
+
+/// The columns of an entity that a module writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Narrowed {
+    pub entity: EntityId,
+    /// `None`: it makes no rows.
+    pub create: Option<Vec<String>>,
+    pub update: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +138,9 @@ pub struct Entity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emits: Vec<String>,
     pub page: u32,
+    /// How many rows one member may create in a day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u32>,
     /// Every write goes to the audit log; false only for `internal` entities with `audit: off`.
     #[serde(default = "audited")]
     pub audit: bool,

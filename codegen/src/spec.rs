@@ -5,7 +5,7 @@ mod entity;
 mod keys;
 pub mod yaml;
 
-pub use app::{APP_KEYS, AppSpec, MODULE_KEYS};
+pub use app::{APP_KEYS, AppSpec, MODULE_KEYS, ModuleSpec, WRITE_KEYS, WriteSpec};
 pub use entity::{ACTIONS, Body, ENTITY_KEYS, EntitySpec, MIXIN_KEYS};
 
 use crate::diag::{Collector, Diagnostic, Diagnostics, Sources};

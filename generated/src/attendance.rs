@@ -13,6 +13,12 @@ pub struct Attendance {
     pub created_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_EVENT_ID_KEY: &str = "attendances_user_id_event_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.user_id, t.event_id, t.created_at"

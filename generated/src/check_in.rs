@@ -28,6 +28,12 @@ pub struct CheckIn {
     pub created_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const NONCE_KEY: &str = "check_ins_nonce_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.result, t.nonce, t.device, t.gate, t.is_offline, t.at, t.ticket_id, t.event_id, t.scanned_by_id,

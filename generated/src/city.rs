@@ -46,6 +46,12 @@ pub struct UpdateCity {
     #[input(optional, range(0, _))] pub population: Patch<i32>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const COUNTRY_ID_SLUG_KEY: &str = "cities_country_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.slug, t.timezone, t.location, t.population, t.country_id, t.version, t.created_at,

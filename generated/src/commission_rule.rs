@@ -78,6 +78,12 @@ pub struct UpdateCommissionRule {
     #[input(optional)] pub valid_to: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const SCOPE_TYPE_SCOPE_ID_TYPE_CURRENCY__D5A971_EXCL: &str = "commission_rules_scope_type_scope_id_type_currency__d5a971_excl";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.type, t.basis_points, t.fixed_cents, t.min_cents, t.max_cents, t.currency, t.paid_by,
@@ -159,5 +165,6 @@ pub static COMMISSION_RULE: Resource = Resource {
         Constraint::reference("commission_rules_scope_business_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_business_id_fkey", "/scope_id"),
         Constraint::reference("commission_rules_scope_institution_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_institution_id_fkey", "/scope_id"),
         Constraint::reference("commission_rules_scope_event_id_fkey", "/scope_id"), Constraint::reference("commission_rules_live_scope_event_id_fkey", "/scope_id"),
+        Constraint::quota("commission_rules_quota", "You have created 500 commission rules today; the next day begins at midnight UTC."),
     ],
 };

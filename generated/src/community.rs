@@ -72,6 +72,12 @@ pub struct UpdateCommunity {
     #[input(default = CommunityJoinPolicy::Open)] pub join_policy: Patch<CommunityJoinPolicy>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "communities_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.visibility,
@@ -186,6 +192,7 @@ pub static COMMUNITY: Resource = Resource {
         Constraint::conflict("communities_city_id_slug_key", "/slug", "there is already a community with this city and slug"),
         Constraint::reference("communities_city_id_fkey", "/city_id"), Constraint::reference("communities_live_city_id_fkey", "/city_id"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::quota("communities_quota", "You have created 10 communities today; the next day begins at midnight UTC."),
         Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
         Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],

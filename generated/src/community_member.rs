@@ -47,6 +47,12 @@ pub struct UpdateCommunityMember {
     #[input(keep)] pub role: Patch<CommunityMemberRole>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const COMMUNITY_ID_USER_ID_KEY: &str = "community_members_community_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.community_id, t.user_id, p.added_by_id, t.version, t.created_at,
@@ -144,5 +150,6 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         Constraint::conflict("community_members_approve_from", "/state", "only possible while state is pending"),
         Constraint::conflict("community_members_ban_from", "/state", "only possible while state is pending or active"),
         Constraint::conflict("community_members_unban_from", "/state", "only possible while state is banned"),
+        Constraint::quota("community_members_quota", "You have created 300 community members today; the next day begins at midnight UTC."),
     ],
 };

@@ -40,6 +40,12 @@ pub struct UpdateCountry {
     #[input(required, format = "locale")] pub default_locale: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CODE_KEY: &str = "countries_code_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.code, t.name, t.currency, t.default_locale, t.version, t.created_at, t.updated_at"

@@ -42,6 +42,12 @@ pub struct UpdateDevice {
     #[input(default = Utc::now())] pub last_seen_at: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const PUSH_TOKEN_KEY: &str = "devices_push_token_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.platform, t.push_token, t.last_seen_at, t.user_id, t.session_id, t.version, t.created_at,
@@ -94,5 +100,6 @@ pub static DEVICE: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("devices_push_token_key", "/push_token", "there is already a device with this push token"),
+        Constraint::quota("devices_quota", "You have created 20 devices today; the next day begins at midnight UTC."),
     ],
 };

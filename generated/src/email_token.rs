@@ -27,3 +27,9 @@ pub struct EmailToken {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const TOKEN_HASH_KEY: &str = "email_tokens_token_hash_key";
+}

@@ -103,6 +103,12 @@ pub struct UpdateEvent {
     #[input(optional)] pub venue_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "events_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.description, t.category, t.starts_at, t.ends_at, t.timezone, t.location,
@@ -259,6 +265,7 @@ pub static EVENT: Resource = Resource {
         Constraint::conflict("events_cancel_from", "/state", "only possible while state is draft or published"),
         Constraint::conflict("events_complete_from", "/state", "only possible while state is published"),
         Constraint::conflict("events_complete_when", "", "only possible when ends_at < now"),
+        Constraint::quota("events_quota", "You have created 100 events today; the next day begins at midnight UTC."),
         Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],
 };

@@ -20,3 +20,9 @@ pub struct ExternalIdentity {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ISSUER_SUBJECT_KEY: &str = "external_identities_issuer_subject_key";
+}

@@ -30,6 +30,12 @@ pub struct CreateFollow {
     #[input(with = "entity_type")] pub entity_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const FOLLOWER_ID_ENTITY_TYPE_ENTITY_ID_KEY: &str = "follows_follower_id_entity_type_entity_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.follower_id, t.entity_type, t.entity_id, t.version, t.created_at, t.updated_at"
@@ -89,5 +95,6 @@ pub static FOLLOW: Resource = Resource {
         Constraint::reference("follows_entity_business_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_business_id_fkey", "/entity_id"),
         Constraint::reference("follows_entity_venue_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_venue_id_fkey", "/entity_id"),
         Constraint::reference("follows_entity_institution_id_fkey", "/entity_id"), Constraint::reference("follows_live_entity_institution_id_fkey", "/entity_id"),
+        Constraint::quota("follows_quota", "You have created 500 follows today; the next day begins at midnight UTC."),
     ],
 };

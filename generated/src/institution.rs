@@ -66,6 +66,12 @@ pub struct UpdateInstitution {
     #[input(optional)] pub location: Patch<Point>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "institutions_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.type, t.description, t.website,
@@ -174,6 +180,7 @@ pub static INSTITUTION: Resource = Resource {
         Constraint::conflict("institutions_city_id_slug_key", "/slug", "there is already an institution with this city and slug"),
         Constraint::reference("institutions_city_id_fkey", "/city_id"), Constraint::reference("institutions_live_city_id_fkey", "/city_id"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::quota("institutions_quota", "You have created 10 institutions today; the next day begins at midnight UTC."),
         Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
         Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],

@@ -52,6 +52,12 @@ pub struct UpdateLead {
     #[input(optional)] pub needed_at: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const SERVICE_REQUEST_ID_BUSINESS_ID_KEY: &str = "leads_service_request_id_business_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.details, t.budget_cents, t.currency, t.needed_at, t.state, t.service_request_id,
@@ -145,5 +151,6 @@ pub static LEAD: Resource = Resource {
         Constraint::conflict("leads_decline_from", "/state", "only possible while state is new or viewed"),
         Constraint::conflict("leads_win_from", "/state", "only possible while state is new or viewed"),
         Constraint::conflict("leads_lose_from", "/state", "only possible while state is new or viewed"),
+        Constraint::quota("leads_quota", "You have created 200 leads today; the next day begins at midnight UTC."),
     ],
 };

@@ -24,6 +24,12 @@ pub struct CreateLike {
     pub event_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_EVENT_ID_KEY: &str = "likes_user_id_event_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.user_id, t.event_id, t.version, t.created_at, t.updated_at"
@@ -76,5 +82,6 @@ pub static LIKE: Resource = Resource {
     constraints: &[
         Constraint::conflict("likes_user_id_event_id_key", "/event_id", "there is already a like with this user and event"),
         Constraint::reference("likes_event_id_fkey", "/event_id"), Constraint::reference("likes_live_event_id_fkey", "/event_id"),
+        Constraint::quota("likes_quota", "You have created 1000 likes today; the next day begins at midnight UTC."),
     ],
 };

@@ -141,5 +141,6 @@ pub static MEDIA: Resource = Resource {
         Constraint::reference("media_entity_venue_id_fkey", "/entity_id"), Constraint::reference("media_live_entity_venue_id_fkey", "/entity_id"),
         Constraint::reference("media_entity_institution_id_fkey", "/entity_id"), Constraint::reference("media_live_entity_institution_id_fkey", "/entity_id"),
         Constraint::reference("media_entity_event_id_fkey", "/entity_id"), Constraint::reference("media_live_entity_event_id_fkey", "/entity_id"),
+        Constraint::quota("media_quota", "You have created 300 media today; the next day begins at midnight UTC."),
     ],
 };

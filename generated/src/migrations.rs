@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "2ea991afef41b338ba1a51291acf5c2cb747dd6800777c57dae618d17badddb50070fabc7cd5b9562b7028fc7347b1f9",
+        checksum: "4f3b99bf5640335f841d1cc7589a5286d1cebf0f65ea1290e8e15853f8cb3ceb9ceaa9d504fb3a32db3472770585ae05",
     },
 ];

@@ -30,6 +30,12 @@ pub struct Notification {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_DEDUPE_KEY_KEY: &str = "notifications_user_id_dedupe_key_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.title, t.message, t.type, t.is_read, t.read_at, t.data, t.dedupe_key, t.user_id, t.version,

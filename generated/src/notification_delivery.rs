@@ -29,6 +29,12 @@ pub struct NotificationDelivery {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const NOTIFICATION_ID_CHANNEL_DEVICE_ID_KEY: &str = "notification_deliveries_notification_id_channel_device_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.channel, t.state, t.attempts, t.next_attempt_at, t.provider_id, t.error, t.notification_id, t.device_id,

@@ -50,6 +50,12 @@ pub struct UpdateNotificationPreference {
     #[input(optional)] pub quiet_hours: Patch<Edit<QuietHours>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_CHANNEL_TYPE_KEY: &str = "notification_preferences_user_id_channel_type_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.channel, t.type, t.enabled, t.quiet_hours, t.user_id, t.version, t.created_at, t.updated_at"

@@ -52,6 +52,12 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_IDEMPOTENCY_KEY_KEY: &str = "orders_user_id_idempotency_key_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.state, t.amount_cents, t.wallet_cents, t.card_cents, t.refunded_cents, t.currency, p.platform_fee_cents,

@@ -17,6 +17,12 @@ pub struct OrderItem {
     pub created_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ORDER_ID_TICKET_TYPE_ID_KEY: &str = "order_items_order_id_ticket_type_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.quantity, t.unit_price_cents, t.currency, t.order_id, t.ticket_type_id, t.created_at"

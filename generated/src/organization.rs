@@ -78,6 +78,12 @@ pub struct UpdateOrganization {
     #[input(optional, format = "email")] pub contact_email: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "organizations_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, p.legal_name,
@@ -207,6 +213,7 @@ pub static ORGANIZATION: Resource = Resource {
         Constraint::conflict("organizations_reject_from", "/state", "only possible while state is pending or approved"),
         Constraint::conflict("organizations_resubmit_from", "/state", "only possible while state is rejected"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::quota("organizations_quota", "You have created 10 organizations today; the next day begins at midnight UTC."),
         Constraint::blocked("events_host_along", "An event that goes along may only be archived when ticket_count is 0."),
         Constraint::blocked("ticket_types_event_along", "A ticket type that goes along may only be archived when held + sold is 0."),
     ],

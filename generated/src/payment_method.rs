@@ -23,6 +23,12 @@ pub struct PaymentMethod {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const STRIPE_PAYMENT_METHOD_ID_KEY: &str = "payment_methods_stripe_payment_method_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.stripe_payment_method_id, t.brand, t.last4, t.exp_month, t.exp_year, t.is_default, t.user_id,

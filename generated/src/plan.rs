@@ -57,6 +57,12 @@ pub struct UpdatePlan {
     #[input(keep, optional, length(1, 255))] pub stripe_price_id: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const NAME_CURRENCY_INTERVAL_KEY: &str = "plans_name_currency_interval_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.interval, t.features, t.is_offered,

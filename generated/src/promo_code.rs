@@ -56,6 +56,12 @@ pub struct UpdatePromoCode {
     #[input(optional)] pub valid_to: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const EVENT_ID_CODE_KEY: &str = "promo_codes_event_id_code_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.code, t.basis_points, t.amount_cents, t.currency, t.max_redemptions, t.per_user_limit,
@@ -132,5 +138,6 @@ pub static PROMO_CODE: Resource = Resource {
         Constraint::invalid("promo_codes_amount_has_currency_check", "", "must hold: amount_cents is empty or currency is set"),
         Constraint::invalid("promo_codes_valid_range_check", "", "must hold: valid_to is empty or valid_to > valid_from"),
         Constraint::reference("promo_codes_event_id_fkey", "/event_id"), Constraint::reference("promo_codes_live_event_id_fkey", "/event_id"),
+        Constraint::quota("promo_codes_quota", "You have created 200 promo codes today; the next day begins at midnight UTC."),
     ],
 };

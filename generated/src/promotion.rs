@@ -53,6 +53,12 @@ pub struct CreatePromotion {
     pub city_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const TARGET_TYPE_TARGET_ID_SLOT_STARTS_AT_EXCL: &str = "promotions_target_type_target_id_slot_starts_at_excl";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.slot, t.starts_at, t.ends_at, t.amount_cents, t.currency, t.paid_at, t.state, t.target_type,
@@ -156,5 +162,6 @@ pub static PROMOTION: Resource = Resource {
         Constraint::conflict("promotions_activate_when", "", "only possible when starts_at ≤ now and ends_at > now"),
         Constraint::conflict("promotions_finish_from", "/state", "only possible while state is active"),
         Constraint::conflict("promotions_withdraw_from", "/state", "only possible while state is requested or approved"),
+        Constraint::quota("promotions_quota", "You have created 50 promotions today; the next day begins at midnight UTC."),
     ],
 };

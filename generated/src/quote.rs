@@ -138,5 +138,6 @@ pub static QUOTE: Resource = Resource {
         Constraint::conflict("quotes_decline_from", "/state", "only possible while state is sent"),
         Constraint::conflict("quotes_expire_from", "/state", "only possible while state is sent"),
         Constraint::conflict("quotes_expire_when", "", "only possible when valid_until ≤ now"),
+        Constraint::quota("quotes_quota", "You have created 200 quotes today; the next day begins at midnight UTC."),
     ],
 };

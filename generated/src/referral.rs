@@ -32,6 +32,12 @@ pub struct CreateReferral {
     pub referrer_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const REFEREE_ID_KEY: &str = "referrals_referee_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.state, t.rewarded_at, t.referrer_id, t.referee_id, t.version, t.created_at, t.updated_at"

@@ -16,3 +16,9 @@ pub struct RefreshToken {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const TOKEN_HASH_KEY: &str = "refresh_tokens_token_hash_key";
+}

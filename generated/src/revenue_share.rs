@@ -24,6 +24,12 @@ pub struct RevenueShare {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_CURRENCY_PERIOD_START_KEY: &str = "revenue_shares_city_id_currency_period_start_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.period_start, t.amount_cents, t.currency, t.state, t.paid_at, t.city_id, t.version, t.created_at,

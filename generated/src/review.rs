@@ -46,6 +46,12 @@ pub struct UpdateReview {
     #[input(keep, optional, length(0, 2000))] pub reply: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const REVIEWER_ID_ENTITY_TYPE_ENTITY_ID_KEY: &str = "reviews_reviewer_id_entity_type_entity_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.rating, t.comment, t.reply, t.reviewer_id, t.entity_type, t.entity_id, t.version,
@@ -120,5 +126,6 @@ pub static REVIEW: Resource = Resource {
         Constraint::reference("reviews_entity_business_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_business_id_fkey", "/entity_id"),
         Constraint::reference("reviews_entity_venue_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_venue_id_fkey", "/entity_id"),
         Constraint::reference("reviews_entity_community_id_fkey", "/entity_id"), Constraint::reference("reviews_live_entity_community_id_fkey", "/entity_id"),
+        Constraint::quota("reviews_quota", "You have created 50 reviews today; the next day begins at midnight UTC."),
     ],
 };

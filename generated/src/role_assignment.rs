@@ -49,6 +49,12 @@ pub struct CreateRoleAssignment {
     #[input(with = "scope_type")] pub scope_id: Option<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_ROLE_SCOPE_TYPE_SCOPE_ID_KEY: &str = "role_assignments_user_id_role_scope_type_scope_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.user_id, t.scope_type, t.scope_id, t.granted_by_id, t.version, t.created_at,
@@ -130,5 +136,6 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Constraint::conflict("role_assignments_decline_from", "/state", "only possible while state is offered"),
         Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::quota("role_assignments_quota", "You have created 200 role assignments today; the next day begins at midnight UTC."),
     ],
 };

@@ -171,5 +171,6 @@ pub static SERVICE_REQUEST: Resource = Resource {
         Constraint::conflict("service_requests_settle_from", "/state", "only possible while state is open"),
         Constraint::conflict("service_requests_close_from", "/state", "only possible while state is open"),
         Constraint::conflict("service_requests_reopen_from", "/state", "only possible while state is closed or settled"),
+        Constraint::quota("service_requests_quota", "You have created 20 service requests today; the next day begins at midnight UTC."),
     ],
 };

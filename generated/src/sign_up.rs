@@ -19,3 +19,9 @@ pub struct SignUp {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const TOKEN_HASH_KEY: &str = "sign_ups_token_hash_key";
+}

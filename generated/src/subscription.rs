@@ -25,6 +25,12 @@ pub struct Subscription {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const STRIPE_SUBSCRIPTION_ID_KEY: &str = "subscriptions_stripe_subscription_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, p.stripe_subscription_id, t.state, t.current_period_start, t.current_period_end, t.cancel_at_period_end,

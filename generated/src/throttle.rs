@@ -15,3 +15,9 @@ pub struct Throttle {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
+
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const KEY_HASH_KEY: &str = "throttles_key_hash_key";
+}

@@ -28,6 +28,12 @@ pub struct Ticket {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CODE_KEY: &str = "tickets_code_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.state, p.code, t.secret_version, t.order_id, t.ticket_type_id, t.event_id, t.holder_id, t.buyer_id,

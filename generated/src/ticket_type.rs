@@ -64,6 +64,12 @@ pub struct UpdateTicketType {
     #[input(optional)] pub refundable_until: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const EVENT_ID_NAME_KEY: &str = "ticket_types_event_id_name_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.description, t.price_cents, t.currency, t.capacity, t.held, t.sold, t.sales_start,
@@ -144,5 +150,6 @@ pub static TICKET_TYPE: Resource = Resource {
         Constraint::invalid("ticket_types_within_capacity_check", "", "must hold: held + sold ≤ capacity"),
         Constraint::invalid("ticket_types_sales_end_later_check", "", "must hold: sales_start is empty or sales_end is empty or sales_end > sales_start"),
         Constraint::reference("ticket_types_event_id_fkey", "/event_id"), Constraint::reference("ticket_types_live_event_id_fkey", "/event_id"),
+        Constraint::quota("ticket_types_quota", "You have created 200 ticket types today; the next day begins at midnight UTC."),
     ],
 };

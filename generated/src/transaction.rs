@@ -45,6 +45,13 @@ pub struct Transaction {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const STRIPE_PAYMENT_INTENT_ID_KEY: &str = "transactions_stripe_payment_intent_id_key";
+    pub const STRIPE_IDEMPOTENCY_KEY_KEY: &str = "transactions_stripe_idempotency_key_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.type, t.amount_cents, t.refunded_cents, t.currency, t.stripe_payment_intent_id, t.status,

@@ -56,6 +56,13 @@ pub struct UpdateUser {
     #[input(optional)] pub home_city_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const HANDLE_KEY: &str = "users_handle_key";
+    pub const EMAIL_KEY: &str = "users_email_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.display_name, t.bio, t.profile_image_url, t.banner_url, t.is_public, t.social_links,

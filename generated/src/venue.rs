@@ -79,6 +79,12 @@ pub struct UpdateVenue {
     #[input(optional)] pub opening_hours: Patch<Edit<OpeningHours>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "venues_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.avatar_url, t.banner_url, t.social_links, t.name, t.slug, t.description, t.address,
@@ -197,5 +203,6 @@ pub static VENUE: Resource = Resource {
         Constraint::reference("venues_owner_institution_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_institution_id_fkey", "/owner_id"),
         Constraint::reference("venues_owner_community_id_same_city_fkey", "/owner_id"), Constraint::reference("venues_live_owner_community_id_fkey", "/owner_id"),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::quota("venues_quota", "You have created 50 venues today; the next day begins at midnight UTC."),
     ],
 };

@@ -35,6 +35,12 @@ pub struct CreateWaitlistEntry {
     pub ticket_type_id: Option<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const EVENT_ID_TICKET_TYPE_ID_USER_ID_KEY: &str = "waitlist_entries_event_id_ticket_type_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.position, t.state, t.offer_expires_at, t.event_id, t.ticket_type_id, t.user_id, t.version,
@@ -87,5 +93,6 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         Constraint::conflict("waitlist_entries_event_id_ticket_type_id_user_id_key", "/user_id", "there is already a waitlist entry with this event and ticket type and user"),
         Constraint::reference("waitlist_entries_event_id_fkey", "/event_id"), Constraint::reference("waitlist_entries_live_event_id_fkey", "/event_id"),
         Constraint::reference("waitlist_entries_ticket_type_id_same_event_fkey", "/ticket_type_id"), Constraint::reference("waitlist_entries_live_ticket_type_id_fkey", "/ticket_type_id"),
+        Constraint::quota("waitlist_entries_quota", "You have created 100 waitlist entries today; the next day begins at midnight UTC."),
     ],
 };

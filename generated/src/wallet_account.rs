@@ -35,6 +35,12 @@ pub struct WalletAccount {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_OWNER_TYPE_OWNER_ID_KIND_CURRENCY_KEY: &str = "wallet_accounts_user_id_owner_type_owner_id_kind_currency_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.kind, t.currency, t.balance_cents, t.held_cents, t.last_seq, t.track_balance, t.user_id, t.owner_type,

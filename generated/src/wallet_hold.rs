@@ -24,6 +24,12 @@ pub struct WalletHold {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const JOURNAL_ID_KEY: &str = "wallet_holds_journal_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.amount_cents, t.currency, t.reference, t.state, t.expires_at, t.wallet_id, t.journal_id, t.version,

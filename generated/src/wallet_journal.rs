@@ -25,6 +25,13 @@ pub struct WalletJournal {
     pub created_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const IDEMPOTENCY_KEY_KEY: &str = "wallet_journals_idempotency_key_key";
+    pub const REVERSES_ID_KEY: &str = "wallet_journals_reverses_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.kind, t.idempotency_key, t.reference, t.event_at, t.reverses_id, t.created_at"

@@ -25,6 +25,12 @@ pub struct WalletTransaction {
     pub created_at: DateTime<Utc>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const WALLET_ID_SEQ_KEY: &str = "wallet_transactions_wallet_id_seq_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.amount_cents, t.currency, t.type, t.reference, t.seq, t.balance_after_cents, t.wallet_id, t.journal_id,

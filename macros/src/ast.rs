@@ -8,12 +8,14 @@ use syn::{Data, DeriveInput, Error, Fields, GenericArgument, PathArguments, Resu
 
 pub struct Struct {
     pub ident: Ident,
+    pub doc: String,
     pub attrs: Vec<StructAttr>,
     pub fields: Vec<Field>,
 }
 
 pub struct Field {
     pub ident: Ident,
+    pub doc: String,
     pub ty: Type,
     pub shape: Shape,
     pub entity: Vec<EntityAttr>,
@@ -59,6 +61,7 @@ impl Struct {
         };
         Ok(Struct {
             ident: node.ident.clone(),
+            doc: crate::attr::doc(&node.attrs),
             attrs: crate::attr::of_struct(&node.attrs)?,
             fields: all(fields.iter().map(Field::from_syn))?,
         })
@@ -72,6 +75,7 @@ impl Field {
         };
         Ok(Field {
             ident,
+            doc: crate::attr::doc(&node.attrs),
             shape: Shape::of(&node.ty),
             ty: node.ty.clone(),
             entity: crate::attr::of_entity_field(&node.attrs)?,

@@ -3,12 +3,22 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, Lit, LitInt, LitStr, Result, Token, UnOp, parenthesized};
+use syn::{
+    Attribute, Error, Expr, Lit, LitInt, LitStr, Meta, Path, Result, Token, UnOp, parenthesized,
+};
 
 /// An item of `#[input(…)]` on a struct.
 pub struct StructAttr {
     pub span: Span,
-    pub kind: InputKind,
+    pub word: StructWord,
+}
+
+pub enum StructWord {
+    Kind(InputKind),
+    /// JSON for the API document.
+    Example(LitStr),
+    /// `fn(&Self, &mut Body)`: what no field shows by itself.
+    Check(Path),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,6 +26,8 @@ pub enum InputKind {
     Create,
     Update,
     Object,
+    /// Of a hand-written route: bound to no statement, described in the API document.
+    Body,
 }
 
 /// An item of `#[input(…)]` on a field.
@@ -26,6 +38,8 @@ pub struct Rule {
 
 pub enum RuleKind {
     Length(u32, u32),
+    /// The same for a text that nobody reads.
+    Opaque(u32, u32),
     Range(Option<i64>, Option<i64>),
     Format(LitStr),
     List(u32, u32),
@@ -38,6 +52,10 @@ pub enum RuleKind {
     Keep,
     /// The other half of a pair.
     With(LitStr),
+    /// `fn(&T) -> Option<Fault>`
+    Check(Path),
+    /// In lower case from here on.
+    Lower,
 }
 
 pub enum EntityAttr {
@@ -61,6 +79,22 @@ pub fn of_variant(attrs: &[Attribute]) -> Result<Vec<ChoiceAttr>> {
     items(attrs, "choice")
 }
 
+/// The lines of a doc comment, joined.
+pub fn doc(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter(|attr| attr.path().is_ident("doc"));
+    let lines = lines.filter_map(|attr| match &attr.meta {
+        Meta::NameValue(pair) => match &pair.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value().trim().to_owned()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn items<T: Parse>(attrs: &[Attribute], name: &str) -> Result<Vec<T>> {
     let mut found = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident(name)) {
@@ -72,15 +106,21 @@ fn items<T: Parse>(attrs: &[Attribute], name: &str) -> Result<Vec<T>> {
 impl Parse for StructAttr {
     fn parse(input: ParseStream) -> Result<Self> {
         let ident: Ident = input.parse()?;
-        let kind = match ident.to_string().as_str() {
-            "create" => InputKind::Create,
-            "update" => InputKind::Update,
-            "object" => InputKind::Object,
-            other => return Err(unknown(&ident, other, "`create`, `update` or `object`")),
+        let word = match ident.to_string().as_str() {
+            "create" => StructWord::Kind(InputKind::Create),
+            "update" => StructWord::Kind(InputKind::Update),
+            "object" => StructWord::Kind(InputKind::Object),
+            "body" => StructWord::Kind(InputKind::Body),
+            "example" => StructWord::Example(assigned(input)?),
+            "check" => StructWord::Check(assigned(input)?),
+            other => {
+                let known = "`create`, `update`, `object` or `body`, and `example = \"…\"` or `check = …` with `body`";
+                return Err(unknown(&ident, other, known));
+            }
         };
         Ok(StructAttr {
             span: ident.span(),
-            kind,
+            word,
         })
     }
 }
@@ -90,6 +130,7 @@ impl Parse for Rule {
         let ident: Ident = input.parse()?;
         let kind = match ident.to_string().as_str() {
             "length" => pair(input, number)?.map(|(min, max)| RuleKind::Length(min, max)),
+            "opaque" => pair(input, number)?.map(|(min, max)| RuleKind::Opaque(min, max)),
             "range" => pair(input, bound)?.map(|(min, max)| RuleKind::Range(min, max)),
             "list" => pair(input, number)?.map(|(max, count)| RuleKind::List(max, count)),
             "places" => {
@@ -99,14 +140,16 @@ impl Parse for Rule {
             }
             "format" => Some(RuleKind::Format(assigned(input)?)),
             "with" => Some(RuleKind::With(assigned(input)?)),
+            "check" => Some(RuleKind::Check(assigned(input)?)),
+            "lower" => Some(RuleKind::Lower),
             "default" if input.peek(Token![=]) => Some(RuleKind::Default(Some(assigned(input)?))),
             "default" => Some(RuleKind::Default(None)),
             "required" => Some(RuleKind::Required),
             "optional" => Some(RuleKind::Optional),
             "keep" => Some(RuleKind::Keep),
             other => {
-                let known = "`length(min, max)`, `range(min, max)`, `format = \"…\"`, `list(max, count)`, `places(n)`, \
-                             `default`, `required`, `optional`, `keep` or `with = \"…\"`";
+                let known = "`length(min, max)`, `opaque(min, max)`, `range(min, max)`, `format = \"…\"`, `list(max, count)`, \
+                             `places(n)`, `default`, `required`, `optional`, `keep`, `with = \"…\"`, `check = …` or `lower`";
                 return Err(unknown(&ident, other, known));
             }
         };

@@ -42,6 +42,11 @@ fn object() {
 }
 
 #[test]
+fn body() {
+    check("body", expand::input::derive);
+}
+
+#[test]
 fn choice() {
     check("choice", expand::choice::derive);
 }

@@ -20,7 +20,7 @@ pub fn entity(item: TokenStream) -> TokenStream {
 }
 
 /// `decode` and `kernel::input::Input` for `#[input(create)]` and `#[input(update)]`; a value inside of a body
-/// for `#[input(object)]`.
+/// for `#[input(object)]`; a body of a hand-written route, with its part of the API document, for `#[input(body)]`.
 #[proc_macro_derive(Input, attributes(input))]
 pub fn input(item: TokenStream) -> TokenStream {
     expand::expand(item.into(), expand::input::derive).into()

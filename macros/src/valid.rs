@@ -1,7 +1,7 @@
 //! What parses but makes no sense: said at the token that is wrong, with what to write instead.
 
 use crate::ast::{Enum, Field, Shape, Struct, all};
-use crate::attr::{InputKind, Rule, RuleKind};
+use crate::attr::{InputKind, Rule, RuleKind, StructWord};
 use crate::expand::choice::word;
 use syn::{Error, Result};
 
@@ -19,16 +19,34 @@ pub const FORMATS: [(&str, &str); 9] = [
 
 /// The one kind of body that the struct says it is.
 pub fn kind(item: &Struct) -> Result<InputKind> {
-    match &item.attrs[..] {
-        [one] => Ok(one.kind),
-        [] => Err(Error::new_spanned(
-            &item.ident,
-            "say what this is: `#[input(create)]`, `#[input(update)]` or `#[input(object)]`",
-        )),
-        [_, second, ..] => Err(Error::new(
-            second.span,
-            "only one of `create`, `update` and `object`",
-        )),
+    let kinds = item.attrs.iter().filter_map(|attr| match attr.word {
+        StructWord::Kind(kind) => Some((attr.span, kind)),
+        _ => None,
+    });
+    let kind = match &kinds.collect::<Vec<_>>()[..] {
+        [(_, one)] => *one,
+        [] => {
+            return Err(Error::new_spanned(
+                &item.ident,
+                "say what this is: `#[input(create)]`, `#[input(update)]`, `#[input(object)]` or `#[input(body)]`",
+            ));
+        }
+        [_, (span, _), ..] => {
+            return Err(Error::new(
+                *span,
+                "only one of `create`, `update`, `object` and `body`",
+            ));
+        }
+    };
+    let other = item
+        .attrs
+        .iter()
+        .find(|attr| !matches!(attr.word, StructWord::Kind(_)));
+    match other {
+        Some(other) if kind != InputKind::Body => {
+            Err(Error::new(other.span, "only together with `body`"))
+        }
+        _ => Ok(kind),
     }
 }
 
@@ -36,7 +54,7 @@ pub fn input(item: &Struct) -> Result<InputKind> {
     let kind = kind(item)?;
     all(item.fields.iter().map(|field| match kind {
         InputKind::Update => update_field(field),
-        InputKind::Create | InputKind::Object => create_field(field),
+        InputKind::Create | InputKind::Object | InputKind::Body => create_field(field),
     }))?;
     all(item
         .fields
@@ -116,16 +134,17 @@ fn update_field(field: &Field) -> Result<()> {
 fn field_rule(item: &Struct, field: &Field, rule: &Rule) -> Result<()> {
     let fail = |message: String| Err(Error::new(rule.ident.span(), message));
     match &rule.kind {
-        RuleKind::Length(min, max) if min > max => fail(format!(
+        RuleKind::Length(min, max) | RuleKind::Opaque(min, max) if min > max => fail(format!(
             "no text has {min} to {max} characters: swap the two"
         )),
         RuleKind::Range(Some(min), Some(max)) if min > max => {
             fail(format!("no number is from {min} to {max}: swap the two"))
         }
         RuleKind::Range(None, None) => fail("a range needs a bound; leave it out instead".into()),
-        RuleKind::Length(..) | RuleKind::Format(_) if is_list(field) => {
+        RuleKind::Length(..) | RuleKind::Opaque(..) | RuleKind::Format(_) if is_list(field) => {
             fail("texts of a list are bounded with `list(characters, items)`".into())
         }
+        RuleKind::Lower if !is_text(field) => fail("`lower` is for `String`".into()),
         RuleKind::List(..) if !is_list(field) => {
             fail("`list` is for `Vec<String>`; a text takes `length(min, max)`".into())
         }
@@ -141,6 +160,10 @@ fn field_rule(item: &Struct, field: &Field, rule: &Rule) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn is_text(field: &Field) -> bool {
+    matches!(&field.shape, Shape::Plain(syn::Type::Path(path)) if path.path.is_ident("String"))
 }
 
 fn is_list(field: &Field) -> bool {

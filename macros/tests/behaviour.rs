@@ -167,3 +167,62 @@ fn words_are_the_same_everywhere() {
     }
     assert!("Concert".parse::<Category>().is_err());
 }
+
+/// How somebody wants to come.
+#[derive(Debug, Input)]
+#[input(body, example = r#"{"email": "ana@example.org", "category": "AU"}"#, check = Wish::alone_or_many)]
+struct Wish {
+    #[input(length(3, 20), format = "email")]
+    email: String,
+    /// In all
+    #[input(range(1, 10), default = 1)]
+    people: i32,
+    category: Option<Category>,
+}
+
+impl Wish {
+    fn alone_or_many(&self, body: &mut kernel::input::Body) {
+        if self.people == 2 {
+            body.refuse("people", "range", "must not be a pair");
+        }
+    }
+}
+
+/// The same lines check a body and describe it.
+#[test]
+fn a_body_is_checked_and_described_by_the_same_lines() {
+    let read = |text: &str| -> Result<Wish, Vec<(String, &'static str)>> {
+        let mut body = kernel::input::Body::parse(text.as_bytes(), Mode::Create).unwrap();
+        let input = <Wish as kernel::input::Posted>::from_body(&mut body);
+        body.finish(input).map_err(|invalid| match invalid {
+            Invalid::Fields(faults) => faults.into_iter().map(|f| (f.pointer, f.code)).collect(),
+            Invalid::Syntax(why) => panic!("{why}"),
+        })
+    };
+    let wish = read(r#"{"email": "a@b.test"}"#).unwrap();
+    assert_eq!(
+        (wish.email.as_str(), wish.people, wish.category),
+        ("a@b.test", 1, None)
+    );
+    let faults = read(r#"{"email": "x", "people": 11, "role": "admin"}"#).unwrap_err();
+    let told: Vec<&str> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(told, ["/email", "/people", "/role"]);
+    let pair = read(r#"{"email": "a@b.test", "people": 2}"#).unwrap_err();
+    assert_eq!(pair, [("/people".to_owned(), "range")]);
+
+    let schema = serde_json::to_value(<Wish as kernel::private::PartialSchema>::schema()).unwrap();
+    assert_eq!(schema["description"], "How somebody wants to come.");
+    assert_eq!(schema["required"], serde_json::json!(["email"]));
+    assert_eq!(schema["additionalProperties"], false);
+    let properties = &schema["properties"];
+    assert_eq!(properties["email"]["maxLength"], 20);
+    assert_eq!(properties["email"]["format"], "email");
+    assert_eq!(properties["people"]["minimum"], 1);
+    assert_eq!(properties["people"]["description"], "In all");
+    assert_eq!(
+        properties["category"]["type"],
+        serde_json::json!(["string", "null"])
+    );
+    assert_eq!(properties["category"]["enum"][2], "AU");
+    assert_eq!(schema["example"]["category"], "AU");
+}

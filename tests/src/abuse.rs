@@ -1,5 +1,6 @@
 //! What somebody with bad intentions tries, by the number of the case.
 
+mod administrators;
 mod archived;
 mod bodies;
 mod connections;

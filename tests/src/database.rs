@@ -10,6 +10,7 @@ mod counters;
 mod formats;
 mod keeps;
 mod lint;
+mod quotas;
 mod races;
 mod restore;
 mod search;

@@ -1,5 +1,8 @@
-//! What is generated in Rust, held to a real database: statements, rows, formats.
+//! What is written down in Rust, by the generator and by hand, held to a real database: statements, rows, formats.
 
 mod formats;
+mod guarded;
 mod rows;
 mod statements;
+mod texts;
+mod written;

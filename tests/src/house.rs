@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("generated", &["kernel", "macros"]),
     ("library", &["kernel", "macros"]),
     ("golden", &["kernel", "macros"]),
-    ("app", &["generated", "kernel"]),
+    ("app", &["generated", "kernel", "macros"]),
     ("server", &["app", "generated", "kernel"]),
     ("bench", &["app", "generated", "kernel", "server"]),
     (
@@ -161,6 +161,32 @@ fn only_the_context_holds_connections() {
         holders[0].ends_with("runtime/kernel/src/cx.rs"),
         "{holders:?}"
     );
+}
+
+/// Hand-written handlers learn who is asking from the database, not from a token.
+#[test]
+fn only_a_proven_member_has_an_id() {
+    let users = |word: &str| -> Vec<String> {
+        let named = sources("runtime/app/src").filter(|(_, text)| code(text).contains(word));
+        let mut paths: Vec<String> = named
+            .map(|(path, _)| {
+                let path = path
+                    .strip_prefix(root().join("runtime/app/src"))
+                    .expect("below");
+                path.display().to_string()
+            })
+            .collect();
+        paths.sort();
+        paths
+    };
+    // Hands requests on to the engine, whose statements ask.
+    assert_eq!(users("unproven("), ["me.rs"]);
+    // Knows by a password or a mailbox whose account it is.
+    assert_eq!(users("job_of_account("), ["sessions.rs"]);
+    for word in ["Actor", "extensions.get", "Extension<", "AUTHORIZATION"] {
+        assert_eq!(users(word), Vec::<String>::new(), "{word}");
+    }
+    assert!(users("Member").len() > 3, "handlers take members");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Cx;
 use crate::diag::Span;
-use crate::model::{Change, Entity, EntityId, Expr, Literal, Ty, Value};
+use crate::model::{Change, Entity, EntityId, Expr, Lifecycle, Literal, Ty, Value};
 use crate::names;
 use crate::resolve::{Part, consent};
 
@@ -11,6 +11,7 @@ pub fn check(cx: &Cx) {
     sessions(cx);
     unused_objects(cx);
     identity(cx);
+    written_columns(cx);
 }
 
 fn identity(cx: &Cx) {
@@ -177,6 +178,70 @@ fn needs_holder(cx: &Cx, id: EntityId, entity: &Entity, what: &str) {
             format!("add `{identity}: {identity}` under `belongs:`"),
         );
     }
+}
+
+/// What modules write is there, and is theirs to write.
+fn written_columns(cx: &Cx) {
+    for module in &cx.model.modules {
+        for narrowed in &module.narrowed {
+            let entity = &cx.model.entities[narrowed.entity];
+            let key = format!("modules.{}.write.{}", module.name, entity.name);
+            let place = |name: &str| cx.places.of_app(&format!("{key}.{name}"));
+            if entity.lifecycle == Lifecycle::AppendOnly && !narrowed.update.is_empty() {
+                cx.refuse(
+                    place(&narrowed.update[0]),
+                    format!("`{}` is append_only: rows never change", entity.name),
+                    "write `{create: […]}`",
+                );
+            }
+            for name in narrowed.create.iter().flatten().chain(&narrowed.update) {
+                let soft = entity.lifecycle == Lifecycle::SoftDelete && name == "status";
+                if soft || entity.field(name).is_some() || entity.relation(name).is_some() {
+                    continue;
+                }
+                let (message, help) = match entity.derived.iter().any(|d| d.name == *name) {
+                    true => (
+                        format!("`{name}` is computed"),
+                        "leave it out: the database keeps it".to_owned(),
+                    ),
+                    false => {
+                        let fields = entity.fields.iter().map(|f| f.name.as_str());
+                        let relations = entity.belongs.iter().map(|r| r.name.as_str());
+                        (
+                            format!("`{}` has no field `{name}`", entity.name),
+                            names::suggest(name, fields.chain(relations), "fields"),
+                        )
+                    }
+                };
+                cx.refuse(place(name), message, help);
+            }
+            for needed in narrowed
+                .create
+                .iter()
+                .flat_map(|made| missing(entity, made))
+            {
+                cx.refuse(
+                    cx.places.of_app(&key),
+                    format!("a new row of `{}` needs `{needed}`", entity.name),
+                    "add it to `create:`",
+                );
+            }
+        }
+    }
+}
+
+/// What a row cannot be made without.
+fn missing<'e>(entity: &'e Entity, made: &[String]) -> Vec<&'e str> {
+    let fields = entity.fields.iter().filter(|f| {
+        let is_made = matches!(f.ty, Ty::Slug { .. });
+        !f.optional && f.default.is_none() && !is_made
+    });
+    let relations = entity.belongs.iter().filter(|r| !r.optional);
+    fields
+        .map(|f| f.name.as_str())
+        .chain(relations.map(|r| r.name.as_str()))
+        .filter(|name| !made.iter().any(|m| m == name))
+        .collect()
 }
 
 fn unused_objects(cx: &Cx) {

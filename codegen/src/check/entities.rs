@@ -9,6 +9,7 @@ use crate::resolve::Part;
 pub fn check(of: &Of) {
     internal(of);
     page(of);
+    quota(of);
     audit(of);
     hooks(of);
     emits(of);
@@ -45,6 +46,17 @@ fn page(of: &Of) {
             "page",
             "`page` has no effect: an internal entity has no list",
             "leave the key out",
+        );
+    }
+}
+
+fn quota(of: &Of) {
+    if of.entity.quota.is_some() && !of.creatable() {
+        of.refuse(
+            Part::Key,
+            "quota",
+            "`quota` has no effect: no request creates a row",
+            "grant `create` under `access:`, or leave the key out",
         );
     }
 }

@@ -26,6 +26,7 @@ pub fn file(model: &Model, id: EntityId) -> (String, String) {
     out.push('\n');
     out.push_str(&imports(model, entity, &body));
     out.push_str(&body);
+    out.push_str(&constraints::names(entity));
     if !entity.internal {
         out.push_str(&statements::macros(model, id));
         let rules = rules::statics(model, id);

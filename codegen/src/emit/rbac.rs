@@ -33,6 +33,7 @@ fn section(model: &Model, id: EntityId, entity: &Entity) -> String {
             model.modules[module].name
         ));
     }
+    out.push_str(&modules(model, id));
     let columns = columns(entity);
     let callers = words::callers(model);
     let first = callers
@@ -79,6 +80,25 @@ fn section(model: &Model, id: EntityId, entity: &Entity) -> String {
     }
     out.push_str(&field_rules(model, id, entity));
     out.push_str(&telling(model, id, entity));
+    out
+}
+
+/// What modules write of it that is not theirs.
+fn modules(model: &Model, id: EntityId) -> String {
+    let mut out = String::new();
+    for module in model.modules.iter().filter(|m| m.writes.contains(&id)) {
+        let what = match module.narrowed(id) {
+            None => "everything".to_owned(),
+            Some(narrowed) => {
+                let made = narrowed.create.as_ref();
+                let made = made.map(|names| format!("rows with {}", names.join(", ")));
+                let changed = (!narrowed.update.is_empty()).then(|| narrowed.update.join(", "));
+                let parts: Vec<String> = made.into_iter().chain(changed).collect();
+                parts.join("; ")
+            }
+        };
+        out.push_str(&format!("the module {} writes {what}\n", module.name));
+    }
     out
 }
 

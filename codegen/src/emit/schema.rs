@@ -6,6 +6,7 @@
 mod apart;
 mod archive;
 mod archived;
+mod ask;
 mod assume;
 mod audit;
 mod cases;
@@ -33,6 +34,7 @@ mod predicate;
 mod private;
 mod projection;
 mod queue;
+mod quotas;
 mod references;
 mod requests;
 mod restore;
@@ -93,6 +95,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     }
     objects.push(apart::roll_up(model));
     objects.extend(audit::objects(model));
+    objects.extend(quotas::shared(model));
     objects.extend(queue::objects(model));
     objects.extend(outbox::shared(model));
     objects.extend(requests::objects(model));
@@ -110,9 +113,11 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(documents::objects(model, id));
     objects.extend(private::function(model, id));
     objects.extend(may::function(model, id));
+    objects.extend(ask::functions(model, id));
     objects.extend(slugs::objects(model, id));
     objects.extend(creators::objects(model, id));
     objects.extend(guards::objects(model, id));
+    objects.extend(jobs::guard(model, id));
     objects.extend(archive::objects(model, id));
     objects.extend(archived::objects(model, id));
     objects.extend(apart::objects(model, id));
@@ -120,6 +125,7 @@ fn of_entity(model: &Model, id: EntityId) -> Vec<Object> {
     objects.extend(moves::objects(model, id));
     objects.extend(counters::objects(model, id));
     objects.extend(keeps::objects(model, id));
+    objects.extend(quotas::objects(model, id));
     objects.extend(audit::of_entity(model, id));
     objects.extend(outbox::triggers(model, id));
     objects.extend(policies::objects(model, id));

@@ -4,10 +4,10 @@ use super::fields::object_fields;
 use super::places::{Part, Places};
 use super::{at, entity_id};
 use crate::diag::{Collector, Diagnostic};
-use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Object, Role};
+use crate::model::{Access, Entity, EntityId, Memo, Model, Module, Narrowed, Object, Role};
 use crate::names;
 use crate::phrase::Word;
-use crate::spec::{EntitySpec, Spec};
+use crate::spec::{EntitySpec, ModuleSpec, Spec, WriteSpec};
 
 /// A model of entities that have names and nothing in them.
 pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
@@ -111,6 +111,7 @@ fn entities(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collec
             hooks: Vec::new(),
             emits: Vec::new(),
             page: entity.page.as_ref().map_or(20, |p| p.it),
+            quota: entity.quota.as_ref().map(|q| q.it),
             audit: entity.audit_off.is_none(),
             dropped: Vec::new(),
             was: entity.was.as_ref().map(|w| w.it.clone()),
@@ -223,15 +224,17 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             .collect()
     };
     for (index, module) in spec.app.modules.iter().enumerate() {
+        let written: Vec<Word> = module.writes.iter().map(|(e, _)| e.clone()).collect();
         let resolved = Module {
             name: module.name.it.clone(),
             doc: module.doc.clone(),
             reads: list(model, &module.reads, index),
-            writes: list(model, &module.writes, index),
+            writes: list(model, &written, index),
+            narrowed: narrowed(model, module, places, errors),
             requested: module.requested.iter().map(|w| w.it.clone()).collect(),
         };
         let owned = model.entities.iter().any(|e| e.module == Some(index));
-        if !owned && module.reads.is_empty() && module.writes.is_empty() {
+        if !owned && module.reads.is_empty() && written.is_empty() {
             errors.push(
                 Diagnostic::at(
                     module.name.span,
@@ -244,7 +247,7 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
             );
         }
         for word in &module.reads {
-            if module.writes.iter().any(|w| w.it == word.it) {
+            if written.iter().any(|w| w.it == word.it) {
                 errors.push(
                     Diagnostic::at(word.span, format!("`{}` is in `write:` too", word.it))
                         .help("leave it out of `read:`: who writes also reads"),
@@ -254,6 +257,51 @@ fn modules(model: &mut Model, spec: &Spec, places: &mut Places, errors: &Collect
         places.put_app(&format!("modules.{}", module.name.it), module.name.span);
         model.modules.push(resolved);
     }
+}
+
+/// The columns go by the names of fields and relations; what they are is known later.
+fn narrowed(
+    model: &Model,
+    module: &ModuleSpec,
+    places: &mut Places,
+    errors: &Collector,
+) -> Vec<Narrowed> {
+    let mut found = Vec::new();
+    for (word, written) in &module.writes {
+        let WriteSpec::Columns { create, update } = written else {
+            continue;
+        };
+        // An unknown one is told where the list of entities is read.
+        let Some((entity, owner)) = model.entity(&word.it).map(|(id, e)| (id, e.module)) else {
+            continue;
+        };
+        // Modules are resolved in their order: this one is the next.
+        if owner == Some(model.modules.len()) {
+            errors.push(
+                Diagnostic::at(word.span, format!("`{}` is the module's own", word.it))
+                    .help("leave it out: it writes all of what is its own"),
+            );
+            continue;
+        }
+        let key = format!("modules.{}.write.{}", module.name.it, word.it);
+        places.put_app(&key, word.span);
+        for column in create.iter().flatten().chain(update) {
+            places.put_app(&format!("{key}.{}", column.it), column.span);
+        }
+        if create.is_none() && update.is_empty() {
+            errors.push(
+                Diagnostic::at(word.span, format!("nothing of `{}` is written", word.it))
+                    .help("name fields, or move it to `read:`"),
+            );
+        }
+        let names = |words: &[Word]| words.iter().map(|w| w.it.clone()).collect();
+        found.push(Narrowed {
+            entity,
+            create: create.as_deref().map(names),
+            update: names(update),
+        });
+    }
+    found
 }
 
 /// Each entity with routes has one place in the API document.

@@ -238,6 +238,7 @@ fn put_keys(id: EntityId, lines: &Lines, places: &mut Places) {
     for (key, span) in [
         ("creator", spec.creator.as_ref().map(|c| c.span)),
         ("page", spec.page.as_ref().map(|p| p.span)),
+        ("quota", spec.quota.as_ref().map(|q| q.span)),
         ("audit", spec.audit_off),
         ("internal", spec.internal),
         ("access", spec.access.as_ref().map(|a| a.span)),

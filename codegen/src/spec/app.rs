@@ -22,6 +22,7 @@ pub const APP_KEYS: [&str; 12] = [
     "dropped",
 ];
 pub const MODULE_KEYS: [&str; 4] = ["doc", "read", "write", "on_request"];
+pub const WRITE_KEYS: [&str; 2] = ["create", "update"];
 
 #[derive(Debug)]
 pub struct AppSpec {
@@ -50,9 +51,20 @@ pub struct ModuleSpec {
     pub name: Word,
     pub doc: String,
     pub reads: Vec<Word>,
-    pub writes: Vec<Word>,
+    pub writes: Vec<(Word, WriteSpec)>,
     /// Jobs that requests may ask for.
     pub requested: Vec<Word>,
+}
+
+/// How much of an entity a module writes.
+#[derive(Debug)]
+pub enum WriteSpec {
+    All,
+    /// `create: [a, b]`, if it makes rows, and what it changes of rows that are there.
+    Columns {
+        create: Option<Vec<Word>>,
+        update: Vec<Word>,
+    },
 }
 
 pub fn read(tree: &Node, errors: &Collector) -> Option<AppSpec> {
@@ -222,7 +234,7 @@ fn mixins(keys: &Keys) -> Vec<(Word, Body)> {
 }
 
 fn modules(keys: &Keys) -> Vec<ModuleSpec> {
-    let help = "one `name: {doc: …, read: [entity], write: [entity]}` per line";
+    let help = "one `name: {doc: …, read: [entity], write: {entity: [field]}}` per line";
     let Some(node) = keys.get("modules") else {
         return Vec::new();
     };
@@ -244,12 +256,50 @@ fn modules(keys: &Keys) -> Vec<ModuleSpec> {
             },
             doc: text(&inner, "doc"),
             reads: inner.words("read", "write a list of entities"),
-            writes: inner.words("write", "write a list of entities"),
+            writes: writes(&inner),
             requested: job_names(&inner),
         };
         modules.push(module);
     }
     modules
+}
+
+/// `[entity]`, or `entity: [field]`, `entity: all`, `entity: {create: [field], update: [field]}`.
+fn writes(keys: &Keys) -> Vec<(Word, WriteSpec)> {
+    let help = "write `entity: [field, field]`, `entity: {create: [field], update: [field]}` or `entity: all`";
+    let node = match keys.get("write") {
+        None => return Vec::new(),
+        Some(node @ Node::List(..)) => {
+            let entities = words(node, "`write`", help, keys.errors);
+            return entities.into_iter().map(|e| (e, WriteSpec::All)).collect();
+        }
+        Some(node) => node,
+    };
+    let mut found = Vec::new();
+    for (key, value) in entries(node, "`write`", help, keys.errors) {
+        let written = match value {
+            Node::Scalar(text) if text.value == "all" => WriteSpec::All,
+            Node::Map(..) => {
+                let what = format!("what is written of `{}`", key.value);
+                let Some(inner) = Keys::of(value, &what, &WRITE_KEYS, keys.errors) else {
+                    continue;
+                };
+                WriteSpec::Columns {
+                    create: inner.get("create").map(|_| inner.words("create", help)),
+                    update: inner.words("update", help),
+                }
+            }
+            node => {
+                let what = format!("what is written of `{}`", key.value);
+                WriteSpec::Columns {
+                    create: None,
+                    update: words(node, &what, help, keys.errors),
+                }
+            }
+        };
+        found.extend(name(key, keys.errors).map(|entity| (entity, written)));
+    }
+    found
 }
 
 /// `on_request: [digest]`

@@ -10,7 +10,7 @@ use crate::phrase::{
     RelationLine, Rule, TransitionPhrase, Word,
 };
 
-pub const ENTITY_KEYS: [&str; 24] = [
+pub const ENTITY_KEYS: [&str; 25] = [
     "entity",
     "plural",
     "was",
@@ -34,6 +34,7 @@ pub const ENTITY_KEYS: [&str; 24] = [
     "hooks",
     "emit",
     "page",
+    "quota",
     "audit",
 ];
 
@@ -75,6 +76,7 @@ pub struct EntitySpec {
     pub hooks: Vec<Word>,
     pub emit: Vec<Word>,
     pub page: Option<At<u32>>,
+    pub quota: Option<At<u32>>,
     pub audit_off: Option<Span>,
 }
 
@@ -133,6 +135,7 @@ pub fn read(stem: &str, tree: &Node, errors: &Collector) -> Option<EntitySpec> {
         hooks: keys.words("hooks", "write `hooks: [create, publish]`"),
         emit: keys.words("emit", "write `emit: [create, publish]`"),
         page: page(&keys),
+        quota: quota(&keys),
         audit_off: flag(&keys, "audit", "off"),
         name: entity?,
     })
@@ -216,6 +219,26 @@ fn page(keys: &Keys) -> Option<At<u32>> {
             keys.errors.push(
                 Diagnostic::at(text.span, format!("a page of `{}`", text.value))
                     .help("write a number from 1 to 100"),
+            );
+            None
+        }
+    }
+}
+
+/// `50 a day`
+fn quota(keys: &Keys) -> Option<At<u32>> {
+    let text = keys.text("quota", "write `quota: 50 a day`")?;
+    let number = text.value.strip_suffix(" a day").map(str::trim);
+    match number.and_then(|number| number.parse::<u32>().ok()) {
+        Some(it @ 1..=1_000_000) => Some(At {
+            it,
+            span: text.span,
+        }),
+        _ => {
+            keys.errors.push(
+                Diagnostic::at(text.span, format!("a quota of `{}`", text.value)).help(
+                    "write how many one member may create: `quota: 50 a day`, from 1 to 1000000",
+                ),
             );
             None
         }

@@ -44,6 +44,7 @@ pub fn model() -> Model {
             doc: "Payments.".into(),
             reads: vec![],
             writes: vec![],
+            narrowed: Vec::new(),
             requested: vec![],
         }],
         tags: vec![
@@ -488,6 +489,7 @@ fn entity(name: &str, doc: &str, lifecycle: Lifecycle) -> Entity {
         hooks: vec![],
         emits: vec![],
         page: 20,
+        quota: None,
         dropped: vec![],
         was: None,
         audit: true,

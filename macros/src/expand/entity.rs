@@ -24,6 +24,8 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     });
     Ok(quote! {
         #[automatically_derived]
+        // A row that is only read is never written.
+        #[allow(dead_code)]
         impl #name {
             const COLUMNS: [::kernel::value::Column; #count] = [#(#columns),*];
 

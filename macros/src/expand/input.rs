@@ -2,7 +2,7 @@
 
 use super::Derive;
 use crate::ast::{Field, Shape, Struct};
-use crate::attr::{InputKind, RuleKind};
+use crate::attr::{InputKind, RuleKind, StructWord};
 use crate::valid::FORMATS;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -21,6 +21,7 @@ fn expand(node: &DeriveInput) -> Result<TokenStream> {
     let rest = match kind {
         InputKind::Object => object(&item),
         InputKind::Create | InputKind::Update => body(&item, kind),
+        InputKind::Body => posted(&item),
     };
     Ok(quote!(#read #rest))
 }
@@ -41,8 +42,15 @@ fn read(item: &Struct) -> TokenStream {
         .map(|n| Ident::new(&format!("value_{n}"), Span::mixed_site()))
         .collect();
     let takes = item.fields.iter().zip(&locals).map(|(field, local)| {
-        let take = take(field);
-        quote!(let #local = #take;)
+        let (take, check) = (take(field), own_check(field, local));
+        match check {
+            None => quote!(let #local = #take;),
+            // Not what the check takes, which may be a slice of it.
+            Some(check) => {
+                let ty = &field.ty;
+                quote!(let #local: ::core::option::Option<#ty> = #take; #check)
+            }
+        }
     });
     let idents = item.fields.iter().map(|field| &field.ident);
     quote! {
@@ -57,7 +65,46 @@ fn read(item: &Struct) -> TokenStream {
     }
 }
 
+/// A check that is a function, of the value as it was read.
+fn own_check(field: &Field, local: &Ident) -> Option<TokenStream> {
+    let name = field.name();
+    let found = field.rules.iter().find_map(|rule| match &rule.kind {
+        RuleKind::Check(path) => Some(path),
+        _ => None,
+    });
+    let path = found?;
+    let value = match field.shape {
+        Shape::Plain(_) => quote!(::core::option::Option::Some(value)),
+        Shape::Option(_) => {
+            quote!(::core::option::Option::Some(::core::option::Option::Some(
+                value
+            )))
+        }
+        Shape::Patch(_) => {
+            quote!(::core::option::Option::Some(::kernel::input::Patch::Value(
+                value
+            )))
+        }
+    };
+    Some(quote! {
+        if let #value = &#local
+            && let ::core::option::Option::Some((code, detail)) = #path(value)
+        {
+            body.refuse(#name, code, detail);
+        }
+    })
+}
+
 fn take(field: &Field) -> TokenStream {
+    let is_lower = |rule: &crate::attr::Rule| matches!(rule.kind, RuleKind::Lower);
+    let taken = take_as_sent(field);
+    match field.rules.iter().any(is_lower) {
+        true => quote!(#taken.map(|text: ::std::string::String| text.to_lowercase())),
+        false => taken,
+    }
+}
+
+fn take_as_sent(field: &Field) -> TokenStream {
     let name = field.name();
     let checks = field.rules.iter().filter_map(|rule| check(&rule.kind));
     let checks = quote!(&[#(#checks),*]);
@@ -86,6 +133,7 @@ fn take(field: &Field) -> TokenStream {
 fn check(rule: &RuleKind) -> Option<TokenStream> {
     Some(match rule {
         RuleKind::Length(min, max) => quote!(::kernel::input::Check::Length(#min, #max)),
+        RuleKind::Opaque(min, max) => quote!(::kernel::input::Check::Opaque(#min, #max)),
         RuleKind::Range(min, max) => {
             let (min, max) = (bound(min), bound(max));
             quote!(::kernel::input::Check::Range(#min, #max))
@@ -100,7 +148,9 @@ fn check(rule: &RuleKind) -> Option<TokenStream> {
         | RuleKind::Required
         | RuleKind::Optional
         | RuleKind::Keep
-        | RuleKind::With(_) => return None,
+        | RuleKind::With(_)
+        | RuleKind::Check(_)
+        | RuleKind::Lower => return None,
     })
 }
 
@@ -176,6 +226,67 @@ fn body(item: &Struct, kind: InputKind) -> TokenStream {
             fn given(&self) -> ::std::vec::Vec<&'static str> {
                 [#(#given),*].into_iter().flatten().collect()
             }
+        }
+    }
+}
+
+/// A body of a hand-written route, and what the API document says about it.
+fn posted(item: &Struct) -> TokenStream {
+    let (name, doc) = (&item.ident, &item.doc);
+    let text = name.to_string();
+    let check = item.attrs.iter().find_map(|attr| match &attr.word {
+        StructWord::Check(path) => {
+            Some(quote!(if let Some(input) = &input { #path(input, body); }))
+        }
+        _ => None,
+    });
+    let example = item.attrs.iter().find_map(|attr| match &attr.word {
+        StructWord::Example(json) => Some(quote!(::core::option::Option::Some(#json))),
+        _ => None,
+    });
+    let example = example.unwrap_or_else(|| quote!(::core::option::Option::None));
+    let fields = item.fields.iter().map(described);
+    quote! {
+        #[automatically_derived]
+        impl ::kernel::input::Posted for #name {
+            fn from_body(body: &mut ::kernel::input::Body) -> ::core::option::Option<Self> {
+                let input = Self::read(body);
+                #check
+                input
+            }
+        }
+        #[automatically_derived]
+        impl ::kernel::private::PartialSchema for #name {
+            fn schema() -> ::kernel::private::RefOr<::kernel::private::Schema> {
+                ::kernel::input::schema::body(#doc, #example, &[#(#fields),*])
+            }
+        }
+        #[automatically_derived]
+        impl ::kernel::private::ToSchema for #name {
+            fn name() -> ::std::borrow::Cow<'static, str> {
+                ::std::borrow::Cow::Borrowed(#text)
+            }
+        }
+    }
+}
+
+fn described(field: &Field) -> TokenStream {
+    let (name, doc, value) = (field.name(), &field.doc, field.shape.value());
+    let checks = field.rules.iter().filter_map(|rule| check(&rule.kind));
+    let has_default = field
+        .rules
+        .iter()
+        .any(|rule| matches!(rule.kind, RuleKind::Default(_)));
+    let nullable = matches!(field.shape, Shape::Option(_));
+    let required = !nullable && !has_default;
+    quote! {
+        ::kernel::input::schema::Described {
+            name: #name,
+            doc: #doc,
+            required: #required,
+            nullable: #nullable,
+            checks: &[#(#checks),*],
+            value: <#value as ::kernel::input::FromJson>::schema,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{App, modules};
 use axum::Router;
 use generated::hooks::{AppHooks, resources};
+use kernel::member::proven_by;
 use std::sync::{Arc, OnceLock};
 
 /// All routes, without the layers around them.
@@ -10,7 +11,7 @@ pub fn router(app: &App) -> Router {
     let hooks: Arc<dyn AppHooks> = Arc::new(app.clone());
     let generated = kernel::mount::router(app.db.clone(), resources(hooks), &app.cursor_key);
     let own = app.modules.routes(&generated);
-    generated.merge(own)
+    generated.merge(proven_by(&app.db, own))
 }
 
 /// The generated document with the routes that are made of generated ones.

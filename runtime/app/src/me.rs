@@ -44,16 +44,14 @@ impl Module for Me {
     }
 }
 
-async fn forward(
-    State(generated): State<Router>,
-    caller: Caller,
-    mut request: Request,
-) -> Response {
-    match rewrite(request.uri(), &caller) {
-        Ok(uri) => *request.uri_mut() = uri,
+async fn forward(State(generated): State<Router>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    // The engine proves the caller, with the statement that answers.
+    match rewrite(&parts.uri, &Caller::unproven(&parts)) {
+        Ok(uri) => parts.uri = uri,
         Err(error) => return error.into_response(),
     }
-    match generated.oneshot(request).await {
+    match generated.oneshot(Request::from_parts(parts, body)).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

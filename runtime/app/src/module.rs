@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use kernel::{
     Db,
     auth::Tokens,
+    config::BodyLimit,
     http::ConfigError,
     jobs::{Consumer, Job, Periodic, Work},
 };
@@ -35,6 +36,11 @@ pub trait Module: Clone + Send + Sync + 'static {
     fn routes(&self, generated: &Router) -> Router {
         let _ = generated;
         Router::new()
+    }
+
+    /// Routes whose bodies may be longer, or must be shorter, than `BODY_LIMIT_BYTES`.
+    fn body_limits(&self) -> Vec<BodyLimit> {
+        Vec::new()
     }
 
     /// What the API document says about its routes.

@@ -2,7 +2,7 @@
 
 use crate::{audit_logs::AuditLogs, dead_jobs::DeadJobs, me::Me, module::*, sessions::Sessions};
 use axum::Router;
-use kernel::{http::ConfigError, jobs::Work};
+use kernel::{config::BodyLimit, http::ConfigError, jobs::Work};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
@@ -45,6 +45,10 @@ macro_rules! modules {
                 Router::new()$(.merge(self.$name.routes(generated)))+
             }
 
+            pub fn body_limits(&self) -> Vec<BodyLimit> {
+                [$(self.$name.body_limits(),)+].concat()
+            }
+
             /// What the worker does.
             pub fn work(&self) -> Work {
                 Work {
@@ -55,8 +59,8 @@ macro_rules! modules {
             }
         }
 
-        /// Names, as in `spec/app.yaml`.
-        pub const NAMES: &[&str] = &[$(<$module>::NAME,)+];
+        /// Folders of this crate, and the names in `spec/app.yaml`.
+        pub const NAMES: &[(&str, &str)] = &[$((stringify!($name), <$module>::NAME),)+];
 
         /// What the modules say about their routes.
         pub fn document() -> OpenApi {

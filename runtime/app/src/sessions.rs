@@ -36,8 +36,9 @@ use crate::{
 };
 use axum::Router;
 use kernel::{
-    Caller, Cx, Db, Error, Result,
+    Cx, Db, Error, Member, Result,
     auth::Tokens,
+    cursor::CursorKey,
     http::ConfigError,
     jobs::{CatchUp, Job, Periodic, Schedule},
     problems,
@@ -59,6 +60,7 @@ struct Inner {
     clock: Clock,
     hasher: Hasher,
     key: Key,
+    cursors: CursorKey,
     config: SessionsConfig,
 }
 
@@ -80,6 +82,7 @@ impl Module for Sessions {
             clock: parts.clock.clone(),
             hasher,
             key: Key::new(&config.secret),
+            cursors: CursorKey::new(&parts.secret("cursors")),
             config,
         })))
     }
@@ -106,16 +109,20 @@ impl Module for Sessions {
 }
 
 impl Sessions {
-    /// A transaction as the module, for a member if there is one.
-    async fn cx(&self, on_behalf_of: Option<Uuid>, request: Uuid) -> Result<Cx> {
-        self.0.db.job(Self::NAME, on_behalf_of, request).await
+    /// A transaction as the module, for nobody.
+    async fn cx(&self, request: Uuid) -> Result<Cx> {
+        self.0.db.job(Self::NAME, None, request).await
     }
 
-    /// The caller's id and session, after the database has agreed that both are still good.
-    async fn signed_in(&self, caller: &Caller) -> Result<(Uuid, Option<Uuid>)> {
-        let user = caller.user()?;
-        drop(self.0.db.begin_read(caller).await?);
-        Ok((user, caller.actor.session()))
+    /// The same for a member.
+    async fn cx_of(&self, member: &Member) -> Result<Cx> {
+        let request = member.request_id;
+        self.0.db.job(Self::NAME, Some(member), request).await
+    }
+
+    /// The same for whoever has just shown that an account is theirs: by its password, or by its mailbox.
+    async fn cx_of_account(&self, user: Uuid, request: Uuid) -> Result<Cx> {
+        self.0.db.job_of_account(Self::NAME, user, request).await
     }
 }
 

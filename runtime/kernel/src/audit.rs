@@ -3,7 +3,7 @@
 //! The log itself is written by triggers; nothing here can write or change an entry, and the request role
 //! can't even read one. So who calls this decides first whether the caller may.
 
-use crate::{caller::Caller, cx::Db, error::Result};
+use crate::{cx::Db, error::Result, member::Member};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow, types::Json};
@@ -92,10 +92,8 @@ pub struct Entry {
 }
 
 /// Newest first.
-pub async fn history(db: &Db, caller: &Caller, asked: &Asked) -> Result<Vec<Entry>> {
-    let mut cx = db
-        .job("audit", caller.actor.user(), caller.request_id)
-        .await?;
+pub async fn history(db: &Db, reader: &Member, asked: &Asked) -> Result<Vec<Entry>> {
+    let mut cx = db.job("audit", Some(reader), reader.request_id).await?;
     let rows = sqlx::query(
         "select id, entity_type, entity_id, action, performed_by, performed_role, request_id, reason, changed, created_at
          from audit.history($1, $2, $3, $4, $5)",

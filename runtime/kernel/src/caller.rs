@@ -1,13 +1,14 @@
 //! The facts of a request that everything behind the router may know: who, from where, under which id.
 //!
-//! Set by the HTTP layer; handlers take it as an argument.
+//! Set by the HTTP layer, from what a token says. The engine's statements prove it; hand-written handlers take a
+//! [`Member`](crate::Member) or a [`Visitor`](crate::Visitor).
 
 use crate::{
     actor::Actor,
     error::{Error, Result},
 };
-use axum::{extract::FromRequestParts, http::request::Parts};
-use std::{convert::Infallible, net::IpAddr};
+use axum::http::request::Parts;
+use std::net::IpAddr;
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +34,11 @@ impl Caller {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Infallible;
-
-    /// A route outside the HTTP layer has nobody to vouch for its callers: they are anonymous.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts
-            .extensions
-            .get::<Self>()
-            .copied()
-            .unwrap_or_else(|| Self::anonymous(Uuid::now_v7())))
+impl Caller {
+    /// What the HTTP layer found, for whoever hands the request on to the engine: nobody has asked yet whether account
+    /// and session are good. A route outside the HTTP layer has nobody to vouch for its callers: they are anonymous.
+    pub fn unproven(parts: &Parts) -> Self {
+        let known = parts.extensions.get::<Self>().copied();
+        known.unwrap_or_else(|| Self::anonymous(Uuid::now_v7()))
     }
 }

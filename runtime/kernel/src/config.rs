@@ -70,6 +70,8 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<String>,
     pub ip_limit: Option<RateLimit>,
     pub user_limit: Option<RateLimit>,
+    /// Routes that differ from `body_limit`.
+    pub body_limits: Vec<BodyLimit>,
 }
 
 impl Default for HttpConfig {
@@ -99,7 +101,30 @@ impl Default for HttpConfig {
                 per_minute: 600,
                 burst: 100,
             }),
+            body_limits: Vec::new(),
         }
+    }
+}
+
+/// The longest body of one route, kept before anything else looks at the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimit {
+    /// As the router knows it: `/media/{id}/file`.
+    pub path: &'static str,
+    pub bytes: usize,
+}
+
+impl BodyLimit {
+    pub(crate) fn is_for(&self, path: &str) -> bool {
+        let mut asked = path.split('/');
+        let fits = self.path.split('/').all(|part| {
+            let other = asked.next();
+            match part.starts_with('{') {
+                true => other.is_some_and(|other| !other.is_empty()),
+                false => other == Some(part),
+            }
+        });
+        fits && asked.next().is_none()
     }
 }
 
@@ -168,4 +193,27 @@ impl IssuerConfig {
 pub enum Jwks {
     Url(url::Url),
     File(PathBuf),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_for_its_route_alone() {
+        let limit = BodyLimit {
+            path: "/media/{id}/file",
+            bytes: 1,
+        };
+        assert!(limit.is_for("/media/7/file"));
+        for other in [
+            "/media/7",
+            "/media//file",
+            "/media/7/file/x",
+            "/media/7/files",
+            "/",
+        ] {
+            assert!(!limit.is_for(other), "{other}");
+        }
+    }
 }

@@ -4,8 +4,10 @@
 //! statement to the rules of that actor. The texts built here consist of literals, UUIDs and checked
 //! static names only.
 
+mod ask;
 mod lanes;
 mod reader;
+mod run;
 
 pub(crate) use reader::{Question, Reader, Work};
 
@@ -14,6 +16,7 @@ use crate::{
     caller::Caller,
     config::DbConfig,
     error::{Error, Result},
+    member::Member,
 };
 use lanes::Lane;
 use secrecy::ExposeSecret;
@@ -141,26 +144,48 @@ impl Db {
         open(self.pools.request.acquire().await?, text, caller).await
     }
 
-    /// For a module's own work: the tables it declares in `app.yaml`, for a user if there is one.
+    /// For a module's own work: the tables it declares in `app.yaml`, for a member if there is one.
     pub async fn job(
         &self,
         name: &'static str,
-        on_behalf_of: Option<Uuid>,
+        on_behalf_of: Option<&Member>,
         request: Uuid,
     ) -> Result<Cx> {
+        let actor = on_behalf_of.map_or(Actor::Anonymous, |member| member.caller().actor);
+        self.enter_job(name, actor, request).await
+    }
+
+    /// For somebody who is not there with a token: who has just proven a password or a mailbox, or for whom a durable
+    /// job works. The database is asked whether the account is good; that it is *this* account is for the caller to
+    /// know. `tests/src/house.rs` lists who may.
+    pub async fn job_of_account(
+        &self,
+        name: &'static str,
+        account: Uuid,
+        request: Uuid,
+    ) -> Result<Cx> {
+        let actor = Actor::User {
+            id: account,
+            session: None,
+        };
+        self.enter_job(name, actor, request).await
+    }
+
+    async fn enter_job(&self, name: &'static str, actor: Actor, request: Uuid) -> Result<Cx> {
         let Some(pool) = &self.pools.job else {
             return Err(Error::internal("no login for the job role is configured"));
         };
         if !is_name(name) {
             return Err(Error::internal(format!("not a module name: {name}")));
         }
-        let mut text = String::with_capacity(160);
+        let mut text = String::with_capacity(200);
         text.push_str("begin; select sec.enter_job('");
         text.push_str(name);
         text.push_str("', ");
-        push_uuid(&mut text, on_behalf_of);
+        push_uuid(&mut text, actor.user());
+        text.push_str(", ");
+        push_uuid(&mut text, actor.session());
         let _ = write!(text, ", '{request}')");
-        let actor = on_behalf_of.map_or(Actor::Anonymous, |id| Actor::User { id, session: None });
         let caller = Caller {
             actor,
             request_id: request,

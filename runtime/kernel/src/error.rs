@@ -35,6 +35,11 @@ enum Again {
     Unexplained,
 }
 
+/// The name of the constraint that the database refused by. Generated code has the names: `user::constraint::EMAIL_KEY`.
+pub fn violated(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error()?.constraint()
+}
+
 /// What an answer carries beside its body so that the outer layer can add the request id and log the cause.
 #[derive(Clone)]
 pub(crate) struct Carried {

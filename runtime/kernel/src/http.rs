@@ -12,7 +12,7 @@ pub mod limits;
 pub mod metrics;
 mod outer;
 
-pub use body::Json;
+pub use body::{Json, Raw, Sent};
 
 use crate::{
     auth::Authenticator,

@@ -10,6 +10,7 @@ mod format;
 mod json;
 mod line;
 mod scalar;
+pub mod schema;
 
 pub use bind::{bind, bind_patch};
 pub use body::Body;
@@ -33,6 +34,11 @@ pub trait Input: Any + Send + Sync {
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// Names of the given fields (for messages and field rules).
     fn given(&self) -> Vec<&'static str>;
+}
+
+/// A body of a hand-written route: `#[derive(Input)]` with `#[input(body)]`.
+pub trait Posted: Sized {
+    fn from_body(body: &mut Body) -> Option<Self>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

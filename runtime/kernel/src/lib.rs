@@ -18,6 +18,7 @@ pub mod input;
 pub mod jobs;
 mod journey;
 mod list;
+pub mod member;
 pub mod migrate;
 pub mod mount;
 pub mod openapi;
@@ -33,14 +34,20 @@ pub use actor::{Actor, Facts};
 pub use caller::Caller;
 pub use cx::{Cx, Db};
 pub use error::{Error, Result};
-pub use list::cursor;
+pub use list::{cursor, own};
+pub use member::{Member, Visitor};
 
 /// What expansions of the derives name, so that a crate using them needs no dependency but this one.
 #[doc(hidden)]
 pub mod private {
     pub use serde;
+    pub use serde_json::{Value, json};
     pub use sqlx;
     pub use sqlx::postgres::{PgArguments, PgRow, PgValueRef};
+    pub use utoipa::{
+        PartialSchema, ToSchema,
+        openapi::{RefOr, Schema},
+    };
 
     pub type BoxDynError = sqlx::error::BoxDynError;
 }

@@ -4,6 +4,7 @@
 
 pub mod cursor;
 pub(crate) mod expand;
+pub mod own;
 mod place;
 pub(crate) mod query;
 pub(crate) mod text;

@@ -241,6 +241,8 @@ pub enum Answer {
     Reference,
     /// 409: the last row of its kind stays
     Kept,
+    /// 429: as many as one may create in a day.
+    Quota,
     /// 409: a row that would go along may not be archived
     Blocked,
 }
@@ -324,6 +326,16 @@ impl Constraint {
             detail,
         }
     }
+    /// The caller has created as many in this day as anybody may.
+    pub const fn quota(name: &'static str, detail: &'static str) -> Self {
+        Self {
+            name,
+            answer: Answer::Quota,
+            pointer: "",
+            detail,
+        }
+    }
+
     pub const fn kept(name: &'static str, detail: &'static str) -> Self {
         Constraint {
             name,

@@ -29,6 +29,11 @@ pub enum Command {
         #[command(subcommand)]
         action: Audit,
     },
+    /// Give the first administrator of the platform their role
+    Admin {
+        #[command(subcommand)]
+        action: Admin,
+    },
     /// Load data; what is there already stays
     Seed(Seed),
     /// Print tokens to try the API with; in development only
@@ -40,6 +45,9 @@ pub enum Command {
         /// As the text of a settings file
         #[arg(long)]
         example: bool,
+        /// Write `culturepass.env.example` and the table of `docs/settings.md`, in the folder of the repository
+        #[arg(long, conflicts_with = "example")]
+        write: bool,
     },
 }
 
@@ -122,6 +130,20 @@ pub enum Audit {
     Seal {
         #[command(flatten)]
         roles: Box<Roles>,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum Admin {
+    /// Make a member a platform administrator; who is one stays one
+    Grant {
+        #[command(flatten)]
+        owner: Owner,
+        /// The address that the member signs in with
+        email: String,
+        /// Why, for the audit log
+        #[arg(long, default_value = "granted on the command line")]
+        reason: String,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod admin;
 mod database;
 mod seed;
 mod serve;
@@ -20,11 +21,13 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Worker(arguments) => serve::work(&cli.common, &arguments).await?,
         Command::Migrate(arguments) => return database::migrate(&cli.common, &arguments).await,
         Command::Audit { action } => return database::audit(&action).await,
+        Command::Admin { action } => admin::run(&action).await?,
         Command::Seed(arguments) => seed::run(&cli.common, &arguments).await?,
         Command::Token(arguments) => token::print(&cli.common, &arguments).await?,
         Command::TokenKey => print!("{}", token::fresh_key()),
-        Command::Settings { example: true } => print!("{}", settings::document::example()),
-        Command::Settings { example: false } => print!("{}", settings::document::table()),
+        Command::Settings { write: true, .. } => settings::document::write()?,
+        Command::Settings { example: true, .. } => print!("{}", settings::document::example()),
+        Command::Settings { .. } => print!("{}", settings::document::table()),
     }
     Ok(ExitCode::SUCCESS)
 }

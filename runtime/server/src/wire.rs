@@ -69,7 +69,9 @@ pub fn build(parts: Parts) -> Result<Built> {
         let resolver = Arc::new(app.modules.sessions.clone());
         external.push(External::new(issuer, resolver).context("OIDC_ISSUER")?);
     }
-    let http = Http::new(parts.http, Authenticator::new(tokens.clone(), external))?;
+    let mut config = parts.http;
+    config.body_limits = app.modules.body_limits();
+    let http = Http::new(config, Authenticator::new(tokens.clone(), external))?;
     let mut routes = app::api::router(&app);
     if parts.api_docs {
         routes = routes.merge(kernel::openapi::router(

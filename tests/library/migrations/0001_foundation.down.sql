@@ -315,9 +315,17 @@ drop function sec.restore_reservations(uuid[]);
 
 drop function app.reservations_guard();
 
+drop function sec.holds_reservation(uuid,text);
+
+drop function sec.may_reservation(uuid,text);
+
 drop function audit.record_penalties();
 
 drop function app.penalties_count_insert();
+
+drop function sec.holds_penalty(uuid,text);
+
+drop function sec.may_penalty(uuid,text);
 
 drop function audit.record_members();
 
@@ -335,6 +343,10 @@ drop function app.members_archive_children();
 
 drop function app.members_guard();
 
+drop function sec.holds_member(uuid,text);
+
+drop function sec.may_member(uuid,text);
+
 drop function audit.record_loans();
 
 drop function app.loans_count_update();
@@ -344,6 +356,10 @@ drop function app.loans_count_insert();
 drop function app.loans_guard_insert();
 
 drop function app.loans_guard();
+
+drop function sec.holds_loan(uuid,text);
+
+drop function sec.may_loan(uuid,text);
 
 drop function app.loan_private(uuid);
 
@@ -355,6 +371,10 @@ drop function app.enquiries_guard();
 
 drop function app.enquiries_announce();
 
+drop function sec.holds_enquiry(uuid,text);
+
+drop function sec.may_enquiry(uuid,text);
+
 drop function audit.record_categories();
 
 drop function app.categories_counters();
@@ -362,6 +382,10 @@ drop function app.categories_counters();
 drop function app.archived_categories(uuid,int);
 
 drop function app.categories_guard();
+
+drop function sec.holds_category(uuid,text);
+
+drop function sec.may_category(uuid,text);
 
 drop function app.categories_document();
 
@@ -381,6 +405,10 @@ drop function app.book_authors_guard();
 
 drop function app.book_authors_announce();
 
+drop function sec.holds_book_author(uuid,text);
+
+drop function sec.may_book_author(uuid,text);
+
 drop function audit.record_books();
 
 drop function app.books_count_update();
@@ -399,6 +427,10 @@ drop function app.books_archive_children();
 
 drop function app.books_guard();
 
+drop function sec.holds_book(uuid,text);
+
+drop function sec.may_book(uuid,text);
+
 drop function app.book_private(uuid);
 
 drop function app.books_document();
@@ -412,6 +444,10 @@ drop function app.authors_counters();
 drop function app.archived_authors(uuid,int);
 
 drop function app.authors_guard();
+
+drop function sec.holds_author(uuid,text);
+
+drop function sec.may_author(uuid,text);
 
 drop function app.authors_document();
 
@@ -429,7 +465,11 @@ drop function app.appointments_guard();
 
 drop function app.appointments_ended();
 
+drop function sec.may_appointment(uuid,text);
+
 drop function sec.is_active(uuid);
+
+drop function sec.enter_job(text,uuid,uuid,text);
 
 drop function sec.enter(uuid,uuid,text,text);
 
@@ -526,8 +566,6 @@ drop function sec.keep_status();
 drop function sec.live();
 
 drop function sec.stamp();
-
-drop function sec.enter_job(text,uuid,text);
 
 drop function sec.performed_role();
 

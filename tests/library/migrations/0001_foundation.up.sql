@@ -461,27 +461,6 @@ create function sec.performed_role() returns text
 $$;
 alter function sec.performed_role() owner to library_owner;
 
-create function sec.enter_job(p_job text, p_on_behalf_of uuid, p_request text) returns void
-  language plpgsql as $$
--- Begins the transaction of a module's job: its policies go by the module's name.
-begin
-  perform
-    pg_catalog.set_config('app.job', p_job, true),
-    pg_catalog.set_config('app.user_id', coalesce(p_on_behalf_of::text, ''), true),
-    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
-    pg_catalog.set_config('app.session_id', '', true),
-    pg_catalog.set_config('app.action', '', true),
-    pg_catalog.set_config('app.archived', '', true),
-    pg_catalog.set_config('app.reason', '', true),
-    pg_catalog.set_config('app.created', '', true),
-    pg_catalog.set_config('app.role_librarian', '', true),
-    pg_catalog.set_config('app.role_admin', '', true);
-end
-$$;
-alter function sec.enter_job(text,uuid,text) owner to library_owner;
-revoke execute on function sec.enter_job(text,uuid,text) from public;
-grant execute on function sec.enter_job(text,uuid,text) to library_job;
-
 create function sec.stamp() returns trigger
   language plpgsql set search_path = '' as $$
 -- The row is another one now: its entity tag changes.
@@ -1344,6 +1323,46 @@ alter function sec.enter(uuid,uuid,text,text) owner to library_authz;
 revoke execute on function sec.enter(uuid,uuid,text,text) from public;
 grant execute on function sec.enter(uuid,uuid,text,text) to library_app;
 
+create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request text) returns void
+  language plpgsql security definer set search_path = '' as $$
+-- Begins the transaction of a module's job: its policies go by the module's name.
+declare
+  p_action constant text := '';
+  v_status text;
+  v_held record;
+begin
+  if p_user is not null then
+    select u.status into v_status from app.members u where u.id = p_user;
+    if v_status is null or v_status = 'archived' then
+      raise exception 'account_unknown' using errcode = '28000';
+    end if;
+    if v_status <> 'active' then
+      raise exception 'account_suspended' using errcode = '28000';
+    end if;
+  end if;
+  select
+    coalesce(bool_or(a.role = 'librarian'), false) as librarian,
+    coalesce(bool_or(a.role = 'admin'), false) as admin
+  into v_held
+  from app.appointments a
+  where a.member_id = p_user and a.status = 'active';
+  perform
+    pg_catalog.set_config('app.job', p_job, true),
+    pg_catalog.set_config('app.user_id', coalesce(p_user::text, ''), true),
+    pg_catalog.set_config('app.session_id', coalesce(p_session::text, ''), true),
+    pg_catalog.set_config('app.request_id', coalesce(p_request, ''), true),
+    pg_catalog.set_config('app.action', '', true),
+    pg_catalog.set_config('app.archived', '', true),
+    pg_catalog.set_config('app.reason', '', true),
+    pg_catalog.set_config('app.created', '', true),
+    pg_catalog.set_config('app.role_librarian', case when v_held.librarian then '1' else '' end, true),
+    pg_catalog.set_config('app.role_admin', case when v_held.admin then '1' else '' end, true);
+end
+$$;
+alter function sec.enter_job(text,uuid,uuid,text) owner to library_authz;
+revoke execute on function sec.enter_job(text,uuid,uuid,text) from public;
+grant execute on function sec.enter_job(text,uuid,uuid,text) to library_job;
+
 create function sec.is_active(p_user uuid) returns boolean
   language sql stable security definer set search_path = '' as $$
 -- Is the account good, now? Asked before a job works on somebody's behalf.
@@ -1352,6 +1371,44 @@ $$;
 alter function sec.is_active(uuid) owner to library_authz;
 revoke execute on function sec.is_active(uuid) from public;
 grant execute on function sec.is_active(uuid) to library_job;
+
+create function sec.may_appointment(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'archive', 'restore', 'update', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'archive' then t.status = 'active' and sec.is_admin()
+    when 'restore' then t.status = 'archived'
+      and sec.is_admin()
+      and ((t.ended_by_member) is not true or t.member_id = sec.uid())
+  end into v_answer
+  from app.appointments t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.member_id = sec.uid() or sec.is_admin()))
+      or (
+        t.status = 'suspended'
+        and (select sec.action()) = 'restore'
+        and sec.is_admin()
+        and ((t.ended_by_member) is not true or t.member_id = sec.uid())
+      )
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_appointment(uuid,text) owner to library_authz;
+revoke execute on function sec.may_appointment(uuid,text) from public;
+grant execute on function sec.may_appointment(uuid,text) to library_app, library_job;
 
 create function app.appointments_ended() returns trigger
   language plpgsql set search_path = '' as $$
@@ -1631,6 +1688,64 @@ $$;
 alter function app.authors_document() owner to library_authz;
 revoke execute on function app.authors_document() from public;
 
+create function sec.may_author(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'archive' then t.status = 'active' and sec.is_admin()
+    when 'restore' then t.status = 'archived' and sec.is_admin()
+  end into v_answer
+  from app.authors t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_author(uuid,text) owner to library_authz;
+revoke execute on function sec.may_author(uuid,text) from public;
+grant execute on function sec.may_author(uuid,text) to library_app, library_job;
+
+create function sec.holds_author(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.authors t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_author(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_author(uuid,text) from public;
+grant execute on function sec.holds_author(uuid,text) to library_app, library_job;
+
 create function app.authors_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -1857,6 +1972,64 @@ $$;
 alter function app.book_private(uuid) owner to library_authz;
 revoke execute on function app.book_private(uuid) from public;
 grant execute on function app.book_private(uuid) to library_app;
+
+create function sec.may_book(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'archive' then t.status = 'active' and (sec.is_librarian() or sec.is_admin()) and t.on_loan = 0
+    when 'restore' then t.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+  end into v_answer
+  from app.books t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_book(uuid,text) owner to library_authz;
+revoke execute on function sec.may_book(uuid,text) from public;
+grant execute on function sec.may_book(uuid,text) to library_app, library_job;
+
+create function sec.holds_book(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.books t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_book(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_book(uuid,text) from public;
+grant execute on function sec.holds_book(uuid,text) to library_app, library_job;
 
 create function app.books_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2096,6 +2269,72 @@ end
 $$;
 alter function audit.record_books() owner to library_audit;
 revoke execute on function audit.record_books() from public;
+
+create function sec.may_book_author(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'archive' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'restore' then t.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+  end into v_answer
+  from app.book_authors t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and sec.seen_book(t.book_id) is not null
+        and sec.seen_author(t.author_id) is not null
+      )
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_book_author(uuid,text) owner to library_authz;
+revoke execute on function sec.may_book_author(uuid,text) from public;
+grant execute on function sec.may_book_author(uuid,text) to library_app, library_job;
+
+create function sec.holds_book_author(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.book_authors t
+  where t.id = p_id
+    and (
+      (
+        t.status = 'active'
+        and sec.seen_book(t.book_id) is not null
+        and sec.seen_author(t.author_id) is not null
+      )
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_book_author(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_book_author(uuid,text) from public;
+grant execute on function sec.holds_book_author(uuid,text) to library_app, library_job;
 
 create function app.book_authors_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2420,6 +2659,64 @@ $$;
 alter function app.categories_document() owner to library_authz;
 revoke execute on function app.categories_document() from public;
 
+create function sec.may_category(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'archive' then t.status = 'active' and sec.is_admin()
+    when 'restore' then t.status = 'archived' and sec.is_admin()
+  end into v_answer
+  from app.categories t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_category(uuid,text) owner to library_authz;
+revoke execute on function sec.may_category(uuid,text) from public;
+grant execute on function sec.may_category(uuid,text) to library_app, library_job;
+
+create function sec.holds_category(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.categories t
+  where t.id = p_id
+    and (
+      t.status = 'active'
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and sec.is_admin())
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_category(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_category(uuid,text) from public;
+grant execute on function sec.holds_category(uuid,text) to library_app, library_job;
+
 create function app.categories_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -2513,6 +2810,64 @@ end
 $$;
 alter function audit.record_categories() owner to library_audit;
 revoke execute on function audit.record_categories() from public;
+
+create function sec.may_enquiry(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'archive' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'restore' then t.status = 'archived' and (sec.is_librarian() or sec.is_admin())
+  end into v_answer
+  from app.enquiries t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (sec.is_admin() or (sec.is_librarian() and t.desk = 'lending')))
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_enquiry(uuid,text) owner to library_authz;
+revoke execute on function sec.may_enquiry(uuid,text) from public;
+grant execute on function sec.may_enquiry(uuid,text) to library_app, library_job;
+
+create function sec.holds_enquiry(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.enquiries t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (sec.is_admin() or (sec.is_librarian() and t.desk = 'lending')))
+      or (t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'archived' and (select sec.show_archived()) and (sec.is_librarian() or sec.is_admin()))
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_enquiry(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_enquiry(uuid,text) from public;
+grant execute on function sec.holds_enquiry(uuid,text) to library_app, library_job;
 
 create function app.enquiries_announce() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2623,6 +2978,54 @@ $$;
 alter function app.loan_private(uuid) owner to library_authz;
 revoke execute on function app.loan_private(uuid) from public;
 grant execute on function app.loan_private(uuid) to library_app;
+
+create function sec.may_loan(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'take_back', 'give_up', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then sec.is_librarian() or sec.is_admin()
+    when 'take_back' then sec.is_librarian() or sec.is_admin()
+    when 'give_up' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.loans t
+  where t.id = p_id and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_loan(uuid,text) owner to library_authz;
+revoke execute on function sec.may_loan(uuid,text) from public;
+grant execute on function sec.may_loan(uuid,text) to library_app, library_job;
+
+create function sec.holds_loan(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.loans t
+  where t.id = p_id and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin());
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_loan(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_loan(uuid,text) from public;
+grant execute on function sec.holds_loan(uuid,text) to library_app, library_job;
 
 create function app.loans_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -2793,6 +3196,91 @@ $$;
 alter function audit.record_loans() owner to library_audit;
 revoke execute on function audit.record_loans() from public;
 
+create function sec.may_member(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active'
+      and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
+    when 'archive' then t.status = 'active'
+      and (sec.is_librarian() or sec.is_admin())
+      and sec.outranks(t.id, null)
+      and t.open_loans = 0
+    when 'restore' then t.status = 'archived' and (sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)
+    when 'suspend' then t.status = 'active' and (sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)
+    when 'unsuspend' then t.status = 'suspended' and (sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)
+  end into v_answer
+  from app.members t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (
+        t.status = 'suspended'
+        and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null) and t.open_loans = 0)
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null))
+        )
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_member(uuid,text) owner to library_authz;
+revoke execute on function sec.may_member(uuid,text) from public;
+grant execute on function sec.may_member(uuid,text) to library_app, library_job;
+
+create function sec.holds_member(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff', 'above') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+    when 'above' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)
+  end into v_answer
+  from app.members t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (
+        t.status = 'suspended'
+        and (t.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null)))
+      )
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (
+          ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null) and t.open_loans = 0)
+          or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(t.id, null))
+        )
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_member(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_member(uuid,text) from public;
+grant execute on function sec.holds_member(uuid,text) to library_app, library_job;
+
 create function app.members_guard() returns trigger
   language plpgsql set search_path = '' as $$
 -- Holds each action of a request to its effect.
@@ -2962,6 +3450,51 @@ $$;
 alter function audit.record_members() owner to library_audit;
 revoke execute on function audit.record_members() from public;
 
+create function sec.may_penalty(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+  end into v_answer
+  from app.penalties t
+  where t.id = p_id and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin());
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_penalty(uuid,text) owner to library_authz;
+revoke execute on function sec.may_penalty(uuid,text) from public;
+grant execute on function sec.may_penalty(uuid,text) to library_app, library_job;
+
+create function sec.holds_penalty(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.penalties t
+  where t.id = p_id and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin());
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_penalty(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_penalty(uuid,text) from public;
+grant execute on function sec.holds_penalty(uuid,text) to library_app, library_job;
+
 create function app.penalties_count_insert() returns trigger
   language plpgsql security definer set search_path = '' as $$
 -- Adds what this statement changed to the derived columns of parents.
@@ -3021,6 +3554,74 @@ end
 $$;
 alter function audit.record_penalties() owner to library_audit;
 revoke execute on function audit.record_penalties() from public;
+
+create function sec.may_reservation(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller may do this to a row.
+declare
+  v_archived constant text := pg_catalog.current_setting('app.archived', true);
+  v_answer boolean;
+begin
+  if p_what not in ('read', 'update', 'archive', 'make_ready', 'collect', 'restore', 'suspend', 'unsuspend') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  perform pg_catalog.set_config('app.archived', case when p_what in ('archive', 'restore') then '1' else '' end, true);
+  select case p_what
+    when 'read' then true
+    when 'update' then t.status = 'active' and t.member_id = sec.uid()
+    when 'archive' then t.status = 'active' and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
+    when 'make_ready' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+    when 'collect' then t.status = 'active' and (sec.is_librarian() or sec.is_admin())
+  end into v_answer
+  from app.reservations t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'suspended' and t.member_id = sec.uid())
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      )
+    );
+  perform pg_catalog.set_config('app.archived', coalesce(v_archived, ''), true);
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.may_reservation(uuid,text) owner to library_authz;
+revoke execute on function sec.may_reservation(uuid,text) from public;
+grant execute on function sec.may_reservation(uuid,text) to library_app, library_job;
+
+create function sec.holds_reservation(p_id uuid, p_what text) returns boolean
+  language plpgsql security definer set search_path = '' as $$
+-- Whether the caller sees the row, and this condition holds for it.
+declare
+  v_answer boolean;
+begin
+  if p_what not in ('mine', 'staff') then
+    raise exception 'no such question: %', p_what using errcode = '22023';
+  end if;
+  select case p_what
+    when 'mine' then t.member_id = sec.uid()
+    when 'staff' then sec.is_librarian() or sec.is_admin()
+  end into v_answer
+  from app.reservations t
+  where t.id = p_id
+    and (
+      (t.status = 'active' and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()))
+      or (t.status = 'suspended' and t.member_id = sec.uid())
+      or (
+        t.status = 'archived'
+        and (select sec.show_archived())
+        and (t.member_id = sec.uid() or sec.is_librarian() or sec.is_admin())
+      )
+    );
+  return coalesce(v_answer, false);
+end
+$$;
+alter function sec.holds_reservation(uuid,text) owner to library_authz;
+revoke execute on function sec.holds_reservation(uuid,text) from public;
+grant execute on function sec.holds_reservation(uuid,text) to library_app, library_job;
 
 create function app.reservations_guard() returns trigger
   language plpgsql set search_path = '' as $$

@@ -254,3 +254,54 @@ async fn abuse_56_a_database_in_ruins_stays_inside() {
         }
     }
 }
+
+/// A statement of ours that lacks a grant is our mistake: never "you may not", whoever asks and for whatever.
+#[tokio::test]
+async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
+    let server = TestServer::demo().await;
+    let person = &server::seed::demo::PEOPLE[0];
+    let paula = server.sign_in(person.id).await.client;
+    let own = format!("/users/{}", person.id);
+    let etag = paula.get(&own).await.expect(200).etag();
+    let mut asked = Vec::new();
+    for resource in resources().values() {
+        for path in [
+            format!("/{}", resource.path),
+            format!("/{}/{}", resource.path, Uuid::now_v7()),
+        ] {
+            for client in [&paula, &server.client] {
+                let usual = client.get(&path).await.status;
+                asked.push((client, path.clone(), usual));
+            }
+        }
+    }
+    let before = kernel::http::metrics::MISSING_PRIVILEGE.get();
+    run(
+        &server,
+        "revoke update on app.users from culturepass_app".to_owned(),
+    )
+    .await;
+    let answer = paula
+        .patch(&own, &etag, serde_json::json!({"bio": "x"}))
+        .await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    run(
+        &server,
+        "revoke all on all tables in schema app from culturepass_app".to_owned(),
+    )
+    .await;
+    let mut failed = 0;
+    for (client, path, usual) in asked {
+        let answer = client.get(&path).await;
+        match usual.as_u16() {
+            200 | 404 => assert_eq!(answer.status, 500, "{path}: {}", answer.text),
+            // Refused before a table is asked.
+            _ => assert_eq!(answer.status, usual, "{path}: {}", answer.text),
+        }
+        failed += usize::from(answer.status == 500);
+        tells_nothing(&path, &answer);
+    }
+    assert!(failed > resources().len(), "{failed}");
+    let alarms = kernel::http::metrics::MISSING_PRIVILEGE.get() - before;
+    assert!(alarms as usize >= failed, "{alarms}");
+}

@@ -1,10 +1,95 @@
 //! Code of the application that forgets who is asking: it gets what everybody may see, and nothing else.
 
-use crate::support::{self, TestServer, model, pages::all};
+use crate::support::{self, Member, TestServer, model, pages::all};
 use kernel::{Caller, Db};
+use reqwest::Method;
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, path::Path};
 use uuid::Uuid;
+
+/// Every hand-written operation that wants a token: method and path. `/me` is made of generated ones.
+fn for_members() -> Vec<(Method, String)> {
+    let own = serde_json::to_value(app::api::hand_written()).expect("JSON");
+    let generated: Value = serde_json::from_str(app::api::document()).expect("JSON");
+    let mut found = Vec::new();
+    for document in [&own, &generated] {
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            if std::ptr::eq(document, &generated) && !path.starts_with("/me") {
+                continue;
+            }
+            for (method, said) in item.as_object().expect("operations") {
+                let open = |one: &Value| one.as_object().is_some_and(|one| one.is_empty());
+                let security = said["security"].as_array();
+                if security.is_some_and(|all| !all.iter().any(open)) {
+                    let method = method.to_uppercase().parse().expect("a method");
+                    let path = path.replace("{id}", &Uuid::now_v7().to_string());
+                    found.push((method, path));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A token outlives what it was made for: a route that does not ask the database serves it.
+#[tokio::test]
+async fn hand_written_routes_serve_no_session_that_ended() {
+    let server = TestServer::start().await;
+    let mut conn = server.superuser().await;
+    let routes = for_members();
+    assert!(routes.len() > 20, "{routes:?}");
+    let endings = [
+        (
+            "session-revoked",
+            "update app.sessions set revoked_at = now() where user_id = $1",
+        ),
+        (
+            "account-suspended",
+            "update app.users set status = 'suspended' where id = $1",
+        ),
+        (
+            "account-suspended",
+            "update app.users set status = 'archived' where id = $1",
+        ),
+    ];
+    let mut served = Vec::new();
+    for (at, (problem, ending)) in endings.into_iter().enumerate() {
+        let member = server.member(&format!("ended{at}")).await;
+        sqlx::query(ending)
+            .bind(member.id)
+            .execute(&mut conn)
+            .await
+            .expect("an end");
+        for (method, path) in &routes {
+            let answer = member.client.send(method.clone(), path, None, &[]).await;
+            if (answer.status.as_u16(), answer.problem()) != (401, problem) {
+                served.push(format!("{method} {path} after {ending}: {}", answer.text));
+            }
+        }
+    }
+    assert!(served.is_empty(), "{}", served.join("\n"));
+    // Somebody whose session is good gets past that, whatever comes next.
+    for (at, (method, path)) in routes.iter().enumerate() {
+        let Member { client, .. } = server.member(&format!("good{at}")).await;
+        let answer = client.send(method.clone(), path, None, &[]).await;
+        assert_ne!(
+            answer.status.as_u16(),
+            401,
+            "{method} {path}: {}",
+            answer.text
+        );
+    }
+    // And strangers are told that they are strangers.
+    for (method, path) in &routes {
+        let answer = server.client.send(method.clone(), path, None, &[]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem()),
+            (401, "authentication-required"),
+            "{method} {path}"
+        );
+    }
+}
 
 async fn seen(db: &Db, table: &str) -> Result<BTreeSet<String>, String> {
     let caller = Caller::anonymous(Uuid::now_v7());

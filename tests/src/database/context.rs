@@ -1,8 +1,9 @@
 //! Who is asking: entering, and what stays when a transaction ends.
 
-use super::world::{attempt, enter, rows, scalar, world};
+use super::world::{self, attempt, enter, rows, scalar, world};
 use crate::support::{Database, database::Content};
 use sqlx::Row;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn entering_reads_the_roles_that_are_live() {
@@ -137,7 +138,7 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
         "select * from audit.verify()",
         "select * from audit.history(null, null, null, null, 1)",
         "select audit.has_seal('x')",
-        "select sec.enter_job('payments', null, 'r')",
+        "select sec.enter_job('payments', null, null, 'r')",
         "set local role culturepass_owner",
         "set local role culturepass_authz",
         "set local role culturepass_job",
@@ -179,6 +180,106 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
     }
 }
 
+/// Whoever may not ask in person gets nobody to ask for them.
+#[tokio::test]
+async fn a_job_works_only_for_accounts_that_are_good() {
+    let world = world().await;
+    let pool = &world.database.superuser;
+    let session = world::new(
+        pool,
+        &format!(
+            "sessions (user_id, expires_at) values ('{}', now() + interval '1 day')",
+            world.ana
+        ),
+    )
+    .await;
+    let enter = |who: Uuid, session: &str| {
+        let (pool, text) = (
+            world.database.job.clone(),
+            format!("select sec.enter_job('wallet', '{who}', {session}, 'r')"),
+        );
+        async move {
+            let mut transaction = pool.begin().await.unwrap();
+            attempt(&mut *transaction, text).await
+        }
+    };
+    let hers = format!("'{session}'");
+    assert!(enter(world.ana, "null").await.is_ok() && enter(world.ana, &hers).await.is_ok());
+    assert!(
+        enter(world.ben, &hers).await.is_err(),
+        "somebody else's session"
+    );
+    assert!(enter(Uuid::new_v4(), "null").await.is_err(), "nobody");
+    attempt(
+        pool,
+        format!("update app.sessions set revoked_at = now() where id = '{session}'"),
+    )
+    .await
+    .unwrap();
+    assert!(
+        enter(world.ana, &hers)
+            .await
+            .is_err_and(|e| e.contains("session_revoked"))
+    );
+    for status in ["suspended", "archived"] {
+        attempt(
+            pool,
+            format!(
+                "update app.users set status = '{status}' where id = '{}'",
+                world.ana
+            ),
+        )
+        .await
+        .unwrap();
+        assert!(
+            enter(world.ana, "null")
+                .await
+                .is_err_and(|e| e.starts_with("28000")),
+            "{status}"
+        );
+    }
+}
+
+/// What a module is told about conditions, for people whose part in an event differs.
+#[tokio::test]
+async fn a_job_asks_the_rules() {
+    let world = world().await;
+    let holds = async |who: Option<Uuid>, condition: &str| {
+        let who = who.map_or("null".to_owned(), |who| format!("'{who}'"));
+        let mut transaction = world.database.job.begin().await.unwrap();
+        let text = format!("select sec.enter_job('wallet', {who}, null, 'r')");
+        attempt(&mut *transaction, text).await.unwrap();
+        let asked = sqlx::query_scalar::<_, bool>("select sec.holds_event($1, $2)");
+        asked
+            .bind(world.event)
+            .bind(condition)
+            .fetch_one(&mut *transaction)
+            .await
+    };
+    for (who, admin, staff) in [
+        (None, false, false),
+        (Some(world.ana), false, false),
+        (Some(world.host), true, true),
+        (Some(world.city_admin), false, true),
+        (Some(world.platform), false, true),
+    ] {
+        assert_eq!(holds(who, "admin").await.unwrap(), admin, "{who:?}");
+        assert_eq!(holds(who, "staff").await.unwrap(), staff, "{who:?}");
+        assert!(holds(who, "out").await.unwrap(), "{who:?}");
+    }
+    assert!(
+        holds(None, "stuff").await.is_err(),
+        "there is no such condition"
+    );
+    // What is not seen has no conditions.
+    let hide = format!(
+        "update app.events set status = 'archived' where id = '{}'",
+        world.event
+    );
+    attempt(&world.database.superuser, hide).await.unwrap();
+    assert!(!holds(Some(world.host), "admin").await.unwrap());
+}
+
 #[tokio::test]
 async fn a_job_reaches_what_its_module_names() {
     let world = world().await;
@@ -188,7 +289,7 @@ async fn a_job_reaches_what_its_module_names() {
             let mut transaction = pool.begin().await.unwrap();
             attempt(
                 &mut *transaction,
-                format!("select sec.enter_job('{name}', null, 'r')"),
+                format!("select sec.enter_job('{name}', null, null, 'r')"),
             )
             .await
             .unwrap();
@@ -204,6 +305,30 @@ async fn a_job_reaches_what_its_module_names() {
         Ok(0),
         "it reads events only"
     );
+    // Each of them only what it says it writes, although one role holds the privileges of all.
+    for (module, written, not_its) in [
+        ("trending", "trending_score = 2", "featured_until = now()"),
+        ("payments", "featured_until = now()", "trending_score = 3"),
+    ] {
+        let text = |set: &str| -> &'static str { format!("update app.events set {set}").leak() };
+        assert_eq!(job(module, text(written)).await, Ok(1), "{module}");
+        let both = format!("{written}, {not_its}");
+        for set in [not_its, both.as_str(), "title = 'x'"] {
+            let refused = job(module, text(set)).await;
+            assert!(
+                refused.as_ref().is_err_and(|e| e.starts_with("42501")),
+                "{module} {set}: {refused:?}"
+            );
+        }
+    }
+    let make = "insert into app.users (handle, display_name, email, stripe_customer_id) values ('x', 'x', 'x@x.test', 'cus_1')";
+    for module in ["sessions", "payments"] {
+        let refused = job(module, make).await;
+        assert!(
+            refused.as_ref().is_err_and(|e| e.starts_with("42501")),
+            "{module}: {refused:?}"
+        );
+    }
     assert_eq!(job("nobody", "select from app.events").await, Ok(0));
     assert_eq!(job("sessions", "select email from app.users").await, Ok(5));
     assert_eq!(

@@ -1,8 +1,10 @@
 //! The catalogue holds no surprises, and the lint would see them.
 
 use super::world::{attempt, rows};
-use crate::support::database;
+use crate::support::{database, model};
+use codegen::model::{Entity, Model};
 use sqlx::Row;
+use std::collections::BTreeSet;
 
 const LINT: &str = include_str!("../../sql/catalogue-lint.sql");
 
@@ -121,4 +123,73 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "{mistake}: {problems:?}"
         );
     }
+}
+
+/// Columns of entities of others that the job role may write, as the catalogue says: `update app.events.title`.
+async fn granted(database: &crate::support::Pools) -> BTreeSet<String> {
+    let text = "select p || ' ' || c.relname || '.' || a.attname from pg_class c
+        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        cross join unnest(array['insert', 'update']) p
+        where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
+          and has_column_privilege('culturepass_job', c.oid, a.attnum, p)";
+    let rows = rows(&database.superuser, text).await;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The same, as `app.yaml` says: of entities that no module writes whole.
+fn declared(model: &Model, id: usize) -> BTreeSet<String> {
+    let entity = &model.entities[id];
+    let mut lines = BTreeSet::new();
+    for narrowed in model.modules.iter().filter_map(|m| m.narrowed(id)) {
+        for (privilege, names) in [
+            ("insert", narrowed.create.as_deref().unwrap_or_default()),
+            ("update", &narrowed.update),
+        ] {
+            let columns = names.iter().flat_map(|name| columns(entity, name));
+            lines.extend(columns.map(|c| format!("{privilege} {}.{c}", entity.plural)));
+        }
+        if narrowed.create.is_some() {
+            lines.insert(format!("insert {}.id", entity.plural));
+        }
+    }
+    lines
+}
+
+fn columns(entity: &Entity, name: &str) -> Vec<String> {
+    match entity.relation(name) {
+        Some(relation) => {
+            let ty = relation.type_column();
+            ty.into_iter().chain([relation.id_column()]).collect()
+        }
+        None => vec![name.to_owned()],
+    }
+}
+
+/// Lines of one that are not in the other, for every entity that no module writes whole.
+async fn undeclared(database: &crate::support::Pools) -> Vec<String> {
+    let (model, granted) = (model(), granted(database).await);
+    let mut wrong = Vec::new();
+    for (id, entity) in model.entities.iter().enumerate() {
+        let whole = |m: &codegen::model::Module| m.writes.contains(&id) && m.narrowed(id).is_none();
+        if entity.module.is_some() || model.modules.iter().any(whole) {
+            continue;
+        }
+        let of_this = |line: &&String| {
+            let table = line.split([' ', '.']).nth(1);
+            table == Some(entity.plural.as_str())
+        };
+        let found: BTreeSet<String> = granted.iter().filter(of_this).cloned().collect();
+        wrong.extend(found.symmetric_difference(&declared(model, id)).cloned());
+    }
+    wrong
+}
+
+/// What a module does not say it writes, the role of all modules has no privilege for.
+#[tokio::test]
+async fn modules_write_what_they_say_they_write() {
+    let database = database().await;
+    assert_eq!(undeclared(&database).await, Vec::<String>::new());
+    let mistake = "grant update (title, trending_score) on app.events to culturepass_job";
+    attempt(&database.superuser, mistake).await.unwrap();
+    assert_eq!(undeclared(&database).await, ["update events.title"]);
 }

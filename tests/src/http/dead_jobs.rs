@@ -134,7 +134,7 @@ async fn a_dead_job_is_tried_again_or_given_up_once_and_it_is_written_down() {
         .await
         .expect(404);
     admin.client.delete("/jobs/dead/nonsense").await.expect(404);
-    let text = "insert into jobs.queue (name, payload, max_attempts, unique_key) select name, '{}', 1, unique_key from jobs.queue where id = $1";
+    let text = "insert into jobs.queue (name, payload, max_attempts, unique_key, run_at) select name, '{}', 1, unique_key, now() + interval '1 hour' from jobs.queue where id = $1";
     sqlx::query(text)
         .bind(waiting)
         .execute(&mut conn)

@@ -2,7 +2,7 @@
 
 use super::world::{says, what, world};
 use kernel::{
-    Caller, Error,
+    Error,
     jobs::{self, Job, NewJob, Revived, Work},
 };
 use uuid::Uuid;
@@ -60,21 +60,23 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     let up = world.enqueue("tests.fail", what("up")).await;
     world.until("state = 'dead'", 2).await;
     worker.stop().await;
-    let caller = Caller::anonymous(Uuid::now_v7());
+    let request = Uuid::now_v7();
     assert_eq!(
-        jobs::revive(&world.db, &caller, Uuid::nil()).await.unwrap(),
+        jobs::revive(&world.db, None, request, Uuid::nil())
+            .await
+            .unwrap(),
         Revived::Missing
     );
     assert_eq!(
-        jobs::revive(&world.db, &caller, again).await.unwrap(),
+        jobs::revive(&world.db, None, request, again).await.unwrap(),
         Revived::Queued
     );
     assert_eq!(
-        jobs::revive(&world.db, &caller, again).await.unwrap(),
+        jobs::revive(&world.db, None, request, again).await.unwrap(),
         Revived::Missing
     );
-    assert!(jobs::discard(&world.db, &caller, up).await.unwrap());
-    assert!(!jobs::discard(&world.db, &caller, up).await.unwrap());
+    assert!(jobs::discard(&world.db, None, request, up).await.unwrap());
+    assert!(!jobs::discard(&world.db, None, request, up).await.unwrap());
     let worker = world.start(vec![Job::new("tests.fail", |run| async move {
         super::world::say(&run).await
     })]);
@@ -82,7 +84,7 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     worker.stop().await;
     let text = "select entity_id, action from audit.audit_logs where entity_type = 'job' and request_id = $1 order by id";
     let audited: Vec<(Uuid, String)> = sqlx::query_as(text)
-        .bind(caller.request_id.to_string())
+        .bind(request.to_string())
         .fetch_all(&mut world.look)
         .await
         .unwrap();
@@ -105,9 +107,10 @@ async fn one_whose_key_waits_again_stays_dead() {
     world.until("state = 'dead'", 1).await;
     worker.stop().await;
     world.put(job()).await.unwrap();
-    let caller = Caller::anonymous(Uuid::now_v7());
     assert_eq!(
-        jobs::revive(&world.db, &caller, dead).await.unwrap(),
+        jobs::revive(&world.db, None, Uuid::now_v7(), dead)
+            .await
+            .unwrap(),
         Revived::Waiting
     );
 }

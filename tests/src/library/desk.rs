@@ -4,6 +4,53 @@ use super::world::Library;
 use serde_json::json;
 use uuid::Uuid;
 
+/// What the spec lets requests ask for is asked for in their transaction, on behalf of their caller; what it tells of is
+/// told by what happens.
+#[tokio::test]
+async fn lending_asks_for_one_reminder_and_is_told_of() {
+    let library = Library::open().await;
+    let (rosa, karl) = (
+        library.member("Rosa", None).await,
+        library.member("Karl", None).await,
+    );
+    let (momo, alice) = (library.book("Momo").await, library.book("Alice").await);
+    let loan = library.lend(&momo, &rosa).await.expect(201).id();
+    library.lend(&alice, &rosa).await.expect(201);
+    library.lend(&momo, &karl).await.expect(409);
+    let mut conn = library.database.connect().await;
+    let text = "select q.name, m.name, q.payload ->> 'member' from jobs.queue q join app.members m on m.id = q.on_behalf_of";
+    let jobs: Vec<(String, String, String)> = sqlx::query_as(text)
+        .fetch_all(&mut conn)
+        .await
+        .expect("jobs");
+    let expected = ("reminders.remind", "Lena", rosa.id.to_string());
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    assert_eq!(
+        (jobs[0].0.as_str(), jobs[0].1.as_str(), jobs[0].2.clone()),
+        expected
+    );
+
+    let client = &library.librarian;
+    client
+        .act(&format!("/loans/{loan}/take-back"))
+        .await
+        .expect(200);
+    let text = "select event || ' ' || (entity_id = $1) from jobs.events order by place";
+    let told: Vec<String> = sqlx::query_scalar(text)
+        .bind(loan.parse::<Uuid>().expect("an id"))
+        .fetch_all(&mut conn)
+        .await
+        .expect("events");
+    assert_eq!(
+        told,
+        [
+            "loan.create true",
+            "loan.create false",
+            "loan.take_back true"
+        ]
+    );
+}
+
 #[tokio::test]
 async fn a_copy_goes_out_and_comes_back() {
     let library = Library::open().await;

@@ -9,6 +9,7 @@ use kernel::{
     auth::{Authenticator, Tokens},
     config::{DbConfig, HttpConfig, TokenConfig},
     http::{Http, health::Health},
+    jobs::NewJob,
     migrate, mount,
     prelude::BoxFuture,
     problems, serve,
@@ -54,12 +55,15 @@ impl AppHooks for Desk {
                     .bind(input.book_id)
                     .fetch_optional(cx.conn())
                     .await?;
-            match at_hand {
-                Some(false) => {
-                    Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."))
-                }
-                _ => Ok(()),
+            if at_hand == Some(false) {
+                return Err(Error::new(&problems::CONFLICT).detail("All copies are on loan."));
             }
+            // In the request's own transaction: without the loan there is nothing to be reminded of.
+            NewJob::new("reminders.remind", json!({ "member": input.member_id }))?
+                .replacing(input.member_id.to_string())
+                .put(cx)
+                .await?;
+            Ok(())
         })
     }
 

@@ -9,7 +9,12 @@ use kernel::migrate::{down, up};
 
 /// From the base world (with `from`) to the base world with `to`. Each check is a query and what it says after
 /// the change; the rows were written before it.
-async fn there_and_back(from: &[Edit<'_>], to: &[Edit<'_>], rows: &str, checks: &[(&str, &str)]) {
+pub async fn there_and_back(
+    from: &[Edit<'_>],
+    to: &[Edit<'_>],
+    rows: &str,
+    checks: &[(&str, &str)],
+) {
     let (old, new) = (world(from), world(to));
     let mut repository = Repository::default();
     repository.generate(&old).expect("the first migration");
@@ -85,7 +90,7 @@ fn same(found: &[String], wanted: &[String], when: &str) {
     assert!(difference.is_empty(), "{when}:\n{}", difference.join("\n"));
 }
 
-const CAPACITY: &str = "  capacity: int(1..1000000)?";
+pub const CAPACITY: &str = "  capacity: int(1..1000000)?";
 
 #[tokio::test]
 async fn a_field_comes() {

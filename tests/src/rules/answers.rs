@@ -78,7 +78,7 @@ pub async fn prepare(conn: &mut PgConnection) {
 /// The database's answer. Everything in one message: there are thousands of questions.
 pub async fn ask(conn: &mut PgConnection, model: &Model, question: &Question) -> BTreeSet<String> {
     let statement = match question.how {
-        How::Read | How::Reach | How::Blind => question.statement.clone(),
+        How::Read | How::Reach | How::Blind | How::Ask => question.statement.clone(),
         how => format!(
             "select passes as id from public.passes({}, {}, {})",
             if how == How::Create {
@@ -98,11 +98,22 @@ pub async fn ask(conn: &mut PgConnection, model: &Model, question: &Question) ->
         How::Blind => format!("alter policy {table}_select on app.{table} using (true);"),
         _ => String::new(),
     };
+    let (role, enter) = match question.how {
+        How::Ask => (
+            "job",
+            format!("sec.enter_job('tests', {me}, null, gen_random_uuid()::text)"),
+        ),
+        _ => (
+            "app",
+            format!(
+                "sec.enter({me}, null, '{}', gen_random_uuid()::text)",
+                question.action
+            ),
+        ),
+    };
     let text = format!(
-        "savepoint ask; {open} set local role {}_app;
-         select sec.enter({me}, null, '{}', gen_random_uuid()::text);
-         {statement}",
-        model.app, question.action
+        "savepoint ask; {open} set local role {}_{role}; select {enter}; {statement}",
+        model.app
     );
     let rows = sqlx::raw_sql(AssertSqlSafe(text))
         .fetch_all(&mut *conn)

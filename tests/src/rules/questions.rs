@@ -33,6 +33,8 @@ pub enum How {
     Do,
     /// Which rows like those of the world can be made: the INSERT policy.
     Create,
+    /// What a module is told that works for the actor: `sec.may_<entity>`.
+    Ask,
 }
 
 pub struct Question {
@@ -81,7 +83,9 @@ pub async fn of(
             world,
             rows: &world.rows[at],
         };
-        questions.push(asker.read("read", |row| oracle.visible(resource, row)));
+        let seen = asker.read("read", |row| oracle.visible(resource, row));
+        questions.push(asker.ask("read", seen.granted.clone()));
+        questions.push(seen);
         if !entity.writable() {
             continue;
         }
@@ -141,6 +145,18 @@ impl Asker<'_> {
         question
     }
 
+    /// A module may not even read the table: it asks about ids.
+    fn ask(&self, action: &'static str, granted: BTreeSet<String>) -> Question {
+        let mut question = self.question(How::Ask, action, granted);
+        let ids: Vec<String> = question.asked.iter().map(|id| format!("'{id}'")).collect();
+        question.statement = format!(
+            "select id::text as id from unnest(array[{}]::uuid[]) as id where sec.may_{}(id, '{action}')",
+            ids.join(", "),
+            self.entity.name
+        );
+        question
+    }
+
     /// What may be restored, as the list of it has it.
     fn archived(&self, oracle: &Oracle) -> Option<Question> {
         if self.resource.sql.restore.is_empty() {
@@ -173,7 +189,7 @@ impl Asker<'_> {
             .filter(|row| oracle.fits(self.resource, action, row));
         let mut blind = self.question(How::Blind, action, fits.map(id).collect());
         blind.statement.clone_from(&reach.statement);
-        let mut questions = vec![reach, blind];
+        let mut questions = vec![self.ask(action, granted.clone()), reach, blind];
         if let Some(statement) = statement(self.resource, action) {
             let mut deed = self.question(How::Do, action, granted);
             // What cannot be reached cannot be done.

@@ -68,6 +68,12 @@ impl Database {
         .await
     }
 
+    /// The same of the job role, before it says for which module it works.
+    pub async fn job_role(&self) -> PgConnection {
+        let options = self.admin.clone().database(&self.name);
+        connect(&options.username("culturepass_job").password(PASSWORD)).await
+    }
+
     pub fn url(&self, role: &str) -> String {
         format!(
             "postgres://{role}:{PASSWORD}@{}:{}/{}",

@@ -53,9 +53,10 @@ impl TestServer {
         let database = Database::new(content).await;
         let mailer = Arc::new(MemoryMailer::default());
         let mut parts = parts(&database, mailer.clone());
-        change(&mut parts);
+        // Past whatever a test puts between the server and its database.
         let mut workers = parts.db.clone();
         (workers.connections, workers.job_connections) = (1, 2);
+        change(&mut parts);
         let built = build(parts).expect("settings of a test");
         let worker = worker(&workers, built.app.work());
         let listener = TcpListener::bind(("127.0.0.1", 0))

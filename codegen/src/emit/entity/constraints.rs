@@ -21,9 +21,38 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
+    lines.extend(quota(entity));
     lines.extend(along(model, id));
     lines.extend(checks_of_parents(model, id));
     lines
+}
+
+/// `pub mod constraint`: names of what a row written by hand can run into, one constant each.
+pub fn names(entity: &Entity) -> String {
+    let uniques = unique_columns(entity).into_iter();
+    let exclusions = entity.exclude.iter().map(|exclude| {
+        let mut columns = exclude.columns.clone();
+        columns.push(exclude.from.clone());
+        names::exclusion(entity, &columns)
+    });
+    let all: Vec<String> = uniques
+        .map(|columns| names::unique(entity, &columns))
+        .chain(exclusions)
+        .collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    let lines: String = all
+        .iter()
+        .map(|name| {
+            let short = name.strip_prefix(&format!("{}_", entity.plural));
+            let constant = short.unwrap_or(name).to_uppercase();
+            format!("    pub const {constant}: &str = {};\n", text(name))
+        })
+        .collect();
+    format!(
+        "\n/// Constraints that a row written by hand can run into.\n#[rustfmt::skip]\npub mod constraint {{\n{lines}}}\n"
+    )
 }
 
 fn conflict(name: &str, column: &str, detail: &str) -> String {
@@ -44,7 +73,7 @@ fn invalid(name: &str, column: &str, detail: &str) -> String {
     )
 }
 
-fn uniques(entity: &Entity) -> Vec<String> {
+fn unique_columns(entity: &Entity) -> Vec<Vec<String>> {
     let fields = entity
         .fields
         .iter()
@@ -55,10 +84,14 @@ fn uniques(entity: &Entity) -> Vec<String> {
         .iter()
         .filter(|r| r.unique)
         .map(|r| r.type_column().into_iter().chain([r.id_column()]).collect());
-    let all: Vec<Vec<String>> = fields
+    fields
         .chain(relations)
         .chain(entity.unique.iter().cloned())
-        .collect();
+        .collect()
+}
+
+fn uniques(entity: &Entity) -> Vec<String> {
+    let all = unique_columns(entity);
     let line = |columns: &Vec<String>| {
         // The last is what the caller chose: a city's slug, a user's handle.
         let blamed = columns.last().map_or("", String::as_str);
@@ -292,6 +325,20 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn quota(entity: &Entity) -> Option<String> {
+    let name = names::quota(entity);
+    let detail = format!(
+        "You have created {} {} today; the next day begins at midnight UTC.",
+        entity.quota?,
+        words::spaced(&entity.plural)
+    );
+    Some(format!(
+        "Constraint::quota({}, {})",
+        text(&name),
+        text(&detail)
+    ))
 }
 
 /// Rows that would go along when a row of this entity is archived, and may not.

@@ -184,7 +184,11 @@ impl<'a> Operation<'a> {
             Action::Get => format!(
                 "One {one}, with what the caller may do with it in `allowed_actions`. Send a former ETag in `If-None-Match` to get 304 while nothing has changed."
             ),
-            Action::Create => format!("Creates {} and answers with it; `Location` says where it is.", article(&one)),
+            Action::Create => format!(
+                "Creates {} and answers with it; `Location` says where it is.{}",
+                article(&one),
+                entity.quota.map_or(String::new(), |quota| format!(" One member may create {quota} a day (UTC); more is 429."))
+            ),
             Action::Replace => "Replaces every field that a body may hold: what is left out becomes its default or empty. Needs `If-Match`.".to_owned(),
             Action::Patch => {
                 "Changes the given fields and leaves the others (JSON Merge Patch, RFC 7396): `null` empties a field, in an object a key. Needs `If-Match`.".to_owned()

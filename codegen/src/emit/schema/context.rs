@@ -25,6 +25,7 @@ pub fn objects(model: &Model) -> Vec<Object> {
     found.push(performed_role(model));
     found.push(enter(model));
     found.push(enter_job(model));
+    found.extend(restores_roles(model).then(|| hold(model)));
     found.push(is_active(model));
     found
 }
@@ -228,6 +229,11 @@ fn live(model: &Model, assignments: &Entity) -> &'static str {
     }
 }
 
+/// Who brings something back holds roles that otherwise do not count.
+pub(super) fn restores_roles(model: &Model) -> bool {
+    live(model, &model.entities[model.assignments]).contains("p_action")
+}
+
 /// An assignment counts: ` and a.state = 'accepted'`, or nothing where all do.
 pub fn counted(model: &Model, alias: &str) -> String {
     model.counted.as_ref().map_or(String::new(), |counted| {
@@ -273,21 +279,23 @@ fn settings(model: &Model) -> Vec<String> {
         ),
     ];
     found.extend(["app.reason", "app.created", "app.job"].map(|name| set(name, "''")));
-    found.extend(model.roles.iter().map(|role| {
-        let name = snake(&role.name);
-        if role.scopes.is_empty() {
-            set(
-                &setting(role),
-                &format!("case when v_held.{name} then '1' else '' end"),
-            )
-        } else {
-            set(&setting(role), &format!("v_held.{name}"))
-        }
-    }));
+    found.extend(held_settings(model));
     found
 }
 
-fn set(name: &str, value: &str) -> String {
+fn held_settings(model: &Model) -> impl Iterator<Item = String> + '_ {
+    model.roles.iter().map(|role| {
+        let name = snake(&role.name);
+        let value = if role.scopes.is_empty() {
+            format!("case when v_held.{name} then '1' else '' end")
+        } else {
+            format!("v_held.{name}")
+        };
+        set(&setting(role), &value)
+    })
+}
+
+pub(super) fn set(name: &str, value: &str) -> String {
     format!("pg_catalog.set_config({}, {value}, true)", quote(name))
 }
 
@@ -316,28 +324,60 @@ fn is_active(model: &Model) -> Object {
     .object(roles)
 }
 
+/// A module works for somebody only while account and session are good. Their roles do not open a table to it: its
+/// policies go by its name. They are there for what it asks of the rules.
 fn enter_job(model: &Model) -> Object {
     let roles = Roles(&model.app);
+    let identity = &model.entities[model.identity];
     let mut settings = vec![
         set("app.job", "p_job"),
-        set("app.user_id", "coalesce(p_on_behalf_of::text, '')"),
+        set("app.user_id", "coalesce(p_user::text, '')"),
+        set("app.session_id", "coalesce(p_session::text, '')"),
         set("app.request_id", "coalesce(p_request, '')"),
     ];
     settings.extend(
-        ["session_id", "action", "archived", "reason", "created"]
-            .map(|s| set(&format!("app.{s}"), "''")),
+        ["action", "archived", "reason", "created"].map(|s| set(&format!("app.{s}"), "''")),
     );
-    settings.extend(model.roles.iter().map(|role| set(&setting(role), "''")));
+    settings.extend(held_settings(model));
+    let body = format!(
+        "declare\n  p_action constant text := '';\n  v_status text;\n  v_held record;\nbegin\n  if p_user is not null then\n{}{}  end if;\n{}  perform\n    {};\nend",
+        account(identity),
+        session(model),
+        held(model),
+        settings.join(",\n    "),
+    );
     Function {
-        kind: Kind::Function,
+        kind: Kind::TableFunction,
         name: "sec.enter_job",
-        arguments: "p_job text, p_on_behalf_of uuid, p_request text",
+        arguments: "p_job text, p_user uuid, p_session uuid, p_request text",
         returns: "void",
         attributes: "language plpgsql",
-        definer: None,
+        definer: Some(roles.authz()),
         callers: vec![roles.job()],
         doc: "Begins the transaction of a module's job: its policies go by the module's name.",
-        body: format!("begin\n  perform\n    {};\nend", settings.join(",\n    ")),
+        body,
+    }
+    .object(roles)
+}
+
+/// Called by definer functions alone.
+fn hold(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let settings: Vec<String> = held_settings(model).collect();
+    Function {
+        kind: Kind::TableFunction,
+        name: "sec.hold",
+        arguments: "p_user uuid, p_action text",
+        returns: "void",
+        attributes: "language plpgsql",
+        definer: Some(roles.authz()),
+        callers: Vec::new(),
+        doc: "The roles as they count for this action.",
+        body: format!(
+            "declare\n  v_held record;\nbegin\n{}  perform\n    {};\nend",
+            held(model),
+            settings.join(",\n    "),
+        ),
     }
     .object(roles)
 }

@@ -62,39 +62,34 @@ fn narrows(relation: &Relation) -> bool {
 
 /// Does everybody see what somebody who is not signed in sees? With a `not` in a rule, some may not.
 pub fn seen_by_all(model: &Model, id: EntityId) -> bool {
-    let read = model.entities[id].access.read.as_ref();
-    !read.is_some_and(|read| may_refuse(model, id, read, 0))
+    !named_may_refuse(model, id, &OfWhat::Read)
 }
 
-/// Rules do not nest deeper; what does is taken for one that refuses.
-const DEPTH_MAX: usize = 64;
-
-fn may_refuse(model: &Model, id: EntityId, expr: &Expr, depth: usize) -> bool {
-    let inner = |expr| may_refuse(model, id, expr, depth + 1);
-    let rule = |id: EntityId, rule: &Option<Expr>| {
-        (rule.as_ref()).is_some_and(|rule| may_refuse(model, id, rule, depth + 1))
-    };
-    if depth > DEPTH_MAX {
-        return true;
-    }
+fn may_refuse(model: &Model, id: EntityId, expr: &Expr) -> bool {
     match expr {
         Expr::Not(_) => true,
-        Expr::All(parts) | Expr::Any(parts) => parts.iter().any(inner),
-        Expr::Condition(index) => inner(&model.entities[id].conditions[*index].expr),
+        Expr::All(parts) | Expr::Any(parts) => parts.iter().any(|p| may_refuse(model, id, p)),
+        Expr::Condition(index) => named_may_refuse(model, id, &OfWhat::Condition(*index)),
         Expr::Of { what, .. } => what.iter().any(|(target, what)| {
-            let entity = &model.entities[*target];
-            let holds = match what {
-                OfWhat::Read => false,
-                OfWhat::Update => rule(*target, &entity.access.update),
-                OfWhat::Delete => rule(*target, &entity.access.delete),
-                OfWhat::Condition(index) => {
-                    may_refuse(model, *target, &entity.conditions[*index].expr, depth + 1)
-                }
-            };
-            holds || rule(*target, &entity.access.read)
+            named_may_refuse(model, *target, what)
+                || named_may_refuse(model, *target, &OfWhat::Read)
         }),
         _ => false,
     }
+}
+
+/// Of a rule by its name, found once: many rules lead to it.
+fn named_may_refuse(model: &Model, id: EntityId, what: &OfWhat) -> bool {
+    let entity = &model.entities[id];
+    let rule = match what {
+        OfWhat::Read => entity.access.read.as_ref(),
+        OfWhat::Update => entity.access.update.as_ref(),
+        OfWhat::Delete => entity.access.delete.as_ref(),
+        OfWhat::Condition(index) => Some(&entity.conditions[*index].expr),
+    };
+    let find = || rule.is_some_and(|rule| may_refuse(model, id, rule));
+    let key = ("may refuse", 0, id, what.clone());
+    model.memo.once(key, false, find)
 }
 
 struct Documents<'a> {

@@ -2,9 +2,7 @@
 
 use super::{
     columns::{columns, derived_columns, ended_columns},
-    endings,
-    guards::written_columns,
-    jobs,
+    endings, jobs,
     names::{self, Roles, target_column},
     object::{grants, on_columns},
 };
@@ -17,7 +15,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let table = names::table(entity);
     let mut found = Vec::new();
     found.extend(grants(&table, &roles.app(), &app(model, entity)));
-    found.extend(grants(&table, &roles.job(), &job(model, id)));
+    found.extend(grants(&table, &roles.job(), &jobs::privileges(model, id)));
     found.extend(grants(&table, &roles.authz(), &authz(model, id)));
     found.extend(grants(&table, &roles.counter(), &counter(model, id)));
     found
@@ -150,27 +148,6 @@ fn shown(model: &Model, entity: &Entity) -> Vec<String> {
             .map(|c| c.name),
     );
     shown
-}
-
-fn job(model: &Model, id: EntityId) -> Vec<String> {
-    let entity = &model.entities[id];
-    let mut privileges = Vec::new();
-    if !jobs::readers(model, id).is_empty() {
-        privileges.push("select".to_owned());
-    }
-    if !jobs::writers(model, id).is_empty() {
-        let with_key: Vec<String> = std::iter::once("id".to_owned())
-            .chain(written_columns(model, id))
-            .collect();
-        privileges.extend(on_columns("insert", &with_key));
-        if entity.lifecycle != Lifecycle::AppendOnly {
-            privileges.extend(on_columns("update", &written_columns(model, id)));
-        }
-        if entity.internal {
-            privileges.push("delete".into());
-        }
-    }
-    privileges
 }
 
 /// It reads to decide; it writes only the role that a creator is given.

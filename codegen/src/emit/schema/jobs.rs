@@ -1,10 +1,14 @@
 //! Modules: what their jobs may read and write past the rules for members.
 
 use super::{
+    cases,
+    guards::written_columns,
     names::{self, Roles},
-    object::{policy, quoted_list},
+    object::{on_columns, policy, quote, quoted_list, trigger, trigger_function},
+    predicate::{Sql, all, any, atom},
+    rules::literal,
 };
-use crate::model::{EntityId, Lifecycle, Model, Module};
+use crate::model::{Entity, EntityId, Lifecycle, Model, Module};
 use crate::objects::Object;
 
 /// Names of the modules that read an entity; who writes it reads it.
@@ -16,8 +20,153 @@ pub fn readers(model: &Model, id: EntityId) -> Vec<String> {
     )
 }
 
-pub fn writers(model: &Model, id: EntityId) -> Vec<String> {
-    modules(model, |m, own| own || m.writes.contains(&id), id)
+/// What one module writes of an entity.
+struct Written {
+    module: String,
+    /// `None`: it makes no rows.
+    create: Option<Vec<String>>,
+    update: Vec<String>,
+    /// It writes whatever can be written, and throws away what is internal.
+    whole: bool,
+}
+
+/// By module, in columns.
+fn written(model: &Model, id: EntityId) -> Vec<Written> {
+    let entity = &model.entities[id];
+    let all = written_columns(model, id);
+    let columns = |names: &[String]| -> Vec<String> {
+        let chosen = names.iter().flat_map(|name| columns_of(entity, name));
+        chosen.collect()
+    };
+    let found = model.modules.iter().enumerate();
+    found
+        .filter(|(i, m)| entity.module == Some(*i) || m.writes.contains(&id))
+        .map(|(_, m)| {
+            let narrowed = m.narrowed(id);
+            Written {
+                module: m.name.clone(),
+                create: match narrowed {
+                    None => Some(all.clone()),
+                    Some(narrowed) => narrowed.create.as_deref().map(columns),
+                },
+                update: match narrowed {
+                    _ if entity.lifecycle == Lifecycle::AppendOnly => Vec::new(),
+                    None => all.clone(),
+                    Some(narrowed) => columns(&narrowed.update),
+                },
+                whole: narrowed.is_none(),
+            }
+        })
+        .collect()
+}
+
+/// A field is its column; a relation that of its id, and of its type.
+fn columns_of(entity: &Entity, name: &str) -> Vec<String> {
+    match entity.relation(name) {
+        Some(relation) => relation
+            .type_column()
+            .into_iter()
+            .chain([relation.id_column()])
+            .collect(),
+        None => vec![name.to_owned()],
+    }
+}
+
+/// Each once, in the order of the table.
+fn union<'w>(all: &[String], parts: impl Iterator<Item = &'w Vec<String>>) -> Vec<String> {
+    let named: Vec<&String> = parts.flatten().collect();
+    all.iter().filter(|c| named.contains(c)).cloned().collect()
+}
+
+/// Privileges of the job role: what its modules write together.
+pub fn privileges(model: &Model, id: EntityId) -> Vec<String> {
+    let written = written(model, id);
+    let all = written_columns(model, id);
+    let mut privileges = Vec::new();
+    if !readers(model, id).is_empty() {
+        privileges.push("select".to_owned());
+    }
+    if written.iter().any(|w| w.create.is_some()) {
+        let made = union(&all, written.iter().flat_map(|w| &w.create));
+        let with_key: Vec<String> = std::iter::once("id".to_owned()).chain(made).collect();
+        privileges.extend(on_columns("insert", &with_key));
+    }
+    let changed = union(&all, written.iter().map(|w| &w.update));
+    privileges.extend(on_columns("update", &changed));
+    if model.entities[id].internal && written.iter().any(|w| w.whole) {
+        privileges.push("delete".into());
+    }
+    privileges
+}
+
+/// A privilege is the role's, not the module's: where modules write different columns, a trigger holds each to its
+/// own.
+pub fn guard(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let written = written(model, id);
+    let all = written_columns(model, id);
+    let (mut made, mut changed) = (String::new(), String::new());
+    let every_create = union(&all, written.iter().flat_map(|w| &w.create));
+    let every_update = union(&all, written.iter().map(|w| &w.update));
+    for module in written.iter().filter(|w| !w.whole) {
+        let of_others = |every: &[String], own: &[String]| -> Vec<String> {
+            every.iter().filter(|c| !own.contains(c)).cloned().collect()
+        };
+        if let Some(own) = &module.create {
+            let wrong = any(of_others(&every_create, own)
+                .iter()
+                .map(|c| is_set(entity, c)));
+            made.push_str(&held(&module.module, wrong));
+        }
+        let others = of_others(&every_update, &module.update);
+        changed.push_str(&held(&module.module, cases::changed(entity, &others)));
+    }
+    let when = |event: String, text: String| (!text.is_empty()).then_some((event, text));
+    let events = [
+        when("insert".into(), made),
+        when(format!("update of {}", every_update.join(", ")), changed),
+    ];
+    events
+        .into_iter()
+        .flatten()
+        .flat_map(|(event, text)| guard_of(model, id, &event, text))
+        .collect()
+}
+
+fn guard_of(model: &Model, id: EntityId, event: &str, text: String) -> [Object; 2] {
+    let (roles, table) = (Roles(&model.app), names::table(&model.entities[id]));
+    let kind = event.split(' ').next().unwrap_or_default();
+    let function = format!("{table}_module_{kind}");
+    let doc = "Holds each module to the columns that it says it writes.";
+    let body = format!("begin\n{text}  return new;\nend");
+    let when = format!(
+        "before {event} on {table}\n  for each row when (current_user = {})\n  execute function {function}()",
+        quote(&roles.job()),
+    );
+    let name = format!("{}_module_{kind}", model.entities[id].plural);
+    [
+        trigger_function(roles, &table, &function, None, doc, body),
+        trigger(&table, &name, &when),
+    ]
+}
+
+fn held(module: &str, wrong: Sql) -> String {
+    if wrong == Sql::False {
+        return String::new();
+    }
+    let wrong = all([atom(format!("sec.job() = {}", quote(module))), wrong]).block(6);
+    format!(
+        "  if {wrong} then\n    raise exception 'not written by the module {module}' using errcode = '42501';\n  end if;\n"
+    )
+}
+
+/// Another value than a new row has by itself.
+fn is_set(entity: &Entity, column: &str) -> Sql {
+    let value = cases::plain(entity, "new", column);
+    match entity.field(column).and_then(|f| f.default.as_ref()) {
+        Some(default) => atom(format!("{value} <> {}", literal(default))),
+        None => atom(format!("{value} is not null")),
+    }
 }
 
 fn modules(model: &Model, test: impl Fn(&Module, bool) -> bool, id: EntityId) -> Vec<String> {
@@ -36,7 +185,7 @@ pub fn policies(model: &Model, id: EntityId) -> Vec<Object> {
     let is_one_of =
         |names: &[String]| Some(format!("(select sec.job()) in ({})", quoted_list(names)));
     let name = |command: &str| format!("{}_job_{command}", entity.plural);
-    let (readers, writers) = (readers(model, id), writers(model, id));
+    let readers = readers(model, id);
     let mut found = Vec::new();
     if !readers.is_empty() {
         found.push(policy(
@@ -48,36 +197,26 @@ pub fn policies(model: &Model, id: EntityId) -> Vec<Object> {
             None,
         ));
     }
-    if !writers.is_empty() {
-        let test = || is_one_of(&writers);
-        found.push(policy(
-            &table,
-            &name("insert"),
-            "insert",
-            &role,
-            None,
-            test(),
-        ));
-        if entity.lifecycle != Lifecycle::AppendOnly {
-            found.push(policy(
-                &table,
-                &name("update"),
-                "update",
-                &role,
-                test(),
-                test(),
-            ));
-        }
-        if entity.internal {
-            found.push(policy(
-                &table,
-                &name("delete"),
-                "delete",
-                &role,
-                test(),
-                None,
-            ));
-        }
+    let written = written(model, id);
+    let those = |test: fn(&Written) -> bool| -> Option<String> {
+        let names: Vec<String> = (written.iter().filter(|w| test(w)))
+            .map(|w| w.module.clone())
+            .collect();
+        (!names.is_empty()).then(|| is_one_of(&names)).flatten()
+    };
+    if let Some(test) = those(|w| w.create.is_some()) {
+        let name = name("insert");
+        found.push(policy(&table, &name, "insert", &role, None, Some(test)));
+    }
+    if let Some(test) = those(|w| !w.update.is_empty()) {
+        let (name, check) = (name("update"), Some(test.clone()));
+        found.push(policy(&table, &name, "update", &role, Some(test), check));
+    }
+    if entity.internal
+        && let Some(test) = those(|w| w.whole)
+    {
+        let name = name("delete");
+        found.push(policy(&table, &name, "delete", &role, Some(test), None));
     }
     found
 }

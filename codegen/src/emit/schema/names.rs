@@ -125,6 +125,11 @@ pub fn guard(entity: &Entity, verb: &str, kind: &str) -> String {
 }
 
 /// `role_assignments_an_administrator_keep`
+/// The trigger that counts, and what the caller is told by.
+pub fn quota(entity: &Entity) -> String {
+    fit(format!("{}_quota", entity.plural))
+}
+
 pub fn keep(entity: &Entity, name: &str) -> String {
     fit(format!("{}_{name}_keep", entity.plural))
 }

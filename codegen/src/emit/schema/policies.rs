@@ -103,14 +103,15 @@ fn insert(model: &Model, scope: Scope<'_>) -> Sql {
         .chain([readable_parents(model, scope)]))
 }
 
-struct Action {
-    name: String,
+pub(super) struct Action {
+    pub name: String,
     /// The status it starts from.
-    before: Sql,
-    rule: Sql,
+    pub before: Sql,
+    pub rule: Sql,
 }
 
-fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
+/// What can be done to a row that is there.
+pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
     let entity = &model.entities[scope.entity];
     let access = &entity.access;
     let soft = entity.lifecycle == Lifecycle::SoftDelete;

@@ -1,138 +1,30 @@
-//! What clients send and get here, and how it is checked.
-//!
-//! Checked by the same helpers as generated bodies: everything wrong at once, unknown fields refused.
+//! What clients send and get here. What stands on a field checks it and is its part of the API document.
 
-use axum::extract::{FromRequest, Request};
-use chrono::{DateTime, Utc};
-use kernel::{
-    Error, Result,
-    http::body::read_json,
-    input::{Body, Check, Format, Invalid, Mode},
+use super::{
+    handles::{is_handle, is_reserved},
+    password::weakness,
 };
+use chrono::{DateTime, Utc};
+use kernel::{Result, input::Invalid};
+use macros::{Entity, Input};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    handles::{is_handle, is_reserved},
-    password::{MAX_CHARS, MIN_CHARS, weakness},
-};
+/// What is wrong with a value: a code and the end of a sentence.
+type Fault = Option<(&'static str, String)>;
 
-/// A body of this module.
-pub trait Read: Sized {
-    fn read(body: Body) -> Result<Self, Invalid>;
-}
-
-/// Extracts a body that implements [`Read`].
-pub struct Sent<T>(pub T);
-
-impl<T: Read, S: Sync> FromRequest<S> for Sent<T> {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let (parts, body) = request.into_parts();
-        let text = read_json(&parts.headers, body, Mode::Create).await?;
-        Ok(Self(T::read(Body::parse(&text, Mode::Create)?)?))
-    }
-}
-
-const EMAIL: &[Check] = &[Check::Length(3, 254), Check::Format(Format::Email)];
-const NEW_PASSWORD: &[Check] = &[Check::Opaque(MIN_CHARS, MAX_CHARS)];
-/// Old ones may come from times with other rules.
-const ANY_PASSWORD: &[Check] = &[Check::Opaque(1, MAX_CHARS)];
-const HANDLE: &[Check] = &[Check::Length(3, 30)];
-const DISPLAY_NAME: &[Check] = &[Check::Length(1, 80)];
-const TOKEN: &[Check] = &[Check::Opaque(1, 200)];
-
-/// Addresses differ only in case where nobody means it.
-fn lower(email: String) -> String {
-    email.to_lowercase()
-}
-
-/// Who wants to become a member. Whoever opens the link in the mail chooses the password.
-#[derive(ToSchema)]
-#[schema(example = json!({"email": "ana@example.org", "handle": "ana", "display_name": "Ana Costa",
-    "locale": "pt-PT", "timezone": "Europe/Lisbon"}))]
-pub struct SignUp {
-    #[schema(format = "email", max_length = 254)]
-    pub email: String,
-    /// Lower-case letters, digits and `_`, beginning with a letter. Names that speak for the platform are reserved.
-    #[schema(min_length = 3, max_length = 30, pattern = "^[a-z][a-z0-9_]*$")]
-    pub handle: String,
-    #[schema(min_length = 1, max_length = 80)]
-    pub display_name: String,
-    pub locale: Option<String>,
-    /// IANA name
-    pub timezone: Option<String>,
-}
-
-impl Read for SignUp {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let email: Option<String> = body.required("email", EMAIL);
-        let handle: Option<String> = body.required("handle", HANDLE);
-        let display_name: Option<String> = body.required("display_name", DISPLAY_NAME);
-        let locale: Option<Option<String>> =
-            body.optional("locale", &[Check::Format(Format::Locale)]);
-        let timezone: Option<Option<String>> =
-            body.optional("timezone", &[Check::Format(Format::Timezone)]);
-        check_handle(&mut body, handle.as_deref());
-        body.finish((|| {
-            Some(Self {
-                email: lower(email?),
-                handle: handle?,
-                display_name: display_name?,
-                locale: locale?,
-                timezone: timezone?,
-            })
-        })())
-    }
-}
-
-fn check_handle(body: &mut Body, handle: Option<&str>) {
-    let Some(handle) = handle else { return };
-    if !is_handle(handle) {
+fn handle(text: &str) -> Fault {
+    if !is_handle(text) {
         let wants = "must be lower-case letters, digits and _, beginning with a letter";
-        body.refuse("handle", "format", wants);
-    } else if is_reserved(handle) {
-        body.refuse("handle", "reserved", "is reserved; choose another");
+        return Some(("format", wants.to_owned()));
     }
+    is_reserved(text).then(|| ("reserved", "is reserved; choose another".to_owned()))
 }
 
-/// The token of a link in a mail that proves an address. After signing up with the password to have, and the names if
-/// they are to be other ones.
-#[derive(ToSchema)]
-#[schema(example = json!({"token": "nX0Z2kq1bq3X…", "password": "seven small elephants"}))]
-pub struct VerifyEmail {
-    #[schema(value_type = String, max_length = 200)]
-    pub token: SecretString,
-    /// Required after signing up; without effect on the link of a changed address.
-    #[schema(value_type = Option<String>, format = "password", min_length = 10, max_length = 128)]
-    pub password: Option<SecretString>,
-    /// After signing up: another than the one that was asked for.
-    #[schema(min_length = 3, max_length = 30, pattern = "^[a-z][a-z0-9_]*$")]
-    pub handle: Option<String>,
-    /// After signing up: another than the one that was asked for.
-    #[schema(min_length = 1, max_length = 80)]
-    pub display_name: Option<String>,
-}
-
-impl Read for VerifyEmail {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let token: Option<String> = body.required("token", TOKEN);
-        let password: Option<Option<String>> = body.optional("password", NEW_PASSWORD);
-        let handle: Option<Option<String>> = body.optional("handle", HANDLE);
-        let display_name: Option<Option<String>> = body.optional("display_name", DISPLAY_NAME);
-        check_handle(&mut body, handle.as_ref().and_then(Option::as_deref));
-        body.finish((|| {
-            Some(Self {
-                token: token?.into(),
-                password: password?.map(SecretString::from),
-                handle: handle?,
-                display_name: display_name?,
-            })
-        })())
-    }
+fn chosen(password: &SecretString) -> Fault {
+    weakness(password.expose_secret(), &[]).map(|weak| (weak.code, weak.detail))
 }
 
 /// 422 for a password that is guessed at once.
@@ -143,141 +35,109 @@ pub fn weak_password(password: &SecretString, personal: &[&str]) -> Result<()> {
     }
 }
 
-/// An address and its password.
-#[derive(ToSchema)]
-#[schema(example = json!({"email": "ana@example.org", "password": "seven small elephants"}))]
-pub struct Credentials {
-    #[schema(format = "email", max_length = 254)]
+/// Who wants to become a member. Whoever opens the link in the mail chooses the password.
+#[derive(Input)]
+#[input(
+    body,
+    example = r#"{"email": "ana@example.org", "handle": "ana", "display_name": "Ana Costa",
+    "locale": "pt-PT", "timezone": "Europe/Lisbon"}"#
+)]
+pub struct SignUp {
+    #[input(length(3, 254), format = "email", lower)]
     pub email: String,
-    #[schema(value_type = String, format = "password", max_length = 128)]
-    pub password: SecretString,
+    /// Lower-case letters, digits and `_`, beginning with a letter. Names that speak for the platform are reserved.
+    #[input(length(3, 30), check = handle)]
+    pub handle: String,
+    #[input(length(1, 80))]
+    pub display_name: String,
+    #[input(format = "locale")]
+    pub locale: Option<String>,
+    /// IANA name
+    #[input(format = "timezone")]
+    pub timezone: Option<String>,
 }
 
-impl Read for Credentials {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let email: Option<String> = body.required("email", EMAIL);
-        let password: Option<String> = body.required("password", ANY_PASSWORD);
-        body.finish((|| {
-            Some(Self {
-                email: lower(email?),
-                password: password?.into(),
-            })
-        })())
-    }
+/// The token of a link in a mail that proves an address. After signing up with the password to have, and the names if
+/// they are to be other ones.
+#[derive(Input)]
+#[input(
+    body,
+    example = r#"{"token": "nX0Z2kq1bq3X…", "password": "seven small elephants"}"#
+)]
+pub struct VerifyEmail {
+    #[input(opaque(1, 200))]
+    pub token: SecretString,
+    /// Required after signing up; without effect on the link of a changed address.
+    #[input(opaque(10, 128))]
+    pub password: Option<SecretString>,
+    /// After signing up: another than the one that was asked for.
+    #[input(length(3, 30), check = handle)]
+    pub handle: Option<String>,
+    /// After signing up: another than the one that was asked for.
+    #[input(length(1, 80))]
+    pub display_name: Option<String>,
+}
+
+/// An address and its password.
+#[derive(Input)]
+#[input(
+    body,
+    example = r#"{"email": "ana@example.org", "password": "seven small elephants"}"#
+)]
+pub struct Credentials {
+    #[input(length(3, 254), format = "email", lower)]
+    pub email: String,
+    // Old ones may come from times with other rules.
+    #[input(opaque(1, 128))]
+    pub password: SecretString,
 }
 
 /// A password by itself.
-#[derive(ToSchema)]
+#[derive(Input)]
+#[input(body)]
 pub struct Password {
-    #[schema(value_type = String, format = "password", max_length = 128)]
+    #[input(opaque(1, 128))]
     pub password: SecretString,
-}
-
-impl Read for Password {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let password: Option<String> = body.required("password", ANY_PASSWORD);
-        body.finish((|| {
-            Some(Self {
-                password: password?.into(),
-            })
-        })())
-    }
 }
 
 /// The old password and the new.
-#[derive(ToSchema)]
+#[derive(Input)]
+#[input(body)]
 pub struct ChangePassword {
-    #[schema(value_type = String, format = "password", max_length = 128)]
+    #[input(opaque(1, 128))]
     pub current_password: SecretString,
-    #[schema(value_type = String, format = "password", min_length = 10, max_length = 128)]
+    #[input(opaque(10, 128), check = chosen)]
     pub password: SecretString,
-}
-
-impl Read for ChangePassword {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let current: Option<String> = body.required("current_password", ANY_PASSWORD);
-        let password = new_password(&mut body);
-        body.finish((|| {
-            Some(Self {
-                current_password: current?.into(),
-                password: password?.into(),
-            })
-        })())
-    }
-}
-
-fn new_password(body: &mut Body) -> Option<String> {
-    let password: Option<String> = body.required("password", NEW_PASSWORD);
-    if let Some(weak) = password
-        .as_deref()
-        .and_then(|password| weakness(password, &[]))
-    {
-        body.refuse("password", weak.code, weak.detail);
-    }
-    password
 }
 
 /// A refresh token.
-#[derive(ToSchema)]
+#[derive(Input)]
+#[input(body)]
 pub struct RefreshToken {
-    #[schema(value_type = String, max_length = 200)]
+    #[input(opaque(1, 200))]
     pub refresh_token: SecretString,
 }
 
-impl Read for RefreshToken {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let token: Option<String> = body.required("refresh_token", TOKEN);
-        body.finish((|| {
-            Some(Self {
-                refresh_token: token?.into(),
-            })
-        })())
-    }
-}
-
 /// An address.
-#[derive(ToSchema)]
-#[schema(example = json!({"email": "ana@example.org"}))]
+#[derive(Input)]
+#[input(body, example = r#"{"email": "ana@example.org"}"#)]
 pub struct Address {
-    #[schema(format = "email", max_length = 254)]
+    #[input(length(3, 254), format = "email", lower)]
     pub email: String,
 }
 
-impl Read for Address {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let email: Option<String> = body.required("email", EMAIL);
-        body.finish((|| {
-            Some(Self {
-                email: lower(email?),
-            })
-        })())
-    }
-}
-
 /// The token of a link in a mail, and the password to have from now on.
-#[derive(ToSchema)]
+#[derive(Input)]
+#[input(body)]
 pub struct NewPassword {
-    #[schema(value_type = String, max_length = 200)]
+    #[input(opaque(1, 200))]
     pub token: SecretString,
-    #[schema(value_type = String, format = "password", min_length = 10, max_length = 128)]
+    #[input(opaque(10, 128), check = chosen)]
     pub password: SecretString,
 }
 
-impl Read for NewPassword {
-    fn read(mut body: Body) -> Result<Self, Invalid> {
-        let token: Option<String> = body.required("token", TOKEN);
-        let password = new_password(&mut body);
-        body.finish((|| {
-            Some(Self {
-                token: token?.into(),
-                password: password?.into(),
-            })
-        })())
-    }
-}
-
-/// A sign-in on one device, or the use of an issuer's tokens.
-#[derive(Serialize, ToSchema)]
+/// A sign-in on one device, or the use of an issuer's tokens. Columns stand in this order where it is selected.
+#[derive(Entity, Serialize, ToSchema)]
 pub struct Session {
     pub id: Uuid,
     pub authenticated_at: DateTime<Utc>,
@@ -291,14 +151,16 @@ pub struct Session {
     pub current: bool,
 }
 
-/// All sessions of the caller that have not ended.
+/// Sessions of the caller that have not ended.
 #[derive(Serialize, ToSchema)]
 pub struct SessionList {
     pub data: Vec<Session>,
+    /// Null: there is no more.
+    pub next_cursor: Option<String>,
 }
 
-/// An account at an issuer whose tokens let the caller in.
-#[derive(Serialize, ToSchema)]
+/// An account at an issuer whose tokens let the caller in. Columns stand in this order where it is selected.
+#[derive(Entity, Serialize, ToSchema)]
 pub struct ExternalIdentity {
     pub id: Uuid,
     /// Who issues the tokens.
@@ -322,9 +184,16 @@ pub struct IdentityList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::input::{Body, Mode, Posted};
 
-    fn errors<T: Read>(text: &str) -> Vec<(String, &'static str)> {
-        match Body::parse(text.as_bytes(), Mode::Create).and_then(T::read) {
+    fn read<T: Posted>(text: &str) -> Result<T, Invalid> {
+        let mut body = Body::parse(text.as_bytes(), Mode::Create)?;
+        let input = T::from_body(&mut body);
+        body.finish(input)
+    }
+
+    fn errors<T: Posted>(text: &str) -> Vec<(String, &'static str)> {
+        match read::<T>(text) {
             Ok(_) => Vec::new(),
             Err(Invalid::Fields(errors)) => errors
                 .into_iter()
@@ -359,8 +228,7 @@ mod tests {
     #[test]
     fn addresses_are_kept_in_lower_case() {
         let text = r#"{"email":"Ana@Example.ORG","password":"seven small elephants"}"#;
-        let body = Body::parse(text.as_bytes(), Mode::Create).unwrap();
-        let Ok(credentials) = Credentials::read(body) else {
+        let Ok(credentials) = read::<Credentials>(text) else {
             panic!("refused")
         };
         assert_eq!(credentials.email, "ana@example.org");

@@ -7,12 +7,12 @@ use super::{
     hours,
     links::Purpose,
     post::{CHANGE, Link},
-    sign_up::constraint,
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Caller, Cx, Error, Result, problems};
+use generated::user::constraint;
+use kernel::{Cx, Error, Member, Result, Visitor, error::violated, problems};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -28,11 +28,11 @@ pub(super) struct Change {
 
 impl Sessions {
     /// Whether the new address is a member's already is not told here; its mailbox is.
-    pub async fn change_email(&self, caller: &Caller, input: Address) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
+    pub async fn change_email(&self, caller: &Member, input: Address) -> Result<()> {
+        let (user, session) = (caller.id(), caller.session());
         self.require_recent(caller, user, session).await?;
         let change = Change {
-            network: network(caller),
+            network: network(caller.ip),
             user,
             session,
             email: input.email,
@@ -83,10 +83,10 @@ impl Sessions {
     /// The link was opened. The old address is told, so that a thief can't take an account quietly.
     pub(super) async fn confirm_new_email(
         &self,
-        caller: &Caller,
+        caller: &Visitor,
         token: &SecretString,
     ) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         let opened = self.open_link(&mut cx, Purpose::ChangeEmail, token).await?;
         let (user, email) = (opened.user, opened.email);
         let (name, old): (String, String) =
@@ -99,8 +99,8 @@ impl Sessions {
             .bind(&email)
             .execute(cx.conn())
             .await
-            .map_err(|error| match constraint(&error) {
-                Some(name) if name.contains("email") => Error::new(&problems::CONFLICT)
+            .map_err(|error| match violated(&error) {
+                Some(constraint::EMAIL_KEY) => Error::new(&problems::CONFLICT)
                     .detail("This address belongs to another account.")
                     .because(error),
                 _ => error.into(),
@@ -123,11 +123,11 @@ impl Sessions {
     /// 401 unless the caller proved their password a short while ago. A token of an issuer proves none.
     pub(super) async fn require_recent(
         &self,
-        caller: &Caller,
+        caller: &Member,
         user: Uuid,
         session: Option<Uuid>,
     ) -> Result<()> {
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         let authenticated_at: Option<DateTime<Utc>> = sqlx::query_scalar(
             "select authenticated_at from app.sessions where id = $1 and user_id = $2
                and (external_identity_id is null or authenticated_at > created_at)",

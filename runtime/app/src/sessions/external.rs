@@ -6,16 +6,17 @@
 use super::{
     Sessions,
     handles::{is_handle, is_reserved},
-    sign_up::constraint,
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use generated::user::constraint;
 use kernel::{
     Cx, Error, Result,
     auth::{
         Resolver,
         external::{Identity, Known},
     },
+    error::violated,
     input::{is_line, line_of},
     problems,
 };
@@ -57,7 +58,7 @@ impl Resolver for Sessions {
 
 impl Sessions {
     async fn linked(&self, identity: &Identity) -> Result<Option<Uuid>> {
-        let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        let mut cx = self.cx(Uuid::now_v7()).await?;
         Ok(sqlx::query_scalar(
             "select e.user_id from app.external_identities e join app.users u on u.id = e.user_id
              where e.issuer = $1 and e.subject = $2 and e.unlinked_at is null and u.status <> 'archived'",
@@ -69,7 +70,7 @@ impl Sessions {
     }
 
     async fn member_with(&self, email: &str) -> Result<Option<Uuid>> {
-        let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        let mut cx = self.cx(Uuid::now_v7()).await?;
         Ok(
             sqlx::query_scalar(
                 "select id from app.users where email = $1 and status <> 'archived'",
@@ -91,7 +92,7 @@ impl Sessions {
         let Some(issued_at) = DateTime::from_timestamp(identity.issued_at, 0) else {
             return Ok(None);
         };
-        let mut cx = self.cx(Some(user), Uuid::now_v7()).await?;
+        let mut cx = self.cx_of_account(user, Uuid::now_v7()).await?;
         match self.hold_account(&mut cx, user).await?.as_deref() {
             Some("active") => {}
             Some("suspended") => return Err(Error::new(&problems::ACCOUNT_SUSPENDED)),
@@ -194,7 +195,7 @@ impl Sessions {
         let name = identity.name.as_deref().and_then(|name| line_of(name, 80));
         let name = name.unwrap_or_else(|| local.to_owned());
         for attempt in 0..TRIES {
-            let mut cx = self.cx(None, Uuid::now_v7()).await?;
+            let mut cx = self.cx(Uuid::now_v7()).await?;
             let inserted: Result<Uuid, sqlx::Error> = sqlx::query_scalar(
                 "insert into app.users (handle, display_name, email) values ($1, $2, $3) returning id",
             )
@@ -213,11 +214,11 @@ impl Sessions {
                     cx.commit().await?;
                     return Ok(Some(user));
                 }
-                Err(error) if constraint(&error).is_some_and(|name| name.contains("handle")) => {
+                Err(error) if violated(&error) == Some(constraint::HANDLE_KEY) => {
                     continue;
                 }
                 // Another request of the same person was faster.
-                Err(error) if constraint(&error).is_some_and(|name| name.contains("email")) => {
+                Err(error) if violated(&error) == Some(constraint::EMAIL_KEY) => {
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),

@@ -5,18 +5,14 @@ use super::{
     bodies::{ExternalIdentity, IdentityList},
     endings::Event,
 };
-use chrono::{DateTime, Utc};
-use kernel::{Caller, Error, Result, problems};
+use kernel::{Error, Member, Result, problems};
 use uuid::Uuid;
 
-/// In the order of [`ExternalIdentity`]'s fields.
-type Row = (Uuid, String, Option<String>, DateTime<Utc>, DateTime<Utc>);
-
 impl Sessions {
-    pub async fn identities(&self, caller: &Caller) -> Result<IdentityList> {
-        let (user, _) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
-        let rows: Vec<Row> = sqlx::query_as(
+    pub async fn identities(&self, caller: &Member) -> Result<IdentityList> {
+        let user = caller.id();
+        let mut cx = self.cx_of(caller).await?;
+        let data: Vec<ExternalIdentity> = sqlx::query_as(
             "select id, issuer, email::text, created_at, last_used_at from app.external_identities
              where user_id = $1 and unlinked_at is null order by created_at, id limit 100",
         )
@@ -24,26 +20,14 @@ impl Sessions {
         .fetch_all(cx.conn())
         .await?;
         let has_password = self.password_hash(&mut cx, user).await?.is_some();
-        let data = rows
-            .into_iter()
-            .map(
-                |(id, issuer, email, linked_at, last_used_at)| ExternalIdentity {
-                    id,
-                    issuer,
-                    email,
-                    linked_at,
-                    last_used_at,
-                },
-            )
-            .collect();
         Ok(IdentityList { data, has_password })
     }
 
     /// Without a password it would be the way in, so that comes first: it is chosen by a link to the address, as a
     /// forgotten one is. With one, it has to have been given a short while ago.
-    pub async fn unlink(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub async fn unlink(&self, caller: &Member, id: Uuid) -> Result<()> {
+        let (user, session) = (caller.id(), caller.session());
+        let mut cx = self.cx_of(caller).await?;
         let linked: Option<Uuid> = sqlx::query_scalar(
             "select id from app.external_identities where id = $1 and user_id = $2 and unlinked_at is null",
         )
@@ -60,7 +44,7 @@ impl Sessions {
         }
         drop(cx);
         self.require_recent(caller, user, session).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         self.end_all(&mut cx, user, session, Event::IdentityUnlinked(linked))
             .await?;
         cx.commit().await?;

@@ -119,7 +119,7 @@ impl Sessions {
     /// offers no way to it.
     pub async fn impersonate(&self, email: &str) -> Result<Option<Signed>> {
         let request = Uuid::now_v7();
-        let mut cx = self.cx(None, request).await?;
+        let mut cx = self.cx(request).await?;
         let user: Option<Uuid> =
             sqlx::query_scalar("select id from app.users where email = $1 and status = 'active'")
                 .bind(email)
@@ -127,7 +127,7 @@ impl Sessions {
                 .await?;
         drop(cx);
         let Some(user) = user else { return Ok(None) };
-        let mut cx = self.cx(Some(user), request).await?;
+        let mut cx = self.cx_of_account(user, request).await?;
         let signed = self.begin(&mut cx, user, &Device::default()).await?;
         cx.commit().await?;
         Ok(Some(signed))

@@ -2,73 +2,52 @@
 
 use super::{Sessions, bodies::Session, endings::Event};
 use chrono::{DateTime, Utc};
-use kernel::{Caller, Error, Result};
+use kernel::{
+    Error, Member, Result,
+    own::{List, Page},
+};
 use uuid::Uuid;
 
-/// In the order of [`Session`]'s fields.
-type Row = (
-    Uuid,
-    DateTime<Utc>,
-    DateTime<Utc>,
-    DateTime<Utc>,
-    Option<String>,
-    Option<String>,
-    Option<Uuid>,
-    bool,
-);
-
-impl From<Row> for Session {
-    fn from(
-        (
-            id,
-            authenticated_at,
-            last_used_at,
-            expires_at,
-            ip_address,
-            user_agent,
-            identity_id,
-            current,
-        ): Row,
-    ) -> Self {
-        Self {
-            id,
-            authenticated_at,
-            last_used_at,
-            expires_at,
-            ip_address,
-            user_agent,
-            identity_id,
-            current,
-        }
-    }
-}
+static LIST: List = List::new("my-sessions", 20, &[]);
 
 impl Sessions {
-    pub async fn sessions(&self, caller: &Caller) -> Result<Vec<Session>> {
-        let (user, session) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
-        let rows: Vec<Row> = sqlx::query_as(
-            "select s.id, s.authenticated_at, greatest(s.authenticated_at, max(r.used_at)) as last_used_at,
-                    s.expires_at, s.ip_address, s.user_agent, s.external_identity_id, coalesce(s.id = $2, false)
-             from app.sessions s left join app.refresh_tokens r on r.session_id = s.id
-             where s.user_id = $1 and s.revoked_at is null and s.expires_at > $3
-             group by s.id
-             having max(r.expires_at) > $3 or s.external_identity_id is not null
-             order by last_used_at desc, s.id
-             limit 100",
+    /// The one that was used last comes first.
+    pub async fn sessions(&self, caller: &Member, query: Option<&str>) -> Result<Page<Session>> {
+        let asked = LIST.read(query, &self.0.cursors, caller)?;
+        let after: Option<(DateTime<Utc>, Uuid)> = asked.after()?;
+        let mut cx = self.cx_of(caller).await?;
+        let rows: Vec<Session> = sqlx::query_as(
+            "select id, authenticated_at, last_used_at, expires_at, ip_address, user_agent, identity_id, is_current
+             from (
+               select s.id, s.authenticated_at, greatest(s.authenticated_at, max(r.used_at)) as last_used_at,
+                      s.expires_at, s.ip_address, s.user_agent, s.external_identity_id as identity_id,
+                      coalesce(s.id = $2, false) as is_current
+               from app.sessions s left join app.refresh_tokens r on r.session_id = s.id
+               where s.user_id = $1 and s.revoked_at is null and s.expires_at > $3
+               group by s.id
+               having max(r.expires_at) > $3 or s.external_identity_id is not null
+             ) as live
+             where $4::timestamptz is null or (last_used_at, id) < ($4, $5::uuid)
+             order by last_used_at desc, id desc
+             limit $6",
         )
-        .bind(user)
-        .bind(session)
+        .bind(caller.id())
+        .bind(caller.session())
         .bind(self.0.clock.now())
+        .bind(after.map(|(used_at, _)| used_at))
+        .bind(after.map(|(_, id)| id))
+        .bind(asked.rows())
         .fetch_all(cx.conn())
         .await?;
-        Ok(rows.into_iter().map(Session::from).collect())
+        Ok(asked.page(rows, |session| {
+            (session.last_used_at.to_rfc3339(), session.id)
+        }))
     }
 
     /// Ends one session of the caller. One that ended before is ended still.
-    pub async fn end(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let (user, _) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub async fn end(&self, caller: &Member, id: Uuid) -> Result<()> {
+        let user = caller.id();
+        let mut cx = self.cx_of(caller).await?;
         let found: Option<Uuid> =
             sqlx::query_scalar("select id from app.sessions where id = $1 and user_id = $2")
                 .bind(id)
@@ -83,17 +62,17 @@ impl Sessions {
     }
 
     /// Ends the session of this request.
-    pub async fn sign_out(&self, caller: &Caller) -> Result<()> {
-        match self.signed_in(caller).await? {
-            (_, Some(session)) => self.end(caller, session).await,
+    pub async fn sign_out(&self, caller: &Member) -> Result<()> {
+        match caller.session() {
+            Some(session) => self.end(caller, session).await,
             // Every token that is accepted has one.
-            (_, None) => Ok(()),
+            None => Ok(()),
         }
     }
 
-    pub async fn sign_out_everywhere(&self, caller: &Caller) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+    pub async fn sign_out_everywhere(&self, caller: &Member) -> Result<()> {
+        let (user, session) = (caller.id(), caller.session());
+        let mut cx = self.cx_of(caller).await?;
         self.end_all(&mut cx, user, session, Event::SignedOutEverywhere)
             .await?;
         cx.commit().await?;

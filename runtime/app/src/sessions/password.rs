@@ -17,9 +17,6 @@ use std::{
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
-pub const MIN_CHARS: u32 = 10;
-pub const MAX_CHARS: u32 = 128;
-
 /// Longer queues answer 503 instead of piling up.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -94,7 +94,10 @@ impl Sessions {
         if let Some(member) = member {
             job = job.on_behalf_of(member);
         }
-        let mut cx = self.cx(member, request).await?;
+        let mut cx = match member {
+            Some(member) => self.cx_of_account(member, request).await?,
+            None => self.cx(request).await?,
+        };
         job.put(&mut cx).await?;
         cx.commit().await?;
         Ok(())

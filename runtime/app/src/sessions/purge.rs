@@ -11,7 +11,7 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 impl Sessions {
     /// How many rows went.
     pub async fn purge(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut cx = self.cx(None, Uuid::now_v7()).await?;
+        let mut cx = self.cx(Uuid::now_v7()).await?;
         // What hangs on a session ends with it, so one that nobody can use any more is ended.
         sqlx::query(
             "update app.sessions s set revoked_at = $1, revoked_because = 'expired'

@@ -11,7 +11,7 @@ use super::{
     wrong_credentials,
 };
 use crate::mail::Template;
-use kernel::{Caller, Cx, Result};
+use kernel::{Cx, Member, Result, Visitor};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -24,14 +24,14 @@ pub(super) struct Reset {
 
 impl Sessions {
     /// Knowing the old password is what makes this recent. Other devices are signed out.
-    pub async fn change_password(&self, caller: &Caller, input: ChangePassword) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
+    pub async fn change_password(&self, caller: &Member, input: ChangePassword) -> Result<()> {
+        let (user, session) = (caller.id(), caller.session());
         let former = self
             .check_own_password(caller, user, session, input.current_password)
             .await?;
         let hasher = &self.0.hasher;
-        let hash = hasher.hash(&network(caller), input.password).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let hash = hasher.hash(&network(caller.ip), input.password).await?;
+        let mut cx = self.cx_of(caller).await?;
         self.lock_account(&mut cx, user).await?;
         // Somebody may have set another one while this one was hashed; then the current one was not given.
         if self.password_hash(&mut cx, user).await? != former {
@@ -45,9 +45,9 @@ impl Sessions {
     }
 
     /// Sends a link, if the address is a member's. The answer is the same, and waits for nothing.
-    pub async fn forgot_password(&self, caller: &Caller, input: Address) -> Result<()> {
+    pub async fn forgot_password(&self, caller: &Visitor, input: Address) -> Result<()> {
         let reset = Reset {
-            network: network(caller),
+            network: network(caller.ip),
             email: input.email,
         };
         self.enqueue(RESET, reset, None, caller.request_id).await
@@ -78,8 +78,8 @@ impl Sessions {
     }
 
     /// The link was opened. Every session of the member ends.
-    pub async fn reset_password(&self, caller: &Caller, input: NewPassword) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub async fn reset_password(&self, caller: &Visitor, input: NewPassword) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         let opened = self
             .open_link(&mut cx, Purpose::ResetPassword, &input.token)
             .await?;
@@ -88,8 +88,8 @@ impl Sessions {
 
         let user = opened.user;
         let hasher = &self.0.hasher;
-        let hash = hasher.hash(&network(caller), input.password).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let hash = hasher.hash(&network(caller.ip), input.password).await?;
+        let mut cx = self.cx_of_account(user, caller.request_id).await?;
         self.lock_account(&mut cx, user).await?;
         self.is_still_good(&mut cx, &opened).await?;
         self.set_password(&mut cx, user, None, Event::PasswordReset, &hash)

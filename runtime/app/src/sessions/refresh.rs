@@ -2,7 +2,7 @@
 
 use super::{Sessions, Signed, bodies::RefreshToken, endings::Event, secret};
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Caller, Cx, Error, Result, problems};
+use kernel::{Cx, Error, Result, Visitor, problems};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
@@ -18,10 +18,10 @@ type Row = (
 );
 
 impl Sessions {
-    pub async fn refresh(&self, caller: &Caller, input: RefreshToken) -> Result<Signed> {
+    pub async fn refresh(&self, caller: &Visitor, input: RefreshToken) -> Result<Signed> {
         let token = input.refresh_token.expose_secret();
         let now = self.0.clock.now();
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         let found: Option<Row> = sqlx::query_as(
             "select r.id, r.expires_at, s.id, s.expires_at, s.revoked_at, u.id, u.status
              from app.refresh_tokens r

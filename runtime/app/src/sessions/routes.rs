@@ -4,17 +4,17 @@ use super::{
     Device, Sessions, Signed,
     bodies::{
         Address, ChangePassword, Credentials, IdentityList, NewPassword, Password, RefreshToken,
-        Sent, SessionList, SignUp, VerifyEmail,
+        SessionList, SignUp, VerifyEmail,
     },
 };
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
-use kernel::{Caller, Error, Result};
+use kernel::{Error, Member, Result, Visitor, http::Sent};
 use utoipa::OpenApi;
 
 pub fn router(sessions: Sessions) -> Router {
@@ -70,7 +70,7 @@ pub struct Document;
         (status = 409, description = "The handle is taken")))]
 async fn sign_up(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Visitor,
     Sent(input): Sent<SignUp>,
 ) -> Result<StatusCode> {
     sessions.sign_up(&caller, input).await?;
@@ -89,7 +89,7 @@ async fn sign_up(
         (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn verify_email(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Visitor,
     Sent(input): Sent<VerifyEmail>,
 ) -> Result<StatusCode> {
     sessions.verify_email(&caller, input).await?;
@@ -104,7 +104,7 @@ async fn verify_email(
     security(()), responses((status = 200, description = "Signed in", body = Signed)))]
 async fn sign_in(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Visitor,
     headers: HeaderMap,
     Sent(input): Sent<Credentials>,
 ) -> Result<Response> {
@@ -126,7 +126,7 @@ async fn sign_in(
     security(()), responses((status = 200, description = "The next tokens", body = Signed)))]
 async fn refresh(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Visitor,
     Sent(input): Sent<RefreshToken>,
 ) -> Result<Response> {
     Ok(secret(sessions.refresh(&caller, input).await?))
@@ -139,17 +139,17 @@ async fn refresh(
     security(("bearer" = [])), responses((status = 204, description = "The session is recent")))]
 async fn step_up(
     State(sessions): State<Sessions>,
-    caller: Caller,
-    body: Result<Sent<Password>>,
+    caller: Member,
+    Sent(input): Sent<Password>,
 ) -> Result<StatusCode> {
-    sessions.step_up(&caller, signed_in(&caller, body)?).await?;
+    sessions.step_up(&caller, input).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Sign out
 #[utoipa::path(post, path = "/auth/sign-out", operation_id = "signOut", tag = "Sign-in", security(("bearer" = [])),
     responses((status = 204, description = "The session has ended")))]
-async fn sign_out(State(sessions): State<Sessions>, caller: Caller) -> Result<StatusCode> {
+async fn sign_out(State(sessions): State<Sessions>, caller: Member) -> Result<StatusCode> {
     sessions.sign_out(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -161,7 +161,7 @@ async fn sign_out(State(sessions): State<Sessions>, caller: Caller) -> Result<St
     security(("bearer" = [])), responses((status = 204, description = "All sessions have ended")))]
 async fn sign_out_everywhere(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Member,
 ) -> Result<StatusCode> {
     sessions.sign_out_everywhere(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -174,7 +174,7 @@ async fn sign_out_everywhere(
     request_body = Address, security(()), responses((status = 202, description = "A member gets a mail")))]
 async fn forgot_password(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Visitor,
     Sent(input): Sent<Address>,
 ) -> Result<StatusCode> {
     sessions.forgot_password(&caller, input).await?;
@@ -191,7 +191,7 @@ async fn forgot_password(
         (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn reset_password(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Visitor,
     Sent(input): Sent<NewPassword>,
 ) -> Result<StatusCode> {
     sessions.reset_password(&caller, input).await?;
@@ -207,12 +207,10 @@ async fn reset_password(
     responses((status = 204, description = "The new password counts")))]
 async fn change_password(
     State(sessions): State<Sessions>,
-    caller: Caller,
-    body: Result<Sent<ChangePassword>>,
+    caller: Member,
+    Sent(input): Sent<ChangePassword>,
 ) -> Result<StatusCode> {
-    sessions
-        .change_password(&caller, signed_in(&caller, body)?)
-        .await?;
+    sessions.change_password(&caller, input).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -223,21 +221,33 @@ async fn change_password(
     security(("bearer" = [])), responses((status = 202, description = "A mail is on its way to the new address")))]
 async fn change_email(
     State(sessions): State<Sessions>,
-    caller: Caller,
-    body: Result<Sent<Address>>,
+    caller: Member,
+    Sent(input): Sent<Address>,
 ) -> Result<StatusCode> {
-    sessions
-        .change_email(&caller, signed_in(&caller, body)?)
-        .await?;
+    sessions.change_email(&caller, input).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 /// Where the caller is signed in
+///
+/// The device that was used last comes first.
 #[utoipa::path(get, path = "/me/sessions", operation_id = "listMySessions", tag = "Me", security(("bearer" = [])),
-    responses((status = 200, description = "The sessions that have not ended", body = SessionList)))]
-async fn list(State(sessions): State<Sessions>, caller: Caller) -> Result<Response> {
+    params(
+        ("limit" = Option<i32>, Query, description = "Sessions on a page (20)", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before", min_length = 1, max_length = 1000)),
+    responses(
+        (status = 200, description = "The sessions that have not ended", body = SessionList),
+        (status = 400, description = "The cursor belongs to another list"),
+        (status = 422, description = "A parameter is unknown or has a wrong value")))]
+async fn list(
+    State(sessions): State<Sessions>,
+    caller: Member,
+    RawQuery(query): RawQuery,
+) -> Result<Response> {
+    let page = sessions.sessions(&caller, query.as_deref()).await?;
     Ok(secret(SessionList {
-        data: sessions.sessions(&caller).await?,
+        data: page.data,
+        next_cursor: page.next_cursor,
     }))
 }
 
@@ -249,10 +259,9 @@ async fn list(State(sessions): State<Sessions>, caller: Caller) -> Result<Respon
         (status = 404, description = "No such session of the caller")))]
 async fn end(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Member,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    caller.user()?;
     let id = id.parse().map_err(|_| Error::not_found())?;
     sessions.end(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -261,7 +270,7 @@ async fn end(
 /// Accounts elsewhere that the caller may sign in with
 #[utoipa::path(get, path = "/me/identities", operation_id = "listMyIdentities", tag = "Me", security(("bearer" = [])),
     responses((status = 200, description = "Accounts at issuers whose tokens let the caller in", body = IdentityList)))]
-async fn identities(State(sessions): State<Sessions>, caller: Caller) -> Result<Response> {
+async fn identities(State(sessions): State<Sessions>, caller: Member) -> Result<Response> {
     Ok(secret(sessions.identities(&caller).await?))
 }
 
@@ -277,19 +286,12 @@ async fn identities(State(sessions): State<Sessions>, caller: Caller) -> Result<
         (status = 409, description = "There would be no way to sign in: choose a password first")))]
 async fn unlink(
     State(sessions): State<Sessions>,
-    caller: Caller,
+    caller: Member,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    caller.user()?;
     let id = id.parse().map_err(|_| Error::not_found())?;
     sessions.unlink(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Who is nobody learns that first, and nothing about their body.
-fn signed_in<T>(caller: &Caller, body: Result<Sent<T>>) -> Result<T> {
-    caller.user()?;
-    Ok(body?.0)
 }
 
 /// An answer that no cache may keep.

@@ -7,14 +7,14 @@ use super::{
     throttle::network,
     wrong_credentials,
 };
-use kernel::{Caller, Cx, Error, Result, problems};
+use kernel::{Cx, Error, Member, Result, Visitor, problems};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 impl Sessions {
     pub async fn sign_in(
         &self,
-        caller: &Caller,
+        caller: &Visitor,
         input: Credentials,
         device: Device,
     ) -> Result<Signed> {
@@ -22,7 +22,7 @@ impl Sessions {
             .count_sign_in(caller, &input.email, &input.password)
             .await?;
 
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         let account: Option<(Uuid, String, Option<String>)> = sqlx::query_as(
             "select u.id, u.status, c.password_hash
              from app.users u left join app.credentials c on c.user_id = u.id
@@ -37,7 +37,7 @@ impl Sessions {
         let hash = account.as_ref().and_then(|(_, _, hash)| hash.clone());
         let hasher = &self.0.hasher;
         let verdict = hasher
-            .verify(&network(caller), input.password, hash)
+            .verify(&network(caller.ip), input.password, hash)
             .await?;
         let (Some((user, status, former)), Verdict::Right { better_hash }) = (account, verdict)
         else {
@@ -47,7 +47,7 @@ impl Sessions {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));
         }
 
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of_account(user, caller.request_id).await?;
         self.is_still_right(&mut cx, user, former.as_deref())
             .await?;
         attempt.succeeded(&mut cx).await?;
@@ -102,11 +102,11 @@ impl Sessions {
     }
 
     /// Makes the caller's session recent again, which sensitive changes ask for.
-    pub async fn step_up(&self, caller: &Caller, input: Password) -> Result<()> {
-        let (user, session) = self.signed_in(caller).await?;
+    pub async fn step_up(&self, caller: &Member, input: Password) -> Result<()> {
+        let (user, session) = (caller.id(), caller.session());
         self.check_own_password(caller, user, session, input.password)
             .await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         sqlx::query("update app.sessions set authenticated_at = $2 where id = $1")
             .bind(session)
             .bind(self.0.clock.now())
@@ -119,13 +119,13 @@ impl Sessions {
     /// The password of somebody who is signed in; its hash. Wrong ones are counted by the session.
     pub(super) async fn check_own_password(
         &self,
-        caller: &Caller,
+        caller: &Member,
         user: Uuid,
         session: Option<Uuid>,
         password: SecretString,
     ) -> Result<Option<String>> {
         let attempt = self.count_own_password(caller, user, session).await?;
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         let hash: Option<String> =
             sqlx::query_scalar("select password_hash from app.credentials where user_id = $1")
                 .bind(user)
@@ -135,12 +135,12 @@ impl Sessions {
         drop(cx);
         let hasher = &self.0.hasher;
         let verdict = hasher
-            .verify(&network(caller), password, hash.clone())
+            .verify(&network(caller.ip), password, hash.clone())
             .await?;
         let Verdict::Right { better_hash } = verdict else {
             return Err(wrong_credentials());
         };
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         attempt.succeeded(&mut cx).await?;
         let current = better_hash.clone().or_else(|| hash.clone());
         self.improve_hash(&mut cx, user, hash, better_hash).await?;

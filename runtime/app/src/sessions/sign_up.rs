@@ -13,7 +13,9 @@ use super::{
     throttle::{Mailing, network},
 };
 use crate::mail::Template;
-use kernel::{Caller, Cx, Error, Result, problems};
+use generated::user::constraint;
+use kernel::{Cx, Error, Result, Visitor, error::violated, problems};
+use macros::Entity;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,15 +34,15 @@ pub(super) struct Invitation {
 impl Sessions {
     /// Says the same for addresses that are members and for those that are not. What is done about it
     /// happens after the answer.
-    pub async fn sign_up(&self, caller: &Caller, input: SignUp) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub async fn sign_up(&self, caller: &Visitor, input: SignUp) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         let taken = self.is_taken(&mut cx, &input.handle).await?;
         drop(cx);
         if taken {
             return Err(handle_taken());
         }
         let invitation = Invitation {
-            network: network(caller),
+            network: network(caller.ip),
             email: input.email,
             handle: input.handle,
             display_name: input.display_name,
@@ -101,8 +103,8 @@ impl Sessions {
     }
 
     /// The link of a mail was opened: makes the member, or gives a member the new address.
-    pub async fn verify_email(&self, caller: &Caller, input: VerifyEmail) -> Result<()> {
-        let mut cx = self.cx(None, caller.request_id).await?;
+    pub async fn verify_email(&self, caller: &Visitor, input: VerifyEmail) -> Result<()> {
+        let mut cx = self.cx(caller.request_id).await?;
         let digest = secret::digest(input.token.expose_secret());
         let wish = self.wish(&mut cx, &digest).await?;
         drop(cx);
@@ -117,9 +119,9 @@ impl Sessions {
         let local = wish.email.split('@').next().unwrap_or_default();
         weak_password(&password, &[&wish.handle, local])?;
         let hasher = &self.0.hasher;
-        let hash = hasher.hash(&network(caller), password).await?;
+        let hash = hasher.hash(&network(caller.ip), password).await?;
 
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         // Wishes for the address, whoever had them, are void now; this one must still be there.
         let used: Vec<String> =
             sqlx::query_scalar("delete from app.sign_ups where email = $1 returning token_hash")
@@ -145,15 +147,14 @@ impl Sessions {
     }
 
     async fn wish(&self, cx: &mut Cx, digest: &str) -> Result<Option<Wish>> {
-        let row: Option<Row> = sqlx::query_as(
+        Ok(sqlx::query_as(
             "select email::text, handle, display_name, locale, timezone from app.sign_ups
              where token_hash = $1 and expires_at > $2",
         )
         .bind(digest)
         .bind(self.0.clock.now())
         .fetch_optional(cx.conn())
-        .await?;
-        Ok(row.map(Wish::from))
+        .await?)
     }
 
     async fn insert_member(&self, cx: &mut Cx, wish: &Wish) -> Result<Uuid> {
@@ -168,10 +169,10 @@ impl Sessions {
         .bind(&wish.timezone)
         .fetch_one(cx.conn())
         .await;
-        inserted.map_err(|error| match constraint(&error) {
-            Some(name) if name.contains("handle") => handle_taken().because(error),
+        inserted.map_err(|error| match violated(&error) {
+            Some(constraint::HANDLE_KEY) => handle_taken().because(error),
             // Who opened the link owns the address, so this tells them nothing new.
-            Some(name) if name.contains("email") => Error::new(&problems::CONFLICT)
+            Some(constraint::EMAIL_KEY) => Error::new(&problems::CONFLICT)
                 .detail("This address is a member already. Sign in.")
                 .because(error),
             _ => error.into(),
@@ -188,26 +189,14 @@ impl Sessions {
     }
 }
 
+/// Columns stand in this order where it is selected.
+#[derive(Entity)]
 struct Wish {
     email: String,
     handle: String,
     display_name: String,
     locale: Option<String>,
     timezone: Option<String>,
-}
-
-type Row = (String, String, String, Option<String>, Option<String>);
-
-impl From<Row> for Wish {
-    fn from((email, handle, display_name, locale, timezone): Row) -> Self {
-        Self {
-            email,
-            handle,
-            display_name,
-            locale,
-            timezone,
-        }
-    }
 }
 
 /// The link stays good.
@@ -220,8 +209,4 @@ fn password_missing() -> Error {
 fn handle_taken() -> Error {
     let item = kernel::problem::Item::body("/handle", "conflict", "is taken; choose another");
     Error::new(&problems::CONFLICT).item(item)
-}
-
-pub(super) fn constraint(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error()?.constraint()
 }

@@ -5,7 +5,7 @@
 
 use super::{Sessions, too_many};
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{Caller, Cx, Result, http::client};
+use kernel::{Cx, Member, Result, Visitor, http::client};
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 use uuid::Uuid;
@@ -35,8 +35,8 @@ pub enum Mailing {
 }
 
 /// From where a request comes, as far as anything is counted by it: an IPv4 address, a /64 of IPv6.
-pub fn network(caller: &Caller) -> String {
-    caller.ip.map(network_of).unwrap_or_default()
+pub fn network(ip: Option<IpAddr>) -> String {
+    ip.map(network_of).unwrap_or_default()
 }
 
 fn network_of(ip: IpAddr) -> String {
@@ -63,12 +63,12 @@ impl Sessions {
     /// network before: nobody else can keep the owner out of the account.
     pub(super) async fn count_sign_in(
         &self,
-        caller: &Caller,
+        caller: &Visitor,
         email: &str,
         password: &SecretString,
     ) -> Result<Attempt> {
         let (config, key) = (&self.0.config, &self.0.key);
-        let network = network(caller);
+        let network = network(caller.ip);
         let bits = key.few_bits(password.expose_secret());
         let count = |kind, parts: &[&str], limit, add| Counter {
             key: key.throttle(kind, parts),
@@ -93,7 +93,7 @@ impl Sessions {
         let tried = [count("password-tried", &[&bits, email], i32::MAX, 1)];
 
         let window = config.failure_window;
-        let mut cx = self.cx(None, caller.request_id).await?;
+        let mut cx = self.cx(caller.request_id).await?;
         let first = self.count(&mut cx, &tried, window).await?.first_time;
         // How many accounts it was tried on, not how often on one.
         let add = i32::from(first);
@@ -146,12 +146,12 @@ impl Sessions {
     pub(super) async fn forget_failures(
         &self,
         cx: &mut Cx,
-        caller: &Caller,
+        caller: &Visitor,
         email: &str,
     ) -> Result<()> {
         let key = &self.0.key;
         let forget = vec![
-            key.throttle("password-from", &[email, &network(caller)]),
+            key.throttle("password-from", &[email, &network(caller.ip)]),
             key.throttle("password", &[email]),
         ];
         let uncount = Vec::new();
@@ -162,7 +162,7 @@ impl Sessions {
     /// from it.
     pub(super) async fn count_own_password(
         &self,
-        caller: &Caller,
+        caller: &Member,
         user: Uuid,
         session: Option<Uuid>,
     ) -> Result<Attempt> {
@@ -172,7 +172,7 @@ impl Sessions {
             limit: self.0.config.failures_per_address,
             add: 1,
         };
-        let mut cx = self.cx(Some(user), caller.request_id).await?;
+        let mut cx = self.cx_of(caller).await?;
         let counters = [counter];
         let counted = self
             .count(&mut cx, &counters, self.0.config.failure_window)

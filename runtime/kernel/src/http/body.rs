@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    input::Mode,
+    input::{Body as Sending, Mode, Posted},
     problems,
 };
 use axum::{
@@ -37,6 +37,33 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
             }
             Err(error) => Err(Error::new(&problems::SYNTAX).detail(error.to_string())),
         }
+    }
+}
+
+/// A body that derives `Input` with `#[input(body)]`: everything that is wrong at once, unknown fields refused.
+pub struct Sent<T>(pub T);
+
+impl<T: Posted, S: Sync> FromRequest<S> for Sent<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        let text = read_json(&parts.headers, body, Mode::Create).await?;
+        let mut body = Sending::parse(&text, Mode::Create)?;
+        let input = T::from_body(&mut body);
+        Ok(Self(body.finish(input)?))
+    }
+}
+
+/// The bytes of a body as they came, of whatever kind: for signatures over them, and for files. How many there may be,
+/// [`BodyLimit`](crate::config::BodyLimit) says.
+pub struct Raw(pub Bytes);
+
+impl<S: Sync> FromRequest<S> for Raw {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        read(request.into_body()).await.map(Self)
     }
 }
 

@@ -144,7 +144,9 @@ fn limit_body(http: &Http, request: &mut Request) -> Result<(), Error> {
     if request.body().is_end_stream() {
         return Ok(());
     }
-    let limit = http.config.body_limit;
+    let (limits, path) = (&http.config.body_limits, request.uri().path());
+    let own = limits.iter().find(|limit| limit.is_for(path));
+    let limit = own.map_or(http.config.body_limit, |limit| limit.bytes);
     if request.body().size_hint().lower() > limit as u64 {
         return Err(body::too_large(limit));
     }

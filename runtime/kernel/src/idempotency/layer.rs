@@ -30,12 +30,11 @@ const LEASE: Duration = Duration::from_secs(60);
 pub struct Attempt(pub i32);
 
 /// `.route_layer(from_fn_with_state(db, idempotency::required))`
-pub async fn required(
-    State(db): State<Db>,
-    caller: Caller,
-    request: extract::Request,
-    next: Next,
-) -> Response {
+pub async fn required(State(db): State<Db>, request: extract::Request, next: Next) -> Response {
+    let (parts, content) = request.into_parts();
+    // The database proves the caller where the key is claimed.
+    let caller = Caller::unproven(&parts);
+    let request = extract::Request::from_parts(parts, content);
     // To its end also when the client goes away: what was done is kept.
     let work = async move { once(db, caller, request, next).await };
     match tokio::spawn(work.in_current_span()).await {

@@ -45,6 +45,9 @@ macro_rules! choice_impls {
                 ) -> Option<Self> {
                     input::choice(node, Self::WORDS, place).map(|i| Self::ALL[i])
                 }
+                fn schema() -> private::Value {
+                    private::json!({"type": "string", "enum": Self::WORDS})
+                }
             }
             impl value::Cell for $name {
                 fn read(value: private::PgValueRef<'_>) -> Result<Self, private::BoxDynError> {

@@ -4,6 +4,8 @@ use super::check::{self, Check, Fault};
 use super::{FieldError, Mode, Node};
 use crate::value::{Json, Point};
 use chrono::{DateTime, NaiveDate, Utc};
+use secrecy::SecretString;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Where in the body we are, and where faults go.
@@ -41,6 +43,11 @@ impl Place<'_> {
 pub trait FromJson: Sized {
     /// `node` is never null.
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self>;
+
+    /// What the API document says of it, without its checks.
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
 }
 
 fn text(node: Node, wants: &str, place: &mut Place) -> Option<String> {
@@ -88,15 +95,31 @@ impl FromJson for String {
     }
 }
 
+/// What no log may show.
+impl FromJson for SecretString {
+    fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
+        String::from_json(node, checks, place).map(Self::from)
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "format": "password"})
+    }
+}
+
 impl FromJson for i32 {
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
         integer(node, checks, i32::MIN.into(), i32::MAX.into(), place).map(|value| value as i32)
+    }
+    fn schema() -> Value {
+        json!({"type": "integer", "format": "int32"})
     }
 }
 
 impl FromJson for i64 {
     fn from_json(node: Node, checks: &[Check], place: &mut Place) -> Option<Self> {
         integer(node, checks, i64::MIN, i64::MAX, place)
+    }
+    fn schema() -> Value {
+        json!({"type": "integer", "format": "int64"})
     }
 }
 
@@ -110,6 +133,9 @@ impl FromJson for f64 {
             other => place.wrong_type("a number", &other),
         }
     }
+    fn schema() -> Value {
+        json!({"type": "number"})
+    }
 }
 
 impl FromJson for bool {
@@ -118,6 +144,9 @@ impl FromJson for bool {
             Node::Bool(value) => Some(value),
             other => place.wrong_type("true or false", &other),
         }
+    }
+    fn schema() -> Value {
+        json!({"type": "boolean"})
     }
 }
 
@@ -130,6 +159,9 @@ impl FromJson for Uuid {
                 .flatten()
         })
     }
+    fn schema() -> Value {
+        json!({"type": "string", "format": "uuid"})
+    }
 }
 
 impl FromJson for DateTime<Utc> {
@@ -141,6 +173,9 @@ impl FromJson for DateTime<Utc> {
             crate::value::parse_time,
         )
     }
+    fn schema() -> Value {
+        json!({"type": "string", "format": "date-time"})
+    }
 }
 
 impl FromJson for NaiveDate {
@@ -151,6 +186,9 @@ impl FromJson for NaiveDate {
             place,
             crate::value::parse_date,
         )
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "format": "date"})
     }
 }
 
@@ -165,6 +203,9 @@ impl FromJson for Json {
         let mut text = String::new();
         node.write(&mut text);
         Some(Json(text))
+    }
+    fn schema() -> Value {
+        json!({"type": "object"})
     }
 }
 
@@ -190,6 +231,9 @@ impl FromJson for Vec<String> {
         }
         (place.errors.len() == faults_before).then_some(texts)
     }
+    fn schema() -> Value {
+        json!({"type": "array", "items": {"type": "string"}})
+    }
 }
 
 impl FromJson for Point {
@@ -202,5 +246,8 @@ impl FromJson for Point {
         let lng = body.required::<f64>("lng", &[Check::Range(Some(-180), Some(180))]);
         let point = lat.zip(lng).map(|(lat, lng)| Point { lat, lng });
         body.leave(point, place.errors)
+    }
+    fn schema() -> Value {
+        json!({"type": "object", "required": ["lat", "lng"], "properties": {"lat": {"type": "number"}, "lng": {"type": "number"}}})
     }
 }

@@ -3,7 +3,7 @@
 //! Who calls this decides first whether the caller may.
 
 use super::Work;
-use crate::{caller::Caller, cx::Db, error::Result};
+use crate::{cx::Db, error::Result, member::Member};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::{Row, postgres::PgRow, types::Json};
@@ -86,10 +86,8 @@ pub enum Revived {
 }
 
 /// From its first attempt. Goes to the audit log.
-pub async fn revive(db: &Db, caller: &Caller, id: Uuid) -> Result<Revived> {
-    let mut cx = db
-        .job("jobs", caller.actor.user(), caller.request_id)
-        .await?;
+pub async fn revive(db: &Db, by: Option<&Member>, request: Uuid, id: Uuid) -> Result<Revived> {
+    let mut cx = db.job("jobs", by, request).await?;
     let revived = sqlx::query_scalar("select jobs.revive($1)").bind(id);
     let revived: Option<String> = revived.fetch_one(cx.conn()).await?;
     cx.has_enqueued();
@@ -102,10 +100,8 @@ pub async fn revive(db: &Db, caller: &Caller, id: Uuid) -> Result<Revived> {
 }
 
 /// Gives it up. Goes to the audit log. Whether it was there.
-pub async fn discard(db: &Db, caller: &Caller, id: Uuid) -> Result<bool> {
-    let mut cx = db
-        .job("jobs", caller.actor.user(), caller.request_id)
-        .await?;
+pub async fn discard(db: &Db, by: Option<&Member>, request: Uuid, id: Uuid) -> Result<bool> {
+    let mut cx = db.job("jobs", by, request).await?;
     let discarded = sqlx::query_scalar("select jobs.discard($1)").bind(id);
     let discarded = discarded.fetch_one(cx.conn()).await?;
     cx.commit().await?;

@@ -53,9 +53,11 @@ impl Run {
 
     /// A transaction of the job's module, for its member.
     pub async fn begin(&self) -> Result<Cx> {
-        self.db
-            .job(self.module, self.on_behalf_of, self.request_id)
-            .await
+        let (db, module, request) = (&self.db, self.module, self.request_id);
+        match self.on_behalf_of {
+            Some(member) => db.job_of_account(module, member, request).await,
+            None => db.job(module, None, request).await,
+        }
     }
 
     /// Ends the transaction and with it the job: what was written is written once, however often the job is tried.

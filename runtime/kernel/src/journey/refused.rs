@@ -18,6 +18,7 @@ use crate::{
     resource::{Answer, Constraint, Expand, Resource},
     rule::possible::{Possible, possible},
 };
+use chrono::Timelike;
 use serde_json::{Map, Value};
 use sqlx::{
     Row,
@@ -268,8 +269,19 @@ fn of_constraint(constraint: &Constraint, action: Action) -> Error {
         (Answer::Kept | Answer::Blocked, _) => {
             return Error::new(&problems::CONFLICT).detail(constraint.detail);
         }
+        (Answer::Quota, _) => {
+            return Error::new(&problems::QUOTA)
+                .detail(constraint.detail)
+                .retry_after(seconds_to_midnight());
+        }
     };
     Error::new(kind).item(Item::body(constraint.pointer, code, constraint.detail))
+}
+
+/// A quota is for a day in UTC.
+fn seconds_to_midnight() -> u64 {
+    let passed = chrono::Utc::now().num_seconds_from_midnight();
+    u64::from(86_400_u32.saturating_sub(passed))
 }
 
 /// `<table>_<verb>_from`, `<table>_<verb>_when`: raised by the trigger that holds actions to their effect.

@@ -92,6 +92,10 @@ pub fn archived(
     builder.push(", ");
     builder.bind(i32::try_from(limit)? + 1)?;
     builder.push("))) order by t.id desc");
+    if !resource.sql.list_end.is_empty() {
+        builder.push(resource.sql.list_end);
+        builder.push(" order by t.id desc");
+    }
     Ok(builder.finish(false))
 }
 

@@ -57,8 +57,8 @@ begin
     set_config('app.request_id', p_request, true),
     set_config('app.admin', case when v.admin then '1' else '' end, true);
 end $$;
-create function sec.enter_job(p_job text, p_on_behalf_of uuid, p_request text) returns void language sql as $$
-  select set_config('app.job', p_job, true), set_config('app.user_id', coalesce(p_on_behalf_of::text, ''), true)
+create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request text) returns void language sql as $$
+  select sec.enter(p_user, p_session, '', p_request), set_config('app.job', p_job, true)
 $$;
 
 create table app.cities (

@@ -135,6 +135,25 @@ async fn bodies_are_limited_before_and_while_they_are_read() {
     assert_eq!(send(&routes, slow).await.problem(), "request-timeout");
 }
 
+/// A route may take more than others, or less; what it takes comes as it was sent.
+#[tokio::test]
+async fn a_route_may_have_a_limit_of_its_own() {
+    let limit = |path, bytes| kernel::config::BodyLimit { path, bytes };
+    let routes = routes(&http(|config| {
+        config.body_limits = vec![limit("/raw/{id}", 5000), limit("/json", 10)];
+    }));
+    let post = |path: &str, length: usize| {
+        let body = Body::from(vec![0xff; length]);
+        request("POST", path).body(body).unwrap()
+    };
+    let taken = send(&routes, post("/raw/7", 5000)).await;
+    assert_eq!((taken.status.as_u16(), taken.text.as_str()), (200, "5000"));
+    for (path, length) in [("/raw/7", 5001), ("/json", 11), ("/echo", 1001)] {
+        let refused = send(&routes, post(path, length)).await;
+        assert_eq!(refused.status, 413, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn only_plain_json_is_json() {
     let routes = routes(&http(|_| ()));

@@ -8,10 +8,10 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use kernel::{
-    Caller, Db,
+    Db, Visitor,
     auth::{Authenticator, Tokens},
     config::{DbConfig, HttpConfig, TokenConfig},
-    http::{Http, Json, health::Health},
+    http::{Http, Json, Raw, health::Health},
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -45,11 +45,15 @@ pub fn routes(http: &Arc<Http>) -> Router {
             "/json",
             post(|Json(value): Json<Vec<i32>>| async move { value.len().to_string() }),
         )
+        .route(
+            "/raw/{id}",
+            post(|Raw(bytes): Raw| async move { bytes.len().to_string() }),
+        )
         .route("/large", get(|| async { vec![b'x'; LARGE] }))
         .route("/panic", get(panic))
         .route(
             "/ip",
-            get(|caller: Caller| async move { format!("{:?}", caller.ip) }),
+            get(|visitor: Visitor| async move { format!("{:?}", visitor.ip) }),
         )
         .route("/slow", get(|| tokio::time::sleep(Duration::from_secs(60))))
         .route(

@@ -1,8 +1,9 @@
 //! The list of settings as text, made from the definitions: `culturepass.env.example` and a table.
 
 use crate::cli::Cli;
+use anyhow::{Context, Result};
 use clap::{Arg, Command, CommandFactory};
-use std::{collections::BTreeSet, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write, fs};
 
 /// Groups in reading order: title, and one setting that is in the group.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -74,7 +75,7 @@ pub fn example() -> String {
     let mut text = String::from(
         "# Settings of CulturePass. Copy to `culturepass.env` and uncomment what you change, or set environment\n\
          # variables of the same names: those take precedence. Commented values are the defaults.\n\
-         # Made by `culturepass settings --example`.\n",
+         # Made by `culturepass settings --write`.\n",
     );
     let settings = all();
     let grouped: Vec<&str> = GROUPS
@@ -119,6 +120,19 @@ pub fn table() -> String {
     text
 }
 
+/// Writes both, in the folder of the repository.
+pub fn write() -> Result<()> {
+    const PAGE: &str = "docs/settings.md";
+    let page = fs::read_to_string(PAGE)
+        .with_context(|| format!("{PAGE}: not the folder of the repository?"))?;
+    let (before, _) = page
+        .split_once("| setting |")
+        .with_context(|| format!("{PAGE} has no table of settings"))?;
+    fs::write(PAGE, format!("{before}{}", table()))?;
+    fs::write("culturepass.env.example", example())?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +143,7 @@ mod tests {
         assert_eq!(
             file,
             example(),
-            "run `cargo run -p server -- settings --example > culturepass.env.example`"
+            "run `cargo run -p server -- settings --write`"
         );
     }
 
@@ -138,7 +152,7 @@ mod tests {
         let page = include_str!("../../../../docs/settings.md");
         assert!(
             page.contains(&table()),
-            "put the output of `cargo run -p server -- settings` into docs/settings.md"
+            "run `cargo run -p server -- settings --write`"
         );
     }
 }

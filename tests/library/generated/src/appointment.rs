@@ -30,6 +30,12 @@ pub struct CreateAppointment {
     pub member_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const MEMBER_ID_ROLE_KEY: &str = "appointments_member_id_role_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.member_id, t.appointed_by_id, t.version, t.created_at, t.updated_at"

@@ -70,6 +70,12 @@ pub struct UpdateBook {
     #[input(required)] pub category_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ISBN_KEY: &str = "books_isbn_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.summary, t.homepage, t.title, t.isbn, t.published_on, t.language, t.copies,

@@ -41,6 +41,12 @@ pub struct UpdateBookAuthor {
     #[input(range(1, 99), default = 1)] pub position: Patch<i32>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const BOOK_ID_AUTHOR_ID_PART_KEY: &str = "book_authors_book_id_author_id_part_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.part, t.position, t.book_id, t.author_id, t.version, t.created_at, t.updated_at"

@@ -37,6 +37,12 @@ pub struct UpdateCategory {
     #[input(optional)] pub parent_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const SHELF_MARK_KEY: &str = "categories_shelf_mark_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.shelf_mark, t.parent_id, counts.book_count::int8, t.version, t.created_at,

@@ -46,6 +46,13 @@ pub struct UpdateMember {
     #[input(required)] pub joined_on: Patch<NaiveDate>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CARD_NUMBER_KEY: &str = "members_card_number_key";
+    pub const EMAIL_KEY: &str = "members_email_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.card_number, t.email::text, t.phone, t.address, t.joined_on, t.open_loans::int8,

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a18540c74712507bf590b15f1977aec56c1872f2e2fdda04dbd74ea91483843053fe4e3476823443519aca53686be873",
+        checksum: "eaff33c1b44de48048c32295b00e8c8d21addc76eff244cedb5e3ea81e7637b63d72c4fffd8b1ed3463f29b4ab849a76",
     },
 ];

@@ -38,6 +38,12 @@ pub struct UpdateReservation {
     #[input(optional)] pub wanted_until: Patch<NaiveDate>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const BOOK_ID_MEMBER_ID_KEY: &str = "reservations_book_id_member_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.wanted_until, t.state, t.book_id, t.member_id, t.version, t.created_at, t.updated_at"

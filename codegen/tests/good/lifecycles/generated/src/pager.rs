@@ -35,6 +35,12 @@ pub struct UpdatePager {
     #[input(default = Utc::now())] pub heard_at: Patch<DateTime<Utc>>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const NUMBER_KEY: &str = "pagers_number_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.number, t.heard_at, t.user_id, t.sign_in_id, t.version, t.created_at, t.updated_at"

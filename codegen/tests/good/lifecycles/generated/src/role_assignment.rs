@@ -34,6 +34,12 @@ pub struct CreateRoleAssignment {
     pub user_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_ROLE_KEY: &str = "role_assignments_user_id_role_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.role, t.state, t.user_id, t.version, t.created_at, t.updated_at"

@@ -30,6 +30,12 @@ pub struct UpdateSetting {
     #[input(keep, length(0, 100))] pub value: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const USER_ID_KEY: &str = "settings_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, p.value, t.user_id, t.version, t.created_at, t.updated_at"
@@ -62,7 +68,7 @@ pub static SETTING: Resource = Resource {
         values
           ($1::text)
         returning t.id, t.version",
-        update: "select t.id, t.version from app.settings as t where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = (select sec.uid())",
+        update: "select t.id, t.version from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = me.id",
         update_private: &["update app.settings as t set value = $4::text
         where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and $3::bool
         returning t.id, t.version"],

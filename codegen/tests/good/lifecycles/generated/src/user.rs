@@ -24,6 +24,12 @@ pub struct UpdateUser {
     #[input(required, length(3, 40))] pub handle: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const HANDLE_KEY: &str = "users_handle_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.paid, t.version, t.created_at, t.updated_at"

@@ -114,11 +114,18 @@ pub struct UpdateBody {
     #[input(optional)] pub same_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const NAME_KEY: &str = "bodies_name_key";
+    pub const SAME_ID_SLUG_KEY: &str = "bodies_same_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.body, t.bytes, t.mode, t.input, t.arguments, t.value::float8, t.value_0, t.row, t.out, t.name,
     t.decode, t.given::text, t.bind, t.read, t.type, t.fn, t.async, p.t, p.p, t.locked, t.slug, t.user_id,
-    t.owner_type, t.owner_id, t.same_id, t.sum::int8, t.avg_0::float8, t.big::int8,
+    t.owner_type, t.owner_id, t.same_id, counts.sum::int8, counts.avg_0::float8, t.big::int8,
     coalesce(t.big > 3, false) as is_big, t.version, t.created_at, t.updated_at"
 } }
 
@@ -151,7 +158,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip]
 pub static BODY: Resource = Resource {
-    name: "body", plural: "bodies", path: "bodies", lifecycle: Lifecycle::SoftDelete, guarded: true, page: 20,
+    name: "body", plural: "bodies", path: "bodies", lifecycle: Lifecycle::SoftDelete, guarded: true, created_unseen: false, hides: false, page: 20,
     encode: Body::encode, create: Some(CreateBody::decode), update: Some(UpdateBody::decode), private: &["t", "p"], hooks: &["create", "update", "lock"],
     sql: Sql {
         get: concat!("select ", columns!(), ",
@@ -162,16 +169,16 @@ pub static BODY: Resource = Resource {
           case when t.status = 'suspended' and me.is_admin then 'unsuspend' end,
           case when t.status = 'active' and 'lock now' = any (app.body_may(t.id)) and 'lock' = any (app.body_may(t.id)) then 'lock' end
         ], null) as allowed_actions
-        from app.bodies as t left join lateral app.body_private(t.id) p on true, (select sec.is_admin() as is_admin, coalesce(current_setting('app.role_owner', true), '') as owner offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.bodies as t left join lateral app.body_private(t.id) p on true where t.id = $1"),
+        from app.bodies as t join counters.bodies as counts on counts.id = t.id left join lateral app.body_private(t.id) p on true, (select sec.is_admin() as is_admin, coalesce(current_setting('app.role_owner', true), '') as owner offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.bodies as t join counters.bodies as counts on counts.id = t.id left join lateral app.body_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
           select t.id, t.status, t.body, t.bytes, t.mode, t.input, t.arguments, t.value, t.value_0, t.row, t.out, t.name,
           t.decode, t.given, t.bind, t.read, t.type, t.fn, t.async, t.locked, t.slug, t.user_id, t.owner_type,
-          t.owner_id, t.same_id, t.sum, t.avg_0, t.big, t.version, t.created_at, t.updated_at
-          from app.bodies as t"),
-        list_end: ") as t left join lateral app.body_private(t.id) p on true",
-        by_ids: concat!("select ", columns!(), " from app.bodies as t left join lateral app.body_private(t.id) p on true where t.id = any($1)"),
+          t.owner_id, t.same_id, counts.sum, counts.avg_0, t.big, t.version, t.created_at, t.updated_at
+          from app.bodies as t join counters.bodies as counts on counts.id = t.id"),
+        list_end: ") as t cross join lateral (select t.id, t.sum, t.avg_0) as counts left join lateral app.body_private(t.id) p on true",
+        by_ids: concat!("select ", columns!(), " from app.bodies as t join counters.bodies as counts on counts.id = t.id left join lateral app.body_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.bodies as t
           (body, bytes, mode, input, arguments, value, value_0, row, out, name, decode, given, bind, read, type, fn,
           async, t, p, slug, owner_type, owner_id, same_id)

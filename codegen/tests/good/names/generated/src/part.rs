@@ -70,7 +70,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static PART: Resource = Resource {
-    name: "part", plural: "parts", path: "parts", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "part", plural: "parts", path: "parts", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: true, hides: true, page: 20,
     encode: Part::encode, create: Some(CreatePart::decode), update: Some(UpdatePart::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -92,6 +92,12 @@ pub struct UpdateRow {
     #[input(optional)] pub count: Patch<i32>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const PARENT_ID_NAME_KEY: &str = "rows_parent_id_name_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.name, t.c, t.x, t.d, t.l, t.q, t.old, t.new, t.tg_op, t.found, t.action, t.columns, t.sets,
@@ -105,7 +111,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static ROW: Resource = Resource {
-    name: "row", plural: "rows", path: "rows", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "row", plural: "rows", path: "rows", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: Row::encode, create: Some(CreateRow::decode), update: Some(UpdateRow::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -36,7 +36,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip]
 pub static USER: Resource = Resource {
-    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, page: 20,
+    name: "user", plural: "users", path: "users", lifecycle: Lifecycle::SoftDelete, guarded: false, created_unseen: false, hides: false, page: 20,
     encode: User::encode, create: None, update: Some(UpdateUser::decode), private: &[], hooks: &[],
     sql: Sql {
         get: concat!("select ", columns!(), ",

@@ -18,7 +18,7 @@ pub struct Thing {
     pub note: Option<String>,
     pub slug: String,
     pub r#type: ThingType,
-    pub count: i32,
+    pub amount: i32,
     pub depth: Option<i32>,
     pub views: i64,
     pub weight: f64,
@@ -55,7 +55,7 @@ pub struct CreateThing {
     #[input(length(0, 2000))] pub note: Option<String>,
     #[input(format = "slug")] pub slug: Option<String>,
     #[input(default = ThingType::Small)] pub r#type: ThingType,
-    #[input(range(0, 10), default = 1)] pub count: i32,
+    #[input(range(0, 10), default = 1)] pub amount: i32,
     pub depth: Option<i32>,
     #[input(range(_, 5000000000), default = 4000000000i64)] pub views: i64,
     #[input(places(3))] pub weight: f64,
@@ -88,7 +88,7 @@ pub struct UpdateThing {
     #[input(optional, length(0, 2000))] pub note: Patch<String>,
     #[input(keep, format = "slug")] pub slug: Patch<String>,
     #[input(default = ThingType::Small)] pub r#type: Patch<ThingType>,
-    #[input(range(0, 10), default = 1)] pub count: Patch<i32>,
+    #[input(range(0, 10), default = 1)] pub amount: Patch<i32>,
     #[input(optional)] pub depth: Patch<i32>,
     #[input(range(_, 5000000000), default = 4000000000i64)] pub views: Patch<i64>,
     #[input(required, places(3))] pub weight: Patch<f64>,
@@ -113,9 +113,15 @@ pub struct UpdateThing {
     #[input(keep, optional, length(1, 20))] pub secret: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const SLUG_KEY: &str = "things_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.title, t.note, t.slug, t.type, t.count, t.depth, t.views, t.weight::float8, t.ratio::float8,
+    "t.id, t.status, t.title, t.note, t.slug, t.type, t.amount, t.depth, t.views, t.weight::float8, t.ratio::float8,
     t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.data, t.link, t.email::text, t.phone,
     t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases, p.secret, t.version, t.created_at,
     t.updated_at"
@@ -125,7 +131,7 @@ macro_rules! columns { () => {
 macro_rules! sets { () => {
     "title = case when $3 then $4 else t.title end, note = case when $5 then $6 else t.note end,
     slug = case when $7 then $8 else t.slug end, type = case when $9 then $10 else t.type end,
-    count = case when $11 then $12 else t.count end, depth = case when $13 then $14 else t.depth end,
+    amount = case when $11 then $12 else t.amount end, depth = case when $13 then $14 else t.depth end,
     views = case when $15 then $16 else t.views end,
     weight = case when $17 then $18::float8::numeric else t.weight end,
     ratio = case when $19 then $20::float8::numeric else t.ratio end,
@@ -159,7 +165,7 @@ pub static THING: Resource = Resource {
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.things as t left join lateral app.thing_private(t.id) p on true where t.id = $1"),
         list: concat!("select ", columns!(), "
         from (
-          select t.id, t.status, t.title, t.note, t.slug, t.type, t.count, t.depth, t.views, t.weight, t.ratio,
+          select t.id, t.status, t.title, t.note, t.slug, t.type, t.amount, t.depth, t.views, t.weight, t.ratio,
           t.price_cents, t.currency, t.open, t.starts_at, t.born_on, t.key, t.data, t.link, t.email, t.phone,
           t.country, t.locale, t.timezone, t.location, t.at, t.tags, t.aliases, t.version, t.created_at,
           t.updated_at
@@ -167,7 +173,7 @@ pub static THING: Resource = Resource {
         list_end: ") as t left join lateral app.thing_private(t.id) p on true",
         by_ids: concat!("select ", columns!(), " from app.things as t left join lateral app.thing_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.things as t
-          (title, note, slug, type, count, depth, views, weight, ratio, price_cents, currency, open, starts_at,
+          (title, note, slug, type, amount, depth, views, weight, ratio, price_cents, currency, open, starts_at,
           born_on, key, data, link, email, phone, country, locale, timezone, location, at, tags, aliases, secret)
         values
           ($1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9::float8::numeric, $10, $11, $12, $13, $14, $15, $16,
@@ -190,7 +196,7 @@ pub static THING: Resource = Resource {
     filters: &[
         Filter::new("q", "app.things_search", Kind::Search),
         Filter::new("type", "t.type", Kind::Enum(ThingType::WORDS)),
-        Filter::new("count", "t.count", Kind::Int),
+        Filter::new("amount", "t.amount", Kind::Int),
         Filter::new("weight", "t.weight", Kind::Decimal),
         Filter::new("open", "t.open", Kind::Bool),
         Filter::new("starts_at", "t.starts_at", Kind::Time),
@@ -203,7 +209,7 @@ pub static THING: Resource = Resource {
     sorts: &[
         Sort::new("title", "t.title", Kind::Text),
         Sort::new("type", "t.type", Kind::Enum(ThingType::WORDS)),
-        Sort::new("count", "t.count", Kind::Int),
+        Sort::new("amount", "t.amount", Kind::Int),
         Sort::new("starts_at", "t.starts_at", Kind::Time),
     ],
     expands: &[],

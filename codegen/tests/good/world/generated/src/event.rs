@@ -68,6 +68,12 @@ pub struct UpdateEvent {
     #[input(keep, optional, length(4, 12))] pub door_code: Patch<String>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const CITY_ID_SLUG_KEY: &str = "events_city_id_slug_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.title, t.slug, t.state, t.starts_at, t.ends_at, t.capacity, t.price_cents, t.currency,
@@ -88,6 +94,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Compare(V::Column("state"), Op::Ne, V::Text("draft")), Of(&Related { column: "host_id", type_column: Some("host_type"), targets: &[("organization", Some(&crate::organization::IS_MEMBER))] }), Ref(&IS_HOST), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_HOST);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_HOST), Ref(&IS_CITY_ADMIN)]);
+#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Any(&[Ref(&IS_HOST), Ref(&IS_CITY_ADMIN)]), Compare(V::Column("state"), Op::Ne, V::Text("published"))]);
 #[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_PUBLISH: Rule = Ref(&IS_HOST);
 #[rustfmt::skip] pub static CAN_CANCEL: Rule = Any(&[Ref(&IS_HOST), Ref(&IS_CITY_ADMIN)]);
@@ -101,7 +108,7 @@ pub static EVENT: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
-          case when t.status = 'active' and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
+          case when t.status = 'active' and ((strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and t.state <> 'published') then 'delete' end,
           case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
           case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'draft' and t.starts_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
@@ -132,15 +139,15 @@ pub static EVENT: Resource = Resource {
         unsuspend: "update app.events as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
-          case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
-          case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
+          case when (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and t.state <> 'published' then 'delete' end,
+          case when (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and t.state <> 'published' then 'restore' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'cancel' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'feature' end
         ], null) as may from app.events as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_UPDATE, restore: &CAN_UPDATE, suspend: &CAN_SUSPEND },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.events_search", Kind::Search),
         Filter::new("state", "t.state", Kind::Enum(EventState::WORDS)),

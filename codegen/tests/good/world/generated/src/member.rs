@@ -29,6 +29,12 @@ pub struct CreateMember {
     pub organization_id: Uuid,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const ORGANIZATION_ID_USER_ID_KEY: &str = "members_organization_id_user_id_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.state, t.organization_id, t.user_id, t.version, t.created_at, t.updated_at"
@@ -36,7 +42,7 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[MeIs("user_id"), Of(&Related { column: "organization_id", type_column: None, targets: &[("organization", Some(&crate::organization::IS_ADMIN))] })]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
-#[rustfmt::skip] pub static CAN_DELETE: Rule = MeIs("user_id");
+#[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[MeIs("user_id"), Compare(V::Column("state"), Op::Eq, V::Text("pending"))]);
 #[rustfmt::skip] pub static CAN_ACCEPT: Rule = Of(&Related { column: "organization_id", type_column: None, targets: &[("organization", Some(&crate::organization::IS_ADMIN))] });
 
 #[rustfmt::skip]
@@ -46,7 +52,7 @@ pub static MEMBER: Resource = Resource {
     sql: Sql {
         get: concat!("select ", columns!(), ",
         array_remove(array[
-          case when t.status = 'active' and t.user_id = me.id then 'delete' end,
+          case when t.status = 'active' and t.user_id = me.id and t.state = 'pending' then 'delete' end,
           case when t.status = 'active' and t.state = 'pending' and sec.seen_organization_admin(t.organization_id) then 'accept' end
         ], null) as allowed_actions
         from app.members as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
@@ -61,8 +67,8 @@ pub static MEMBER: Resource = Resource {
         archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
-          case when t.user_id = me.id then 'delete' end,
-          case when t.user_id = me.id then 'restore' end,
+          case when t.user_id = me.id and t.state = 'pending' then 'delete' end,
+          case when t.user_id = me.id and t.state = 'pending' then 'restore' end,
           case when sec.seen_organization_admin(t.organization_id) then 'accept' end
         ], null) as may from app.members as t, (select sec.uid() as id offset 0) as me where t.id = $1",
         ..Sql::NONE

@@ -39,7 +39,13 @@ pub struct UpdateOrganization {
 
 #[rustfmt::skip]
 macro_rules! columns { () => {
-    "t.id, t.status, t.links, t.verified, t.name, t.city_id, t.member_count::int8, t.version, t.created_at,
+    "t.id, t.status, t.links, t.verified, t.name, t.city_id, counts.member_count::int8, t.version, t.created_at,
+    t.updated_at"
+} }
+
+#[rustfmt::skip]
+macro_rules! fresh { () => {
+    "t.id, t.status, t.links, t.verified, t.name, t.city_id, 0::int8 as member_count, t.version, t.created_at,
     t.updated_at"
 } }
 
@@ -59,19 +65,19 @@ pub static ORGANIZATION: Resource = Resource {
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'update' end,
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0) then 'delete' end
         ], null) as allowed_actions
-        from app.organizations as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1"),
-        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t where t.id = $1"),
-        list: concat!("select ", columns!(), " from app.organizations as t"),
-        by_ids: concat!("select ", columns!(), " from app.organizations as t where t.id = any($1)"),
+        from app.organizations as t join counters.organizations as counts on counts.id = t.id, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin offset 0) as me where t.id = $1"),
+        get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.organizations as t join counters.organizations as counts on counts.id = t.id where t.id = $1"),
+        list: concat!("select ", columns!(), " from app.organizations as t join counters.organizations as counts on counts.id = t.id"),
+        by_ids: concat!("select ", columns!(), " from app.organizations as t join counters.organizations as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.organizations as t
           (links, name, city_id)
         values
           ($1, $2, $3)
-        returning ", columns!()),
+        returning ", fresh!()),
         update: concat!("update app.organizations as t set 
           links = case when $3 then sec.patched(t.links, $4) else t.links end,
           name = case when $5 then $6 else t.name end
-        where t.id = $1 and ($2::int8[] is null or t.version = any ($2))
+        from counters.organizations as counts where counts.id = t.id and t.id = $1 and ($2::int8[] is null or t.version = any ($2))
         returning ", columns!()),
         archive: "update app.organizations as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.organizations as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
@@ -97,5 +103,6 @@ pub static ORGANIZATION: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::reference("organizations_city_id_fkey", "/city_id"), Constraint::reference("organizations_live_city_id_fkey", "/city_id"),
+        Constraint::blocked("events_host_along", "An event that goes along may only be archived when state is not published."),
     ],
 };

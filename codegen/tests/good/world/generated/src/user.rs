@@ -30,6 +30,12 @@ pub struct UpdateUser {
     #[input(optional)] pub home_id: Patch<Uuid>,
 }
 
+/// Constraints that a row written by hand can run into.
+#[rustfmt::skip]
+pub mod constraint {
+    pub const HANDLE_KEY: &str = "users_handle_key";
+}
+
 #[rustfmt::skip]
 macro_rules! columns { () => {
     "t.id, t.status, t.handle, t.is_public, p.email::text, t.home_id, t.version, t.created_at, t.updated_at"

@@ -1,0 +1,95 @@
+//! `quota`: how many rows of an entity one member may create in a day.
+//!
+//! Counted by a trigger, so no way of creating goes around it; what modules write for a member is not counted.
+
+use super::{
+    audit::column,
+    names::{self, Roles},
+    object::{Function, object, on_table, quote, trigger},
+    tables,
+};
+use crate::model::{EntityId, Model};
+use crate::objects::{Kind, Object};
+
+const TABLE: &str = "requests.quotas";
+const COUNT: &str = "requests.count_created";
+
+/// What all quotas share, if there is one.
+pub fn shared(model: &Model) -> Vec<Object> {
+    if model.entities.iter().all(|entity| entity.quota.is_none()) {
+        return Vec::new();
+    }
+    vec![table(model), count(model)]
+}
+
+pub fn objects(model: &Model, id: EntityId) -> Option<Object> {
+    let entity = &model.entities[id];
+    let (quota, table) = (entity.quota?, names::table(entity));
+    Some(trigger(
+        &table,
+        &names::quota(entity),
+        &format!(
+            "after insert on {table}\n  referencing new table as added\n  for each statement execute function {COUNT}({}, '{quota}')",
+            quote(&entity.name),
+        ),
+    ))
+}
+
+fn table(model: &Model) -> Object {
+    let columns = vec![
+        column("principal", "uuid", true, None),
+        column("entity", "text", true, None),
+        column("day", "date", true, None),
+        column("used", "integer", true, None),
+    ];
+    let mut lines: Vec<String> = columns.iter().map(tables::line).collect();
+    lines.push("constraint quotas_pkey primary key (principal, entity)".to_owned());
+    let create = format!(
+        "create table {TABLE} (\n  {}\n);\ncomment on table {TABLE} is {};\nalter table {TABLE} owner to {};",
+        lines.join(",\n  "),
+        quote("What each member has created on the last day on which they created something."),
+        Roles(&model.app).queue(),
+    );
+    Object {
+        columns,
+        ..on_table(
+            TABLE,
+            object(Kind::Table, TABLE, create, format!("drop table {TABLE};")),
+        )
+    }
+}
+
+/// One row per member and entity. Its lock lets those who create at the same moment count one after the other.
+fn count(model: &Model) -> Object {
+    let roles = Roles(&model.app);
+    let body = "declare
+  v_today constant date := (now() at time zone 'UTC')::date;
+  v_used integer;
+begin
+  if sec.uid() is null or sec.job() is not null then
+    return null;
+  end if;
+  insert into requests.quotas as q (principal, entity, day, used)
+  select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
+  on conflict (principal, entity) do update
+    set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+  returning q.used into v_used;
+  if v_used > tg_argv[1]::integer then
+    raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
+      constraint = tg_name, message = 'created as many as one may in a day';
+  end if;
+  return null;
+end";
+    Function {
+        kind: Kind::TableFunction,
+        name: COUNT,
+        arguments: "",
+        returns: "trigger",
+        attributes: "language plpgsql",
+        definer: Some(roles.queue()),
+        callers: Vec::new(),
+        doc: "Arguments: the entity, and how many of it one member may create in a day.",
+        body: body.into(),
+    }
+    .object(roles)
+}

@@ -1,0 +1,60 @@
+//! The rules, asked by code: what the policies would say of one row.
+//!
+//! A module works past the rules for members, so it asks them where it works for one: `sec.may_<entity>` and
+//! `sec.holds_<entity>` are generated from the same lines as the policies.
+
+use super::Cx;
+use crate::{
+    error::{Error, Result},
+    resource::Resource,
+};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+impl Cx {
+    /// May the actor do this to the row: `read`, `update`, `archive`, `restore`, `suspend`, `unsuspend` or the verb of a
+    /// transition. Without an actor the question is about somebody who is not signed in.
+    pub async fn may(&mut self, entity: &Resource, action: &'static str, id: Uuid) -> Result<bool> {
+        self.ask("may", entity, action, id).await
+    }
+
+    /// Does the actor see the row, and does this condition of its `access:` hold for it: `staff`, `guest`, …
+    pub async fn holds(
+        &mut self,
+        entity: &Resource,
+        condition: &'static str,
+        id: Uuid,
+    ) -> Result<bool> {
+        self.ask("holds", entity, condition, id).await
+    }
+
+    /// As the engine would answer: 404 for a row that the actor does not see, 401 or 403 for one they may not change.
+    pub async fn require(
+        &mut self,
+        entity: &Resource,
+        action: &'static str,
+        id: Uuid,
+    ) -> Result<()> {
+        if self.may(entity, action, id).await? {
+            return Ok(());
+        }
+        let seen = action != "read" && self.may(entity, "read", id).await?;
+        Err(match (seen, self.actor.user()) {
+            (false, _) => Error::not_found(),
+            (true, None) => Error::unauthenticated(),
+            (true, Some(_)) => Error::forbidden(),
+        })
+    }
+
+    async fn ask(
+        &mut self,
+        question: &'static str,
+        entity: &Resource,
+        what: &'static str,
+        id: Uuid,
+    ) -> Result<bool> {
+        let text = format!("select sec.{question}_{}($1, $2)", entity.name);
+        let asked = sqlx::query_scalar(AssertSqlSafe(text)).bind(id).bind(what);
+        Ok(asked.fetch_one(self.conn()).await?)
+    }
+}

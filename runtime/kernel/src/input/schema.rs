@@ -1,0 +1,104 @@
+//! What the API document says about a body of a hand-written route, from the same lines that check it.
+
+use super::{Check, Format};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+
+/// One field, as the derive writes it down.
+pub struct Described {
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub required: bool,
+    pub nullable: bool,
+    pub checks: &'static [Check],
+    /// [`FromJson::schema`](super::FromJson::schema) of its type.
+    pub value: fn() -> Value,
+}
+
+/// `example` is a JSON text.
+///
+/// # Panics
+/// When it is not: that is a mistake in the program, found by whatever asks for the document first.
+pub fn body(doc: &str, example: Option<&str>, fields: &[Described]) -> RefOr<Schema> {
+    let properties: Map<String, Value> = fields
+        .iter()
+        .map(|field| (field.name.to_owned(), field.schema()))
+        .collect();
+    let required: Vec<&str> = fields
+        .iter()
+        .filter(|f| f.required)
+        .map(|f| f.name)
+        .collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if !doc.is_empty() {
+        schema["description"] = doc.into();
+    }
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    if let Some(example) = example {
+        schema["example"] = serde_json::from_str(example).expect("an example is JSON");
+    }
+    serde_json::from_value(schema).expect("a schema")
+}
+
+impl Described {
+    fn schema(&self) -> Value {
+        let mut schema = (self.value)();
+        for check in self.checks {
+            add(&mut schema, *check);
+        }
+        if !self.doc.is_empty() {
+            schema["description"] = self.doc.into();
+        }
+        if self.nullable
+            && let Some(kind) = schema["type"].as_str()
+        {
+            schema["type"] = json!([kind, "null"]);
+        }
+        schema
+    }
+}
+
+fn add(schema: &mut Value, check: Check) {
+    match check {
+        Check::Length(min, max) | Check::Opaque(min, max) => {
+            schema["minLength"] = min.into();
+            schema["maxLength"] = max.into();
+        }
+        Check::Range(min, max) => {
+            for (key, bound) in [("minimum", min), ("maximum", max)] {
+                if let Some(bound) = bound {
+                    schema[key] = bound.into();
+                }
+            }
+        }
+        Check::List(characters, items) => {
+            schema["maxItems"] = items.into();
+            schema["items"]["maxLength"] = characters.into();
+        }
+        Check::Format(format) => {
+            let (key, value) = told(format);
+            schema[key] = value.into();
+        }
+        Check::Places(_) => {}
+    }
+}
+
+fn told(format: Format) -> (&'static str, &'static str) {
+    match format {
+        Format::Email => ("format", "email"),
+        Format::Url | Format::Https => ("format", "uri"),
+        Format::Phone => ("pattern", r"^\+[1-9][0-9]{6,14}$"),
+        Format::Slug => ("pattern", "^[a-z0-9]+(-[a-z0-9]+)*$"),
+        Format::Currency => ("pattern", "^[A-Z]{3}$"),
+        Format::Country => ("pattern", "^[A-Z]{2}$"),
+        // Only a list would say it better.
+        Format::Locale => ("format", "bcp47"),
+        Format::Timezone => ("format", "iana-time-zone"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Lists of hand-written routes: the same query string, pages and cursors as those of generated ones.
+//!
+//! The statement is written by hand and fixed: what is asked for comes as parameters that may be null. So these lists
+//! compare for equality, in one order.
+
+use super::{
+    cursor::CursorKey,
+    query::{Condition, Direction, Order, Query},
+    value::Value,
+};
+use crate::{
+    error::{Error, Result},
+    member::Member,
+    problem::{Item, Problem},
+    problems,
+    resource::{Filter, Kind, Lifecycle, Resource, Rules, Sql},
+    rule::Rule,
+};
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+/// What a list takes beside `limit` and `cursor`. One `static` per route.
+pub struct List(Resource);
+
+/// A parameter that compares for equality.
+pub const fn parameter(name: &'static str, kind: Kind) -> Filter {
+    Filter::new(name, name, kind)
+}
+
+impl List {
+    /// `page` objects are on a page unless `limit` says otherwise.
+    pub const fn new(name: &'static str, page: u32, parameters: &'static [Filter]) -> Self {
+        const NOBODY: &Rule = &Rule::Nobody;
+        Self(Resource {
+            name,
+            plural: name,
+            path: name,
+            lifecycle: Lifecycle::AppendOnly,
+            guarded: false,
+            created_unseen: false,
+            hides: false,
+            page,
+            sql: Sql::NONE,
+            rules: Rules {
+                read: NOBODY,
+                create: NOBODY,
+                update: NOBODY,
+                delete: NOBODY,
+                restore: NOBODY,
+                suspend: NOBODY,
+            },
+            filters: parameters,
+            within: &[],
+            public_to_all: false,
+            sorts: &[],
+            expands: &[],
+            children: &[],
+            transitions: &[],
+            constraints: &[],
+            encode: nothing,
+            create: None,
+            update: None,
+            private: &[],
+            hooks: &[],
+        })
+    }
+
+    /// Everything that is wrong with a query string at once.
+    pub fn read(
+        &'static self,
+        text: Option<&str>,
+        cursors: &CursorKey,
+        reader: &Member,
+    ) -> Result<Asked> {
+        let query = Query::read(&self.0, text.unwrap_or_default())?;
+        let mut values = Vec::new();
+        let mut wrong: Vec<&str> = Vec::new();
+        if !matches!(query.order, Order::Id(Direction::Descending)) {
+            wrong.push("sort");
+        }
+        if query.count {
+            wrong.push("count");
+        }
+        for condition in query.conditions {
+            match condition {
+                Condition::Compare {
+                    sql,
+                    op: "=",
+                    value,
+                } => values.push((sql, value)),
+                Condition::Compare { sql, .. } | Condition::In { sql, .. } => wrong.push(sql),
+                _ => wrong.push("q"),
+            }
+        }
+        if !wrong.is_empty() {
+            let mut problem = Problem::new(&problems::INVALID);
+            let item = |name: &str| {
+                let detail = "This list only compares its parameters for equality.";
+                Item::query(name.to_owned(), "unknown", detail)
+            };
+            problem.errors = wrong.into_iter().map(item).collect();
+            return Err(problem.into());
+        }
+        // A cursor belongs to its list, its filters and its reader.
+        let scope = || {
+            let mut scope = cursors.scope();
+            scope.part(self.0.name.as_bytes());
+            scope.part(reader.id().as_bytes());
+            for (name, value) in &query.given {
+                scope.part(name.as_bytes());
+                scope.part(value.as_bytes());
+            }
+            scope
+        };
+        let after = match &query.cursor {
+            None => None,
+            Some(cursor) => Some(scope().open(cursor)?),
+        };
+        Ok(Asked {
+            limit: query.limit as usize,
+            after,
+            values,
+            scope: scope(),
+        })
+    }
+}
+
+fn nothing(_: &PgRow, _: &mut Vec<u8>) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// A query string that was read.
+pub struct Asked {
+    limit: usize,
+    after: Option<(Option<String>, Uuid)>,
+    values: Vec<(&'static str, Value)>,
+    scope: super::cursor::Scope,
+}
+
+/// One page, as it is answered.
+pub struct Page<T> {
+    pub data: Vec<T>,
+    /// Null: there is no more.
+    pub next_cursor: Option<String>,
+}
+
+impl Asked {
+    /// How many rows to ask for: one more than the page has, which says whether there is another.
+    pub fn rows(&self) -> i64 {
+        self.limit as i64 + 1
+    }
+
+    /// The value of a parameter as text; null for one that was not given.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.value(name).map(Value::text)
+    }
+
+    pub fn id(&self, name: &str) -> Option<Uuid> {
+        match self.value(name) {
+            Some(Value::Uuid(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        let mut values = self.values.iter();
+        values
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The key of the row that the page before ended with, as [`Asked::page`] was given it.
+    pub fn after<K: std::str::FromStr>(&self) -> Result<Option<(K, Uuid)>> {
+        let Some((key, id)) = &self.after else {
+            return Ok(None);
+        };
+        let key = key.as_deref().and_then(|key| key.parse().ok());
+        let key = key.ok_or_else(|| Error::new(&problems::CURSOR))?;
+        Ok(Some((key, *id)))
+    }
+
+    /// Cuts the rows to the page. `key` is what the list is ordered by, and the row's id, or nil where the key is unique.
+    pub fn page<T>(self, mut rows: Vec<T>, key: impl Fn(&T) -> (String, Uuid)) -> Page<T> {
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let last = rows.last().filter(|_| more).map(key);
+        Page {
+            data: rows,
+            next_cursor: last.map(|(key, id)| self.scope.seal(Some(&key), id)),
+        }
+    }
+}

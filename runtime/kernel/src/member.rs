@@ -1,0 +1,153 @@
+//! Who asks a hand-written route: a member who is proven, or a visitor about whom nothing is.
+//!
+//! What a token says was true when it was made. A [`Member`] exists only after the database has agreed, during this
+//! request, that account and session are good; nothing else gives a handler somebody's id. The engine needs no such
+//! proof: each of its statements asks by itself.
+
+use crate::{
+    actor::Facts,
+    caller::Caller,
+    cx::{Db, Question, Work},
+    error::{Error, Result},
+};
+use axum::{
+    Extension, Router,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::request::Parts,
+};
+use sqlx::{Row, postgres::PgArguments, types::Json};
+use std::{convert::Infallible, net::IpAddr};
+use uuid::Uuid;
+
+/// A caller who is proven. As an argument of a handler: 401 for everybody else, before the body is read.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub request_id: Uuid,
+    /// Behind trusted proxies: the client's, otherwise the peer's.
+    pub ip: Option<IpAddr>,
+    id: Uuid,
+    caller: Caller,
+    facts: Facts,
+}
+
+impl Member {
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// None for tokens of other issuers: their sessions are not ours.
+    pub fn session(&self) -> Option<Uuid> {
+        self.caller.actor.session()
+    }
+
+    /// Whether a role is held everywhere. About rows ask [`Cx::may`](crate::Cx::may).
+    pub fn holds(&self, role: &str) -> bool {
+        self.facts.holds(role)
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// From where the request came, without who sent it.
+    pub fn visitor(&self) -> Visitor {
+        Visitor {
+            request_id: self.request_id,
+            ip: self.ip,
+        }
+    }
+
+    /// For [`Db::begin_read`] and [`Db::begin_write`].
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Whoever sends a request, member or not. Says nothing about who it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor {
+    pub request_id: Uuid,
+    pub ip: Option<IpAddr>,
+}
+
+impl Visitor {
+    /// For [`Db::begin_read`]: sees what everybody may see.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            ip: self.ip,
+            ..Caller::anonymous(self.request_id)
+        }
+    }
+}
+
+impl Db {
+    /// Asks the database whether account and session of a token are good, in one round trip.
+    pub async fn prove(&self, caller: &Caller) -> Result<Member> {
+        let id = caller.user()?;
+        let question = Question {
+            text: "select sec.facts() as facts".into(),
+            arguments: PgArguments::default(),
+            keep: true,
+        };
+        let rows = self.read(caller, Work::One).await?.fetch(question).await?;
+        let row = rows.first().ok_or_else(Error::unauthenticated)?;
+        let Json(facts) = row.try_get("facts")?;
+        Ok(Member {
+            request_id: caller.request_id,
+            ip: caller.ip,
+            id,
+            caller: *caller,
+            facts,
+        })
+    }
+}
+
+/// What proves the members of a router's handlers. Nothing but the extractors can take it out again.
+#[derive(Clone)]
+struct Prover(Db);
+
+/// Hand-written routes whose handlers may ask for a [`Member`].
+pub fn proven_by(db: &Db, routes: Router) -> Router {
+    routes.layer(Extension(Prover(db.clone())))
+}
+
+impl<S: Sync> FromRequestParts<S> for Member {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let caller = Caller::unproven(parts);
+        caller.user()?;
+        let Some(Prover(db)) = parts.extensions.get::<Prover>().cloned() else {
+            return Err(Error::internal(
+                "this route has nothing that proves members",
+            ));
+        };
+        db.prove(&caller).await
+    }
+}
+
+/// `Option<Member>`: none for nobody. A credential that does not count any more is an error, even where nobody would do.
+impl<S: Sync> OptionalFromRequestParts<S> for Member {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
+        if Caller::unproven(parts).actor.user().is_none() {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state)
+            .await
+            .map(Some)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let caller = Caller::unproven(parts);
+        Ok(Self {
+            request_id: caller.request_id,
+            ip: caller.ip,
+        })
+    }
+}

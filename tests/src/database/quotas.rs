@@ -1,0 +1,129 @@
+//! Quotas: how many rows one member may create in a day, counted by the database.
+
+use crate::support::{Answer, Client, TestServer, model};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+const AT_ONCE: usize = 8;
+
+async fn run(conn: &mut PgConnection, text: String) {
+    sqlx::raw_sql(AssertSqlSafe(text.clone()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
+}
+
+/// As if the member had created so many today.
+async fn used(server: &TestServer, member: Uuid, entity: &str, used: u32) {
+    let mut conn = server.superuser().await;
+    let text = format!(
+        "insert into requests.quotas (principal, entity, day, used)
+         values ('{member}', '{entity}', (now() at time zone 'UTC')::date, {used})
+         on conflict (principal, entity) do update set day = excluded.day, used = excluded.used"
+    );
+    run(&mut conn, text).await;
+}
+
+fn quota(entity: &str) -> u32 {
+    let (_, entity) = model().entity(entity).expect("an entity");
+    entity.quota.expect("a quota")
+}
+
+/// Likes of different events at the same moment: how many were made, how many refused for the quota.
+async fn like(client: &Client, events: &[Uuid]) -> (usize, usize) {
+    let likes = events
+        .iter()
+        .map(|event| client.post("/likes", json!({"event_id": event})));
+    let answers: Vec<Answer> = futures_util::future::join_all(likes).await;
+    for refused in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(refused.status, 429, "{}", refused.text);
+        assert_eq!(refused.problem(), "quota-exceeded");
+        let detail = refused.json["detail"].as_str().expect("a detail");
+        assert!(detail.contains("midnight"), "{detail}");
+        let seconds: u32 = refused.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((1..=86_400).contains(&seconds), "{seconds}");
+    }
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    (made, answers.len() - made)
+}
+
+#[tokio::test]
+async fn nobody_creates_more_than_their_quota_not_even_at_the_same_moment() {
+    let server = TestServer::demo().await;
+    let mut conn = server.superuser().await;
+    let events: Vec<Uuid> =
+        sqlx::query_scalar("select e.id from app.events_public e order by e.id limit 32")
+            .fetch_all(&mut conn)
+            .await
+            .expect("events");
+    let parts: Vec<&[Uuid]> = events.chunks(AT_ONCE).collect();
+    let (one, other) = (
+        server.member("quota_one").await,
+        server.member("quota_two").await,
+    );
+    let limit = quota("like");
+
+    used(&server, one.id, "like", limit - 3).await;
+    assert_eq!(like(&one.client, parts[0]).await, (3, AT_ONCE - 3));
+    assert_eq!(
+        like(&one.client, parts[1]).await,
+        (0, AT_ONCE),
+        "and no more"
+    );
+    assert_eq!(
+        like(&other.client, parts[0]).await,
+        (AT_ONCE, 0),
+        "another member"
+    );
+    run(
+        &mut conn,
+        "update requests.quotas set day = day - 1".to_owned(),
+    )
+    .await;
+    assert_eq!(
+        like(&one.client, parts[1]).await,
+        (AT_ONCE, 0),
+        "another day"
+    );
+
+    // The trigger is what holds it.
+    used(&server, one.id, "like", limit).await;
+    run(
+        &mut conn,
+        "alter table app.likes disable trigger likes_quota".to_owned(),
+    )
+    .await;
+    assert_eq!(like(&one.client, parts[2]).await, (AT_ONCE, 0));
+}
+
+#[tokio::test]
+async fn every_quota_of_the_spec_has_its_trigger() {
+    let server = TestServer::start().await;
+    let found: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "select c.relname::text, t.tgargs from pg_trigger t join pg_class c on c.oid = t.tgrelid
+         where t.tgfoid = 'requests.count_created'::regproc and t.tgenabled = 'O'",
+    )
+    .fetch_all(&mut server.superuser().await)
+    .await
+    .expect("triggers");
+    let found: BTreeSet<(String, String)> = found
+        .into_iter()
+        .map(|(table, arguments)| {
+            (
+                table,
+                String::from_utf8_lossy(&arguments).replace('\0', " "),
+            )
+        })
+        .collect();
+    let expected: BTreeSet<(String, String)> = (model().entities.iter())
+        .filter_map(|e| Some((e.plural.clone(), format!("{} {} ", e.name, e.quota?))))
+        .collect();
+    assert_eq!(found, expected);
+    assert!(expected.len() > 10, "{expected:?}");
+}

@@ -1,0 +1,229 @@
+//! Every statement that is written by hand is understood by the database, and may be run by the role that runs it, in
+//! the name of the module that runs it.
+//!
+//! The texts are found where they stand: each literal that begins like a statement. So none has to be put on a list,
+//! and none can be forgotten.
+
+use crate::support::{Database, database::Content, model, root};
+use codegen::model::Model;
+use proc_macro2::{TokenStream, TokenTree};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What runs a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Runner {
+    /// Hooks run in the caller's transaction.
+    Request,
+    Job(&'static str),
+}
+
+struct Text {
+    file: PathBuf,
+    runner: Runner,
+    sql: String,
+}
+
+/// Folders and files of hand-written code, and in whose name their statements run.
+fn runners() -> Vec<(&'static str, Runner)> {
+    let modules = app::modules::NAMES
+        .iter()
+        .map(|(folder, name)| (*folder, Runner::Job(name)));
+    let mut all: Vec<(&'static str, Runner)> = modules.collect();
+    all.push(("hooks.rs", Runner::Request));
+    all
+}
+
+#[tokio::test]
+async fn every_hand_written_statement_runs_with_the_rights_of_its_role() {
+    let texts = texts();
+    assert!(texts.len() > 30, "{} texts", texts.len());
+    let database = Database::new(Content::Empty).await;
+    let mut request = database.request_role().await;
+    let mut job = database.job_role().await;
+    let mut wrong = Vec::new();
+    for text in &texts {
+        let conn = match text.runner {
+            Runner::Request => &mut request,
+            Runner::Job(_) => &mut job,
+        };
+        let undeclared = undeclared(model(), text);
+        if let Err(why) = explain(conn, text.runner, &text.sql).await {
+            wrong.push(format!(
+                "{} {:?}: {why}\n{}",
+                text.file.display(),
+                text.runner,
+                text.sql
+            ));
+        }
+        for table in undeclared {
+            wrong.push(format!(
+                "{} {:?}: app.yaml does not say that it uses `{table}`; no row would be found\n{}",
+                text.file.display(),
+                text.runner,
+                text.sql
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+
+    // The test notices what it is there for.
+    let broken = [
+        ("sessions", "select nothing from app.users where id = $1"),
+        ("sessions", "update app.users set display_name = $1"),
+        ("sessions", "delete from app.users where id = $1"),
+        ("audit", "select * from audit.audit_logs"),
+    ];
+    for (module, sql) in broken {
+        assert!(
+            explain(&mut job, Runner::Job(module), sql).await.is_err(),
+            "{sql}"
+        );
+    }
+    let sql = "select id from app.venues".to_owned();
+    let file = PathBuf::new();
+    let unseen = Text {
+        file,
+        runner: Runner::Job("sessions"),
+        sql,
+    };
+    assert_eq!(undeclared(model(), &unseen), ["venues"]);
+}
+
+/// Prepares without being told the types and explains with nulls: privileges are looked at, nothing is done.
+async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("deallocate all").execute(&mut *conn).await?;
+    let mut transaction = conn.begin().await?;
+    if let Runner::Job(module) = runner {
+        sqlx::query("select sec.enter_job($1, null, null, 'test')")
+            .bind(module)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let parameters = (1..).take_while(|n| sql.contains(&format!("${n}"))).count();
+    let nulls = match parameters {
+        0 => String::new(),
+        many => format!("({})", vec!["null"; many].join(", ")),
+    };
+    for text in [
+        format!("prepare s as {sql}"),
+        format!("explain execute s{nulls}"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.rollback().await
+}
+
+/// Tables that a module names in a text and not in `app.yaml`: its policies would hide every row.
+fn undeclared(model: &Model, text: &Text) -> Vec<String> {
+    let Runner::Job(name) = text.runner else {
+        return Vec::new();
+    };
+    let module = model.modules.iter().position(|m| m.name == name);
+    let named = |plural: &str| {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let after = text.sql.split("app.").skip(1);
+        after.filter(|rest| !rest.is_empty()).any(|rest| {
+            rest.strip_prefix(plural)
+                .is_some_and(|rest| !rest.starts_with(word))
+        })
+    };
+    let entities = model.entities.iter().enumerate();
+    entities
+        .filter(|(_, entity)| named(&entity.plural))
+        .filter(|(id, entity)| {
+            module.is_none_or(|at| {
+                let module = &model.modules[at];
+                entity.module != Some(at)
+                    && !module.reads.contains(id)
+                    && !module.writes.contains(id)
+            })
+        })
+        .map(|(_, entity)| entity.plural.clone())
+        .collect()
+}
+
+fn texts() -> Vec<Text> {
+    let folder = root().join("runtime/app/src");
+    let mut files = Vec::new();
+    collect(&folder, &mut files);
+    let runners = runners();
+    let mut found = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(&folder).expect("below").to_owned();
+        let first = path.iter().next().and_then(|part| part.to_str());
+        let first = first.unwrap_or_default();
+        let is_in = |prefix: &str| first == prefix || first.strip_suffix(".rs") == Some(prefix);
+        let runner = runners.iter().find(|(prefix, _)| is_in(prefix));
+        for sql in of_file(&file) {
+            let Some((_, runner)) = runner else {
+                panic!(
+                    "{}: statements belong into the folder of a module, or into hooks.rs:\n{sql}",
+                    path.display()
+                )
+            };
+            found.push(Text {
+                file: path.clone(),
+                runner: *runner,
+                sql,
+            });
+        }
+    }
+    // The engine's own module.
+    let file = root().join("runtime/kernel/src/audit.rs");
+    let runner = Runner::Job("audit");
+    let texts = of_file(&file).into_iter();
+    found.extend(texts.map(|sql| Text {
+        file: file.clone(),
+        runner,
+        sql,
+    }));
+    found
+}
+
+fn of_file(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).expect("a text");
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    // What is put together at run time could not be found here.
+    for word in ["AssertSqlSafe", "QueryBuilder", "raw_sql"] {
+        assert!(!text.contains(word), "{}: {word}", file.display());
+    }
+    statements(text.parse().expect("Rust"))
+}
+
+/// Literals that begin like a statement.
+fn statements(tokens: TokenStream) -> Vec<String> {
+    let mut found = Vec::new();
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => found.extend(statements(group.stream())),
+            TokenTree::Literal(literal) => {
+                let text = syn::parse_str::<syn::LitStr>(&literal.to_string());
+                let is_statement = |text: &String| {
+                    let first = text.split_whitespace().next().unwrap_or_default();
+                    let verbs = ["select", "insert", "update", "delete", "with"];
+                    verbs.contains(&first) && text.trim().contains(char::is_whitespace)
+                };
+                found.extend(text.map(|text| text.value()).ok().filter(is_statement));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => collect(&path, files),
+            false if path.extension().is_some_and(|end| end == "rs") => files.push(path),
+            false => {}
+        }
+    }
+}
