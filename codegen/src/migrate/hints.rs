@@ -66,6 +66,9 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
         hints.entities.insert(table(entity), entity.name.clone());
         // All that is in them can be counted again.
         let apart = [counters_table(entity), delta_table(entity)];
+        for table in &apart {
+            hints.entities.insert(table.clone(), entity.name.clone());
+        }
         hints.counted_tables.extend(apart);
         for derived in &entity.derived {
             // A mean is kept as its two parts.

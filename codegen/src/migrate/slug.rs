@@ -4,7 +4,7 @@ use super::hints::Hints;
 use super::op::{Op, table_of};
 use super::stage::Part;
 use super::text::bare_table;
-use crate::objects::Kind;
+use crate::objects::{Kind, Object};
 
 pub fn slug(ops: &[Op], part: &Part, hints: &Hints) -> String {
     let main = main_slug(ops, hints);
@@ -24,7 +24,15 @@ fn main_slug(ops: &[Op], hints: &Hints) -> String {
             .cloned()
             .unwrap_or_else(|| bare_table(table).to_owned())
     };
-    let mut said: Vec<String> = ops.iter().filter_map(|op| headline(op, &entity)).collect();
+    // Narrow tables of counters come and go with what is counted.
+    let follows = |op: &Op| {
+        let whole = |object: &Object| {
+            object.kind == Kind::Table && hints.counted_tables.contains(&object.name)
+        };
+        matches!(op, Op::Create { object, .. } | Op::Drop { object } if whole(object))
+    };
+    let said = ops.iter().filter(|op| !follows(op));
+    let mut said: Vec<String> = said.filter_map(|op| headline(op, &entity)).collect();
     said.dedup();
     let mut touched: Vec<String> = ops.iter().filter_map(Op::table).map(&entity).collect();
     touched.sort();
