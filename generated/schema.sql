@@ -307,11 +307,14 @@ $$;
 alter function sec.slugify(text) owner to culturepass_owner;
 
 create function sec.folded(p_text text) returns text
-  language sql immutable parallel safe as $$
+  language plpgsql immutable parallel safe as $$
 -- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
 -- because its rules are a file: after a change of that file the documents have to be written again.
-  select lower(public.unaccent('public.unaccent'::regdictionary,
-    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+-- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+begin
+  return lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end));
+end
 $$;
 alter function sec.folded(text) owner to culturepass_owner;
 
@@ -5348,8 +5351,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -5402,27 +5408,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.businesses d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.businesses d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.businesses_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.businesses d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.businesses_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.businesses_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -6027,8 +6036,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -6081,27 +6093,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.cities d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.cities d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.cities_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.cities d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.cities_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.cities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -6619,8 +6634,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -6673,27 +6691,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.communities d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.communities d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.communities_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.communities d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.communities_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.communities_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -7677,8 +7698,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -7731,27 +7755,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.countries d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.countries d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.countries_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.countries d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.countries_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.countries_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -8222,8 +8249,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -8276,27 +8306,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.events d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.events d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.events_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.events d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.events_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.events_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -9504,8 +9537,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -9558,27 +9594,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.grant_announcements d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.grant_announcements d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.grant_announcements_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.grant_announcements_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.grant_announcements_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -9854,8 +9893,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -9908,27 +9950,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.institutions d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.institutions d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.institutions_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.institutions d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.institutions_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.institutions_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -12022,8 +12067,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -12076,27 +12124,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.organizations d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.organizations d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.organizations_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.organizations d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.organizations_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.organizations_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -15917,8 +15968,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -15971,27 +16025,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.users d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.users d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.users_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.users d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.users_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.users_search(text,boolean,text[],uuid,int) owner to culturepass_authz;
@@ -16452,8 +16509,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -16506,27 +16566,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.venues d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.venues d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.venues_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.venues d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.venues_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.venues_search(text,boolean,text[],uuid,int) owner to culturepass_authz;

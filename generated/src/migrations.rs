@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4f3b99bf5640335f841d1cc7589a5286d1cebf0f65ea1290e8e15853f8cb3ceb9ceaa9d504fb3a32db3472770585ae05",
+        checksum: "4d0d6a626cb801fb4fd9e5243e610648c1e39b5be5b0e03953b144ec5b0e3cc89b6ee528e2fe55802f5dd6ca7fd5711e",
     },
 ];

@@ -307,11 +307,14 @@ $$;
 alter function sec.slugify(text) owner to library_owner;
 
 create function sec.folded(p_text text) returns text
-  language sql immutable parallel safe as $$
+  language plpgsql immutable parallel safe as $$
 -- As it is searched: small letters without accents, whichever normal form they came in. `unaccent` is not immutable only
 -- because its rules are a file: after a change of that file the documents have to be written again.
-  select lower(public.unaccent('public.unaccent'::regdictionary,
-    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end))
+-- PL/pgSQL, because it keeps its plan: as SQL it would be planned anew for each row that a trigger writes.
+begin
+  return lower(public.unaccent('public.unaccent'::regdictionary,
+    case when p_text is nfc normalized then p_text else normalize(p_text, nfc) end));
+end
 $$;
 alter function sec.folded(text) owner to library_owner;
 
@@ -1603,8 +1606,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -1657,27 +1663,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.authors d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.authors d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.authors_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.authors_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.authors_search(text,boolean,text[],uuid,int) owner to library_authz;
@@ -1870,8 +1879,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -1924,27 +1936,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.books d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.books d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.books_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.books_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.books_search(text,boolean,text[],uuid,int) owner to library_authz;
@@ -2574,8 +2589,11 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
+  -- So many rows, and they are not all fetched.
+  v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
   v_found uuid[] := '{}';
+  v_parts uuid[];
   v_total int;
   v_rows int;
 begin
@@ -2628,27 +2646,30 @@ begin
       return;
     end if;
   end if;
-  return query
-    select unnest(v_found)
-    union
-    select *
-    from (
+  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
+  v_parts := array(
+    select d.id
+    from search.categories d
+    where d.names like v_part and (v_within is null or d.document @@ v_within)
+    limit v_many
+  );
+  if cardinality(v_parts) < v_many then
+    v_parts := array(
       select w.id
-      from (
-        select m.id
-        from (
-          select d.id
-          from search.categories d
-          where d.names like v_part and (v_within is null or d.document @@ v_within)
-          offset 0
-        ) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.categories_public p where p.id = w.id)
       limit p_wanted
-    ) parts;
+    );
+  else
+    v_parts := array(
+      select w.id
+      from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit 20000) w
+      where w.names like v_part and (v_within is null or w.document @@ v_within)
+        and (select true from app.categories_public p where p.id = w.id)
+      limit p_wanted
+    );
+  end if;
+  return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
 alter function app.categories_search(text,boolean,text[],uuid,int) owner to library_authz;

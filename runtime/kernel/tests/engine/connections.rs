@@ -183,7 +183,8 @@ async fn a_modules_transaction_that_lost_is_run_again() {
                 let lost = tries <= losses;
                 Box::pin(async move {
                     if lost {
-                        let lose = "do $$ begin raise exception 'lost' using errcode = '40001'; end $$";
+                        let lose =
+                            "do $$ begin raise exception 'lost' using errcode = '40001'; end $$";
                         sqlx::raw_sql(lose).execute(cx.conn()).await?;
                     }
                     Ok(())

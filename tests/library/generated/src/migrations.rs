@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "eaff33c1b44de48048c32295b00e8c8d21addc76eff244cedb5e3ea81e7637b63d72c4fffd8b1ed3463f29b4ab849a76",
+        checksum: "a90fb1904ec94608f3032cbe95206f7315b0272f2ff4636abd624dc1f5f93952351ca2c08f11a356a5f2131e2286f1c0",
     },
 ];
