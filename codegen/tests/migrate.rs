@@ -415,7 +415,7 @@ fn counters_are_counted_again_when_they_mean_something_else() {
     .unwrap();
     let text = next.plan.render();
     assert!(
-        text.contains("  blocking: count member_count of app.organizations again\n"),
+        text.contains("  blocking: count member_count of counters.organizations again\n"),
         "{text}"
     );
     let next = step(

@@ -81,6 +81,7 @@ fn operations_have_the_expected_names() {
             "put /events/{id} replaceEvent",
             "patch /events/{id} updateEvent",
             "delete /events/{id} archiveEvent",
+            "get /events/archived listArchivedEvents",
             "post /events/{id}/restore restoreEvent",
             "post /events/{id}/suspend suspendEvent",
             "post /events/{id}/unsuspend unsuspendEvent",
@@ -329,7 +330,9 @@ fn filters_are_typed() {
             "starts_at",
             "-starts_at",
             "like_count",
-            "-like_count"
+            "-like_count",
+            "id",
+            "-id"
         ])
     );
     let likes = operation(&document, "get", "/events/{id}/likes");

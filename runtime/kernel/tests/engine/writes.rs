@@ -339,7 +339,7 @@ async fn a_missing_grant_is_our_mistake_and_counted() {
         .execute(&world.root)
         .await
         .unwrap();
-    let before = kernel::http::metrics::POLICY_DIVERGENCE.get();
+    let before = kernel::http::metrics::MISSING_PRIVILEGE.get();
     let answer = world
         .request("PATCH", &path)
         .by(&mine)
@@ -353,5 +353,5 @@ async fn a_missing_grant_is_our_mistake_and_counted() {
         "{:?}",
         answer.json
     );
-    assert!(kernel::http::metrics::POLICY_DIVERGENCE.get() > before);
+    assert!(kernel::http::metrics::MISSING_PRIVILEGE.get() > before);
 }
