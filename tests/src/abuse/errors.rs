@@ -295,6 +295,8 @@ async fn abuse_56_a_missing_grant_is_an_accident_and_an_alarm() {
         let answer = client.get(&path).await;
         match usual.as_u16() {
             200 | 404 => assert_eq!(answer.status, 500, "{path}: {}", answer.text),
+            // Found out by asking a table for the roles, or before.
+            403 if answer.status == 500 => {}
             // Refused before a table is asked.
             _ => assert_eq!(answer.status, usual, "{path}: {}", answer.text),
         }

@@ -94,6 +94,7 @@ async fn abuse_39_clients_that_hang_up_leave_nothing_half_done() {
         parts.db.acquire_timeout = Duration::from_secs(5);
     })
     .await;
+    server.database.lift_quotas().await;
     let mira = server.member("mira").await;
     let city = server.city("melbourne").await;
     let post = |n: u64| {
