@@ -14,7 +14,7 @@ use std::process::Command;
 
 /// Lines of an entity's file, on average and at most. Nobody reviews more.
 const LINES_MEAN: usize = 125;
-const LINES_MAX: usize = 260;
+const LINES_MAX: usize = 280;
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")

@@ -338,8 +338,8 @@ fn filters_are_typed() {
     let likes = operation(&document, "get", "/events/{id}/likes");
     assert_eq!(
         parameter_names(&document, likes),
-        ["id", "limit", "cursor", "count", "expand"],
-        "not event_id, nothing to sort by"
+        ["id", "sort", "limit", "cursor", "count", "expand"],
+        "not event_id; by id alone"
     );
 }
 
