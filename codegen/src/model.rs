@@ -7,6 +7,7 @@
 mod expr;
 mod guarded;
 pub mod implied;
+mod lookup;
 mod memo;
 
 pub use expr::{Expr, OfWhat, Op, Value};
@@ -461,45 +462,3 @@ impl Model {
 }
 /// Before a relation's name: a column of the database that no body and no answer holds.
 pub const ENDED_BY: &str = "ended_by_";
-
-impl Relation {
-    /// The server knows its value from who asks: no body has it.
-    pub fn of_caller(&self) -> bool {
-        self.set_me || self.set_session
-    }
-    pub fn id_column(&self) -> String {
-        format!("{}_id", self.name)
-    }
-    /// Whether the person it refers to archived the row themselves.
-    pub fn ended_column(&self) -> String {
-        format!("{ENDED_BY}{}", self.name)
-    }
-    pub fn type_column(&self) -> Option<String> {
-        self.polymorphic.then(|| format!("{}_type", self.name))
-    }
-    /// The row is archived together with what it refers to.
-    pub fn cascades(&self) -> bool {
-        matches!(
-            self.on_archive,
-            OnArchive::Cascade | OnArchive::CascadeAlways
-        )
-    }
-}
-
-impl Entity {
-    pub fn relation(&self, name: &str) -> Option<&Relation> {
-        self.belongs.iter().find(|r| r.name == name)
-    }
-    pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|f| f.name == name)
-    }
-    /// Routes that change rows exist.
-    pub fn writable(&self) -> bool {
-        !self.internal && self.module.is_none()
-    }
-    pub fn states_field(&self) -> Option<&Field> {
-        self.fields
-            .iter()
-            .find(|f| matches!(f.ty, Ty::States { .. }))
-    }
-}

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4d0d6a626cb801fb4fd9e5243e610648c1e39b5be5b0e03953b144ec5b0e3cc89b6ee528e2fe55802f5dd6ca7fd5711e",
+        checksum: "d7a7170a7dd99168ce620000bb6b8e8ea7b3d35d0d42395cafe1125ee74d268b051f4e2e5aebdd75275ba2aac6e0aae9",
     },
 ];

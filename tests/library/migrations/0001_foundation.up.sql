@@ -3933,7 +3933,8 @@ begin
         (
           select range_agg(int8range(l.id, l.id, '[]')) from audit.audit_logs l
           where l.id > coalesce(v_last.closed_to, 0) and not exists (
-            select 1 from audit.seals s where s.seen_id > coalesce(v_last.closed_to, 0) and s.ids @> l.id)
+            -- A seal may cover ids drawn after it looked at the last one; the seal after it has seen those.
+            select 1 from audit.seals s where s.seen_id >= coalesce(v_last.closed_to, 0) and s.ids @> l.id)
         ) as ids
     ) n;
   if v_block.ids is null then

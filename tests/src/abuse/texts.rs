@@ -335,11 +335,22 @@ const TURNED: [&str; 7] = [
 #[tokio::test]
 async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
     let server = TestServer::demo().await;
-    let paula = server.sign_in(server::seed::demo::PEOPLE[0].id).await;
+    let mut people = Vec::new();
+    for person in &server::seed::demo::PEOPLE {
+        people.push(server.sign_in(person.id).await);
+    }
     let (mut lines, mut seen) = (0, 0);
     for entity in model().entities.iter().filter(|entity| entity.writable()) {
         let resource = crate::support::resources()[entity.name.as_str()];
         let path = format!("/{}", resource.path);
+        // Somebody whose roles let them create such a row at all: others are refused before the body is looked at.
+        let mut who = &people[0];
+        for person in people.iter().filter(|_| resource.create.is_some()) {
+            if person.client.post(&path, json!({})).await.status != 403 {
+                who = person;
+                break;
+            }
+        }
         for field in entity.fields.iter().filter(|field| !field.system) {
             let Ty::Text { min, max } = field.ty else {
                 continue;
@@ -366,10 +377,8 @@ async fn abuse_27_a_name_is_a_line_that_can_be_seen() {
                 let body = json!({ &field.name: text });
                 // A new row, or one that need not be there: the body is looked at, and the answer names the field.
                 let answer = match (resource.create.is_some(), resource.update.is_some()) {
-                    (true, _) => paula.client.post(&path, body).await,
-                    (_, true) if entity.name == "user" => {
-                        paula.client.patch("/me", "*", body).await
-                    }
+                    (true, _) => who.client.post(&path, body).await,
+                    (_, true) if entity.name == "user" => who.client.patch("/me", "*", body).await,
                     _ => continue,
                 };
                 assert!(

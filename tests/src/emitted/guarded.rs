@@ -147,7 +147,7 @@ fn others(kind: &Kind) -> Vec<(String, String)> {
     let told = told.replace("access:\n  owner: me is owner\n", &condition);
     for (name, access) in BELOW {
         let below = format!(
-            "entity: below_{name}\ndoc: Is below.\nfields:\n  name: text(1..80)\nbelongs:\n  owner: user, set me\n  gig: gig_told\n{access}"
+            "entity: below_{name}\ndoc: Is below.\nfields:\n  name: text(1..80)\nbelongs:\n  owner: user?, set me\n  gig: gig_told\n{access}"
         );
         files.push((format!("below_{name}"), below));
     }

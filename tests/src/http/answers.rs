@@ -269,6 +269,8 @@ fn redact(value: &mut Value) {
             for (name, value) in object {
                 match value {
                     Value::String(_) if name == "next_cursor" => *value = json!("[cursor]"),
+                    // Made of the title and the end of the id.
+                    Value::String(slug) if name == "slug" => *slug = without_end(slug),
                     value => redact(value),
                 }
             }
@@ -276,6 +278,15 @@ fn redact(value: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(redact),
         Value::String(found) => *found = text(found),
         _ => {}
+    }
+}
+
+fn without_end(slug: &str) -> String {
+    match slug.rsplit_once('-') {
+        Some((start, end)) if end.len() == 8 && end.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            format!("{start}-[end of id]")
+        }
+        _ => slug.to_owned(),
     }
 }
 

@@ -118,6 +118,9 @@ async fn nobody_else_reads_it_or_learns_what_may_be_asked() {
     let people = personas(&server).await;
     let platform = people.iter().find(|p| p.name == "platform").expect("one");
     platform.client.get("/audit-logs").await.expect(200);
+    // The last one stays; so there is another.
+    let another = server.member("another_platform").await;
+    server.grant(&another, "platformAdmin", None).await;
     let mut conn = server.superuser().await;
     sqlx::query("update app.role_assignments set status = 'archived' where user_id = $1 and role = 'platformAdmin'")
         .bind(platform.me)

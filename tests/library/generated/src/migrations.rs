@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a90fb1904ec94608f3032cbe95206f7315b0272f2ff4636abd624dc1f5f93952351ca2c08f11a356a5f2131e2286f1c0",
+        checksum: "9c2eedd7191900e8bc774fb9ab8ac8d65aff5166b228e2c72e1e2dd5e7cc44504ef68e0191b0533d3991c1577d3eb721",
     },
 ];
