@@ -20,6 +20,7 @@ mod libraries;
 mod limits;
 mod lists;
 mod logs;
+mod mailboxes;
 mod moderated;
 mod modules;
 mod names;

@@ -276,7 +276,7 @@ async fn verbs(client: &Client, path: &str, resource: &Resource) -> Vec<String> 
 /// Among several tags the right one counts for verbs as well.
 #[tokio::test]
 async fn abuse_63_a_verb_takes_a_list_of_tags() {
-    let server = TestServer::sample().await;
+    let server = TestServer::demo().await;
     let people = rows::people(&mut server.superuser().await).await;
     let resource = resources()["community"];
     let right = rows::who_may(&server.database, &people, resource, "suspend").await;

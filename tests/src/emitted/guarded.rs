@@ -59,7 +59,7 @@ const USES: [Use; 26] = [
     Use { name: "row_check", modifier: "", fields: "", sections: "check:\n  good: {holds} or open\n", access: "" },
     Use { name: "field_check", modifier: "", fields: "  other: int?, check {holds} or other == null\n", sections: "", access: "" },
     Use { name: "unique", modifier: ", unique", fields: "", sections: "", access: "" },
-    Use { name: "unique_list", modifier: "", fields: "", sections: "unique: [[name, secret]]\n", access: "" },
+    Use { name: "unique_pair", modifier: "", fields: "", sections: "unique: [[name, secret]]\n", access: "" },
     Use { name: "index", modifier: "", fields: "", sections: "index: [[name, secret]]\n", access: "" },
     Use { name: "filter", modifier: ", filter", fields: "", sections: "", access: "" },
     Use { name: "sort", modifier: ", sort", fields: "", sections: "", access: "" },

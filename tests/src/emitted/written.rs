@@ -100,6 +100,8 @@ async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(
     if let Runner::Job(module) = runner {
         sqlx::query("select sec.enter_job($1, null, null, 'test')")
             .bind(module)
+            // `deallocate all` takes named statements away that the driver would remember.
+            .persistent(false)
             .execute(&mut *transaction)
             .await?;
     }

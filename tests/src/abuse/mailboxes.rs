@@ -1,0 +1,254 @@
+//! Mailboxes and names: whose account a link makes, whose mail is used up, which handles and passwords count.
+
+use super::sign_in::{behind_proxy, from, wish};
+use crate::support::{
+    Client, TestServer,
+    people::{self, PASSWORD, address, sign_in},
+};
+use serde_json::{Value, json};
+
+async fn mail_from(client: &Client, ip: &str, path: &str, body: Value) {
+    let headers = [("x-forwarded-for", ip)];
+    client
+        .send(reqwest::Method::POST, path, Some(body), &headers)
+        .await
+        .expect(202);
+}
+
+/// How many mails there are once all that was asked for is dealt with.
+async fn mails_to(server: &TestServer, address: &str) -> usize {
+    server.settled().await;
+    server.mailer.count_to(address)
+}
+
+#[tokio::test]
+async fn abuse_18_strangers_do_not_use_up_the_owners_mail() {
+    let server = behind_proxy(|sessions| {
+        sessions.mails_per_hour = 2;
+        sessions.mails_per_hour_anywhere = 6;
+    })
+    .await;
+    people::sign_up(&server, "ana").await;
+    from(&server.client, "198.51.100.7", "ana", PASSWORD)
+        .await
+        .expect(200);
+    let ana = address("ana");
+    let ask = async |ip: &str| {
+        mail_from(
+            &server.client,
+            ip,
+            "/auth/forgot-password",
+            json!({"email": ana}),
+        )
+        .await;
+    };
+    let before = server.mailer.count_to(&ana);
+    // One network has its share and no more,
+    for _ in 0..6 {
+        ask("192.0.2.1").await;
+    }
+    assert_eq!(mails_to(&server, &ana).await, before + 2);
+    // all strangers together have theirs,
+    for at in 0..20 {
+        ask(&format!("203.0.113.{at}")).await;
+    }
+    assert_eq!(mails_to(&server, &ana).await, before + 6);
+    // and the owner gets a mail where she has been before. Every link of them is good until one was used.
+    let count = server.mailer.count();
+    ask("198.51.100.7").await;
+    let token = people::mailed_token(&server, &ana, count).await;
+    assert_eq!(server.mailer.count_to(&ana), before + 7);
+    // Signing up is another kind of mail, and a change of address another still.
+    mail_from(
+        &server.client,
+        "203.0.113.1",
+        "/auth/sign-up",
+        wish("dora", &ana),
+    )
+    .await;
+    assert_eq!(mails_to(&server, &ana).await, before + 8);
+    let body = json!({"token": token, "password": "eight large giraffes"});
+    server
+        .client
+        .post("/auth/reset-password", body)
+        .await
+        .expect(204);
+}
+
+/// A stranger asks for five links with the owner's address; whichever link the owner opens, the account is theirs.
+#[tokio::test]
+async fn abuse_18_whoever_has_the_mailbox_sets_the_password() {
+    let server = behind_proxy(|_| {}).await;
+    let (ana, thiefs) = (address("ana"), "twelve patient crows");
+    // There is nothing to plant.
+    let planted =
+        json!({"email": ana, "password": thiefs, "handle": "thief", "display_name": "Thief"});
+    let answer = server
+        .client
+        .post("/auth/sign-up", planted)
+        .await
+        .expect(422);
+    assert_eq!(answer.pointers(), ["/password"]);
+    mail_from(
+        &server.client,
+        "198.51.100.7",
+        "/auth/sign-up",
+        wish("ana", &ana),
+    )
+    .await;
+    let own = people::mailed_token(&server, &ana, 0).await;
+    let mut links = Vec::new();
+    for at in 0..5 {
+        let before = server.mailer.count();
+        let handle = format!("thief{at}");
+        mail_from(
+            &server.client,
+            "192.0.2.1",
+            "/auth/sign-up",
+            wish(&handle, &ana),
+        )
+        .await;
+        links.push(people::mailed_token(&server, &ana, before).await);
+    }
+    // The newest is the stranger's. Without a password it makes nobody, and stays good.
+    let newest = links.last().expect("links").clone();
+    let open = async |body: Value| server.client.post("/auth/verify-email", body).await;
+    let answer = open(json!({"token": newest})).await.expect(422);
+    assert_eq!(answer.pointers(), ["/password"]);
+    let weak = open(json!({"token": newest, "password": "password12", "handle": "ana"})).await;
+    assert_eq!(weak.expect(422).pointers(), ["/password"]);
+    let body = json!({"token": newest, "password": PASSWORD, "handle": "ana", "display_name": "Ana Costa"});
+    open(body).await.expect(204);
+    for link in links.iter().chain([&own]) {
+        open(json!({"token": link, "password": thiefs}))
+            .await
+            .expect(410);
+    }
+    sign_in(&server.client, "ana", thiefs).await.expect(401);
+    let signed = sign_in(&server.client, "ana", PASSWORD).await.expect(200);
+    let me = server
+        .client
+        .with_token(signed.json["access_token"].as_str().expect("a token"));
+    let me = me.get("/me").await.expect(200);
+    assert_eq!(
+        (&me.json["handle"], &me.json["display_name"]),
+        (&json!("ana"), &json!("Ana Costa"))
+    );
+}
+
+/// Two who open links for one address at the same time: one account.
+#[tokio::test]
+async fn abuse_18_of_links_that_are_opened_together_one_counts() {
+    let server = TestServer::start().await;
+    let mut links = Vec::new();
+    for handle in ["ana", "ben", "carla"] {
+        let before = server.mailer.count();
+        server
+            .client
+            .post("/auth/sign-up", wish(handle, &address("ana")))
+            .await
+            .expect(202);
+        links.push(people::mailed_token(&server, &address("ana"), before).await);
+    }
+    let opened: Vec<_> = links
+        .into_iter()
+        .map(|token| {
+            let client = server.client.clone();
+            let body = json!({"token": token, "password": PASSWORD});
+            tokio::spawn(async move {
+                client
+                    .post("/auth/verify-email", body)
+                    .await
+                    .status
+                    .as_u16()
+            })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for one in opened {
+        statuses.push(one.await.expect("an answer"));
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses[0], 204, "{statuses:?}");
+    assert!(
+        statuses[1..]
+            .iter()
+            .all(|status| matches!(status, 409 | 410)),
+        "{statuses:?}"
+    );
+}
+
+#[tokio::test]
+async fn abuse_18_a_handle_does_not_speak_for_the_platform() {
+    let server = TestServer::start().await;
+    for handle in [
+        "admin",
+        "support",
+        "root",
+        "culturepass",
+        "adm1n",
+        "the_admin",
+        "support_7",
+        "culturepass_help",
+    ] {
+        let answer = server
+            .client
+            .post("/auth/sign-up", wish(handle, "x@example.org"))
+            .await
+            .expect(422);
+        assert_eq!(answer.pointers(), ["/handle"], "{handle}");
+        let body = json!({"token": "any", "password": PASSWORD, "handle": handle});
+        let answer = server
+            .client
+            .post("/auth/verify-email", body)
+            .await
+            .expect(422);
+        assert_eq!(answer.pointers(), ["/handle"], "{handle}");
+    }
+    server
+        .client
+        .post("/auth/sign-up", wish("administrative_ana", "x@example.org"))
+        .await
+        .expect(202);
+}
+
+/// Two keyboards, one password; and one that was hashed before there was a form for all.
+#[tokio::test]
+async fn abuse_18_a_password_is_the_same_from_every_keyboard() {
+    let server = TestServer::start().await;
+    people::sign_up(&server, "ana").await;
+    let composed = "sept caf\u{e9}s br\u{fb02}ants";
+    let decomposed = "sept cafe\u{301}s brflants";
+    let mut conn = server.superuser().await;
+    let set = async |conn: &mut sqlx::PgConnection, hash: String| {
+        sqlx::query("update app.credentials set password_hash = $1")
+            .bind(hash)
+            .execute(conn)
+            .await
+            .expect("set");
+    };
+    let hash = app::sessions::password_hash(&composed.into()).expect("a hash");
+    set(&mut conn, hash).await;
+    for typed in [composed, decomposed] {
+        sign_in(&server.client, "ana", typed).await.expect(200);
+    }
+    // As it was typed, by the rules of before.
+    let old = raw_hash(decomposed);
+    set(&mut conn, old.clone()).await;
+    sign_in(&server.client, "ana", composed).await.expect(401);
+    sign_in(&server.client, "ana", decomposed).await.expect(200);
+    // From then on it is one for all.
+    sign_in(&server.client, "ana", composed).await.expect(200);
+    let now: String = sqlx::query_scalar("select password_hash from app.credentials")
+        .fetch_one(&mut conn)
+        .await
+        .expect("a hash");
+    assert_ne!(now, old);
+}
+
+/// As passwords were hashed before they were normalised.
+fn raw_hash(password: &str) -> String {
+    use argon2::password_hash::PasswordHasher;
+    let hash = argon2::Argon2::default().hash_password(password.as_bytes());
+    hash.expect("a hash").to_string()
+}
