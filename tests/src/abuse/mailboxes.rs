@@ -7,7 +7,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-async fn mail_from(client: &Client, ip: &str, path: &str, body: Value) {
+pub(super) async fn mail_from(client: &Client, ip: &str, path: &str, body: Value) {
     let headers = [("x-forwarded-for", ip)];
     client
         .send(reqwest::Method::POST, path, Some(body), &headers)

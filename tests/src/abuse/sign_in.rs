@@ -1,5 +1,6 @@
 //! Guessing: who is a member, and with which password.
 
+use super::mailboxes::mail_from;
 use crate::support::{
     Answer, Client, TestServer,
     database::Content,
