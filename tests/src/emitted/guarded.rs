@@ -289,7 +289,17 @@ async fn run(kind: &Kind, model: &Model) {
         let file = tree
             .get(&format!("generated/src/{entity}.rs"))
             .expect("a file");
+        // The end of a list stands behind what the request adds.
+        let end = |file: &str| -> String {
+            let mut texts = statements(file).into_iter();
+            texts
+                .find(|(name, _)| name == "list_end")
+                .map_or_else(String::new, |(_, text)| text)
+        };
         for (name, text) in statements(file) {
+            if name == "list_end" {
+                continue;
+            }
             let text = match name.strip_prefix("children of ") {
                 Some(child) => {
                     let file = tree
@@ -298,8 +308,9 @@ async fn run(kind: &Kind, model: &Model) {
                     let list = statements(file)
                         .into_iter()
                         .find(|(name, _)| name == "list");
-                    format!("{} where {text} = $1", list.expect("a list").1)
+                    format!("{} where {text} = $1{}", list.expect("a list").1, end(file))
                 }
+                None if name == "list" => format!("{text}{}", end(file)),
                 None => text,
             };
             for (who, caller) in [("owner", Some(1)), ("stranger", Some(6)), ("nobody", None)] {

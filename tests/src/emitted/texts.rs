@@ -12,8 +12,8 @@ pub fn statements(file: &str) -> Vec<(String, String)> {
             continue;
         };
         match name {
-            "get" | "get_anonymous" | "list" | "by_ids" | "create" | "update" | "archive"
-            | "restore" | "suspend" | "unsuspend" | "probe" => {
+            "get" | "get_anonymous" | "list" | "list_end" | "by_ids" | "create" | "update"
+            | "archive" | "restore" | "suspend" | "unsuspend" | "probe" => {
                 found.push((name.to_owned(), value(rest)));
             }
             "update_private" => {

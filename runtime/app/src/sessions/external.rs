@@ -143,7 +143,7 @@ impl Sessions {
         // Now and then is enough: every change is an entry of the audit log.
         sqlx::query(
             "update app.external_identities set last_used_at = $2
-             where id = $1 and last_used_at < $2 - interval '1 hour'",
+             where id = $1 and last_used_at < $2::timestamptz - interval '1 hour'",
         )
         .bind(id)
         .bind(self.0.clock.now())
