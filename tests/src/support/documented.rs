@@ -22,11 +22,15 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
 pub fn untold(method: &Method, target: &str, status: u16) -> Option<String> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let segments: Vec<&str> = path.split('/').collect();
-    // `/users/me` is meant before `/users/{id}`, as in the router.
-    let fits = OPERATIONS
-        .iter()
-        .filter(|one| one.method == *method && matches(&one.path, &segments));
-    let operation = fits.max_by_key(|one| one.path.iter().flatten().count())?;
+    // `/users/me` is meant before `/users/{id}`, as in the router: the path decides, then the method.
+    let words = |one: &Operation| one.path.iter().flatten().count();
+    let fits = || {
+        OPERATIONS
+            .iter()
+            .filter(|one| matches(&one.path, &segments))
+    };
+    let most = fits().map(words).max()?;
+    let operation = fits().find(|one| words(one) == most && one.method == *method)?;
     let told = operation.statuses.contains(&status);
     (!told).then(|| {
         format!(
