@@ -45,7 +45,7 @@ class Handler:
                 "from": envelope.mail_from,
                 "to": envelope.rcpt_tos,
                 "hello": session.host_name,
-                "encrypted": session.ssl is not None,
+                "encrypted": server.transport.get_extra_info("ssl_object") is not None,
                 "user": getattr(session.auth_data, "login", b"").decode() if session.auth_data else None,
                 "headers": [[name, str(value)] for name, value in message.items()],
                 "defects": [str(defect) for part in message.walk() for defect in part.defects],

@@ -102,8 +102,9 @@ async fn whoever_lost_the_job_can_not_finish_it() {
             say(&run).await
         }
     });
-    // It does not look after its lease, so it does not notice.
+    // It does not look after its lease, so it does not notice. It is busy, so it does not take the job again.
     let config = WorkerConfig {
+        at_once: 1,
         lease: Duration::from_secs(3600),
         ..quick()
     };
