@@ -5334,9 +5334,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -5348,9 +5349,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
@@ -5361,18 +5361,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.businesses d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.businesses d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.businesses d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.businesses_public p where p.id = w.id)
       limit v_enough
     );
@@ -5381,7 +5381,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.businesses d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.businesses_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -5391,29 +5391,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.businesses d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.businesses_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.businesses d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.businesses d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.businesses_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.businesses d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.businesses_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -6019,9 +6024,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -6033,9 +6039,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
@@ -6046,18 +6051,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.cities d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.cities d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.cities d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.cities_public p where p.id = w.id)
       limit v_enough
     );
@@ -6066,7 +6071,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.cities d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.cities_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -6076,29 +6081,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.cities d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.cities_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.cities d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.cities d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.cities_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.cities d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.cities_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -6617,9 +6627,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -6631,9 +6642,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
@@ -6644,18 +6654,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.communities d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.communities d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.communities d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.communities_public p where p.id = w.id)
       limit v_enough
     );
@@ -6664,7 +6674,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.communities d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.communities_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -6674,29 +6684,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.communities d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.communities_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.communities d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.communities d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.communities_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.communities d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.communities_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -7681,9 +7696,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -7695,9 +7711,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
@@ -7708,18 +7723,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.countries d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.countries d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.countries d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.countries_public p where p.id = w.id)
       limit v_enough
     );
@@ -7728,7 +7743,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.countries d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.countries_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -7738,29 +7753,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.countries d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.countries_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.countries d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.countries d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.countries_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.countries d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.countries_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -8232,9 +8252,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -8246,9 +8267,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
@@ -8259,18 +8279,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.events d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.events d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.events d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.events_public p where p.id = w.id)
       limit v_enough
     );
@@ -8279,7 +8299,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.events d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.events_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -8289,29 +8309,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.events d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.events_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.events d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.events d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.events_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.events d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.events_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -9520,9 +9545,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -9534,9 +9560,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
@@ -9547,18 +9572,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.grant_announcements d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.grant_announcements d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.grant_announcements_public p where p.id = w.id)
       limit v_enough
     );
@@ -9567,7 +9592,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.grant_announcements d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.grant_announcements_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -9577,29 +9602,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.grant_announcements d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.grant_announcements_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.grant_announcements d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.grant_announcements_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.grant_announcements d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.grant_announcements_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -9876,9 +9906,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -9890,9 +9921,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
@@ -9903,18 +9933,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.institutions d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.institutions d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.institutions d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.institutions_public p where p.id = w.id)
       limit v_enough
     );
@@ -9923,7 +9953,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.institutions d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.institutions_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -9933,29 +9963,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.institutions d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.institutions_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.institutions d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.institutions d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.institutions_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.institutions d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.institutions_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -12050,9 +12085,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -12064,9 +12100,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
@@ -12077,18 +12112,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.organizations d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.organizations d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.organizations d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.organizations_public p where p.id = w.id)
       limit v_enough
     );
@@ -12097,7 +12132,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.organizations d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.organizations_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -12107,29 +12142,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.organizations d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.organizations_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.organizations d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.organizations d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.organizations_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.organizations d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.organizations_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -15951,9 +15991,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -15965,9 +16006,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
@@ -15978,18 +16018,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.users d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.users d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.users d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.users_public p where p.id = w.id)
       limit v_enough
     );
@@ -15998,7 +16038,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.users d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.users_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -16008,29 +16048,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.users d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.users_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.users d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.users d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.users_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.users d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.users_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -16492,9 +16537,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -16506,9 +16552,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
@@ -16519,18 +16564,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.venues d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.venues d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.venues d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.venues_public p where p.id = w.id)
       limit v_enough
     );
@@ -16539,7 +16584,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.venues d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.venues_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -16549,29 +16594,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.venues d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.venues_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.venues d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.venues d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.venues_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.venues d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.venues_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -21740,19 +21790,15 @@ create policy businesses_update on app.businesses for update to culturepass_app
       when 'update' then strpos(sec.held_org_admin(), businesses.id::text) > 0
         or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
         or sec.is_platform_admin()
-      when 'archive' then strpos(sec.held_org_admin(), businesses.id::text) > 0
-        or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'restore' then strpos(sec.held_org_admin(), businesses.id::text) > 0
-        or strpos(sec.held_city_admin(), businesses.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
-      when 'approve' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
-      when 'reject' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
-      when 'resubmit' then strpos(sec.held_org_admin(), businesses.id::text) > 0
-      when 'verify' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unverify' then strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then businesses.status = 'archived'
+      when 'restore' then (businesses.status = 'archived') is not true
+      when 'suspend' then businesses.status = 'suspended'
+      when 'unsuspend' then businesses.status = 'active'
+      when 'approve' then businesses.status = 'active' and businesses.state = 'approved'
+      when 'reject' then businesses.status = 'active' and businesses.state = 'rejected'
+      when 'resubmit' then businesses.status = 'active' and businesses.state = 'pending'
+      when 'verify' then businesses.status = 'active' and businesses.verified is not distinct from true
+      when 'unverify' then businesses.status = 'active' and businesses.verified is not distinct from false
       else false
     end
   );
@@ -21815,10 +21861,10 @@ create policy cities_update on app.cities for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then strpos(sec.held_city_admin(), cities.id::text) > 0 or sec.is_platform_admin()
-      when 'archive' then sec.is_platform_admin()
-      when 'restore' then sec.is_platform_admin()
-      when 'suspend' then sec.is_platform_admin()
-      when 'unsuspend' then sec.is_platform_admin()
+      when 'archive' then cities.status = 'archived'
+      when 'restore' then (cities.status = 'archived') is not true
+      when 'suspend' then cities.status = 'suspended'
+      when 'unsuspend' then cities.status = 'active'
       else false
     end
   );
@@ -21883,8 +21929,8 @@ create policy commission_rules_update on app.commission_rules for update to cult
   with check (
     case sec.action()
       when 'update' then sec.is_platform_admin()
-      when 'archive' then sec.is_platform_admin()
-      when 'restore' then sec.is_platform_admin()
+      when 'archive' then commission_rules.status = 'archived'
+      when 'restore' then (commission_rules.status = 'archived') is not true
       else false
     end
   );
@@ -21974,16 +22020,12 @@ create policy communities_update on app.communities for update to culturepass_ap
         or communities.id in (select sec.my_community_members())
         or strpos(sec.held_city_admin(), communities.city_id::text) > 0
         or sec.is_platform_admin()
-      when 'archive' then strpos(sec.held_org_admin(), communities.id::text) > 0
-        or strpos(sec.held_city_admin(), communities.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'restore' then strpos(sec.held_org_admin(), communities.id::text) > 0
-        or strpos(sec.held_city_admin(), communities.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
-      when 'verify' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unverify' then strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then communities.status = 'archived'
+      when 'restore' then (communities.status = 'archived') is not true
+      when 'suspend' then communities.status = 'suspended'
+      when 'unsuspend' then communities.status = 'active'
+      when 'verify' then communities.status = 'active' and communities.verified is not distinct from true
+      when 'unverify' then communities.status = 'active' and communities.verified is not distinct from false
       else false
     end
   );
@@ -22113,25 +22155,12 @@ create policy community_members_update on app.community_members for update to cu
           community_members.user_id = sec.uid()
           or sec.outranks(community_members.user_id, community_members.community_id)
         )
-      when 'archive' then (community_members.user_id = sec.uid() and community_members.state <> 'banned')
-        or (
-          sec.seen_community_staff(community_members.community_id)
-          and sec.outranks(community_members.user_id, community_members.community_id)
-        )
-      when 'restore' then sec.seen_community_staff(community_members.community_id)
-        and ((community_members.ended_by_user) is not true or community_members.user_id = sec.uid())
-      when 'join' then community_members.user_id = sec.uid()
-        and (
-          sec.seen_community_open(community_members.community_id)
-          or community_members.added_by_id <> community_members.user_id
-          or community_members.state = 'unbanned'
-        )
-      when 'approve' then community_members.added_by_id = community_members.user_id
-        and sec.seen_community_staff(community_members.community_id)
-      when 'ban' then sec.seen_community_staff(community_members.community_id)
-        and sec.outranks(community_members.user_id, community_members.community_id)
-      when 'unban' then sec.seen_community_staff(community_members.community_id)
-        and (community_members.user_id = sec.uid()) is not true
+      when 'archive' then community_members.status = 'archived'
+      when 'restore' then (community_members.status = 'archived') is not true
+      when 'join' then community_members.status = 'active' and community_members.state = 'active'
+      when 'approve' then community_members.status = 'active' and community_members.state = 'active'
+      when 'ban' then community_members.status = 'active' and community_members.state = 'banned'
+      when 'unban' then community_members.status = 'active' and community_members.state = 'unbanned'
       else false
     end
   );
@@ -22167,10 +22196,10 @@ create policy countries_update on app.countries for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then sec.is_platform_admin()
-      when 'archive' then sec.is_platform_admin()
-      when 'restore' then sec.is_platform_admin()
-      when 'suspend' then sec.is_platform_admin()
-      when 'unsuspend' then sec.is_platform_admin()
+      when 'archive' then countries.status = 'archived'
+      when 'restore' then (countries.status = 'archived') is not true
+      when 'suspend' then countries.status = 'suspended'
+      when 'unsuspend' then countries.status = 'active'
       else false
     end
   );
@@ -22230,7 +22259,7 @@ create policy devices_update on app.devices for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then devices.user_id = sec.uid()
-      when 'archive' then devices.user_id = sec.uid()
+      when 'archive' then devices.status = 'archived'
       else false
     end
   );
@@ -22388,23 +22417,14 @@ create policy events_update on app.events for update to culturepass_app
       when 'update' then strpos(sec.held_org_admin(), events.host_id::text) > 0
         or strpos(sec.held_city_admin(), events.city_id::text) > 0
         or sec.is_platform_admin()
-      when 'archive' then (
-          strpos(sec.held_org_admin(), events.host_id::text) > 0
-          or strpos(sec.held_city_admin(), events.city_id::text) > 0
-          or sec.is_platform_admin()
-        )
-        and events.ticket_count = 0
-      when 'restore' then strpos(sec.held_org_admin(), events.host_id::text) > 0
-        or strpos(sec.held_city_admin(), events.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin()
-      when 'publish' then strpos(sec.held_org_admin(), events.host_id::text) > 0
-      when 'unpublish' then strpos(sec.held_org_admin(), events.host_id::text) > 0
-      when 'cancel' then strpos(sec.held_org_admin(), events.host_id::text) > 0
-        or strpos(sec.held_city_admin(), events.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'complete' then strpos(sec.held_org_admin(), events.host_id::text) > 0
+      when 'archive' then events.status = 'archived'
+      when 'restore' then (events.status = 'archived') is not true
+      when 'suspend' then events.status = 'suspended'
+      when 'unsuspend' then events.status = 'active'
+      when 'publish' then events.status = 'active' and events.state = 'published'
+      when 'unpublish' then events.status = 'active' and events.state = 'draft'
+      when 'cancel' then events.status = 'active' and events.state = 'cancelled'
+      when 'complete' then events.status = 'active' and events.state = 'completed'
       else false
     end
   );
@@ -22515,8 +22535,8 @@ create policy follows_update on app.follows for update to culturepass_app
   )
   with check (
     case sec.action()
-      when 'archive' then follows.follower_id = sec.uid()
-      when 'restore' then follows.follower_id = sec.uid()
+      when 'archive' then follows.status = 'archived'
+      when 'restore' then (follows.status = 'archived') is not true
       else false
     end
   );
@@ -22610,12 +22630,10 @@ create policy grant_announcements_update on app.grant_announcements for update t
     case sec.action()
       when 'update' then sec.seen_institution_admin(grant_announcements.institution_id)
         or sec.seen_institution_city_admin(grant_announcements.institution_id)
-      when 'archive' then sec.seen_institution_admin(grant_announcements.institution_id)
-        or sec.seen_institution_city_admin(grant_announcements.institution_id)
-      when 'restore' then sec.seen_institution_admin(grant_announcements.institution_id)
-        or sec.seen_institution_city_admin(grant_announcements.institution_id)
-      when 'suspend' then sec.seen_institution_city_admin(grant_announcements.institution_id)
-      when 'unsuspend' then sec.seen_institution_city_admin(grant_announcements.institution_id)
+      when 'archive' then grant_announcements.status = 'archived'
+      when 'restore' then (grant_announcements.status = 'archived') is not true
+      when 'suspend' then grant_announcements.status = 'suspended'
+      when 'unsuspend' then grant_announcements.status = 'active'
       else false
     end
   );
@@ -22675,12 +22693,12 @@ create policy institutions_update on app.institutions for update to culturepass_
       when 'update' then strpos(sec.held_org_admin(), institutions.id::text) > 0
         or strpos(sec.held_city_admin(), institutions.city_id::text) > 0
         or sec.is_platform_admin()
-      when 'archive' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'restore' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'verify' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unverify' then strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then institutions.status = 'archived'
+      when 'restore' then (institutions.status = 'archived') is not true
+      when 'suspend' then institutions.status = 'suspended'
+      when 'unsuspend' then institutions.status = 'active'
+      when 'verify' then institutions.status = 'active' and institutions.verified is not distinct from true
+      when 'unverify' then institutions.status = 'active' and institutions.verified is not distinct from false
       else false
     end
   );
@@ -22733,12 +22751,12 @@ create policy leads_update on app.leads for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then sec.seen_service_request_organizer(leads.service_request_id)
-      when 'archive' then sec.seen_service_request_organizer(leads.service_request_id)
-      when 'restore' then sec.seen_service_request_organizer(leads.service_request_id)
-      when 'view' then strpos(sec.held_org_admin(), leads.business_id::text) > 0
-      when 'decline' then strpos(sec.held_org_admin(), leads.business_id::text) > 0
-      when 'win' then sec.seen_service_request_organizer(leads.service_request_id)
-      when 'lose' then sec.seen_service_request_organizer(leads.service_request_id)
+      when 'archive' then leads.status = 'archived'
+      when 'restore' then (leads.status = 'archived') is not true
+      when 'view' then leads.status = 'active' and leads.state = 'viewed'
+      when 'decline' then leads.status = 'active' and leads.state = 'declined'
+      when 'win' then leads.status = 'active' and leads.state = 'won'
+      when 'lose' then leads.status = 'active' and leads.state = 'lost'
       else false
     end
   );
@@ -22781,8 +22799,8 @@ create policy likes_update on app.likes for update to culturepass_app
   )
   with check (
     case sec.action()
-      when 'archive' then likes.user_id = sec.uid()
-      when 'restore' then likes.user_id = sec.uid()
+      when 'archive' then likes.status = 'archived'
+      when 'restore' then (likes.status = 'archived') is not true
       else false
     end
   );
@@ -22940,34 +22958,10 @@ create policy media_update on app.media for update to culturepass_app
         or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
         or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
         or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
-      when 'archive' then (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
-        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
-        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
-        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
-        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
-        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
-        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
-      when 'restore' then (media.entity_type = 'user' and sec.seen_user_update(media.entity_id))
-        or (media.entity_type = 'community' and sec.seen_community_update(media.entity_id))
-        or (media.entity_type = 'organization' and sec.seen_organization_update(media.entity_id))
-        or (media.entity_type = 'business' and sec.seen_business_update(media.entity_id))
-        or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
-        or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
-        or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
-      when 'suspend' then (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
-        or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
-        or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
-        or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
-        or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
-        or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
-        or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
-      when 'unsuspend' then (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
-        or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
-        or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
-        or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
-        or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
-        or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
-        or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
+      when 'archive' then media.status = 'archived'
+      when 'restore' then (media.status = 'archived') is not true
+      when 'suspend' then media.status = 'suspended'
+      when 'unsuspend' then media.status = 'active'
       else false
     end
   );
@@ -23066,8 +23060,8 @@ create policy notification_preferences_update on app.notification_preferences fo
   with check (
     case sec.action()
       when 'update' then notification_preferences.user_id = sec.uid()
-      when 'archive' then notification_preferences.user_id = sec.uid()
-      when 'restore' then notification_preferences.user_id = sec.uid()
+      when 'archive' then notification_preferences.status = 'archived'
+      when 'restore' then (notification_preferences.status = 'archived') is not true
       else false
     end
   );
@@ -23195,19 +23189,15 @@ create policy organizations_update on app.organizations for update to culturepas
       when 'update' then strpos(sec.held_org_admin(), organizations.id::text) > 0
         or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
         or sec.is_platform_admin()
-      when 'archive' then strpos(sec.held_org_admin(), organizations.id::text) > 0
-        or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'restore' then strpos(sec.held_org_admin(), organizations.id::text) > 0
-        or strpos(sec.held_city_admin(), organizations.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
-      when 'approve' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
-      when 'reject' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
-      when 'resubmit' then strpos(sec.held_org_admin(), organizations.id::text) > 0
-      when 'verify' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unverify' then strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then organizations.status = 'archived'
+      when 'restore' then (organizations.status = 'archived') is not true
+      when 'suspend' then organizations.status = 'suspended'
+      when 'unsuspend' then organizations.status = 'active'
+      when 'approve' then organizations.status = 'active' and organizations.state = 'approved'
+      when 'reject' then organizations.status = 'active' and organizations.state = 'rejected'
+      when 'resubmit' then organizations.status = 'active' and organizations.state = 'pending'
+      when 'verify' then organizations.status = 'active' and organizations.verified is not distinct from true
+      when 'unverify' then organizations.status = 'active' and organizations.verified is not distinct from false
       else false
     end
   );
@@ -23272,8 +23262,8 @@ create policy plans_update on app.plans for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then sec.is_platform_admin()
-      when 'archive' then sec.is_platform_admin()
-      when 'restore' then sec.is_platform_admin()
+      when 'archive' then plans.status = 'archived'
+      when 'restore' then (plans.status = 'archived') is not true
       else false
     end
   );
@@ -23311,8 +23301,8 @@ create policy promo_codes_update on app.promo_codes for update to culturepass_ap
   with check (
     case sec.action()
       when 'update' then sec.seen_event_admin(promo_codes.event_id)
-      when 'archive' then sec.seen_event_admin(promo_codes.event_id)
-      when 'restore' then sec.seen_event_admin(promo_codes.event_id)
+      when 'archive' then promo_codes.status = 'archived'
+      when 'restore' then (promo_codes.status = 'archived') is not true
       else false
     end
   );
@@ -23407,17 +23397,15 @@ create policy promotions_update on app.promotions for update to culturepass_app
   )
   with check (
     case sec.action()
-      when 'archive' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'restore' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'approve' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'reject' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'activate' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'finish' then strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin()
-      when 'withdraw' then (promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
-        or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
-        or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))
+      when 'archive' then promotions.status = 'archived'
+      when 'restore' then (promotions.status = 'archived') is not true
+      when 'suspend' then promotions.status = 'suspended'
+      when 'unsuspend' then promotions.status = 'active'
+      when 'approve' then promotions.status = 'active' and promotions.state = 'approved'
+      when 'reject' then promotions.status = 'active' and promotions.state = 'rejected'
+      when 'activate' then promotions.status = 'active' and promotions.state = 'active'
+      when 'finish' then promotions.status = 'active' and promotions.state = 'ended'
+      when 'withdraw' then promotions.status = 'active' and promotions.state = 'cancelled'
       else false
     end
   );
@@ -23476,12 +23464,12 @@ create policy quotes_update on app.quotes for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
-      when 'archive' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
-      when 'restore' then sec.seen_lead_provider(quotes.lead_id) and quotes.state = 'draft'
-      when 'send' then sec.seen_lead_provider(quotes.lead_id)
-      when 'accept' then sec.seen_lead_organizer(quotes.lead_id)
-      when 'decline' then sec.seen_lead_organizer(quotes.lead_id)
-      when 'expire' then sec.seen_lead_provider(quotes.lead_id) or sec.seen_lead_organizer(quotes.lead_id)
+      when 'archive' then quotes.status = 'archived'
+      when 'restore' then (quotes.status = 'archived') is not true
+      when 'send' then quotes.status = 'active' and quotes.state = 'sent'
+      when 'accept' then quotes.status = 'active' and quotes.state = 'accepted'
+      when 'decline' then quotes.status = 'active' and quotes.state = 'declined'
+      when 'expire' then quotes.status = 'active' and quotes.state = 'expired'
       else false
     end
   );
@@ -23668,16 +23656,10 @@ create policy reviews_update on app.reviews for update to culturepass_app
         or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
         or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
         or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
-      when 'archive' then reviews.reviewer_id = sec.uid()
-      when 'restore' then reviews.reviewer_id = sec.uid()
-      when 'suspend' then (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
-      when 'unsuspend' then (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
+      when 'archive' then reviews.status = 'archived'
+      when 'restore' then (reviews.status = 'archived') is not true
+      when 'suspend' then reviews.status = 'suspended'
+      when 'unsuspend' then reviews.status = 'active'
       else false
     end
   );
@@ -23966,76 +23948,10 @@ create policy role_assignments_update on app.role_assignments for update to cult
   )
   with check (
     case sec.action()
-      when 'archive' then role_assignments.user_id = sec.uid()
-        or sec.is_platform_admin()
-        or (
-          role_assignments.role = 'cityAdmin'
-          and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
-        )
-        or (
-          role_assignments.role = 'orgAdmin'
-          and (
-            strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
-            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
-            or (
-              role_assignments.scope_type = 'organization'
-              and sec.seen_organization_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'business'
-              and sec.seen_business_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'community'
-              and sec.seen_community_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'institution'
-              and sec.seen_institution_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
-            )
-          )
-        )
-      when 'restore' then (
-          sec.is_platform_admin()
-          or (
-            role_assignments.role = 'cityAdmin'
-            and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
-          )
-          or (
-            role_assignments.role = 'orgAdmin'
-            and (
-              strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
-              or (
-                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'organization'
-                and sec.seen_organization_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'business'
-                and sec.seen_business_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'community'
-                and sec.seen_community_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'institution'
-                and sec.seen_institution_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
-              )
-            )
-          )
-        )
-        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
-      when 'accept' then role_assignments.user_id = sec.uid()
-      when 'decline' then role_assignments.user_id = sec.uid()
+      when 'archive' then role_assignments.status = 'archived'
+      when 'restore' then (role_assignments.status = 'archived') is not true
+      when 'accept' then role_assignments.status = 'active' and role_assignments.state = 'accepted'
+      when 'decline' then role_assignments.status = 'active' and role_assignments.state = 'declined'
       else false
     end
   );
@@ -24107,11 +24023,11 @@ create policy service_requests_update on app.service_requests for update to cult
   with check (
     case sec.action()
       when 'update' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
-      when 'archive' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
-      when 'restore' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
-      when 'settle' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
-      when 'close' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
-      when 'reopen' then strpos(sec.held_org_admin(), service_requests.host_id::text) > 0
+      when 'archive' then service_requests.status = 'archived'
+      when 'restore' then (service_requests.status = 'archived') is not true
+      when 'settle' then service_requests.status = 'active' and service_requests.state = 'settled'
+      when 'close' then service_requests.status = 'active' and service_requests.state = 'closed'
+      when 'reopen' then service_requests.status = 'active' and service_requests.state = 'open'
       else false
     end
   );
@@ -24269,10 +24185,10 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
   with check (
     case sec.action()
       when 'update' then sec.seen_event_admin(ticket_types.event_id)
-      when 'archive' then sec.seen_event_admin(ticket_types.event_id) and (ticket_types.held + ticket_types.sold) = 0
-      when 'restore' then sec.seen_event_admin(ticket_types.event_id)
-      when 'suspend' then sec.seen_event_city_admin(ticket_types.event_id)
-      when 'unsuspend' then sec.seen_event_city_admin(ticket_types.event_id)
+      when 'archive' then ticket_types.status = 'archived'
+      when 'restore' then (ticket_types.status = 'archived') is not true
+      when 'suspend' then ticket_types.status = 'suspended'
+      when 'unsuspend' then ticket_types.status = 'active'
       else false
     end
   );
@@ -24364,12 +24280,10 @@ create policy users_update on app.users for update to culturepass_app
   with check (
     case sec.action()
       when 'update' then users.id = sec.uid() or sec.is_platform_admin()
-      when 'archive' then users.id = sec.uid() or sec.is_platform_admin()
-      when 'restore' then sec.is_platform_admin()
-      when 'suspend' then (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
-        and sec.outranks(users.id, null)
-      when 'unsuspend' then (strpos(sec.held_city_admin(), users.home_city_id::text) > 0 or sec.is_platform_admin())
-        and sec.outranks(users.id, null)
+      when 'archive' then users.status = 'archived'
+      when 'restore' then (users.status = 'archived') is not true
+      when 'suspend' then users.status = 'suspended'
+      when 'unsuspend' then users.status = 'active'
       else false
     end
   );
@@ -24498,18 +24412,12 @@ create policy venues_update on app.venues for update to culturepass_app
         or strpos(sec.held_org_admin(), venues.id::text) > 0
         or strpos(sec.held_city_admin(), venues.city_id::text) > 0
         or sec.is_platform_admin()
-      when 'archive' then strpos(sec.held_org_admin(), venues.owner_id::text) > 0
-        or strpos(sec.held_org_admin(), venues.id::text) > 0
-        or strpos(sec.held_city_admin(), venues.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'restore' then strpos(sec.held_org_admin(), venues.owner_id::text) > 0
-        or strpos(sec.held_org_admin(), venues.id::text) > 0
-        or strpos(sec.held_city_admin(), venues.city_id::text) > 0
-        or sec.is_platform_admin()
-      when 'suspend' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unsuspend' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
-      when 'verify' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
-      when 'unverify' then strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin()
+      when 'archive' then venues.status = 'archived'
+      when 'restore' then (venues.status = 'archived') is not true
+      when 'suspend' then venues.status = 'suspended'
+      when 'unsuspend' then venues.status = 'active'
+      when 'verify' then venues.status = 'active' and venues.verified is not distinct from true
+      when 'unverify' then venues.status = 'active' and venues.verified is not distinct from false
       else false
     end
   );
@@ -24556,7 +24464,7 @@ create policy waitlist_entries_update on app.waitlist_entries for update to cult
   )
   with check (
     case sec.action()
-      when 'archive' then waitlist_entries.user_id = sec.uid() or sec.seen_event_admin(waitlist_entries.event_id)
+      when 'archive' then waitlist_entries.status = 'archived'
       else false
     end
   );

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "d7a7170a7dd99168ce620000bb6b8e8ea7b3d35d0d42395cafe1125ee74d268b051f4e2e5aebdd75275ba2aac6e0aae9",
+        checksum: "52a80c703b87ad67fdfd76cc9eab7f8d63fa806c008f476cf4d74f0abb5172582a2dc5b03e8c870bd0af4a84c9ecbfb0",
     },
 ];

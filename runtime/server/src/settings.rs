@@ -211,7 +211,7 @@ pub struct Mail {
     /// What this side calls itself (`EHLO`). Default: the domain of `MAIL_FROM`.
     #[arg(long, env = "SMTP_HELLO")]
     pub smtp_hello: Option<String>,
-    /// The server must answer within this time.
+    /// A message must be with the server within this time, connecting included.
     #[arg(long, env = "SMTP_TIMEOUT_SECONDS", default_value_t = 20)]
     pub smtp_timeout_seconds: u64,
     /// Connections to it.

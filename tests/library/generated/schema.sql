@@ -1606,9 +1606,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -1620,9 +1621,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
@@ -1633,18 +1633,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.authors d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.authors d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.authors d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.authors_public p where p.id = w.id)
       limit v_enough
     );
@@ -1653,7 +1653,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.authors d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.authors_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -1663,29 +1663,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.authors d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.authors_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.authors_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.authors d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.authors_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -1879,9 +1884,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -1893,9 +1899,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
@@ -1906,18 +1911,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.books d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.books d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.books d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.books_public p where p.id = w.id)
       limit v_enough
     );
@@ -1926,7 +1931,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.books d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.books_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -1936,29 +1941,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.books d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.books_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.books_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.books d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.books_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -2589,9 +2599,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -2603,9 +2614,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
@@ -2616,18 +2626,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.categories d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.categories d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.categories d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.categories_public p where p.id = w.id)
       limit v_enough
     );
@@ -2636,7 +2646,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.categories d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.categories_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -2646,29 +2656,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.categories d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.categories_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.categories_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.categories d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.categories_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -5127,8 +5142,8 @@ create policy appointments_update on app.appointments for update to library_app
   )
   with check (
     case sec.action()
-      when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin() and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
+      when 'archive' then appointments.status = 'archived'
+      when 'restore' then (appointments.status = 'archived') is not true
       else false
     end
   );
@@ -5157,8 +5172,8 @@ create policy authors_update on app.authors for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin()
+      when 'archive' then authors.status = 'archived'
+      when 'restore' then (authors.status = 'archived') is not true
       else false
     end
   );
@@ -5191,8 +5206,8 @@ create policy books_update on app.books for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and books.on_loan = 0
-      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then books.status = 'archived'
+      when 'restore' then (books.status = 'archived') is not true
       else false
     end
   );
@@ -5236,8 +5251,8 @@ create policy book_authors_update on app.book_authors for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_librarian() or sec.is_admin()
-      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then book_authors.status = 'archived'
+      when 'restore' then (book_authors.status = 'archived') is not true
       else false
     end
   );
@@ -5267,8 +5282,8 @@ create policy categories_update on app.categories for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin()
+      when 'archive' then categories.status = 'archived'
+      when 'restore' then (categories.status = 'archived') is not true
       else false
     end
   );
@@ -5308,8 +5323,8 @@ create policy enquiries_update on app.enquiries for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_librarian() or sec.is_admin()
-      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then enquiries.status = 'archived'
+      when 'restore' then (enquiries.status = 'archived') is not true
       else false
     end
   );
@@ -5338,8 +5353,8 @@ create policy loans_update on app.loans for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'take_back' then sec.is_librarian() or sec.is_admin()
-      when 'give_up' then sec.is_librarian() or sec.is_admin()
+      when 'take_back' then loans.state = 'back'
+      when 'give_up' then loans.state = 'lost'
       else false
     end
   );
@@ -5408,10 +5423,10 @@ create policy members_update on app.members for update to library_app
   with check (
     case sec.action()
       when 'update' then members.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null) and members.open_loans = 0
-      when 'restore' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
-      when 'suspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
-      when 'unsuspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'archive' then members.status = 'archived'
+      when 'restore' then (members.status = 'archived') is not true
+      when 'suspend' then members.status = 'suspended'
+      when 'unsuspend' then members.status = 'active'
       else false
     end
   );
@@ -5467,9 +5482,9 @@ create policy reservations_update on app.reservations for update to library_app
   with check (
     case sec.action()
       when 'update' then reservations.member_id = sec.uid()
-      when 'archive' then reservations.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()
-      when 'make_ready' then sec.is_librarian() or sec.is_admin()
-      when 'collect' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then reservations.status = 'archived'
+      when 'make_ready' then reservations.status = 'active' and reservations.state = 'ready'
+      when 'collect' then reservations.status = 'active' and reservations.state = 'collected'
       else false
     end
   );

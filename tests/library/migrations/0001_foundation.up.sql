@@ -1589,9 +1589,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -1603,9 +1604,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
@@ -1616,18 +1616,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.authors d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.authors d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.authors d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.authors_public p where p.id = w.id)
       limit v_enough
     );
@@ -1636,7 +1636,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.authors d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.authors_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -1646,29 +1646,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.authors d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.authors_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.authors d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.authors_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.authors d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.authors_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -1862,9 +1867,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -1876,9 +1882,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
@@ -1889,18 +1894,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.books d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.books d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.books d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.books_public p where p.id = w.id)
       limit v_enough
     );
@@ -1909,7 +1914,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.books d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.books_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -1919,29 +1924,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.books d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.books_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.books d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.books_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.books d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.books_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -2572,9 +2582,10 @@ declare
   v_part text := sec.searched_part(p_text);
   -- Fewer rows than this, and parts of names are looked for as well.
   v_few constant int := 20;
-  -- So many rows, and they are not all fetched.
+  -- So many rows, and they are not all fetched to find the newest.
   v_many constant int := 5000;
   v_enough constant int := greatest(p_wanted, v_few);
+  v_all uuid[];
   v_found uuid[] := '{}';
   v_parts uuid[];
   v_total int;
@@ -2586,9 +2597,8 @@ begin
   end if;
   if numnode(v_words) > 0 then
     v_words := coalesce(v_words && v_within, v_words);
-    -- A common word is in many of the newest rows; there is no need to fetch all others that hold it. How common it
-    -- is, a look at some shows.
     foreach v_rows in array array[250, 20000] loop
+      -- Common words are read off the newest rows: a look at some shows whether they are enough.
       v_found := array(
         select w.id
         from (select d.id, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
@@ -2599,18 +2609,18 @@ begin
         return query select unnest(v_found);
         return;
       end if;
-      exit when cardinality(v_found) < 25;
+      if v_rows = 250 and cardinality(v_found) < 25 then
+        -- Rare ones are fetched from the index, which knows no order.
+        v_all := array(select d.id from search.categories d where d.document @@ v_words limit v_many);
+        exit when cardinality(v_all) < v_many or p_wanted > 200;
+      end if;
     end loop;
-    -- `offset 0`: the index over words, not the one that has the order.
+    if v_all is null or cardinality(v_all) >= v_many then
+      v_all := array(select d.id from search.categories d where d.document @@ v_words);
+    end if;
     v_found := array(
       select w.id
-      from (
-        select m.id
-        from (select d.id from search.categories d where d.document @@ v_words offset 0) m
-        where m.id < v_before
-        order by m.id desc
-        offset 0
-      ) w
+      from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
       where (select true from app.categories_public p where p.id = w.id)
       limit v_enough
     );
@@ -2619,7 +2629,7 @@ begin
     if v_total < v_few and p_before is not null then
       v_total := count(*) from (
         select
-        from (select d.id from search.categories d where d.document @@ v_words offset 0) w
+        from unnest(v_all) as w(id)
         where (select true from app.categories_public p where p.id = w.id)
         limit v_few
       ) few;
@@ -2629,29 +2639,34 @@ begin
       return;
     end if;
   end if;
-  -- Parts of names: those of few rows from the index, those of many again off the newest ones.
-  v_parts := array(
-    select d.id
-    from search.categories d
-    where d.names like v_part and (v_within is null or d.document @@ v_within)
-    limit v_many
-  );
-  if cardinality(v_parts) < v_many then
+  -- Parts of names in the same ways.
+  foreach v_rows in array array[250, 20000] loop
     v_parts := array(
       select w.id
-      from (select m.id from unnest(v_parts) as m(id) where m.id < v_before order by m.id desc offset 0) w
-      where (select true from app.categories_public p where p.id = w.id)
-      limit p_wanted
-    );
-  else
-    v_parts := array(
-      select w.id
-      from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit 20000) w
+      from (select d.id, d.names, d.document from search.categories d where d.id < v_before order by d.id desc limit v_rows) w
       where w.names like v_part and (v_within is null or w.document @@ v_within)
         and (select true from app.categories_public p where p.id = w.id)
       limit p_wanted
     );
-  end if;
+    exit when cardinality(v_parts) >= p_wanted;
+    if v_rows = 250 then
+      v_all := array(
+        select d.id
+        from search.categories d
+        where d.names like v_part and (v_within is null or d.document @@ v_within)
+        limit v_many
+      );
+      if cardinality(v_all) < v_many then
+        v_parts := array(
+          select w.id
+          from (select m.id from unnest(v_all) as m(id) where m.id < v_before order by m.id desc offset 0) w
+          where (select true from app.categories_public p where p.id = w.id)
+          limit p_wanted
+        );
+        exit;
+      end if;
+    end if;
+  end loop;
   return query select distinct f.id from unnest(v_found || v_parts) as f(id);
 end
 $$;
@@ -5104,8 +5119,8 @@ create policy appointments_update on app.appointments for update to library_app
   )
   with check (
     case sec.action()
-      when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin() and ((appointments.ended_by_member) is not true or appointments.member_id = sec.uid())
+      when 'archive' then appointments.status = 'archived'
+      when 'restore' then (appointments.status = 'archived') is not true
       else false
     end
   );
@@ -5134,8 +5149,8 @@ create policy authors_update on app.authors for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin()
+      when 'archive' then authors.status = 'archived'
+      when 'restore' then (authors.status = 'archived') is not true
       else false
     end
   );
@@ -5168,8 +5183,8 @@ create policy books_update on app.books for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and books.on_loan = 0
-      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then books.status = 'archived'
+      when 'restore' then (books.status = 'archived') is not true
       else false
     end
   );
@@ -5213,8 +5228,8 @@ create policy book_authors_update on app.book_authors for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_librarian() or sec.is_admin()
-      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then book_authors.status = 'archived'
+      when 'restore' then (book_authors.status = 'archived') is not true
       else false
     end
   );
@@ -5244,8 +5259,8 @@ create policy categories_update on app.categories for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_admin()
-      when 'restore' then sec.is_admin()
+      when 'archive' then categories.status = 'archived'
+      when 'restore' then (categories.status = 'archived') is not true
       else false
     end
   );
@@ -5285,8 +5300,8 @@ create policy enquiries_update on app.enquiries for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'archive' then sec.is_librarian() or sec.is_admin()
-      when 'restore' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then enquiries.status = 'archived'
+      when 'restore' then (enquiries.status = 'archived') is not true
       else false
     end
   );
@@ -5315,8 +5330,8 @@ create policy loans_update on app.loans for update to library_app
   with check (
     case sec.action()
       when 'update' then sec.is_librarian() or sec.is_admin()
-      when 'take_back' then sec.is_librarian() or sec.is_admin()
-      when 'give_up' then sec.is_librarian() or sec.is_admin()
+      when 'take_back' then loans.state = 'back'
+      when 'give_up' then loans.state = 'lost'
       else false
     end
   );
@@ -5385,10 +5400,10 @@ create policy members_update on app.members for update to library_app
   with check (
     case sec.action()
       when 'update' then members.id = sec.uid() or ((sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null))
-      when 'archive' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null) and members.open_loans = 0
-      when 'restore' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
-      when 'suspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
-      when 'unsuspend' then (sec.is_librarian() or sec.is_admin()) and sec.outranks(members.id, null)
+      when 'archive' then members.status = 'archived'
+      when 'restore' then (members.status = 'archived') is not true
+      when 'suspend' then members.status = 'suspended'
+      when 'unsuspend' then members.status = 'active'
       else false
     end
   );
@@ -5444,9 +5459,9 @@ create policy reservations_update on app.reservations for update to library_app
   with check (
     case sec.action()
       when 'update' then reservations.member_id = sec.uid()
-      when 'archive' then reservations.member_id = sec.uid() or sec.is_librarian() or sec.is_admin()
-      when 'make_ready' then sec.is_librarian() or sec.is_admin()
-      when 'collect' then sec.is_librarian() or sec.is_admin()
+      when 'archive' then reservations.status = 'archived'
+      when 'make_ready' then reservations.status = 'active' and reservations.state = 'ready'
+      when 'collect' then reservations.status = 'active' and reservations.state = 'collected'
       else false
     end
   );

@@ -207,6 +207,12 @@ async fn abuse_43_nobody_is_made_a_member_again() {
         assert_eq!(joined.status, 403, "{}", joined.text);
         assert_eq!(state(path).await, "unbanned");
     }
+    // Whose ban was lifted need not be invited again.
+    let (path, closed) = (
+        format!("/communities/{community}"),
+        json!({"join_policy": "invite"}),
+    );
+    ada.client.patch(&path, "*", closed).await.expect(200);
     bob.client.act(&format!("{bobs}/join")).await.expect(200);
     assert_eq!(state(&bobs).await, "active");
 }

@@ -53,6 +53,32 @@ async fn an_action_changes_what_it_is_for() {
     );
 }
 
+/// The guard goes missing: no action becomes another one, since the policy knows what it leaves.
+#[tokio::test]
+async fn a_policy_holds_an_action_to_what_it_leaves() {
+    let world = world().await;
+    let off = "alter table app.events disable trigger user";
+    world.admin(off).await.unwrap();
+    for (set, action) in [
+        ("status = 'suspended'", "archive"),
+        ("status = 'archived'", "suspend"),
+        ("status = 'archived'", "unpublish"),
+        ("state = 'completed'", "unpublish"),
+        ("title = title", "archive"),
+    ] {
+        let sql = format!("update app.events set {set} where id = '{}'", world.event);
+        let who = match action {
+            "suspend" => world.city_admin,
+            _ => world.host,
+        };
+        let answer = world.act(who, action, sql).await;
+        assert!(
+            answer.as_ref().is_err_and(|e| e.starts_with("42501")),
+            "{action}: {set}: {answer:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn transitions_have_a_from_a_guard_and_a_reason() {
     let world = world().await;

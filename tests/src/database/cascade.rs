@@ -259,8 +259,9 @@ pub async fn settle(conn: &mut PgConnection, way: &[Edge], row: Uuid) {
 /// Every row of every table that can be archived, in its status; of the tables on the way also all it holds.
 pub async fn snapshot(conn: &mut PgConnection, way: &[Edge]) -> Vec<(String, String)> {
     let sums: Vec<String> = soft().map(|id| sum(id, way)).collect();
-    // In one message: there are hundreds of snapshots.
-    sqlx::query_as(AssertSqlSafe(sums.join(" union all ")))
+    // In one message: there are hundreds of snapshots. In order, since parts may be computed in parallel.
+    let text = sums.join(" union all ") + " order by 1";
+    sqlx::query_as(AssertSqlSafe(text))
         .persistent(false)
         .fetch_all(conn)
         .await

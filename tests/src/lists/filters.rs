@@ -211,8 +211,12 @@ async fn every_order_is_the_one_it_names() {
         let own = resource.sorts.iter().map(|sort| (sort.name, sort.sql));
         for (name, column) in own.chain([("id", "t.id")]) {
             for (sign, direction) in [("", "asc"), ("-", "desc")] {
+                let counts = match column.starts_with("counts.") {
+                    true => format!(" join counters.{} counts using (id)", resource.plural),
+                    false => String::new(),
+                };
                 let text = format!(
-                    "select t.id::text from app.{} t where t.id = any($1) order by {column} {direction}, t.id {direction}",
+                    "select t.id::text from app.{} t{counts} where t.id = any($1) order by {column} {direction}, t.id {direction}",
                     resource.plural
                 );
                 let expected: Vec<String> = sqlx::query_scalar(AssertSqlSafe(text))

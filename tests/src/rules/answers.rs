@@ -26,7 +26,7 @@ begin
       execute 'with done as (' || replace(p_statement, 't.id = $1', 't.id = any ($1)') || ' returning t.id::text)
           select array_agg(id) from done'
         into v_all
-        using array(select (value->>'id')::uuid from jsonb_array_elements(p_rows)), null::bigint;
+        using array(select (value->>'id')::uuid from jsonb_array_elements(p_rows)), null::bigint[];
       return query select unnest(v_all);
       return;
     exception
@@ -42,7 +42,7 @@ begin
         execute format('execute attempt (%L)', v_row);
         v_count := 1;
       else
-        execute p_statement using (v_row->>'id')::uuid, null::bigint;
+        execute p_statement using (v_row->>'id')::uuid, null::bigint[];
         get diagnostics v_count = row_count;
       end if;
       raise exception using errcode = 'ZZ001';

@@ -18,7 +18,7 @@ use uuid::Uuid;
 const SIZE: usize = 12;
 const ACTORS: usize = 9;
 /// Actors who do what they may, per entity and action.
-const DOERS: usize = 3;
+const DOERS: usize = 5;
 
 #[tokio::test]
 async fn abuse_04_policies_and_predicates_agree_on_random_worlds() {

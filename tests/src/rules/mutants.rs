@@ -25,8 +25,8 @@ struct Mutant {
 }
 
 /// Worlds, one after the other: one small world need not hold the case that gives a broken leaf away.
-const SEEDS: [u64; 18] = [
-    7, 1, 2, 4, 3, 6, 8, 5, 10, 12, 11, 13, 14, 16, 18, 20, 24, 28,
+const SEEDS: [u64; 26] = [
+    7, 1, 2, 4, 3, 6, 8, 5, 10, 12, 11, 13, 14, 16, 18, 20, 24, 28, 31, 37, 41, 43, 47, 53, 59, 61,
 ];
 /// Of the leaves of a clause, every such one is tried each time; the first always.
 const EVERY: usize = 6;
@@ -36,7 +36,7 @@ async fn abuse_04_a_policy_with_a_leaf_switched_off_is_noticed() {
     let (mutants, clauses) = sample(all().await);
     let count = mutants.len();
     println!("{count} leaves of {clauses} clauses");
-    assert!(clauses >= 110 && count > clauses, "{count} of {clauses}");
+    assert!(clauses >= 100 && count > clauses, "{count} of {clauses}");
     all_are_noticed(mutants).await;
 }
 
@@ -158,6 +158,11 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
                     off,
                     others: text,
                 };
+                let action = action(&text[..leaf.from]).to_owned();
+                // The guard holds those to their effect as well: `database::actions` shows it without the guard.
+                if clause == "with check" && command == "UPDATE" && action != "update" {
+                    continue;
+                }
                 let repeats = clause == "with check"
                     && is_repeated(words, using.as_deref(), open.get(&table));
                 if off == "true" && repeats || place.says_the_same() {
@@ -167,7 +172,6 @@ async fn mutants(conn: &mut PgConnection) -> Vec<Mutant> {
                     continue;
                 }
                 let broken = format!("{}{off}{}", &text[..leaf.from], &text[leaf.to..]);
-                let action = action(&text[..leaf.from]).to_owned();
                 let asked = match (command.as_str(), clause) {
                     ("SELECT", _) => vec![
                         (How::Read, "read".to_owned()),

@@ -24,6 +24,8 @@ pub struct Oracle<'a> {
     pub now: DateTime<Utc>,
     /// While archiving and restoring, archived rows are seen by those who may do so.
     archived: Cell<bool>,
+    /// What was suspended before it was archived can be seen by who restores it.
+    restoring: Cell<bool>,
     sets: HashMap<String, Vec<Uuid>>,
 }
 
@@ -44,6 +46,7 @@ impl<'a> Oracle<'a> {
             facts,
             now,
             archived: Cell::new(false),
+            restoring: Cell::new(false),
             sets: HashMap::new(),
         };
         oracle.sets = sets(model)
@@ -63,6 +66,8 @@ impl<'a> Oracle<'a> {
             "suspended" => {
                 decide(resource.rules.update, row, self)
                     || decide(resource.rules.suspend, row, self)
+                    // What was archived suspended comes back suspended, before the eyes of who restores it.
+                    || self.restoring.get() && decide(resource.rules.restore, row, self)
             }
             _ if self.archived.get() => {
                 decide(resource.rules.delete, row, self)
@@ -74,18 +79,24 @@ impl<'a> Oracle<'a> {
 
     /// The same in the context of restoring.
     pub fn visible_restoring(&self, resource: &Resource, row: &Row) -> bool {
-        self.archived.set(true);
-        let visible = self.visible(resource, row);
-        self.archived.set(false);
-        visible
+        self.within("restore", || self.visible(resource, row))
     }
 
     /// May the caller take this action on the row?
     pub fn may(&self, resource: &Resource, action: &str, row: &Row) -> bool {
+        self.within(action, || {
+            self.visible(resource, row) && self.fits(resource, action, row)
+        })
+    }
+
+    /// In the context of an action, in which more may be visible.
+    fn within(&self, action: &str, decide: impl FnOnce() -> bool) -> bool {
         self.archived.set(matches!(action, "archive" | "restore"));
-        let allowed = self.visible(resource, row) && self.fits(resource, action, row);
+        self.restoring.set(action == "restore");
+        let decided = decide();
         self.archived.set(false);
-        allowed
+        self.restoring.set(false);
+        decided
     }
 
     /// The same, whether they see it or not.

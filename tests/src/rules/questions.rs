@@ -280,7 +280,7 @@ fn statement(resource: &Resource, action: &str) -> Option<String> {
             let column = set.split_whitespace().next().expect("a column");
             let table = resource.plural;
             return Some(format!(
-                "update app.{table} as t set {column} = t.{column} where t.id = $1 and $2::int8 is null"
+                "update app.{table} as t set {column} = t.{column} where t.id = $1 and $2::int8[] is null"
             ));
         }
         "archive" => sql.archive,

@@ -1,4 +1,9 @@
-//! Databases to test on: a copy of a template for each test, made in a fraction of a second, dropped at its end.
+//! Databases to test on: a copy of a template for each test, made in a fraction of a second, dropped when another one
+//! is made.
+//!
+//! Not at the end of the test: `drop database` waits until every session of the cluster has answered a signal, and one
+//! that is being opened answers none. A pool of the ending test may be opening one, in the very thread that would wait:
+//! it took PostgreSQL a minute to give that session up, in which no test could begin or end.
 //!
 //! `TEST_DATABASE_URL` is a superuser's URL of a PostgreSQL that may be littered; `script/test` starts one.
 
@@ -28,6 +33,8 @@ pub enum Content {
 pub struct Database {
     name: String,
     admin: PgConnectOptions,
+    /// Is called like the database: while it is open, the database is in use.
+    _owner: PgConnection,
 }
 
 impl Database {
@@ -35,19 +42,25 @@ impl Database {
         let admin = admin();
         let template = template(&admin, content).await;
         let name = format!("t_{}", Uuid::new_v4().simple());
+        let owner = connect(&admin.clone().application_name(&name)).await;
         let mut conn = connect(&admin).await;
         // Two sessions cannot copy one template at the same time.
         sqlx::query("select pg_advisory_lock(7262)")
             .execute(&mut conn)
             .await
             .expect("lock");
+        sweep(&mut conn).await;
         execute(
             &mut conn,
             format!("create database {name} template {template} strategy file_copy"),
         )
         .await;
         conn.close().await.expect("close");
-        Self { name, admin }
+        Self {
+            name,
+            admin,
+            _owner: owner,
+        }
     }
 
     /// A connection that no rule holds back.
@@ -115,24 +128,17 @@ impl Database {
     }
 }
 
-impl Drop for Database {
-    fn drop(&mut self) {
-        let (name, admin) = (self.name.clone(), self.admin.clone());
-        let drop = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("runtime");
-            runtime.block_on(async {
-                let mut conn = connect(&admin).await;
-                execute(
-                    &mut conn,
-                    format!("drop database if exists {name} with (force)"),
-                )
-                .await;
-            });
-        });
-        let _ = drop.join();
+/// Drops what ended tests have left.
+async fn sweep(conn: &mut PgConnection) {
+    let left: Vec<String> = sqlx::query_scalar(
+        "select d.datname::text from pg_database d
+         where d.datname ^@ 't_' and not exists (select from pg_stat_activity a where a.application_name = d.datname)",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .expect("databases");
+    for name in left {
+        execute(conn, format!("drop database if exists {name} with (force)")).await;
     }
 }
 

@@ -8,11 +8,11 @@ use super::{
     names::{self, Roles},
     object::{policy, quote},
     parents::readable_parents,
-    predicate::{Sql, all, atom},
-    rules::{Context, Scope, optional, predicate},
+    predicate::{Sql, all, atom, not},
+    rules::{Context, Scope, literal, optional, predicate},
     visible::visible,
 };
-use crate::model::{Entity, EntityId, Lifecycle, Model};
+use crate::model::{Change, Entity, EntityId, Lifecycle, Literal, Model};
 use crate::objects::Object;
 
 /// Action, status before, status after.
@@ -72,7 +72,7 @@ fn requests(model: &Model, id: EntityId) -> Vec<Object> {
     let actions = actions(model, row);
     if !actions.is_empty() && entity.lifecycle != Lifecycle::AppendOnly {
         let using = by_action(&actions, |a| all([a.before.clone(), a.rule.clone()]));
-        let check = by_action(&actions, |a| a.rule.clone());
+        let check = by_action(&actions, |a| a.after.clone());
         found.push(policy(
             &table,
             &name("update"),
@@ -108,6 +108,10 @@ pub(super) struct Action {
     /// The status it starts from.
     pub before: Sql,
     pub rule: Sql,
+    /// What holds of the row that comes of it. For `update` the rule once more, since any field may have changed. The
+    /// others change one column, to which the guard holds them: their rule was asked of the row before, and what it
+    /// says of that column (`state == unbanned`) need not hold any more.
+    after: Sql,
 }
 
 /// What can be done to a row that is there.
@@ -124,13 +128,15 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
     };
     let mut found = Vec::new();
     if let Some(rule) = &access.update {
+        let rule = predicate(model, scope, rule);
         found.push(Action {
             name: "update".into(),
             before: is("active"),
-            rule: predicate(model, scope, rule),
+            after: rule.clone(),
+            rule,
         });
     }
-    for (action, before, _) in status_actions(entity) {
+    for (action, before, after) in status_actions(entity) {
         let rule = match action {
             "archive" => access.delete.as_ref(),
             "restore" => access.restore.as_ref(),
@@ -141,6 +147,11 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
                 name: action.into(),
                 before: is(before),
                 rule: optional(model, scope, rule),
+                // What was archived suspended comes back suspended.
+                after: match action {
+                    "restore" => not(is("archived")),
+                    _ => is(after),
+                },
             });
         }
     }
@@ -150,9 +161,27 @@ pub(super) fn actions(model: &Model, scope: Scope<'_>) -> Vec<Action> {
             name: transition.name.clone(),
             before: is("active"),
             rule,
+            after: all([is("active"), becomes(entity, scope, &transition.change)]),
         });
     }
     found
+}
+
+/// What a transition leaves, where that is a column of the table.
+fn becomes(entity: &Entity, scope: Scope<'_>, change: &Change) -> Sql {
+    match change {
+        Change::State { field, to, .. } if !entity.is_private(field) => {
+            atom(format!("{} = {}", scope.column(field), quote(to)))
+        }
+        Change::Set { field, value } if !entity.is_private(field) && *value != Literal::Now => {
+            atom(format!(
+                "{} is not distinct from {}",
+                scope.column(field),
+                literal(value)
+            ))
+        }
+        _ => Sql::True,
+    }
 }
 
 fn status_actions(

@@ -35,6 +35,7 @@ pub struct SmtpConfig {
     pub from: Sender,
     /// What this side calls itself (`EHLO`). `None`: the domain of `from`.
     pub hello: Option<String>,
+    /// For one message, from the connection to the server's last word.
     pub timeout: Duration,
     pub connections: u32,
     /// PEM certificates of authorities that are trusted besides the public ones.
@@ -44,6 +45,7 @@ pub struct SmtpConfig {
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Sender,
+    timeout: Duration,
 }
 
 impl SmtpMailer {
@@ -70,6 +72,7 @@ impl SmtpMailer {
         Ok(Self {
             transport: builder.build(),
             from: config.from,
+            timeout: config.timeout,
         })
     }
 }
@@ -98,10 +101,17 @@ impl Mailer for SmtpMailer {
     fn send(&self, mail: Mail) -> BoxFuture<'_, Result<(), Undelivered>> {
         Box::pin(async move {
             let message = message::build(mail, &self.from)?;
-            let sent = self.transport.send(message).await;
-            sent.map(drop).map_err(|error| undelivered(&error))
+            // The transport's own timeout ends with the connection: a server that then falls silent would keep us.
+            match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
+                Ok(sent) => sent.map(drop).map_err(|error| undelivered(&error)),
+                Err(_) => Err(late()),
+            }
         })
     }
+}
+
+fn late() -> Undelivered {
+    Undelivered::NotNow("the mail server did not answer in time".to_owned())
 }
 
 /// The server's own words often repeat the address: only its number is told.
@@ -113,9 +123,7 @@ fn undelivered(error: &lettre::transport::smtp::Error) -> Undelivered {
             Undelivered::Never(format!("the mail server refused the address: {code}"))
         }
         Some(code) => Undelivered::NotNow(format!("the mail server answered {code}")),
-        None if error.is_timeout() => {
-            Undelivered::NotNow("the mail server did not answer in time".to_owned())
-        }
+        None if error.is_timeout() => late(),
         None if error.is_tls() => {
             Undelivered::NotNow("no encrypted connection to the mail server".to_owned())
         }

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9c2eedd7191900e8bc774fb9ab8ac8d65aff5166b228e2c72e1e2dd5e7cc44504ef68e0191b0533d3991c1577d3eb721",
+        checksum: "07c41e62371c870c3fd9e91cce8026b9860d3205675b1ab9d36b624ed9a91c087fe86d20473e36a28d0ceaa06b2aae5e",
     },
 ];
