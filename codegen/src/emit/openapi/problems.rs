@@ -103,7 +103,7 @@ const PROBLEMS: [(u16, &str, &str, &str, &str); 16] = [
     (
         431,
         "HeadersTooLarge",
-        "The headers, or the parameters of the path and the query, are too long.",
+        "The headers, or the parameters of the path and the query, are too long. More than twice too long, and the answer has no body.",
         "headers-too-large",
         "The request headers are too large",
     ),
