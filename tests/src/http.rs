@@ -20,4 +20,5 @@ mod refusals;
 mod routes;
 mod rows;
 mod same;
+mod snapshots;
 mod tenants;

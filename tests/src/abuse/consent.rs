@@ -256,7 +256,9 @@ fn abuse_43_no_rule_brings_back_what_a_person_ended() {
             }
         }
     }
-    assert_eq!(asked, ["community_member.user", "role_assignment.user"]);
+    for known in ["community_member.user", "role_assignment.user"] {
+        assert!(asked.iter().any(|one| one == known), "{asked:?}");
+    }
 }
 
 /// As the request role, whatever the server would send: the person ends the row, and nobody but they brings it back.
@@ -351,7 +353,11 @@ fn abuse_43_nothing_holds_an_account() {
         for relation in entity.belongs.iter().filter(to_account) {
             let restricts = relation.on_archive == OnArchive::Restrict
                 && entity.lifecycle == Lifecycle::SoftDelete;
-            assert!(!restricts, "{}.{}", entity.name, relation.name);
+            assert!(
+                !restricts,
+                "`{}` of {} would keep an account from being closed: say what becomes of it, `on archive detach` or `cascade`",
+                relation.name, entity.name
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Which fields of an object who gets: of every entity, as one text.
+//! Which fields of an object who gets, of every entity.
 
 use super::{
     operations::entity,
     people::{self, Persona, personas},
     rows::{self, oracles, telling},
+    snapshots,
 };
 use crate::{
     rules::{oracle::text, world::Row},
@@ -12,10 +13,7 @@ use crate::{
 use codegen::model::{Entity, Ty};
 use kernel::resource::Resource;
 use sqlx::PgConnection;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows looked at where fields have readers of their own, and elsewhere.
 const ROWS: [usize; 2] = [6, 2];
@@ -27,7 +25,6 @@ async fn abuse_23_who_gets_which_fields() {
     let mut conn = server.superuser().await;
     let world = rows::world(&mut conn).await;
     let oracles = oracles(&world, &people);
-    let mut out = String::new();
     for resource in generated::hooks::RESOURCES {
         let entity = entity(model(), resource);
         let guarded = guarded(entity);
@@ -59,17 +56,15 @@ async fn abuse_23_who_gets_which_fields() {
             lines.insert(line(&audiences, &guarded));
         }
         let always: Vec<String> = always.unwrap_or_default().into_iter().collect();
-        let _ = writeln!(out, "\n# {}\n{}", resource.name, always.join(" "));
-        for line in lines {
-            let _ = writeln!(out, "{line}");
-        }
+        let shown = std::iter::once(always.join(" ")).chain(lines);
+        let shown: Vec<String> = shown.collect();
+        snapshots::check("audiences", resource.name, &shown.join("\n"));
         assert!(
             !guarded.iter().any(|name| always.contains(name)),
             "{}",
             resource.name
         );
     }
-    insta::assert_snapshot!("audiences", out);
 }
 
 /// Fields and references that not everyone who sees the object may read.

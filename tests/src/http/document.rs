@@ -64,10 +64,18 @@ async fn abuse_65_hand_written_routes_change_in_sight() {
         all.expect("named things")
             .retain(|name, at| is_new(part, name, at));
     }
+    let used: Vec<&Value> = document["paths"]
+        .as_object()
+        .into_iter()
+        .flat_map(|paths| paths.values())
+        .flat_map(|path| path.as_object().into_iter().flat_map(|path| path.values()))
+        .flat_map(|operation| operation["tags"].as_array().into_iter().flatten())
+        .collect();
+    let tags = document["tags"].as_array().expect("tags").iter();
     let beside = json!({
         "paths": document["paths"],
         "schemas": document["components"]["schemas"],
-        "tags": document["tags"],
+        "tags": tags.filter(|tag| used.contains(&&tag["name"])).collect::<Vec<_>>(),
     });
     insta::assert_json_snapshot!(beside);
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     sync::watch,
     task::{AbortHandle, Id, JoinError, JoinSet},
-    time::{MissedTickBehavior, interval, timeout_at},
+    time::{MissedTickBehavior, interval_at, timeout_at},
 };
 use uuid::Uuid;
 
@@ -55,6 +55,9 @@ pub async fn run(db: Db, work: Arc<Work>, config: WorkerConfig, mut stop: watch:
     let mut beat = ticker(config.lease / 3);
     let mut tick = ticker(TICK);
     let mut subscribe = ticker(SUBSCRIBE);
+    // Before the first job, whichever of the tickers were the first to wake up.
+    worker.subscribe().await;
+    worker.beat().await;
     loop {
         tokio::select! {
             biased;
@@ -78,8 +81,9 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// Ticks for the first time when a period is over.
 fn ticker(period: Duration) -> tokio::time::Interval {
-    let mut interval = interval(period);
+    let mut interval = interval_at(tokio::time::Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
