@@ -90,7 +90,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// In the context of an action, in which more may be visible.
-    fn within(&self, action: &str, decide: impl FnOnce() -> bool) -> bool {
+    pub fn within(&self, action: &str, decide: impl FnOnce() -> bool) -> bool {
         self.archived.set(matches!(action, "archive" | "restore"));
         self.restoring.set(action == "restore");
         let decided = decide();

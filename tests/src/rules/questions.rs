@@ -191,6 +191,14 @@ impl Asker<'_> {
         blind.statement.clone_from(&reach.statement);
         let mut questions = vec![self.ask(action, granted.clone()), reach, blind];
         if let Some(statement) = statement(self.resource, action) {
+            // A change that hides the row from who makes it needs a trigger, and these are off here.
+            let stays = |row: &&Row| {
+                oracle.may(self.resource, action, row)
+                    && oracle.within(action, || {
+                        oracle.visible(self.resource, &changed(row, &statement))
+                    })
+            };
+            let granted = self.rows.iter().filter(stays).map(id).collect();
             let mut deed = self.question(How::Do, action, granted);
             // What cannot be reached cannot be done.
             deed.asked = deed.granted.iter().cloned().collect();
@@ -294,6 +302,17 @@ fn statement(resource: &Resource, action: &str) -> Option<String> {
     };
     let (text, _) = text.split_once(" returning ")?;
     Some(text.to_owned())
+}
+
+/// The row after `set <column> = '<word>'`.
+fn changed(row: &Row, statement: &str) -> Row {
+    let mut row = row.clone();
+    let set = statement.split_once(" set ").map(|(_, set)| set);
+    let (column, rest) = set.and_then(|set| set.split_once(" = ")).expect("a change");
+    if let Some((word, _)) = rest.strip_prefix('\'').and_then(|r| r.split_once('\'')) {
+        row.insert(column.to_owned(), word.into());
+    }
+    row
 }
 
 /// Between the first parentheses of an INSERT.

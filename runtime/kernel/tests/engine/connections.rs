@@ -84,7 +84,7 @@ async fn a_refused_account_does_not_cost_the_connection() {
 async fn a_used_up_pool_answers_soon_and_recovers() {
     let configure = |config: &mut kernel::config::DbConfig| {
         config.connections = 1;
-        config.acquire_timeout = Duration::from_millis(200);
+        config.acquire_timeout = Duration::from_millis(1500);
     };
     let world = world_with(configure).await;
     let held = world
