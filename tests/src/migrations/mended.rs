@@ -2,7 +2,7 @@
 //! a relation that leads to more than before, whose rows are brought along.
 
 use super::blank::{Blank, limits};
-use super::cases::{CAPACITY, there_and_back};
+use super::cases::{CAPACITY, NOT_ARCHIVED_ANY_MORE, there_and_back};
 use super::repository::{Edit, Repository, world};
 use super::rows::ROWS;
 use kernel::migrate::up;
@@ -38,23 +38,15 @@ async fn only_when_mended(to: &[Edit<'_>], rows: &str, why: &str, mend: &str) {
 
 #[tokio::test]
 async fn archived_rows_are_in_the_way_of_an_entity_that_is_archived_no_more() {
-    let to = [
-        (
-            "user",
-            "doc: A person who signs in.\n",
-            "doc: A person who signs in.\nlifecycle: mutable\n",
-        ),
-        ("user", "  is_public:", "  status: drop\n  is_public:"),
-        ("sign_in", ", on end set revoked_at", ""),
-        (
-            "role_assignment",
-            "  user: user, on archive cascade",
-            "  user: user",
-        ),
-    ];
     let archive = "update app.users set status = 'suspended' where handle = 'user6'";
     let restore = "update app.users set status = 'active' where handle = 'user6'";
-    only_when_mended(&to, archive, "would be there again", restore).await;
+    only_when_mended(
+        &NOT_ARCHIVED_ANY_MORE,
+        archive,
+        "would be there again",
+        restore,
+    )
+    .await;
 }
 
 #[tokio::test]
