@@ -22,7 +22,7 @@ fields:
   # state:     states(draft, published) = draft, filter
 
 belongs:
-  created_by: user, set me
+  created_by: user?, set me, on archive detach
   # city:     city, filter
 
 # has:
