@@ -185,6 +185,9 @@ fn steps(model: &Model, child_id: EntityId) -> Vec<Step> {
     let child = &model.entities[child_id];
     let mut found = Vec::new();
     for (id, parent) in model.entities.iter().enumerate() {
+        if !parent.has.iter().any(|has| has.child == child_id) {
+            continue;
+        }
         let way = |has: usize, wanted: &dyn Fn(&Derived) -> bool| {
             let via = child
                 .relation(&parent.has[has].via)
