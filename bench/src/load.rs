@@ -33,22 +33,22 @@ impl Load<'_> {
         operation: &str,
         port: u16,
         server_pid: u32,
-        token: Option<&str>,
+        tokens: Option<&str>,
     ) -> Result<()> {
         let load = Self {
             seconds: WARM_UP_SECONDS,
             ..*self
         };
-        load.run(operation, port, server_pid, token).map(drop)
+        load.run(operation, port, server_pid, tokens).map(drop)
     }
 
-    /// Runs `operation` against `port`. Fails if any answer was not 2xx: a fast error is no result.
+    /// Runs `operation` against `port`, by the callers of these tokens, separated by commas. Fails if any answer was not 2xx: a fast error is no result.
     pub fn run(
         &self,
         operation: &str,
         port: u16,
         server_pid: u32,
-        token: Option<&str>,
+        tokens: Option<&str>,
     ) -> Result<Figures> {
         let (server_before, postgres_before) = (
             cpu_seconds(server_pid),
@@ -66,7 +66,7 @@ impl Load<'_> {
             .arg("-s")
             .arg(self.scripts.join(format!("{operation}.lua")))
             .arg(format!("http://127.0.0.1:{port}"))
-            .env("BENCH_TOKEN", token.unwrap_or(""))
+            .env("BENCH_TOKENS", tokens.unwrap_or(""))
             .env("BENCH_IDS", self.scripts.join("ids.txt"))
             .env("LUA_PATH", format!("{}/?.lua", self.scripts.display()))
             .output()

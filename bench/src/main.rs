@@ -186,10 +186,14 @@ fn keys() -> Result<Keys> {
 }
 
 fn tokens(keys: &Keys, prepared: &prepare::Prepared) -> Result<Tokens> {
+    let joined = |callers: &[prepare::Caller]| -> Result<String> {
+        let tokens: Result<Vec<String>> = callers.iter().map(|c| token(keys, *c)).collect();
+        Ok(tokens?.join(","))
+    };
     Ok(Tokens {
-        of_all: token(keys, prepared.of_all)?,
-        of_one: token(keys, prepared.of_one)?,
-        of_none: token(keys, prepared.of_none)?,
+        of_all: joined(&prepared.of_all)?,
+        of_one: joined(&prepared.of_one)?,
+        of_none: joined(&prepared.of_none)?,
     })
 }
 

@@ -9,6 +9,8 @@ pub const SECURED: &str = "bench_secured";
 pub const PLAIN: &str = "bench_plain";
 const PASSWORD: &str = "bench";
 const CITIES: i32 = 50;
+/// Of each kind: as many as there are connections.
+const CALLERS: i32 = 32;
 
 /// The id of row `:n`: pgbench can count but not choose from a list.
 pub const ID: &str = "('01900000-0000-7000-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid";
@@ -21,12 +23,12 @@ pub struct Caller {
 }
 
 pub struct Prepared {
-    /// Administers all cities.
-    pub of_all: Caller,
-    /// Administers one.
-    pub of_one: Caller,
-    /// A member without a role.
-    pub of_none: Caller,
+    /// Who administer all cities.
+    pub of_all: Vec<Caller>,
+    /// Who administers one.
+    pub of_one: Vec<Caller>,
+    /// Members without a role.
+    pub of_none: Vec<Caller>,
     pub postmaster: u32,
 }
 
@@ -51,7 +53,10 @@ pub async fn prepare(admin: &str, rows: i32, files: &Path) -> Result<Prepared> {
         .status()?;
     ensure!(status.success(), "migrating failed");
     let mut secured = PgConnection::connect(&on(admin, SECURED)).await?;
-    let [of_all, of_none, of_one] = fill(&mut secured, rows).await?;
+    fill(&mut secured, rows).await?;
+    let of_all = callers(&mut secured, "bench_all_%").await?;
+    let of_one = callers(&mut secured, "bench_one").await?;
+    let of_none = callers(&mut secured, "bench_none_%").await?;
     widen_quotas(&mut secured).await?;
     write_files(&mut secured, files).await?;
     secured.close().await?;
@@ -160,7 +165,7 @@ pub fn binary(name: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
-async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 3]> {
+async fn fill(conn: &mut PgConnection, rows: i32) -> Result<()> {
     let id = ID.replace(":n", "n");
     let text = format!(
         "alter table app.institutions disable trigger institutions_audit;
@@ -169,10 +174,12 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 3]> {
            select 'City ' || n, 'city-' || n, 'UTC', st_setsrid(st_makepoint(n, n), 4326)::geography, c.id
            from generate_series(0, {CITIES} - 1) n, app.countries c;
          insert into app.users (handle, display_name, email)
-           select 'bench_' || n, 'Bench', n || '@example.org' from unnest('{{all,none,one}}'::text[]) n;
+           select 'bench_' || n, 'Bench', n || '@example.org' from (
+             select 'one' as n union all select kind || '_' || n from unnest('{{all,none}}'::text[]) kind, generate_series(1, {CALLERS}) n
+           ) names;
          insert into app.role_assignments (role, user_id, scope_type, scope_id, state)
            select 'cityAdmin', u.id, 'city', c.id, 'accepted' from app.users u, app.cities c
-           where u.handle = 'bench_all' or (u.handle = 'bench_one' and c.slug = 'city-1');
+           where u.handle like 'bench_all_%' or (u.handle = 'bench_one' and c.slug = 'city-1');
          insert into app.sessions (user_id, expires_at) select id, now() + interval '1 day' from app.users;
          insert into app.institutions (id, name, slug, type, description, website, contact_email, location, city_id)
            select {id}, 'Institution ' || n, 'institution-' || n, 'council', repeat('Open on weekdays, closed in August. ', 18),
@@ -187,20 +194,22 @@ async fn fill(conn: &mut PgConnection, rows: i32) -> Result<[Caller; 3]> {
            from generate_series(1, least({rows}, 50000)) n join app.institutions i on i.id = {id};
          alter table app.events enable trigger events_audit;"
     );
-    run(conn, text).await?;
-    let sessions: Vec<(Uuid, Uuid)> = sqlx::query_as(
-        "select s.user_id, s.id from app.sessions s join app.users u on u.id = s.user_id order by u.handle",
-    )
-    .fetch_all(conn)
-    .await?;
-    let callers = sessions
-        .into_iter()
-        .map(|(user, session)| Caller { user, session });
-    let callers: Vec<Caller> = callers.collect();
-    callers.try_into().ok().context("three callers")
+    run(conn, text).await
 }
 
-/// One caller creates for everybody: quotas are counted as ever, and never used up.
+async fn callers(conn: &mut PgConnection, handles: &str) -> Result<Vec<Caller>> {
+    let sessions: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select s.user_id, s.id from app.sessions s join app.users u on u.id = s.user_id where u.handle like $1",
+    )
+    .bind(handles)
+    .fetch_all(conn)
+    .await?;
+    ensure!(!sessions.is_empty(), "nobody is called {handles}");
+    let callers = (sessions.into_iter()).map(|(user, session)| Caller { user, session });
+    Ok(callers.collect())
+}
+
+/// A few callers create for everybody: quotas are counted as ever, and never used up.
 async fn widen_quotas(conn: &mut PgConnection) -> Result<()> {
     let text = r"do $$ declare t record; begin
           for t in

@@ -4,7 +4,7 @@
 
 use crate::{
     prepare,
-    rounds::Tokens,
+    rounds::{Tokens, first},
     servers::{GENERATED_SECURED, Keys, Server},
 };
 use anyhow::{Context, Result, ensure};
@@ -49,8 +49,8 @@ const EVENTS: &str = "
     insert into app.organizations (city_id, name, slug, state)
       select c.id, 'Host in ' || c.slug, 'host-' || c.slug, 'approved' from app.cities c;
     set session_replication_role = replica;
-    insert into app.events (id, live_id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location, description)
-      select i.id, i.id, o.city_id, 'organization', o.id,
+    insert into app.events (id, city_id, host_type, host_id, title, slug, starts_at, ends_at, timezone, state, location, description)
+      select i.id, o.city_id, 'organization', o.id,
         case when n % 3 = 0 then 'Zürcher Jazz ' else 'Evening ' end || n, 'event-' || n,
         now() + n * interval '1 minute', now() + (n + 60) * interval '1 minute', 'UTC', 'published',
         st_setsrid(st_makepoint(8 + random() * 0.8, 47 + random() * 0.8), 4326)::geography,
@@ -94,7 +94,7 @@ pub async fn run(
         ));
     }
     let read = format!("{base}/events/{id}");
-    let token = Some(tokens.of_none.as_str());
+    let token = Some(first(&tokens.of_none));
     let idle = latencies(&client, &read, token, requests * 10).await?;
     let attack = Attack::start(&base);
     let attacked = latencies(&client, &read, token, requests * 10).await?;

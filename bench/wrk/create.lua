@@ -7,6 +7,6 @@ math.randomseed(os.time())
 -- A unique slug a request; the rest is the same.
 request = function()
   local slug = string.format("bench-%d-%d", math.random(2000000000), math.random(2000000000))
-  return wrk.format("POST", "/institutions", headers, (body:gsub("SLUG", slug)))
+  return wrk.format("POST", "/institutions", common.next(headers), (body:gsub("SLUG", slug)))
 end
 done = common.done
