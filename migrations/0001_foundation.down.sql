@@ -1233,8 +1233,6 @@ drop function audit.row_hash(audit.audit_logs);
 
 drop function audit.note(text,uuid,text,jsonb);
 
-drop function audit.write(text,uuid,text,jsonb);
-
 drop function counters.roll_up(integer);
 
 drop function audit.record_wallet_transactions();
@@ -1873,9 +1871,9 @@ drop function sec.is_active(uuid);
 
 drop function sec.hold(uuid,text);
 
-drop function sec.enter_job(text,uuid,uuid,text);
+drop function sec.enter_job(text,uuid,uuid,uuid);
 
-drop function sec.enter(uuid,uuid,text,text);
+drop function sec.enter(uuid,uuid,text,uuid);
 
 alter table app.wallet_transactions drop constraint wallet_transactions_journal_id_fkey;
 

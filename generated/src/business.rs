@@ -150,8 +150,8 @@ pub static BUSINESS: Resource = Resource {
         create: "insert into app.businesses as t
           (avatar_url, banner_url, social_links, name, slug, description, category, website, contact_email, phone,
           location, price_band, city_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::citext, $10, $11::text::geography, $12, $13)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9::text::citext, $10, $11::text::geography, $12, $13
         returning t.id, t.version",
         update: "update app.businesses as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,

@@ -81,8 +81,8 @@ pub static CITY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.cities as t where t.id = any($1)"),
         create: concat!("insert into app.cities as t
           (name, slug, timezone, location, population, country_id)
-        values
-          ($1, $2, $3, $4::text::geography, $5, $6)
+        select
+          $1, $2, $3, $4::text::geography, $5, $6
         returning ", columns!()),
         update: concat!("update app.cities as t set 
           name = case when $3 then $4 else t.name end, slug = case when $5 then $6 else t.slug end,

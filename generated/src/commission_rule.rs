@@ -112,8 +112,8 @@ pub static COMMISSION_RULE: Resource = Resource {
         create: concat!("insert into app.commission_rules as t
           (type, basis_points, fixed_cents, min_cents, max_cents, currency, paid_by, city_share_basis_points,
           valid_from, valid_to, scope_type, scope_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
         returning ", columns!()),
         update: concat!("update app.commission_rules as t set 
           basis_points = case when $3 then $4 else t.basis_points end,

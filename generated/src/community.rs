@@ -127,8 +127,8 @@ pub static COMMUNITY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.communities as t join counters.communities as counts on counts.id = t.id left join lateral app.community_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.communities as t
           (avatar_url, banner_url, social_links, name, slug, description, visibility, join_policy, city_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9
         returning t.id, t.version",
         update: "update app.communities as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,

@@ -98,8 +98,8 @@ pub static COMMUNITY_MEMBER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.community_members as t left join lateral app.community_member_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.community_members as t
           (role, community_id, user_id)
-        values
-          ($1, $2, $3)
+        select
+          $1, $2, $3
         returning t.id, t.version",
         update: "update app.community_members as t set 
           role = case when $3 then $4 else t.role end

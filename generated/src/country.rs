@@ -73,8 +73,8 @@ pub static COUNTRY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.countries as t where t.id = any($1)"),
         create: concat!("insert into app.countries as t
           (code, name, currency, default_locale)
-        values
-          ($1, $2, $3, $4)
+        select
+          $1, $2, $3, $4
         returning ", columns!()),
         update: concat!("update app.countries as t set 
           name = case when $3 then $4 else t.name end, currency = case when $5 then $6 else t.currency end,

@@ -74,8 +74,8 @@ pub static DEVICE: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.devices as t where t.id = any($1)"),
         create: concat!("insert into app.devices as t
           (platform, push_token, last_seen_at)
-        values
-          ($1, $2, $3)
+        select
+          $1, $2, $3
         returning ", columns!()),
         update: concat!("update app.devices as t set 
           push_token = case when $3 then $4 else t.push_token end,

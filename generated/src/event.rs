@@ -175,8 +175,8 @@ pub static EVENT: Resource = Resource {
         create: "insert into app.events as t
           (title, slug, description, category, starts_at, ends_at, timezone, location, online_url, visibility,
           capacity, city_id, host_type, host_id, venue_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9::text, $10, $11, $12, $13, $14, $15)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9::text, $10, $11, $12, $13, $14, $15
         returning t.id, t.version",
         update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $19::bool and $20::text is null
         returning t.id, t.version"),

@@ -61,8 +61,8 @@ pub static FOLLOW: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.follows as t where t.id = any($1)"),
         create: concat!("insert into app.follows as t
           (entity_type, entity_id)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         archive: "update app.follows as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.follows as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -80,8 +80,8 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.grant_announcements as t where t.id = any($1)"),
         create: concat!("insert into app.grant_announcements as t
           (title, description, amount_cents, currency, opens_at, closes_at, url, institution_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8
         returning ", columns!()),
         update: concat!("update app.grant_announcements as t set 
           title = case when $3 then $4 else t.title end, description = case when $5 then $6 else t.description end,

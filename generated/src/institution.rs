@@ -116,8 +116,8 @@ pub static INSTITUTION: Resource = Resource {
         create: concat!("insert into app.institutions as t
           (avatar_url, banner_url, social_links, name, slug, type, description, website, contact_email, location,
           city_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::citext, $10::text::geography, $11)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9::text::citext, $10::text::geography, $11
         returning ", fresh!()),
         update: concat!("update app.institutions as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,

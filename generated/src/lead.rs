@@ -93,8 +93,8 @@ pub static LEAD: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.leads as t where t.id = any($1)"),
         create: concat!("insert into app.leads as t
           (title, details, budget_cents, currency, needed_at, service_request_id, business_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7)
+        select
+          $1, $2, $3, $4, $5, $6, $7
         returning ", columns!()),
         update: concat!("update app.leads as t set 
           title = case when $3 then $4 else t.title end, details = case when $5 then $6 else t.details end,

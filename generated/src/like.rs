@@ -55,8 +55,8 @@ pub static LIKE: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.likes as t where t.id = any($1)"),
         create: concat!("insert into app.likes as t
           (event_id)
-        values
-          ($1)
+        select
+          $1
         returning ", columns!()),
         archive: "update app.likes as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.likes as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -98,8 +98,8 @@ pub static MEDIA: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.media as t left join lateral app.media_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.media as t
           (type, url, alt_text, position, entity_type, entity_id)
-        values
-          ($1, $2, $3, $4, $5, $6)
+        select
+          $1, $2, $3, $4, $5, $6
         returning t.id, t.version",
         update: "update app.media as t set 
           type = case when $3 then $4 else t.type end, alt_text = case when $5 then $6 else t.alt_text end,

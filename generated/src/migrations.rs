@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "52a80c703b87ad67fdfd76cc9eab7f8d63fa806c008f476cf4d74f0abb5172582a2dc5b03e8c870bd0af4a84c9ecbfb0",
+        checksum: "804d8f64428eedc8222f91bde6e957a95dad6c3993c1e911b7b16644e8cbb00b167a3eb7ffb6daabec5f18989294fada",
     },
 ];

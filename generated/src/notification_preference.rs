@@ -81,8 +81,8 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.notification_preferences as t where t.id = any($1)"),
         create: concat!("insert into app.notification_preferences as t
           (channel, type, enabled, quiet_hours)
-        values
-          ($1, $2, $3, $4)
+        select
+          $1, $2, $3, $4
         returning ", columns!()),
         update: concat!("update app.notification_preferences as t set 
           enabled = case when $3 then $4 else t.enabled end,

@@ -146,8 +146,8 @@ pub static ORGANIZATION: Resource = Resource {
         create: "insert into app.organizations as t
           (avatar_url, banner_url, social_links, name, slug, description, legal_name, website, contact_email,
           city_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7::text, $8, $9::text::citext, $10)
+        select
+          $1, $2, $3, $4, $5, $6, $7::text, $8, $9::text::citext, $10
         returning t.id, t.version",
         update: concat!("update app.organizations as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $15::bool and $16::text is null
         returning t.id, t.version"),

@@ -102,8 +102,8 @@ pub static PLAN: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.plans as t left join lateral app.plan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.plans as t
           (name, description, price_cents, currency, interval, features, is_offered, stripe_price_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8::text)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8::text
         returning t.id, t.version",
         update: concat!("update app.plans as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $17::bool and $18::text is null
         returning t.id, t.version"),

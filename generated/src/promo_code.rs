@@ -94,8 +94,8 @@ pub static PROMO_CODE: Resource = Resource {
         create: concat!("insert into app.promo_codes as t
           (code, basis_points, amount_cents, currency, max_redemptions, per_user_limit, valid_from, valid_to,
           event_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9
         returning ", fresh!()),
         update: concat!("update app.promo_codes as t set 
           basis_points = case when $3 then $4 else t.basis_points end,

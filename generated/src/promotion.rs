@@ -97,8 +97,8 @@ pub static PROMOTION: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.promotions as t where t.id = any($1)"),
         create: concat!("insert into app.promotions as t
           (slot, starts_at, ends_at, currency, target_type, target_id, city_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7)
+        select
+          $1, $2, $3, $4, $5, $6, $7
         returning ", columns!()),
         archive: "update app.promotions as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.promotions as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

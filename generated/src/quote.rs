@@ -83,8 +83,8 @@ pub static QUOTE: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.quotes as t where t.id = any($1)"),
         create: concat!("insert into app.quotes as t
           (amount_cents, currency, terms, valid_until, lead_id)
-        values
-          ($1, $2, $3, $4, $5)
+        select
+          $1, $2, $3, $4, $5
         returning ", columns!()),
         update: concat!("update app.quotes as t set 
           amount_cents = case when $3 then $4 else t.amount_cents end,

@@ -57,8 +57,8 @@ pub static REFERRAL: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.referrals as t where t.id = any($1)"),
         create: concat!("insert into app.referrals as t
           (referrer_id)
-        values
-          ($1)
+        select
+          $1
         returning ", columns!()),
         ..Sql::NONE
     },

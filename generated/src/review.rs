@@ -83,8 +83,8 @@ pub static REVIEW: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.reviews as t where t.id = any($1)"),
         create: concat!("insert into app.reviews as t
           (rating, comment, reply, entity_type, entity_id)
-        values
-          ($1, $2, $3, $4, $5)
+        select
+          $1, $2, $3, $4, $5
         returning ", columns!()),
         update: concat!("update app.reviews as t set 
           rating = case when $3 then $4 else t.rating end, comment = case when $5 then $6 else t.comment end,

@@ -107,8 +107,8 @@ pub static SERVICE_REQUEST: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.service_requests as t join counters.service_requests as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.service_requests as t
           (title, category, description, budget_cents, currency, needed_at, city_id, host_type, host_id, event_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
         returning ", fresh!()),
         update: concat!("update app.service_requests as t set 
           title = case when $3 then $4 else t.title end, category = case when $5 then $6 else t.category end,

@@ -101,8 +101,8 @@ pub static TICKET_TYPE: Resource = Resource {
         create: concat!("insert into app.ticket_types as t
           (name, description, price_cents, currency, capacity, sales_start, sales_end, per_user_limit,
           refundable_until, event_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
         returning ", columns!()),
         update: concat!("update app.ticket_types as t set 
           name = case when $3 then $4 else t.name end, description = case when $5 then $6 else t.description end,

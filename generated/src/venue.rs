@@ -131,8 +131,8 @@ pub static VENUE: Resource = Resource {
         create: concat!("insert into app.venues as t
           (avatar_url, banner_url, social_links, name, slug, description, address, location, capacity, accessibility,
           opening_hours, city_id, owner_type, owner_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9, $10, $11, $12, $13, $14)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8::text::geography, $9, $10, $11, $12, $13, $14
         returning ", fresh!()),
         update: concat!("update app.venues as t set 
           avatar_url = case when $3 then $4 else t.avatar_url end,

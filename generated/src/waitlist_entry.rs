@@ -66,8 +66,8 @@ pub static WAITLIST_ENTRY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.waitlist_entries as t where t.id = any($1)"),
         create: concat!("insert into app.waitlist_entries as t
           (event_id, ticket_type_id)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         archive: "update app.waitlist_entries as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, null::text as state, array_remove(array[

@@ -418,7 +418,7 @@ fn longest_column(of: &Of, relation: &Relation) -> String {
         .map(|t| of.cx.model.entities[*t].name.len() + 1)
         .max()
         .unwrap_or(0);
-    "x".repeat(longest + relation.name.len() + "live__id".len())
+    "x".repeat(longest + relation.name.len() + "_id".len())
 }
 
 fn former_name(of: &Of) {

@@ -50,13 +50,13 @@ mod uniques;
 mod visible;
 
 pub use apart::{delta_table, is_apart, reader, table as counters_table};
-pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, columns, sql_type};
+pub use columns::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, columns, sql_type};
 pub use counters::{Recount, recounts};
 pub use documents::{searched, seen_by_all, within};
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::{allowed, possible_now};
-pub use references::children;
+pub use references::{children, is_live};
 pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
 pub use uniques::unique_sets;
 

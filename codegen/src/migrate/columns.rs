@@ -6,7 +6,7 @@ use super::change::TableChange;
 use super::diff::Direction;
 use super::op::{Fill, Op};
 use super::text::{base_name, last_name, mentions};
-use crate::emit::schema::LIVE_ID;
+use crate::emit::schema::LIVE_KEY;
 use crate::objects::{Column, Object};
 
 /// A value for rows whose true one is gone: table, column → SQL.
@@ -70,8 +70,8 @@ pub fn alter(
             continue;
         }
         ops.push(add(table, column, direction));
-        if column.name == LIVE_ID {
-            let value = "case when status <> 'archived' then id end".to_owned();
+        if column.name == LIVE_KEY {
+            let value = "case when status <> 'archived' then true end".to_owned();
             ops.push(Op::Keep {
                 table: table.clone(),
                 name: column.name.clone(),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Renames;
-use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_ID, counters_table, delta_table};
+use crate::emit::schema::{ARCHIVED_FROM, ARCHIVED_WITH, LIVE_KEY, counters_table, delta_table};
 use crate::model::{Entity, Field, Model, Object, Relation, Ty};
 
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl Hints {
 
 /// Bookkeeping of archiving, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
-    [LIVE_ID, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
+    [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
 
 pub fn table(entity: &Entity) -> String {
@@ -198,14 +198,9 @@ fn renamed_columns(relation: &Relation, from: &str, model: &Model) -> Vec<(Strin
     let mut columns = vec![
         (format!("{from}_id"), format!("{to}_id")),
         (format!("{from}_type"), format!("{to}_type")),
-        (format!("live_{from}_id"), format!("live_{to}_id")),
     ];
     for target in relation.targets.iter().map(|t| &model.entities[*t].name) {
         columns.push((format!("{from}_{target}_id"), format!("{to}_{target}_id")));
-        columns.push((
-            format!("live_{from}_{target}_id"),
-            format!("live_{to}_{target}_id"),
-        ));
     }
     columns
 }

@@ -54,7 +54,7 @@ fn headline(op: &Op, entity: &dyn Fn(&str) -> String) -> Option<String> {
             format!("drop_{}", entity(table_of(object)?))
         }
         Op::RenameTable { old, to } => format!("rename_{}_to_{}", entity(&old.name), entity(to)),
-        Op::RenameColumn { table, from, to } if !from.starts_with("live_") => {
+        Op::RenameColumn { table, from, to } => {
             format!("rename_{}_{}_to_{}", entity(table), stem(from), stem(to))
         }
         Op::AddColumn { table, column, .. } if column.generated.is_none() => {

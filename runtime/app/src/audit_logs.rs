@@ -135,7 +135,7 @@ struct AuditLog {
     /// The role that it was done with.
     performed_role: String,
     /// The `X-Request-Id` of the answer to the request that did it.
-    request_id: Option<String>,
+    request_id: Option<Uuid>,
     reason: Option<String>,
     /// Name of a field to its value before and after; `"•"` stands for one that the log does not keep.
     #[schema(value_type = Object)]

@@ -118,7 +118,7 @@ struct DeadJob {
     /// The member for whom it should have been done.
     on_behalf_of: Option<Uuid>,
     /// The `X-Request-Id` of the answer to the request that wanted it.
-    request_id: Option<String>,
+    request_id: Option<Uuid>,
     attempts: i32,
     last_error: Option<String>,
     created_at: DateTime<Utc>,

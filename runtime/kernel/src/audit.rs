@@ -84,7 +84,7 @@ pub struct Entry {
     pub action: String,
     pub performed_by: Option<Uuid>,
     pub performed_role: String,
-    pub request_id: Option<String>,
+    pub request_id: Option<Uuid>,
     pub reason: Option<String>,
     /// Column → `[before, after]`, with `"•"` for values that the log does not keep.
     pub changed: Value,

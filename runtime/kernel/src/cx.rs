@@ -1,13 +1,14 @@
 //! The only way to the database: an actor and an open transaction that knows them.
 //!
 //! The pools are private. Whoever wants to run SQL asks for a [`Cx`], and the database then holds every
-//! statement to the rules of that actor. The texts built here consist of literals, UUIDs and checked
-//! static names only.
+//! statement to the rules of that actor.
 
 mod ask;
+mod enter;
 mod lanes;
 mod reader;
 mod run;
+mod writer;
 
 pub(crate) use reader::{Question, Reader, Work};
 
@@ -18,6 +19,7 @@ use crate::{
     error::{Error, Result},
     member::Member,
 };
+use enter::{enter, is_name, push_uuid};
 use lanes::Lane;
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -411,55 +413,4 @@ async fn learn_types(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
             .await?;
     }
     Ok(())
-}
-
-fn enter(
-    begin: &'static str,
-    user: Option<Uuid>,
-    session: Option<Uuid>,
-    action: &'static str,
-    request: Uuid,
-) -> String {
-    let mut text = String::with_capacity(200);
-    text.push_str(begin);
-    text.push_str("; select sec.enter(");
-    push_uuid(&mut text, user);
-    text.push_str(", ");
-    push_uuid(&mut text, session);
-    let _ = write!(text, ", '{action}', '{request}')");
-    text
-}
-
-fn push_uuid(text: &mut String, id: Option<Uuid>) {
-    let _ = match id {
-        Some(id) => write!(text, "'{id}'"),
-        None => write!(text, "null"),
-    };
-}
-
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_context_is_one_text_of_literals_and_uuids() {
-        assert_eq!(
-            enter("begin", Some(Uuid::nil()), None, "update", Uuid::max()),
-            "begin; select sec.enter('00000000-0000-0000-0000-000000000000', null, 'update', \
-             'ffffffff-ffff-ffff-ffff-ffffffffffff')"
-        );
-    }
-
-    #[test]
-    fn names_cannot_end_a_literal() {
-        assert!(is_name("archive") && is_name("set_featured"));
-        assert!(!is_name("x'; drop") && !is_name("") && !is_name("Archive"));
-    }
 }

@@ -174,6 +174,22 @@ fn settled<T>(resource: &Resource, action: Action, result: Result<T>) -> Result<
     }
 }
 
+fn has_hook(endpoint: &Endpoint, action: Action) -> bool {
+    endpoint.mounted.hooks.is_some() && endpoint.resource().hooks.contains(&action.name())
+}
+
+/// A change that is nothing but its statement, whose answer is in what it gives back, needs no transaction around it.
+fn is_one_statement(endpoint: &Endpoint, action: Action) -> bool {
+    let resource = endpoint.resource();
+    let is_answer = match action {
+        Action::Create => !resource.guarded && !resource.sql.create.contains(" default values "),
+        Action::Update => !resource.guarded,
+        Action::Archive => true,
+        _ => false,
+    };
+    is_answer && !has_hook(endpoint, action)
+}
+
 async fn hook(
     endpoint: &Endpoint,
     action: Action,
@@ -182,7 +198,7 @@ async fn hook(
     input: Option<&mut dyn Input>,
 ) -> Result<()> {
     match &endpoint.mounted.hooks {
-        Some(hooks) if endpoint.resource().hooks.contains(&action.name()) => {
+        Some(hooks) if has_hook(endpoint, action) => {
             hooks.before(action.name(), cx, id, input).await
         }
         _ => Ok(()),

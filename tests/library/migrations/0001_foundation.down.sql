@@ -301,8 +301,6 @@ drop function audit.row_hash(audit.audit_logs);
 
 drop function audit.note(text,uuid,text,jsonb);
 
-drop function audit.write(text,uuid,text,jsonb);
-
 drop function counters.roll_up(integer);
 
 drop function audit.record_reservations();
@@ -469,9 +467,9 @@ drop function sec.may_appointment(uuid,text);
 
 drop function sec.is_active(uuid);
 
-drop function sec.enter_job(text,uuid,uuid,text);
+drop function sec.enter_job(text,uuid,uuid,uuid);
 
-drop function sec.enter(uuid,uuid,text,text);
+drop function sec.enter(uuid,uuid,text,uuid);
 
 alter table app.reservations drop constraint reservations_live_member_id_fkey;
 

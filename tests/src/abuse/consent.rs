@@ -326,7 +326,7 @@ async fn abuse_43_the_database_remembers_who_ended_it() {
 async fn act(conn: &mut PgConnection, user: Uuid, action: &str, statement: &str) -> u64 {
     let text = format!(
         "savepoint act; set local role culturepass_app;
-         select sec.enter('{user}', null, '{action}', gen_random_uuid()::text)"
+         select sec.enter('{user}', null, '{action}', gen_random_uuid())"
     );
     sqlx::raw_sql(AssertSqlSafe(text))
         .execute(&mut *conn)

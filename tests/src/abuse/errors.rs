@@ -230,7 +230,7 @@ async fn abuse_56_a_database_in_ruins_stays_inside() {
 
     run(
         &server,
-        "alter function sec.enter(uuid, uuid, text, text) rename to canary".to_owned(),
+        "alter function sec.enter(uuid, uuid, text, uuid) rename to canary".to_owned(),
     )
     .await;
     let answer = paula.get("/events").await;

@@ -202,7 +202,7 @@ async fn enter_and_find(conn: &mut PgConnection, actor: Uuid, table: &str) -> Op
         .execute(&mut *conn)
         .await
         .expect("begun");
-    sqlx::query("select sec.enter($1, null, 'update', 'test')")
+    sqlx::query("select sec.enter($1, null, 'update', gen_random_uuid())")
         .bind(actor)
         .execute(&mut *conn)
         .await

@@ -88,16 +88,16 @@ async fn hide(conn: &mut PgConnection) {
         .iter()
         .filter(|entity| entity.lifecycle == Lifecycle::SoftDelete && entity.name != "user")
     {
-        for (status, live) in [("archived", "null"), ("suspended", "id")] {
+        for (status, live) in [("archived", "null"), ("suspended", "true")] {
             let has_live: bool = sqlx::query_scalar(
-                "select exists (select from information_schema.columns where table_schema = 'app' and table_name = $1 and column_name = 'live_id')",
+                "select exists (select from information_schema.columns where table_schema = 'app' and table_name = $1 and column_name = 'live_key')",
             )
             .bind(&entity.plural)
             .fetch_one(&mut *conn)
             .await
             .expect("looked");
             let live = if has_live {
-                format!(", live_id = {live}")
+                format!(", live_key = {live}")
             } else {
                 String::new()
             };

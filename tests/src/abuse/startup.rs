@@ -136,7 +136,7 @@ async fn abuse_57_a_schema_that_holds_nobody_is_refused() {
             "reads a setting once per row: likes_insert",
         ),
         (
-            "alter function sec.enter(uuid, uuid, text, text) reset search_path",
+            "alter function sec.enter(uuid, uuid, text, uuid) reset search_path",
             "search_path of its own: sec.enter",
         ),
         (

@@ -107,7 +107,7 @@ async fn calls(conn: &mut PgConnection, entity: &str, me: Uuid) -> i64 {
     run(conn, "begin; set local track_functions = 'all'").await;
     run(
         conn,
-        &format!("set local role culturepass_app; select sec.enter('{me}', null, 'read', '')"),
+        &format!("set local role culturepass_app; select sec.enter('{me}', null, 'read', null)"),
     )
     .await;
     let before = counted(conn).await;
@@ -150,7 +150,7 @@ async fn a_set_says_what_the_function_for_one_row_says() {
             &format!(
                 "set session_replication_role = replica;
                  update app.{table} set status = 'suspended' where md5(id::text) ~ '[01]$';
-                 update app.{table} set status = 'archived', live_id = null where md5(id::text) ~ '[23]$'; reset session_replication_role"
+                 update app.{table} set status = 'archived', live_key = null where md5(id::text) ~ '[23]$'; reset session_replication_role"
             ),
         )
         .await;
@@ -181,7 +181,7 @@ async fn compare(conn: &mut PgConnection, me: Uuid, action: &str, set: &str) -> 
     run(conn, "begin").await;
     run(
         conn,
-        &format!("select sec.enter('{me}', null, '{action}', '')"),
+        &format!("select sec.enter('{me}', null, '{action}', null)"),
     )
     .await;
     let text = format!(

@@ -26,8 +26,11 @@ fn usual(resource: &Resource) -> usize {
     ];
     let texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
     let exists = 1;
+    // As they are within a transaction.
+    let again = [sql.create, sql.update, sql.archive];
+    let again = again.iter().filter(|text| !text.is_empty()).count();
     let lists = 2 * (1 + resource.children.len()) + resource.filters.len() + 1;
-    texts.len() + sql.update_private.len() + resource.transitions.len() + exists + lists
+    texts.len() + again + sql.update_private.len() + resource.transitions.len() + exists + lists
 }
 
 /// Claim: what clients usually ask for, of all entities together, fits into the cache of one connection, with

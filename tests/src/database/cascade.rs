@@ -276,10 +276,7 @@ fn sum(id: EntityId, way: &[Edge]) -> String {
         .belongs
         .iter()
         .filter(|r| r.on_archive == OnArchive::Detach);
-    let lost: String = lost
-        .flat_map(|r| [format!("{}_id", r.name), format!("live_{}_id", r.name)])
-        .map(|column| format!(" - '{column}'"))
-        .collect();
+    let lost: String = lost.map(|r| format!(" - '{}_id'", r.name)).collect();
     let row = match here {
         true => format!("(to_jsonb(t) - 'version' - 'updated_at'{lost})::text"),
         false => "t.id::text || t.status".to_owned(),

@@ -47,8 +47,9 @@ async fn entering_reads_the_roles_that_are_live() {
 #[tokio::test]
 async fn accounts_that_may_not_enter() {
     let world = world().await;
-    let enter =
-        |user: &str, session: &str| format!("select sec.enter({user}, {session}, 'get', 'r')");
+    let enter = |user: &str, session: &str| {
+        format!("select sec.enter({user}, {session}, 'get', gen_random_uuid())")
+    };
     let nobody = "'00000000-0000-7000-8000-000000000000'";
     let app = &world.database.app;
     assert_eq!(
@@ -138,7 +139,7 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
         "select * from audit.verify()",
         "select * from audit.history(null, null, null, null, 1)",
         "select audit.has_seal('x')",
-        "select sec.enter_job('payments', null, null, 'r')",
+        "select sec.enter_job('payments', null, null, gen_random_uuid())",
         "set local role culturepass_owner",
         "set local role culturepass_authz",
         "set local role culturepass_job",
@@ -158,7 +159,7 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
         "alter role culturepass_app superuser",
         "alter role culturepass_app bypassrls",
         "grant culturepass_owner to culturepass_app",
-        "drop function sec.enter(uuid, uuid, text, text)",
+        "drop function sec.enter(uuid, uuid, text, uuid)",
         "copy app.countries to program 'cat'",
         "copy app.countries from '/etc/passwd'",
         "select pg_read_file('/etc/passwd')",
@@ -169,7 +170,7 @@ async fn abuse_61_requests_can_do_nothing_around_the_policies() {
     ];
     for statement in refused {
         attempt(&mut request, "begin").await.expect("begin");
-        let enter = format!("select sec.enter('{paula}', null, 'update', 'test')");
+        let enter = format!("select sec.enter('{paula}', null, 'update', gen_random_uuid())");
         attempt(&mut request, enter).await.expect("enter");
         let answer = attempt(&mut request, statement).await;
         attempt(&mut request, "rollback").await.expect("rollback");
@@ -196,7 +197,7 @@ async fn a_job_works_only_for_accounts_that_are_good() {
     let enter = |who: Uuid, session: &str| {
         let (pool, text) = (
             world.database.job.clone(),
-            format!("select sec.enter_job('wallet', '{who}', {session}, 'r')"),
+            format!("select sec.enter_job('wallet', '{who}', {session}, gen_random_uuid())"),
         );
         async move {
             let mut transaction = pool.begin().await.unwrap();
@@ -247,7 +248,7 @@ async fn a_job_asks_the_rules() {
     let holds = async |who: Option<Uuid>, condition: &str| {
         let who = who.map_or("null".to_owned(), |who| format!("'{who}'"));
         let mut transaction = world.database.job.begin().await.unwrap();
-        let text = format!("select sec.enter_job('wallet', {who}, null, 'r')");
+        let text = format!("select sec.enter_job('wallet', {who}, null, gen_random_uuid())");
         attempt(&mut *transaction, text).await.unwrap();
         let asked = sqlx::query_scalar::<_, bool>("select sec.holds_event($1, $2)");
         asked
@@ -289,7 +290,7 @@ async fn a_job_reaches_what_its_module_names() {
             let mut transaction = pool.begin().await.unwrap();
             attempt(
                 &mut *transaction,
-                format!("select sec.enter_job('{name}', null, null, 'r')"),
+                format!("select sec.enter_job('{name}', null, null, gen_random_uuid())"),
             )
             .await
             .unwrap();

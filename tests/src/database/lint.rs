@@ -73,11 +73,11 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "once per row",
         ),
         (
-            "alter function sec.enter(uuid, uuid, text, text) reset search_path",
+            "alter function sec.enter(uuid, uuid, text, uuid) reset search_path",
             "without search path",
         ),
         (
-            "grant execute on function sec.enter(uuid, uuid, text, text) to public",
+            "grant execute on function sec.enter(uuid, uuid, text, uuid) to public",
             "for everybody",
         ),
         (
@@ -108,10 +108,7 @@ async fn abuse_60_a_migration_that_opens_a_door_is_seen() {
             "grant usage on schema search to culturepass_app; grant select on search.events to culturepass_app",
             "search documents",
         ),
-        (
-            "drop index app.likes_event_id_idx; drop index app.likes_live_event_id_idx",
-            "without index",
-        ),
+        ("drop index app.likes_event_id_idx", "without index"),
     ];
     for (mistake, seen) in mistakes {
         attempt(&database.superuser, mistake)

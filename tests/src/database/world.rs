@@ -201,7 +201,7 @@ impl World {
 }
 
 pub async fn enter(transaction: &mut Transaction<'_, Postgres>, user: Option<Uuid>, action: &str) {
-    sqlx::query("select sec.enter($1, null, $2, 'test')")
+    sqlx::query("select sec.enter($1, null, $2, gen_random_uuid())")
         .bind(user)
         .bind(action)
         .execute(&mut **transaction)

@@ -396,8 +396,9 @@ async fn statement(
         format!("'00000000-0000-7000-8000-00000000a{n:03}'")
     });
     let action = if name == "transition" { "go" } else { name };
-    let start =
-        format!("set local role fixture_app; select sec.enter({caller}, null, '{action}', 'test')");
+    let start = format!(
+        "set local role fixture_app; select sec.enter({caller}, null, '{action}', gen_random_uuid())"
+    );
     let parameters = (1..)
         .take_while(|n| text.contains(&format!("${n}")))
         .count();

@@ -98,7 +98,7 @@ async fn explain(conn: &mut PgConnection, runner: Runner, sql: &str) -> Result<(
     sqlx::raw_sql("deallocate all").execute(&mut *conn).await?;
     let mut transaction = conn.begin().await?;
     if let Runner::Job(module) = runner {
-        sqlx::query("select sec.enter_job($1, null, null, 'test')")
+        sqlx::query("select sec.enter_job($1, null, null, gen_random_uuid())")
             .bind(module)
             // `deallocate all` takes named statements away that the driver would remember.
             .persistent(false)

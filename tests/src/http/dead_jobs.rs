@@ -142,7 +142,7 @@ async fn a_dead_job_is_tried_again_or_given_up_once_and_it_is_written_down() {
         .unwrap();
     retry(waiting).await.expect(409);
 
-    let text = "select entity_type, action, performed_by from audit.audit_logs where entity_id = $1 and request_id = $2";
+    let text = "select entity_type, action, performed_by from audit.audit_logs where entity_id = $1 and request_id = $2::text::uuid";
     for (id, answer, action) in [(again, tried, "retry"), (up, given_up, "discard")] {
         let entry: (String, String, Uuid) = sqlx::query_as(text)
             .bind(id)

@@ -150,10 +150,10 @@ pub async fn set_status(
     row: &Row,
     status: &str,
 ) -> Row {
-    let live = match (row.contains_key("live_id"), status) {
+    let live = match (row.contains_key("live_key"), status) {
         (false, _) => "",
-        (true, "archived") => ", live_id = null",
-        (true, _) => ", live_id = id",
+        (true, "archived") => ", live_key = null",
+        (true, _) => ", live_key = true",
     };
     set(conn, resource, row, &format!("status = '{status}'{live}")).await;
     let mut row = row.clone();

@@ -84,7 +84,7 @@ async fn a_dead_job_is_tried_again_or_given_up_and_both_are_audited() {
     worker.stop().await;
     let text = "select entity_id, action from audit.audit_logs where entity_type = 'job' and request_id = $1 order by id";
     let audited: Vec<(Uuid, String)> = sqlx::query_as(text)
-        .bind(request.to_string())
+        .bind(request)
         .fetch_all(&mut world.look)
         .await
         .unwrap();

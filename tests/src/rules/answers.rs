@@ -101,12 +101,12 @@ pub async fn ask(conn: &mut PgConnection, model: &Model, question: &Question) ->
     let (role, enter) = match question.how {
         How::Ask => (
             "job",
-            format!("sec.enter_job('tests', {me}, null, gen_random_uuid()::text)"),
+            format!("sec.enter_job('tests', {me}, null, gen_random_uuid())"),
         ),
         _ => (
             "app",
             format!(
-                "sec.enter({me}, null, '{}', gen_random_uuid()::text)",
+                "sec.enter({me}, null, '{}', gen_random_uuid())",
                 question.action
             ),
         ),
@@ -154,7 +154,7 @@ pub async fn facts(
         .execute(&mut *conn)
         .await
         .unwrap();
-    sqlx::query("select sec.enter($1, null, $2, gen_random_uuid()::text)")
+    sqlx::query("select sec.enter($1, null, $2, gen_random_uuid())")
         .bind(me)
         .bind(action)
         .execute(&mut *conn)

@@ -2,7 +2,7 @@
 //! one of them superfluous, or the worlds richer, is told by the test.
 
 /// Without them the policies decide the same, and why.
-pub const THE_SAME: [(&str, &str); 15] = [
+pub const THE_SAME: [(&str, &str); 18] = [
     (
         "follows_select using : (status = 'suspended'::text) -> true",
         "nobody suspends them, and who may bring them back sees them in every status",
@@ -52,6 +52,18 @@ pub const THE_SAME: [(&str, &str); 15] = [
         "beside it the caller is a platform administrator, who sees all of them",
     ),
     (
+        "role_assignments_select using : (user_id = sec.uid()) -> false",
+        "it stands beside the state of suspended ones, and there are none",
+    ),
+    (
+        "users_select using : (id = sec.uid()) -> false",
+        "whose account is suspended or archived cannot ask",
+    ),
+    (
+        "users_select using : sec.is_platform_admin() -> false",
+        "they outrank everybody, which the leaf beside it asks",
+    ),
+    (
         "venues_select using : ( SELECT sec.is_platform_admin() AS is_platform_admin) -> false",
         "they see the owner in every status, and with it the venue",
     ),
@@ -69,11 +81,12 @@ pub const THE_SAME: [(&str, &str); 15] = [
 /// moderator; a community that is suspended and asked for a service; a suspended member who outranks the staff of the
 /// community; a private event of a community of which the one who asks is a member; somebody who is a city's
 /// administrator and outranks a member of that city.
-pub const NOT_IN_THE_WORLDS: [&str; 6] = [
+pub const NOT_IN_THE_WORLDS: [&str; 7] = [
     "community_members_select using : (p1.id IN ( SELECT sec.my_community_members() AS my_community_members)) -> false",
     "service_requests_insert with check : (sec.seen_community(host_id) = 'active'::text) -> true",
-    "community_members_select using : (( SELECT sec.action() AS action) = 'restore'::text) -> true",
+    "community_members_select using : (sec.action() = 'restore'::text) -> true",
     "community_members_select using : (ended_by_user IS NOT TRUE) -> false",
     "events_select using : (visibility = 'community'::text) -> true",
+    "users_select using : (strpos(sec.held_city_admin(), (home_city_id)::text) > 0) -> false",
     "users_update using suspend: (strpos(sec.held_city_admin(), (home_city_id)::text) > 0) -> false",
 ];

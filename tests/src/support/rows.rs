@@ -49,7 +49,7 @@ pub async fn who_may(
     .await;
     for person in people {
         execute(&mut conn, "begin").await;
-        let enter = format!("select sec.enter('{person}', null, 'read', 'test')");
+        let enter = format!("select sec.enter('{person}', null, 'read', gen_random_uuid())");
         execute(&mut conn, &enter).await;
         let rows = sqlx::query(AssertSqlSafe(text.clone()))
             .fetch_all(&mut conn)

@@ -3,10 +3,9 @@
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
-use crate::emit::schema::{asked_of_state, children, keep_detail, names};
+use crate::emit::schema::{asked_of_state, children, is_live, keep_detail, names};
 use crate::model::{
-    Change, DerivedKind, Entity, EntityId, Exclude, Lifecycle, Model, OnArchive, Relation,
-    Transition, Ty,
+    Change, DerivedKind, Entity, EntityId, Exclude, Model, Relation, Transition, Ty,
 };
 
 /// Only what a checked body can still run into; anything else is a fault of ours and answered as such.
@@ -247,7 +246,7 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
             let keys = [
                 plain.then(|| names::foreign_key(entity, &column, &[])),
                 same.then(|| names::foreign_key(entity, &column, &relation.same)),
-                live(entity, relation, there)
+                is_live(entity, relation, there)
                     .then(|| names::foreign_key(entity, &names::live_column(&column), &[])),
             ];
             let keys = keys
@@ -258,14 +257,6 @@ fn references(model: &Model, entity: &Entity) -> Vec<String> {
         }
     }
     lines
-}
-
-/// There is a second key that only live rows satisfy.
-fn live(child: &Entity, relation: &Relation, target: &Entity) -> bool {
-    let detached =
-        child.lifecycle == Lifecycle::Mutable && relation.on_archive == OnArchive::Detach;
-    target.lifecycle == Lifecycle::SoftDelete
-        && (child.lifecycle == Lifecycle::SoftDelete || detached)
 }
 
 fn guards(model: &Model, id: EntityId) -> Vec<String> {

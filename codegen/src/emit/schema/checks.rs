@@ -1,7 +1,7 @@
 //! CHECK constraints: formats and bounds of fields, invariants of rows, closed JSON objects.
 
 use super::{
-    columns::LIVE_ID,
+    columns::LIVE_KEY,
     names::{self, Roles},
     object::{Function, constraint, quote, quoted_list},
     predicate::{Sql, all, atom},
@@ -47,8 +47,8 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         ));
     }
     if has_live_children(model, id) {
-        let live = "live_id is not distinct from case when status <> 'archived' then id end";
-        found.push(check(LIVE_ID, "check", live.into()));
+        let live = "live_key is not distinct from case when status <> 'archived' then true end";
+        found.push(check(LIVE_KEY, "check", live.into()));
     }
     for relation in entity.belongs.iter().filter(|r| r.polymorphic) {
         found.extend(targets(model, entity, relation));

@@ -2,7 +2,7 @@
 
 use super::{
     apart::is_apart,
-    names::{live_column, target_column},
+    names::target_column,
     object::quote,
     references::{self, Reference},
     rules::literal,
@@ -110,8 +110,11 @@ pub fn ended_columns(entity: &Entity) -> impl Iterator<Item = String> + '_ {
     about.map(Relation::ended_column)
 }
 
-/// The id while the row is not archived.
-pub const LIVE_ID: &str = "live_id";
+/// True while the row is not archived, else null: with the id, what live rows refer to. A trigger keeps it.
+pub const LIVE_KEY: &str = "live_key";
+
+/// True while the references of this row count, else null: with one of them, what refers to a [`LIVE_KEY`].
+pub const LIVE_REF: &str = "live_ref";
 
 /// The status that archiving found: restoring brings it back.
 pub const ARCHIVED_FROM: &str = "archived_from";
@@ -236,17 +239,21 @@ fn sum_type(model: &Model, entity: &Entity, has: usize, field: &str) -> String {
     }
 }
 
-/// `live_id` for children to refer to, the targets of `one of`, and references that only count while live.
-/// A trigger keeps `live_id`: were it a generated column, PostgreSQL would lock the row against children that
-/// refer to it at every update, and two members who like one event at once would wait for each other for ever.
+/// `live_key` for children to refer to, the targets of `one of`, and `live_ref` for references that only count while
+/// the row is live. A trigger keeps `live_key`: were it a generated column, PostgreSQL would lock the row against
+/// children that refer to it at every update, and two members who like one event at once would wait for each other
+/// for ever.
 fn generated(model: &Model, id: EntityId) -> Vec<Column> {
-    let made = |name: String, expr: String| Column {
+    let made = |name: String, sql_type: &str, expr: String| Column {
         generated: Some(expr),
-        ..column(name, "uuid", false)
+        ..column(name, sql_type, false)
     };
     let mut columns = Vec::new();
     if references::has_live_children(model, id) {
-        columns.push(column(LIVE_ID, "uuid", false));
+        columns.push(Column {
+            default: Some("true".into()),
+            ..column(LIVE_KEY, "boolean", false)
+        });
     }
     let entity = &model.entities[id];
     for Reference {
@@ -260,16 +267,16 @@ fn generated(model: &Model, id: EntityId) -> Vec<Column> {
             .map(|c| format!("{c} = {}", quote(&target.name)));
         if let Some(is_target) = &is_target {
             let expr = format!("case when {is_target} then {id_column} end");
-            columns.push(made(target_column(relation, target), expr));
+            columns.push(made(target_column(relation, target), "uuid", expr));
         }
-        if entity.lifecycle == Lifecycle::SoftDelete && target.lifecycle == Lifecycle::SoftDelete {
-            let and = is_target.map_or(String::new(), |t| format!(" and {t}"));
-            let name = live_column(&references::column(relation, target));
-            columns.push(made(
-                name,
-                format!("case when status <> 'archived'{and} then {id_column} end"),
-            ));
-        }
+    }
+    if references::has_live_parents(model, id) {
+        let expr = match entity.lifecycle {
+            Lifecycle::SoftDelete => "case when status <> 'archived' then true end",
+            // It has no status of its own: whatever it refers to is live, for it is let go otherwise.
+            _ => "true",
+        };
+        columns.push(made(LIVE_REF.into(), "boolean", expr.into()));
     }
     columns
 }

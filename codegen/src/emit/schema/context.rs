@@ -9,7 +9,7 @@ use super::{
     rules::{Context, compile},
     template,
 };
-use crate::model::{Entity, Lifecycle, Model, Relation, Role, Ty};
+use crate::model::{Entity, EntityId, Lifecycle, Model, Relation, Role, Ty};
 use crate::objects::{Kind, Object};
 
 pub fn objects(model: &Model) -> Vec<Object> {
@@ -106,7 +106,8 @@ fn performed_role(model: &Model) -> Object {
             let test = if role.scopes.is_empty() {
                 format!("sec.is_{name}()")
             } else {
-                format!("sec.scopes_{name}() <> '{{}}'")
+                // As text: to read fifty ids for this would cost more than to write the row.
+                format!("sec.held_{name}() not in ('', '{{}}')")
             };
             format!("case when {test} then {} end", quote(&role.name))
         })
@@ -132,18 +133,17 @@ fn performed_role(model: &Model) -> Object {
 
 fn enter(model: &Model) -> Object {
     let roles = Roles(&model.app);
-    let identity = &model.entities[model.identity];
     let body = format!(
-        "declare\n  v_status text;\n  v_held record;\nbegin\n  if p_user is not null then\n{}{}  end if;\n{}  perform\n    {};\nend",
-        account(identity),
-        session(model),
+        "declare\n{}begin\n  if p_user is not null then\n{}  end if;\n{}  perform\n    {};\nend",
+        variables(model),
+        account(model),
         held(model),
         settings(model).join(",\n    "),
     );
     Function {
         kind: Kind::TableFunction,
         name: "sec.enter",
-        arguments: "p_user uuid, p_session uuid, p_action text, p_request text",
+        arguments: "p_user uuid, p_session uuid, p_action text, p_request uuid",
         returns: "void",
         attributes: "language plpgsql",
         definer: Some(roles.authz()),
@@ -161,14 +161,21 @@ fn raise(indent: usize, condition: &str, message: &str) -> String {
     )
 }
 
-fn account(identity: &Entity) -> String {
+/// Whether account and session are good, in one query: each begins and ends by itself.
+fn account(model: &Model) -> String {
+    let identity = &model.entities[model.identity];
     let status = if identity.lifecycle == Lifecycle::SoftDelete {
         "u.status"
     } else {
         "'active'"
     };
+    let sessions = model.sessions.map(|id| session(model, id));
+    let (column, into) = match &sessions {
+        Some(condition) => (format!(", {condition}"), ", v_in_session"),
+        None => (String::new(), ""),
+    };
     format!(
-        "    select {status} into v_status from {} u where u.id = p_user;\n{}{}",
+        "    select {status}{column} into v_status{into}\n    from {} u where u.id = p_user;\n{}{}{}",
         names::table(identity),
         raise(
             4,
@@ -176,21 +183,30 @@ fn account(identity: &Entity) -> String {
             "account_unknown"
         ),
         raise(4, "v_status <> 'active'", "account_suspended"),
+        sessions.map_or(String::new(), |_| raise(
+            4,
+            "not v_in_session",
+            "session_revoked"
+        )),
     )
 }
 
-fn session(model: &Model) -> String {
-    let Some(sessions) = model.sessions.map(|id| &model.entities[id]) else {
-        return String::new();
-    };
-    let user = person(model, sessions);
-    let condition = format!(
-        "p_session is not null and not exists (\n      select 1 from {} s\n      \
+fn session(model: &Model, id: EntityId) -> String {
+    let sessions = &model.entities[id];
+    format!(
+        "p_session is null or exists (\n      select 1 from {} s\n      \
          where s.id = p_session and s.{} = p_user and s.revoked_at is null\n    )",
         names::table(sessions),
-        user.id_column(),
-    );
-    raise(4, &condition, "session_revoked")
+        person(model, sessions).id_column(),
+    )
+}
+
+/// What `sec.enter` and `sec.enter_job` keep for a moment.
+fn variables(model: &Model) -> &'static str {
+    match model.sessions {
+        Some(_) => "  v_status text;\n  v_in_session boolean;\n  v_held record;\n",
+        None => "  v_status text;\n  v_held record;\n",
+    }
 }
 
 /// The relation of assignments or sessions that says whose they are.
@@ -272,7 +288,7 @@ fn settings(model: &Model) -> Vec<String> {
         set("app.user_id", "coalesce(p_user::text, '')"),
         set("app.session_id", "coalesce(p_session::text, '')"),
         set("app.action", "coalesce(p_action, '')"),
-        set("app.request_id", "coalesce(p_request, '')"),
+        set("app.request_id", "coalesce(p_request::text, '')"),
         set(
             "app.archived",
             "case when p_action in ('archive', 'restore') then '1' else '' end",
@@ -328,28 +344,27 @@ fn is_active(model: &Model) -> Object {
 /// policies go by its name. They are there for what it asks of the rules.
 fn enter_job(model: &Model) -> Object {
     let roles = Roles(&model.app);
-    let identity = &model.entities[model.identity];
     let mut settings = vec![
         set("app.job", "p_job"),
         set("app.user_id", "coalesce(p_user::text, '')"),
         set("app.session_id", "coalesce(p_session::text, '')"),
-        set("app.request_id", "coalesce(p_request, '')"),
+        set("app.request_id", "coalesce(p_request::text, '')"),
     ];
     settings.extend(
         ["action", "archived", "reason", "created"].map(|s| set(&format!("app.{s}"), "''")),
     );
     settings.extend(held_settings(model));
     let body = format!(
-        "declare\n  p_action constant text := '';\n  v_status text;\n  v_held record;\nbegin\n  if p_user is not null then\n{}{}  end if;\n{}  perform\n    {};\nend",
-        account(identity),
-        session(model),
+        "declare\n  p_action constant text := '';\n{}begin\n  if p_user is not null then\n{}  end if;\n{}  perform\n    {};\nend",
+        variables(model),
+        account(model),
         held(model),
         settings.join(",\n    "),
     );
     Function {
         kind: Kind::TableFunction,
         name: "sec.enter_job",
-        arguments: "p_job text, p_user uuid, p_session uuid, p_request text",
+        arguments: "p_job text, p_user uuid, p_session uuid, p_request uuid",
         returns: "void",
         attributes: "language plpgsql",
         definer: Some(roles.authz()),

@@ -6,7 +6,7 @@
 
 use super::{
     cases::{cases, changed, plain, refuse},
-    columns::{ARCHIVED_WITH, LIVE_ID, columns, derived_columns, goes_along},
+    columns::{ARCHIVED_WITH, LIVE_KEY, columns, derived_columns, goes_along},
     grants::{insertable, updatable, updates},
     names::{self, Roles},
     object::{Function, on_table, quote, quoted_list, trigger, trigger_function},
@@ -34,14 +34,18 @@ pub fn shared(model: &Model) -> [Object; 3] {
         .object(Roles(&model.app))
     };
     let stamp = "  new.version := old.version + 1;\n  new.updated_at := now();";
-    let live = "  new.live_id := case when new.status <> 'archived' then new.id end;";
+    let live = "  new.live_key := case when new.status <> 'archived' then true end;";
     [
         function(
             "sec.stamp",
             "The row is another one now: its entity tag changes.",
             stamp,
         ),
-        function("sec.live", "What live rows refer to.", live),
+        function(
+            "sec.live",
+            "What live rows refer to. Called where that changes.",
+            live,
+        ),
         function(
             "sec.keep_status",
             "A row that is archived and restored is what it was: restoring does not undo a suspension.",
@@ -90,7 +94,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     }
     if has_live_children(model, id) {
         let when = format!(
-            "before insert or update of status on {table}\n  for each row execute function sec.live()"
+            "before insert or update of status on {table}\n  for each row when (new.status = 'archived' or new.live_key is not true)\n  execute function sec.live()"
         );
         found.push(trigger(&table, &format!("{}_live", entity.plural), &when));
     }
@@ -147,7 +151,7 @@ fn ended(model: &Model, entity: &Entity) -> Vec<Object> {
 /// Columns whose change is a change of the row: all but counters, bookkeeping and what is computed.
 pub fn written_columns(model: &Model, id: EntityId) -> Vec<String> {
     let derived = derived_columns(model, id);
-    let fixed = ["id", LIVE_ID, "version", "created_at", "updated_at"];
+    let fixed = ["id", LIVE_KEY, "version", "created_at", "updated_at"];
     (columns(model, id).into_iter())
         .filter(|c| {
             c.generated.is_none() && !fixed.contains(&c.name.as_str()) && !derived.contains(&c.name)

@@ -71,7 +71,7 @@ pub fn target_column(relation: &Relation, target: &Entity) -> String {
     format!("{}_{}_id", relation.name, target.name)
 }
 
-/// The generated column that holds the reference while this row is not archived.
+/// The reference as long as it counts: part of the name of the foreign key to live rows.
 pub fn live_column(column: &str) -> String {
     format!("live_{column}")
 }

@@ -25,7 +25,7 @@ pub fn shared(model: &Model) -> Vec<Object> {
         column("entity_id", "uuid", true, None),
         column("payload", "jsonb", true, Some("'{}'")),
         column("caused_by", "uuid", false, None),
-        column("request_id", "text", false, None),
+        column("request_id", "uuid", false, None),
         column("created_at", "timestamptz", true, Some("now()")),
         column("relayed_at", "timestamptz", false, None),
     ];

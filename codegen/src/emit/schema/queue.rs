@@ -65,7 +65,7 @@ fn queue(model: &Model) -> Object {
         column("unique_key", "text", false, None),
         column("order_key", "text", false, None),
         column("on_behalf_of", "uuid", false, None),
-        column("request_id", "text", false, None),
+        column("request_id", "uuid", false, None),
         column("priority", "integer", true, Some("0")),
         column("run_at", "timestamptz", true, Some("now()")),
         column("state", "text", true, Some("'queued'")),

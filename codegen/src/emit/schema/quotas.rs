@@ -69,11 +69,19 @@ begin
   if sec.uid() is null or sec.job() is not null then
     return null;
   end if;
-  insert into requests.quotas as q (principal, entity, day, used)
-  select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
-  on conflict (principal, entity) do update
-    set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+  update requests.quotas q
+  set used = c.made + case when q.day = v_today then q.used else 0 end, day = v_today
+  from (select count(*) as made from added) c
+  where q.principal = sec.uid() and q.entity = tg_argv[0] and c.made > 0
   returning q.used into v_used;
+  if not found then
+    -- The first of this kind; somebody else may be quicker.
+    insert into requests.quotas as q (principal, entity, day, used)
+    select sec.uid(), tg_argv[0], v_today, count(*) from added having count(*) > 0
+    on conflict (principal, entity) do update
+      set used = excluded.used + case when q.day = excluded.day then q.used else 0 end, day = excluded.day
+    returning q.used into v_used;
+  end if;
   if v_used > tg_argv[1]::integer then
     raise exception using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name,
       constraint = tg_name, message = 'created as many as one may in a day';

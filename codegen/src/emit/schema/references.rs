@@ -1,10 +1,12 @@
 //! Foreign keys: plain, with a relation that must be equal on both sides, and to live rows only.
 //!
-//! A live row never refers to an archived one. Parents carry `live_id` (null while archived, unique) and
-//! children a generated column that refers to it while they are live themselves. Archiving a parent changes
-//! a key, so it waits for whoever is attaching a child, and the other way round.
+//! A live row never refers to an archived one. Parents carry `live_key` (true, and null while archived), which is
+//! unique together with the id; children carry `live_ref`, true while they are live themselves, and refer to both at
+//! once. Archiving a parent changes a key, so it waits for whoever is attaching a child, and the other way round.
+//! A flag for all references of a row and not a second column for each: one index by reference serves both keys.
 
 use super::{
+    columns::{LIVE_KEY, LIVE_REF},
     names::{self, live_column, target_column},
     object::{constraint, index},
 };
@@ -36,25 +38,26 @@ pub fn column(relation: &Relation, target: &Entity) -> String {
     }
 }
 
-/// The column whose value must be the `live_id` of a row of `target`; `None` where archiving the target
-/// does not concern the child.
-pub fn live(child: &Entity, relation: &Relation, target: &Entity) -> Option<String> {
-    let column = column(relation, target);
+/// The reference must be to a live row, as long as the child is live itself; false where archiving the target does
+/// not concern the child.
+pub fn is_live(child: &Entity, relation: &Relation, target: &Entity) -> bool {
     match (target.lifecycle, child.lifecycle) {
-        (Lifecycle::SoftDelete, Lifecycle::SoftDelete) => Some(live_column(&column)),
-        // It has no status of its own: whatever it refers to is live, for it is let go otherwise.
-        (Lifecycle::SoftDelete, Lifecycle::Mutable) if relation.on_archive == OnArchive::Detach => {
-            Some(column)
-        }
-        _ => None,
+        (Lifecycle::SoftDelete, Lifecycle::SoftDelete) => true,
+        (Lifecycle::SoftDelete, Lifecycle::Mutable) => relation.on_archive == OnArchive::Detach,
+        _ => false,
     }
+}
+
+pub fn has_live_parents(model: &Model, id: EntityId) -> bool {
+    let child = &model.entities[id];
+    of(model, child).any(|r| is_live(child, r.relation, &model.entities[r.target]))
 }
 
 pub fn has_live_children(model: &Model, id: EntityId) -> bool {
     let target = &model.entities[id];
     children(model, id).iter().any(|&child| {
         let child = &model.entities[child];
-        of(model, child).any(|r| r.target == id && live(child, r.relation, target).is_some())
+        of(model, child).any(|r| r.target == id && is_live(child, r.relation, target))
     })
 }
 
@@ -81,7 +84,7 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let mut objects = keys(model, id);
     for Reference { relation, target } in of(model, entity) {
         objects.extend(foreign_keys(model, entity, relation, target));
-        objects.extend(indexes(model, entity, relation, target));
+        objects.push(by_reference(model, entity, relation, target));
     }
     objects
 }
@@ -92,7 +95,7 @@ fn keys(model: &Model, id: EntityId) -> Vec<Object> {
     let table = names::table(entity);
     let mut keys: Vec<Vec<String>> = Vec::new();
     if has_live_children(model, id) {
-        keys.push(vec!["live_id".into()]);
+        keys.push(vec!["id".into(), LIVE_KEY.into()]);
     }
     for child in children(model, id) {
         let child = &model.entities[child];
@@ -161,41 +164,25 @@ fn foreign_keys(
         let with = |first: &str| format!("{first}, {}", same.join(", "));
         found.push(foreign(name, with(&column), with("id")));
     }
-    if let Some(live) = live(entity, relation, target) {
+    if is_live(entity, relation, target) {
         found.push(foreign(
             names::foreign_key(entity, &live_column(&column), &[]),
-            live,
-            "live_id".into(),
+            format!("{column}, {LIVE_REF}"),
+            format!("id, {LIVE_KEY}"),
         ));
     }
     found
 }
 
-/// By reference and id, as nested lists page; and by live reference, which archiving a parent looks through.
-fn indexes(model: &Model, entity: &Entity, relation: &Relation, target: EntityId) -> Vec<Object> {
+/// By reference and id, as nested lists page. Archiving a parent looks through it too.
+fn by_reference(model: &Model, entity: &Entity, relation: &Relation, target: EntityId) -> Object {
     let (table, target) = (names::table(entity), &model.entities[target]);
     let column = column(relation, target);
-    let sparse = |column: &str| format!(" where {column} is not null");
     let rest = if relation.polymorphic || relation.optional {
-        sparse(&column)
+        format!(" where {column} is not null")
     } else {
         String::new()
     };
     let name = names::index(entity, std::slice::from_ref(&column));
-    let mut found = vec![index(
-        &table,
-        &name,
-        false,
-        &format!("({column}, id){rest}"),
-    )];
-    if let Some(live) = live(entity, relation, target).filter(|live| *live != column) {
-        let name = names::index(entity, std::slice::from_ref(&live));
-        found.push(index(
-            &table,
-            &name,
-            false,
-            &format!("({live}){}", sparse(&live)),
-        ));
-    }
-    found
+    index(&table, &name, false, &format!("({column}, id){rest}"))
 }

@@ -21,7 +21,7 @@ pub enum Context {
     /// planner can look for all at once; what leads further is asked for through `sec.mine_…`.
     Policy,
     /// As the request role, for the few among many rows that are suspended or archived: related rows are asked
-    /// for through `sec.seen_…`, whose plans are kept.
+    /// for through `sec.seen_…`, whose plans are kept, and the caller as in [`Context::Row`].
     Few,
     /// As the request role, for the one row that is written: related rows as in [`Context::Few`], and what is
     /// known of the caller is read where it is asked for. A sub-query instead costs when a statement starts,
@@ -44,7 +44,7 @@ pub enum Context {
 impl Context {
     /// Whether what is known of the caller is read for the row, and not once for the statement.
     fn asks_directly(self) -> bool {
-        matches!(self, Context::Row | Context::Definer)
+        matches!(self, Context::Row | Context::Few | Context::Definer)
     }
 }
 

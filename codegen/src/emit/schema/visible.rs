@@ -41,16 +41,12 @@ pub(super) fn visible(model: &Model, scope: Scope<'_>) -> Sql {
     // What was suspended comes back suspended, also for those who may restore and no more.
     let comes_back = match any([moderators.clone(), restorers.clone()]) == moderators {
         true => Sql::False,
-        false => all([atom("(select sec.action()) = 'restore'"), restorers]),
+        false => all([atom("sec.action() = 'restore'"), restorers]),
     };
     any([
         active,
         all([is("suspended"), ordered(any([moderators, comes_back]))]),
-        all([
-            is("archived"),
-            atom("(select sec.show_archived())"),
-            removers,
-        ]),
+        all([is("archived"), atom("sec.show_archived()"), removers]),
     ])
 }
 

@@ -1,19 +1,3 @@
-create function audit.write(p_entity_type text, p_entity_id uuid, p_operation text, p_changed jsonb) returns void
-  language plpgsql set search_path = '' as $$
--- For the triggers of tables, which say what changed.
-begin
-  insert into audit.audit_logs
-    (entity_type, entity_id, action, performed_by, performed_role, session_id, request_id, reason, changed)
-  values (
-    p_entity_type, p_entity_id,
-    case p_operation when 'INSERT' then 'create' else coalesce(sec.action(), lower(p_operation)) end,
-    sec.uid(), sec.performed_role(), sec.session(), sec.request(), sec.reason(), p_changed
-  );
-end
-$$;
-alter function audit.write(text,uuid,text,jsonb) owner to <app>_audit;
-revoke execute on function audit.write(text,uuid,text,jsonb) from public;
-
 create function audit.note(p_entity_type text, p_entity_id uuid, p_action text, p_changed jsonb) returns void
   language sql security definer set search_path = '' as $$
 -- What was done to something that is no row of a table: an administrator's orders to the queue.
@@ -34,7 +18,7 @@ create function audit.row_hash(p_row audit.audit_logs) returns bytea
   select sha256(convert_to(string_agg(coalesce(length(v)::text || ':' || v, '-'), '|' order by n), 'UTF8'))
   from unnest(array[
     p_row.id::text, p_row.tx::text, p_row.entity_type, p_row.entity_id::text, p_row.action,
-    p_row.performed_by::text, p_row.performed_role, p_row.session_id::text, p_row.request_id,
+    p_row.performed_by::text, p_row.performed_role, p_row.session_id::text, p_row.request_id::text,
     p_row.reason, p_row.changed::text, p_row.created_at::text
   ]) with ordinality as u(v, n)
 $$;

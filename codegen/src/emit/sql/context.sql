@@ -18,9 +18,9 @@ create function sec.action() returns text
 $$;
 alter function sec.action() owner to <app>_owner;
 
-create function sec.request() returns text
+create function sec.request() returns uuid
   language sql stable parallel safe as $$
-  select nullif(pg_catalog.current_setting('app.request_id', true), '')
+  select nullif(pg_catalog.current_setting('app.request_id', true), '')::pg_catalog.uuid
 $$;
 alter function sec.request() owner to <app>_owner;
 

@@ -73,7 +73,7 @@ alter function jobs.cancel(text,text) owner to <app>_queue;
 revoke execute on function jobs.cancel(text,text) from public;
 grant execute on function jobs.cancel(text,text) to <app>_app, <app>_job;
 
-create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id text, attempt integer, max_attempts integer)
+create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lease interval) returns table(id uuid, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempt integer, max_attempts integer)
   language plpgsql security definer set search_path = '' as $$
 -- Jobs for one worker, each leased to it. Of jobs with the same order key only the oldest, also while it waits for
 -- another attempt; one that is dead lets the others go on.
@@ -264,7 +264,7 @@ alter function jobs.figures() owner to <app>_queue;
 revoke execute on function jobs.figures() from public;
 grant execute on function jobs.figures() to <app>_job;
 
-create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id text, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
+create function jobs.dead(p_name text, p_before bigint, p_limit integer) returns table(id uuid, place bigint, name text, payload jsonb, on_behalf_of uuid, request_id uuid, attempts integer, last_error text, created_at timestamptz, ended_at timestamptz)
   language sql stable security definer set search_path = '' as $$
 -- Newest first. Who calls this decides first whether the caller may, and what of a payload may be shown.
   select q.id, q.place, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.last_error, q.created_at, q.ended_at

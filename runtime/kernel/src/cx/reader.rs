@@ -3,19 +3,19 @@
 //! One round trip instead of three (context, statement, rollback). A statement by itself is a transaction, so
 //! what `sec.enter` says ends with it, as it does with a transaction that was begun.
 
-use super::{Cx, Db, lanes::Seat};
+use super::{Cx, Db, enter::push_condition, lanes::Seat};
 use crate::{
     actor::Actor,
     caller::Caller,
     error::{Error, Result},
 };
 use sqlx::{
-    Arguments, AssertSqlSafe, Postgres, SqlSafeStr,
+    AssertSqlSafe, Postgres, SqlSafeStr,
     error::BoxDynError,
     pool::PoolConnection,
     postgres::{PgArguments, PgRow},
 };
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
 /// A connection for one caller's reading. Whoever needs several statements at one time [begins](Reader::begin).
 pub(crate) struct Reader {
@@ -124,12 +124,7 @@ fn told(
     let mut told = String::with_capacity(text.len() + 120);
     told.push_str("select answer.* from (");
     told.push_str(text);
-    told.push_str(") as answer where (select sec.enter(");
-    arguments.add(caller.actor.user())?;
-    let _ = write!(told, "${}, ", arguments.len());
-    arguments.add(caller.actor.session())?;
-    let _ = write!(told, "${}, '{action}', ", arguments.len());
-    arguments.add(caller.request_id.to_string())?;
-    let _ = write!(told, "${}) is not null)", arguments.len());
+    told.push_str(") as answer where ");
+    push_condition(&mut told, caller, action, arguments)?;
     Ok(told)
 }

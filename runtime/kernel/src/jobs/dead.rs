@@ -21,7 +21,7 @@ pub struct Dead {
     /// Members that its job does not show are hidden.
     pub payload: Map<String, Value>,
     pub on_behalf_of: Option<Uuid>,
-    pub request_id: Option<String>,
+    pub request_id: Option<Uuid>,
     pub attempts: i32,
     pub last_error: Option<String>,
     pub created_at: DateTime<Utc>,

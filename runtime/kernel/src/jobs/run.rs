@@ -30,13 +30,11 @@ pub struct Run {
 
 impl Run {
     pub(super) fn new(db: &Db, worker: Uuid, job: &Job, claimed: &store::Claimed) -> Self {
-        let request = claimed.request_id.as_deref();
-        let request = request.and_then(|id| Uuid::try_parse(id).ok());
         Self {
             id: claimed.id,
             attempt: claimed.attempt.unsigned_abs(),
             on_behalf_of: claimed.on_behalf_of,
-            request_id: request.unwrap_or(claimed.id),
+            request_id: claimed.request_id.unwrap_or(claimed.id),
             module: job.module(),
             payload: claimed.payload.clone(),
             worker,

@@ -15,11 +15,11 @@ pub(super) struct Claimed {
     pub name: String,
     pub payload: Value,
     pub on_behalf_of: Option<Uuid>,
-    pub request_id: Option<String>,
+    pub request_id: Option<Uuid>,
     pub attempt: i32,
 }
 
-type Row = (Uuid, String, Json<Value>, Option<Uuid>, Option<String>, i32);
+type Row = (Uuid, String, Json<Value>, Option<Uuid>, Option<Uuid>, i32);
 
 pub(super) async fn claim(
     db: &Db,

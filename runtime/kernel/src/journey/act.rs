@@ -3,7 +3,7 @@
 use super::{
     Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
-    hook,
+    hook, is_one_statement,
     refused::{self, Attempt},
     require, settled, span, stayed, try_again,
 };
@@ -21,6 +21,7 @@ use crate::{
 };
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Map, Value};
+use sqlx::{Arguments, postgres::PgArguments};
 use uuid::Uuid;
 
 const REASON_MAX: usize = 500;
@@ -84,15 +85,58 @@ impl Act<'_> {
     }
 
     async fn run(&self, way: Way) -> Result<Response> {
-        let (resource, action) = (self.endpoint.resource(), self.action);
-        let mut cx = self.begin().await?;
         let (Some(id), None) = (self.id, &self.wrong) else {
             let wrong = self
                 .wrong
                 .as_ref()
                 .map(|error| Error::from(error.problem().clone()));
-            return Err(diagnose(&mut cx, self.trouble(wrong, None)).await);
+            return Err(diagnose(&mut self.begin().await?, self.trouble(wrong, None)).await);
         };
+        if way == Way::Seen && is_one_statement(self.endpoint, self.action) {
+            return self.at_once(id).await;
+        }
+        self.in_transaction(id, way).await
+    }
+
+    async fn at_once(&self, id: Uuid) -> Result<Response> {
+        let (db, text) = (
+            &self.endpoint.engine.db,
+            self.action.sql(self.endpoint.resource()),
+        );
+        let mut arguments = PgArguments::default();
+        arguments.add(id).map_err(Error::internal)?;
+        arguments
+            .add(self.precondition.versions())
+            .map_err(Error::internal)?;
+        let changed = db.write(self.caller, self.action.name(), text, arguments);
+        match changed.await {
+            Ok(Some(_)) => Ok(super::empty(StatusCode::NO_CONTENT)),
+            Ok(None) => Err(diagnose(&mut self.begin().await?, self.trouble(None, None)).await),
+            Err(error) => self.refused(error).await,
+        }
+    }
+
+    /// The object may be going where its writer can't see it any more; everybody else is told why.
+    async fn refused(&self, error: sqlx::Error) -> Result<Response> {
+        if self.endpoint.resource().hides && refused::by_policy(&error) {
+            return Box::pin(self.run(Way::Unseen)).await;
+        }
+        Err(refused::explain(&self.attempt(), error).await)
+    }
+
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            endpoint: self.endpoint,
+            caller: self.caller,
+            action: self.action,
+            id: self.id,
+            body: &[],
+        }
+    }
+
+    async fn in_transaction(&self, id: Uuid, way: Way) -> Result<Response> {
+        let (resource, action) = (self.endpoint.resource(), self.action);
+        let mut cx = self.begin().await?;
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), None).await {
             if !error.is_refusal() {
                 return Err(error);
@@ -111,21 +155,17 @@ impl Act<'_> {
         let statement = sqlx::query(action.sql(resource))
             .bind(id)
             .bind(self.precondition.versions());
-        let attempt = Attempt {
-            endpoint: self.endpoint,
-            caller: self.caller,
-            action,
-            id: Some(id),
-            body: &[],
-        };
         match statement.fetch_optional(cx.conn()).await {
             Ok(Some(_)) => {}
             Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
-            Err(error) if way == Way::Seen && resource.hides && refused::by_policy(&error) => {
+            Err(error) if way == Way::Seen => {
                 drop(cx);
-                return Box::pin(self.run(Way::Unseen)).await;
+                return self.refused(error).await;
             }
-            Err(error) => return Err(refused::explain(cx, &attempt, error).await),
+            Err(error) => {
+                drop(cx);
+                return Err(refused::explain(&self.attempt(), error).await);
+            }
         }
         // Whoever archives an object, or loses sight of it, gets nothing back.
         let shown = match action {
@@ -140,7 +180,7 @@ impl Act<'_> {
             }
             (_, shown) => shown,
         };
-        refused::commit(cx, &attempt).await?;
+        refused::commit(cx, &self.attempt()).await?;
         Ok(shown.map_or_else(
             || super::empty(StatusCode::NO_CONTENT),
             |shown| shown.answer(StatusCode::OK),

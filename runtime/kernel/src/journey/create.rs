@@ -1,7 +1,7 @@
 //! `POST /events`
 
 use super::{
-    Action, Call, Shown, Way, hook,
+    Action, Call, Shown, Way, hook, is_one_statement,
     refused::{self, Attempt},
     require, require_with_roles, span, try_again,
 };
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     http::body,
     idempotency::{self, Claim, Request},
-    input::Mode,
+    input::{Input, Mode},
     list::query,
     problems,
     resource::Resource,
@@ -32,22 +32,29 @@ pub(crate) async fn create(endpoint: &Endpoint, call: Call) -> Result<Response> 
     let text = body::read_json(&call.parts.headers, call.body, Mode::Create).await?;
     let extra = query::refuse_any(call.parts.uri.query());
     let keyed = keyed(endpoint, &call.caller, &call.parts.headers, &text)?;
+    let create = Create {
+        endpoint,
+        caller: &call.caller,
+        text: &text,
+        extra: &extra,
+        keyed: keyed.as_ref(),
+    };
     let mut attempt = 1;
     loop {
-        match run(
-            endpoint,
-            &call.caller,
-            &text,
-            &extra,
-            keyed.as_ref(),
-            Way::Seen,
-        )
-        .await
-        {
+        match create.run(Way::Seen).await {
             Err(error) if try_again(&error, attempt) => attempt += 1,
             result => return result,
         }
     }
+}
+
+struct Create<'a> {
+    endpoint: &'a Endpoint,
+    caller: &'a Caller,
+    text: &'a [u8],
+    /// What is wrong with the request outside its body.
+    extra: &'a Result<()>,
+    keyed: Option<&'a Request>,
 }
 
 /// A stranger has no keys: anybody else could be meant.
@@ -71,97 +78,141 @@ fn keyed(
 /// No longer than the transaction, which ends by itself.
 const LEASE: Duration = Duration::from_secs(60);
 
-async fn run(
-    endpoint: &Endpoint,
-    caller: &Caller,
-    text: &[u8],
-    extra: &Result<()>,
-    keyed: Option<&Request>,
-    way: Way,
-) -> Result<Response> {
-    let resource = endpoint.resource();
-    let Some(decode) = resource.create else {
-        return Err(Error::internal("no way to create"));
-    };
-    let decoded = match extra {
-        Ok(()) => decode(text, Mode::Create).map_err(Error::from),
-        Err(error) => Err(Error::from(error.problem().clone())),
-    };
-    let mut cx = endpoint.engine.db.begin_write(caller, "create").await?;
-    let mut input = match decoded {
-        Ok(input) => input,
-        Err(error) => {
-            require_with_roles(resource.rules.create, caller, &mut cx).await?;
+impl Create<'_> {
+    async fn run(&self, way: Way) -> Result<Response> {
+        let decoded = self.decode()?;
+        let alone = way == Way::Seen
+            && self.keyed.is_none()
+            && is_one_statement(self.endpoint, Action::Create);
+        match decoded {
+            Ok(input) if alone => self.at_once(bound(&*input)?).await,
+            decoded => self.in_transaction(decoded, way).await,
+        }
+    }
+
+    fn decode(&self) -> Result<Result<Box<dyn Input>>> {
+        let Some(decode) = self.endpoint.resource().create else {
+            return Err(Error::internal("no way to create"));
+        };
+        Ok(match self.extra {
+            Ok(()) => decode(self.text, Mode::Create).map_err(Error::from),
+            Err(error) => Err(Error::from(error.problem().clone())),
+        })
+    }
+
+    async fn begin(&self) -> Result<Cx> {
+        let db = &self.endpoint.engine.db;
+        db.begin_write(self.caller, "create").await
+    }
+
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            endpoint: self.endpoint,
+            caller: self.caller,
+            action: Action::Create,
+            id: None,
+            body: self.text,
+        }
+    }
+
+    async fn at_once(&self, arguments: PgArguments) -> Result<Response> {
+        let (db, resource) = (&self.endpoint.engine.db, self.endpoint.resource());
+        let made = db.write(self.caller, "create", resource.sql.create, arguments);
+        match made.await {
+            Ok(Some(row)) => {
+                let shown = Shown::of(resource, &row)?;
+                created(resource, row.try_get("id")?, Some(shown))
+            }
+            Ok(None) => Err(Error::internal("a row that is not made, without an error")),
+            Err(error) => self.refused(error).await,
+        }
+    }
+
+    /// Whoever may not read what they make is given nothing back; everybody else is told why.
+    async fn refused(&self, error: sqlx::Error) -> Result<Response> {
+        if self.endpoint.resource().created_unseen && refused::by_policy(&error) {
+            return Box::pin(self.run(Way::Unseen)).await;
+        }
+        Err(refused::explain(&self.attempt(), error).await)
+    }
+
+    async fn in_transaction(&self, decoded: Result<Box<dyn Input>>, way: Way) -> Result<Response> {
+        let resource = self.endpoint.resource();
+        let mut cx = self.begin().await?;
+        let mut input = match decoded {
+            Ok(input) => input,
+            Err(error) => {
+                require_with_roles(resource.rules.create, self.caller, &mut cx).await?;
+                return Err(error);
+            }
+        };
+        if let Some(keyed) = self.keyed
+            && let Claim::Done(response) = keyed.claim(&mut cx, LEASE).await?
+        {
+            return Ok(response);
+        }
+        let (action, given) = (Action::Create, Some(&mut *input));
+        if let Err(error) = hook(self.endpoint, action, &mut cx, None, given).await {
+            // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
+            if error.is_refusal() {
+                drop(cx);
+                let mut cx = self.begin().await?;
+                require_with_roles(resource.rules.create, self.caller, &mut cx).await?;
+            }
             return Err(error);
         }
-    };
-    if let Some(keyed) = keyed
-        && let Claim::Done(response) = keyed.claim(&mut cx, LEASE).await?
-    {
-        return Ok(response);
+        let statement = match way {
+            Way::Seen => resource.sql.create,
+            Way::Unseen => without_returning(resource.sql.create),
+        };
+        let made = sqlx::query_with(statement, bound(&*input)?);
+        let row = match made.fetch_optional(cx.conn()).await {
+            Ok(row) => row,
+            Err(error) if way == Way::Seen => {
+                drop(cx);
+                return self.refused(error).await;
+            }
+            Err(error) => {
+                drop(cx);
+                return Err(refused::explain(&self.attempt(), error).await);
+            }
+        };
+        let (id, shown) = match row {
+            None => (made_unseen(&mut cx).await?, None),
+            Some(row) => {
+                let id = row.try_get("id")?;
+                let shown = if resource.guarded {
+                    Shown::read(resource, &mut cx, id).await?
+                } else {
+                    Some(Shown::of(resource, &row)?)
+                };
+                (id, shown)
+            }
+        };
+        let answer = created(resource, id, shown)?;
+        let Some(keyed) = self.keyed else {
+            refused::commit(cx, &self.attempt()).await?;
+            return Ok(answer);
+        };
+        // In the same transaction: there is never the one without the other.
+        let (parts, content) = answer.into_parts();
+        let content = body::read(content).await?;
+        keyed
+            .keep(&mut cx, 1, parts.status, &parts.headers, &content)
+            .await?;
+        refused::commit(cx, &self.attempt()).await?;
+        Ok(Response::from_parts(parts, Body::from(content)))
     }
-    if let Err(error) = hook(endpoint, Action::Create, &mut cx, None, Some(&mut *input)).await {
-        // Its reason is for those who may do this at all. The hook may have spoilt its transaction.
-        if error.is_refusal() {
-            drop(cx);
-            let mut cx = endpoint.engine.db.begin_write(caller, "create").await?;
-            require_with_roles(resource.rules.create, caller, &mut cx).await?;
-        }
-        return Err(error);
-    }
+}
+
+fn bound(input: &dyn Input) -> Result<PgArguments> {
     let mut arguments = PgArguments::default();
     input.bind(&mut arguments).map_err(Error::internal)?;
-    let statement = match way {
-        Way::Seen => resource.sql.create,
-        Way::Unseen => without_returning(resource.sql.create),
-    };
-    let result = sqlx::query_with(statement, arguments)
-        .fetch_optional(cx.conn())
-        .await;
-    let attempt = Attempt {
-        endpoint,
-        caller,
-        action: Action::Create,
-        id: None,
-        body: text,
-    };
-    let row = match result {
-        Ok(row) => row,
-        Err(error) if way == Way::Seen && resource.created_unseen && refused::by_policy(&error) => {
-            drop(cx);
-            return Box::pin(run(endpoint, caller, text, extra, keyed, Way::Unseen)).await;
-        }
-        Err(error) => return Err(refused::explain(cx, &attempt, error).await),
-    };
-    let (id, shown) = match row {
-        None => (made(&mut cx).await?, None),
-        Some(row) => {
-            let id = row.try_get("id")?;
-            let shown = if resource.guarded {
-                Shown::read(resource, &mut cx, id).await?
-            } else {
-                Some(Shown::of(resource, &row)?)
-            };
-            (id, shown)
-        }
-    };
-    let answer = created(resource, id, shown)?;
-    let Some(keyed) = keyed else {
-        refused::commit(cx, &attempt).await?;
-        return Ok(answer);
-    };
-    // In the same transaction: there is never the one without the other.
-    let (parts, content) = answer.into_parts();
-    let content = body::read(content).await?;
-    keyed
-        .keep(&mut cx, 1, parts.status, &parts.headers, &content)
-        .await?;
-    refused::commit(cx, &attempt).await?;
-    Ok(Response::from_parts(parts, Body::from(content)))
+    Ok(arguments)
 }
 
 /// The object that this transaction has made and does not show.
-async fn made(cx: &mut Cx) -> Result<Uuid> {
+async fn made_unseen(cx: &mut Cx) -> Result<Uuid> {
     let id = sqlx::query_scalar("select sec.created()").fetch_one(cx.conn());
     Ok(id.await?)
 }

@@ -47,9 +47,8 @@ pub(super) async fn commit(cx: Cx, attempt: &Attempt<'_>) -> Result<()> {
     }
 }
 
-/// `cx` is spent: after an error its transaction can only be given up.
-pub(super) async fn explain(cx: Cx, attempt: &Attempt<'_>, error: sqlx::Error) -> Error {
-    drop(cx);
+/// Asks in new transactions: whose statement failed can only be given up, and is by now.
+pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error {
     if let Some(missing) = missing_privilege(&error) {
         return missing;
     }

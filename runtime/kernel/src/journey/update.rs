@@ -3,7 +3,7 @@
 use super::{
     Action, Call, Shown, Way,
     diagnose::{Trouble, diagnose},
-    hook,
+    hook, is_one_statement,
     refused::{self, Attempt},
     require, settled, span, try_again,
 };
@@ -73,9 +73,7 @@ impl Update<'_> {
             return Err(Error::internal("no way to update"));
         };
         let decoded = decode(self.text, self.mode).map_err(Error::from);
-        let mut cx = self.begin().await?;
-
-        let (id, mut input) = match (decoded, &self.wrong, self.id) {
+        let (id, input) = match (decoded, &self.wrong, self.id) {
             (Ok(input), None, Some(id)) if self.precondition != Precondition::Missing => {
                 (id, input)
             }
@@ -84,9 +82,51 @@ impl Update<'_> {
                     .as_ref()
                     .map(|error| Error::from(error.problem().clone()));
                 let trouble = self.trouble(wrong.or(decoded.err()), None);
-                return Err(diagnose(&mut cx, trouble).await);
+                return Err(diagnose(&mut self.begin().await?, trouble).await);
             }
         };
+        if way == Way::Seen && is_one_statement(self.endpoint, Action::Update) {
+            let (text, arguments) = self.statement(id, &*input)?;
+            return self.at_once(text, arguments).await;
+        }
+        self.in_transaction(id, input, way).await
+    }
+
+    async fn at_once(&self, text: &'static str, arguments: PgArguments) -> Result<Response> {
+        let (db, resource) = (&self.endpoint.engine.db, self.endpoint.resource());
+        match db.write(self.caller, "update", text, arguments).await {
+            Ok(Some(row)) => Ok(Shown::of(resource, &row)?.answer(StatusCode::OK)),
+            Ok(None) => Err(diagnose(&mut self.begin().await?, self.trouble(None, None)).await),
+            Err(error) => self.refused(error).await,
+        }
+    }
+
+    /// The object may be going where its writer can't see it any more; everybody else is told why.
+    async fn refused(&self, error: sqlx::Error) -> Result<Response> {
+        if self.endpoint.resource().hides && refused::by_policy(&error) {
+            return Box::pin(self.run(Way::Unseen)).await;
+        }
+        Err(refused::explain(&self.attempt(), error).await)
+    }
+
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            endpoint: self.endpoint,
+            caller: self.caller,
+            action: Action::Update,
+            id: self.id,
+            body: self.text,
+        }
+    }
+
+    async fn in_transaction(
+        &self,
+        id: Uuid,
+        mut input: Box<dyn Input>,
+        way: Way,
+    ) -> Result<Response> {
+        let resource = self.endpoint.resource();
+        let mut cx = self.begin().await?;
         let (action, given) = (Action::Update, Some(&mut *input));
         if let Err(error) = hook(self.endpoint, action, &mut cx, Some(id), given).await {
             return Err(self.refused_by_hook(cx, error).await);
@@ -95,24 +135,20 @@ impl Update<'_> {
             super::may_be_hidden(&mut cx, resource, id).await?;
         }
         let (text, arguments) = self.statement(id, &*input)?;
-        let attempt = Attempt {
-            endpoint: self.endpoint,
-            caller: self.caller,
-            action: Action::Update,
-            id: Some(id),
-            body: self.text,
-        };
         let row = match sqlx::query_with(text, arguments)
             .fetch_optional(cx.conn())
             .await
         {
             Ok(Some(row)) => row,
             Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
-            Err(error) if way == Way::Seen && resource.hides && refused::by_policy(&error) => {
+            Err(error) if way == Way::Seen => {
                 drop(cx);
-                return Box::pin(self.run(Way::Unseen)).await;
+                return self.refused(error).await;
             }
-            Err(error) => return Err(refused::explain(cx, &attempt, error).await),
+            Err(error) => {
+                drop(cx);
+                return Err(refused::explain(&self.attempt(), error).await);
+            }
         };
         let shown = if way == Way::Unseen {
             None
@@ -121,7 +157,7 @@ impl Update<'_> {
         } else {
             Some(Shown::of(resource, &row)?)
         };
-        refused::commit(cx, &attempt).await?;
+        refused::commit(cx, &self.attempt()).await?;
         Ok(shown.map_or_else(
             || super::empty(StatusCode::NO_CONTENT),
             |shown| shown.answer(StatusCode::OK),

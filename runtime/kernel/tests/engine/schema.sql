@@ -36,7 +36,7 @@ create function sec.facts() returns jsonb language sql stable as
 create function sec.set_reason(p_reason text) returns void language sql as
   $$ select set_config('app.reason', p_reason, true) $$;
 
-create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request text) returns void
+create function sec.enter(p_user uuid, p_session uuid, p_action text, p_request uuid) returns void
   language plpgsql security definer set search_path = '' as $$
 declare v app.users;
 begin
@@ -54,10 +54,10 @@ begin
   end if;
   perform set_config('app.user_id', coalesce(p_user::text, ''), true),
     set_config('app.action', p_action, true),
-    set_config('app.request_id', p_request, true),
+    set_config('app.request_id', coalesce(p_request::text, ''), true),
     set_config('app.admin', case when v.admin then '1' else '' end, true);
 end $$;
-create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request text) returns void language sql as $$
+create function sec.enter_job(p_job text, p_user uuid, p_session uuid, p_request uuid) returns void language sql as $$
   select sec.enter(p_user, p_session, '', p_request), set_config('app.job', p_job, true)
 $$;
 

@@ -135,7 +135,7 @@ pub static THING: Resource = Resource {
         get_anonymous: "",
         by_ids: concat!("select ", columns!(), " from app.things t where t.id = any($1)"),
         create: concat!(
-            "insert into app.things as t (title, rank, city_id) values ($1, $2, $3) returning ",
+            "insert into app.things as t (title, rank, city_id) select $1, $2, $3 returning ",
             columns!()
         ),
         update: concat!(

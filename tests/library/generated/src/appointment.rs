@@ -60,8 +60,8 @@ pub static APPOINTMENT: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.appointments as t where t.id = any($1)"),
         create: concat!("insert into app.appointments as t
           (role, member_id)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         archive: "update app.appointments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.appointments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

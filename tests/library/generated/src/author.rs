@@ -76,8 +76,8 @@ pub static AUTHOR: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.authors as t join counters.authors as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.authors as t
           (summary, homepage, name, born_on, died_on)
-        values
-          ($1, $2, $3, $4, $5)
+        select
+          $1, $2, $3, $4, $5
         returning ", fresh!()),
         update: concat!("update app.authors as t set 
           summary = case when $3 then $4 else t.summary end, homepage = case when $5 then $6 else t.homepage end,

@@ -124,8 +124,8 @@ pub static BOOK: Resource = Resource {
         create: "insert into app.books as t
           (summary, homepage, title, isbn, published_on, language, copies, shelf_height, is_reference,
           purchase_cents, currency, keywords, category_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9, $10::int8, $11, $12, $13)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9, $10::int8, $11, $12, $13
         returning t.id, t.version",
         update: concat!("update app.books as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $21::bool and $22::int8 is null
         returning t.id, t.version"),

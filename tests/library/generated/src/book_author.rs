@@ -72,8 +72,8 @@ pub static BOOK_AUTHOR: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.book_authors as t where t.id = any($1)"),
         create: concat!("insert into app.book_authors as t
           (part, position, book_id, author_id)
-        values
-          ($1, $2, $3, $4)
+        select
+          $1, $2, $3, $4
         returning ", columns!()),
         update: concat!("update app.book_authors as t set 
           part = case when $3 then $4 else t.part end, position = case when $5 then $6 else t.position end

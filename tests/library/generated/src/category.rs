@@ -75,8 +75,8 @@ pub static CATEGORY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.categories as t join counters.categories as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.categories as t
           (name, shelf_mark, parent_id)
-        values
-          ($1, $2, $3)
+        select
+          $1, $2, $3
         returning ", fresh!()),
         update: concat!("update app.categories as t set 
           name = case when $3 then $4 else t.name end, shelf_mark = case when $5 then $6 else t.shelf_mark end,

@@ -68,8 +68,8 @@ pub static ENQUIRY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.enquiries as t where t.id = any($1)"),
         create: concat!("insert into app.enquiries as t
           (question, answer_to, desk, book_id)
-        values
-          ($1, $2::text::citext, $3, $4)
+        select
+          $1, $2::text::citext, $3, $4
         returning ", columns!()),
         update: concat!("update app.enquiries as t set 
           question = case when $3 then $4 else t.question end,

@@ -81,8 +81,8 @@ pub static LOAN: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.loans as t left join lateral app.loan_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.loans as t
           (due_on, renewals, note, book_id, member_id)
-        values
-          ($1, $2, $3::text, $4, $5)
+        select
+          $1, $2, $3::text, $4, $5
         returning t.id, t.version",
         update: concat!("update app.loans as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $7::bool and $8::text is null
         returning t.id, t.version"),

@@ -91,8 +91,8 @@ pub static MEMBER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.members as t join counters.members as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.members as t
           (name, card_number, email, phone, address, joined_on)
-        values
-          ($1, $2, $3::text::citext, $4, $5, $6)
+        select
+          $1, $2, $3::text::citext, $4, $5, $6
         returning ", fresh!()),
         update: concat!("update app.members as t set 
           name = case when $3 then $4 else t.name end, email = case when $5 then $6::text::citext else t.email end,

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "07c41e62371c870c3fd9e91cce8026b9860d3205675b1ab9d36b624ed9a91c087fe86d20473e36a28d0ceaa06b2aae5e",
+        checksum: "b839d7b1808422a7d0f953ea49a14420157fe4bfde428a9677b2558833891c99f4e6f4309cefd93fdf164b5c718f76c0",
     },
 ];

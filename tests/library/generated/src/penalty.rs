@@ -47,8 +47,8 @@ pub static PENALTY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.penalties as t where t.id = any($1)"),
         create: concat!("insert into app.penalties as t
           (amount_cents, currency, reason, member_id, loan_id)
-        values
-          ($1, $2, $3, $4, $5)
+        select
+          $1, $2, $3, $4, $5
         returning ", columns!()),
         ..Sql::NONE
     },

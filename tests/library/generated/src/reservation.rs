@@ -75,8 +75,8 @@ pub static RESERVATION: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.reservations as t where t.id = any($1)"),
         create: concat!("insert into app.reservations as t
           (wanted_until, book_id)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         update: concat!("update app.reservations as t set 
           wanted_until = case when $3 then $4 else t.wanted_until end

@@ -52,7 +52,8 @@ impl Statements<'_> {
             .map(|(i, c)| argument(c, i + 1))
             .collect();
         let start = format!(
-            "insert into {}\n{INDENT}  ({})\n{INDENT}values\n{INDENT}  ({})\n{INDENT}",
+            // A select and no list of values: the engine may add who asks as its condition.
+            "insert into {}\n{INDENT}  ({})\n{INDENT}select\n{INDENT}  {}\n{INDENT}",
             self.table(),
             wrap(&names, WIDTH, &format!("{INDENT}  ")),
             wrap(&values, WIDTH, &format!("{INDENT}  "))

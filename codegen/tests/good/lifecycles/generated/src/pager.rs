@@ -65,8 +65,8 @@ pub static PAGER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.pagers as t where t.id = any($1)"),
         create: concat!("insert into app.pagers as t
           (number, heard_at)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         update: concat!("update app.pagers as t set 
           number = case when $3 then $4 else t.number end, heard_at = case when $5 then $6 else t.heard_at end

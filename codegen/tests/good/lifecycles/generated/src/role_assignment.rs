@@ -67,8 +67,8 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.role_assignments as t where t.id = any($1)"),
         create: concat!("insert into app.role_assignments as t
           (role, user_id)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

@@ -65,8 +65,8 @@ pub static SETTING: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.settings as t left join lateral app.setting_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.settings as t
           (value)
-        values
-          ($1::text)
+        select
+          $1::text
         returning t.id, t.version",
         update: "select t.id, t.version from app.settings as t, (select sec.uid() as id offset 0) as me where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $3::bool and $4::text is null and t.user_id = me.id",
         update_private: &["update app.settings as t set value = $4::text

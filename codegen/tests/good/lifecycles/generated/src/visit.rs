@@ -47,8 +47,8 @@ pub static VISIT: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.visits as t where t.id = any($1)"),
         create: concat!("insert into app.visits as t
           (at, whose_type, whose_id)
-        values
-          ($1, $2, $3)
+        select
+          $1, $2, $3
         returning ", columns!()),
         ..Sql::NONE
     },

@@ -182,9 +182,9 @@ pub static BODY: Resource = Resource {
         create: "insert into app.bodies as t
           (body, bytes, mode, input, arguments, value, value_0, row, out, name, decode, given, bind, read, type, fn,
           async, t, p, slug, owner_type, owner_id, same_id)
-        values
-          ($1, $2, $3, $4, $5, $6::float8::numeric, $7, $8, $9, $10, $11, $12::text::citext, $13, $14, $15, $16, $17,
-          $18::int4, $19::int4, $20, $21, $22, $23)
+        select
+          $1, $2, $3, $4, $5, $6::float8::numeric, $7, $8, $9, $10, $11, $12::text::citext, $13, $14, $15, $16, $17,
+          $18::int4, $19::int4, $20, $21, $22, $23
         returning t.id, t.version",
         update: concat!("update app.bodies as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $37::bool and $38::int4 is null and not $39::bool and $40::int4 is null
         returning t.id, t.version"),

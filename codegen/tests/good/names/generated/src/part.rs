@@ -85,8 +85,8 @@ pub static PART: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.parts as t where t.id = any($1)"),
         create: concat!("insert into app.parts as t
           (option, open, number, string, vec, body_id)
-        values
-          ($1, $2, $3, $4, $5, $6)
+        select
+          $1, $2, $3, $4, $5, $6
         returning ", columns!()),
         update: concat!("update app.parts as t set 
           option = case when $3 then $4 else t.option end, open = case when $5 then $6 else t.open end,

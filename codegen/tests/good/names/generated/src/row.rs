@@ -126,8 +126,8 @@ pub static ROW: Resource = Resource {
         create: concat!("insert into app.rows as t
           (name, c, x, d, l, q, old, new, tg_op, found, action, columns, sets, rows, removed, added, delta, changed,
           key, index, count, parent_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
         returning ", columns!()),
         update: concat!("update app.rows as t set 
           name = case when $3 then $4 else t.name end, c = case when $5 then $6 else t.c end,

@@ -175,9 +175,9 @@ pub static THING: Resource = Resource {
         create: "insert into app.things as t
           (title, note, slug, type, amount, depth, views, weight, ratio, price_cents, currency, open, starts_at,
           born_on, key, data, link, email, phone, country, locale, timezone, location, at, tags, aliases, secret)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9::float8::numeric, $10, $11, $12, $13, $14, $15, $16,
-          $17, $18::text::citext, $19, $20, $21, $22, $23::text::geography, $24, $25, $26, $27::text)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8::float8::numeric, $9::float8::numeric, $10, $11, $12, $13, $14, $15, $16,
+          $17, $18::text::citext, $19, $20, $21, $22, $23::text::geography, $24, $25, $26, $27::text
         returning t.id, t.version",
         update: concat!("update app.things as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $55::bool and $56::text is null
         returning t.id, t.version"),

@@ -58,8 +58,8 @@ pub static CITY: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.cities as t where t.id = any($1)"),
         create: concat!("insert into app.cities as t
           (name, population)
-        values
-          ($1, $2)
+        select
+          $1, $2
         returning ", columns!()),
         update: concat!("update app.cities as t set 
           name = case when $3 then $4 else t.name end, population = case when $5 then $6 else t.population end

@@ -126,8 +126,8 @@ pub static EVENT: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.events as t left join lateral app.event_private(t.id) p on true where t.id = any($1)"),
         create: "insert into app.events as t
           (title, slug, starts_at, ends_at, capacity, price_cents, currency, door_code, city_id, host_type, host_id)
-        values
-          ($1, $2, $3, $4, $5, $6, $7, $8::text, $9, $10, $11)
+        select
+          $1, $2, $3, $4, $5, $6, $7, $8::text, $9, $10, $11
         returning t.id, t.version",
         update: concat!("update app.events as t set ", sets!(), " where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) and not $17::bool and $18::text is null
         returning t.id, t.version"),

@@ -61,8 +61,8 @@ pub static MEMBER: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.members as t where t.id = any($1)"),
         create: concat!("insert into app.members as t
           (organization_id)
-        values
-          ($1)
+        select
+          $1
         returning ", columns!()),
         archive: "update app.members as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         restore: "update app.members as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",

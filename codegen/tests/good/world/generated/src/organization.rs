@@ -71,8 +71,8 @@ pub static ORGANIZATION: Resource = Resource {
         by_ids: concat!("select ", columns!(), " from app.organizations as t join counters.organizations as counts on counts.id = t.id where t.id = any($1)"),
         create: concat!("insert into app.organizations as t
           (links, name, city_id)
-        values
-          ($1, $2, $3)
+        select
+          $1, $2, $3
         returning ", fresh!()),
         update: concat!("update app.organizations as t set 
           links = case when $3 then sec.patched(t.links, $4) else t.links end,

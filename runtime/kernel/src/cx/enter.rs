@@ -1,0 +1,81 @@
+//! The texts that tell the database who asks. They consist of literals, UUIDs and checked static names only.
+
+use crate::caller::Caller;
+use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// `begin`, and who asks, for a transaction of several statements.
+pub(super) fn enter(
+    begin: &'static str,
+    user: Option<Uuid>,
+    session: Option<Uuid>,
+    action: &'static str,
+    request: Uuid,
+) -> String {
+    let mut text = String::with_capacity(200);
+    text.push_str(begin);
+    text.push_str("; select sec.enter(");
+    push_uuid(&mut text, user);
+    text.push_str(", ");
+    push_uuid(&mut text, session);
+    let _ = write!(text, ", '{action}', '{request}')");
+    text
+}
+
+pub(super) fn push_uuid(text: &mut String, id: Option<Uuid>) {
+    let _ = match id {
+        Some(id) => write!(text, "'{id}'"),
+        None => write!(text, "null"),
+    };
+}
+
+/// May stand between quotes in a text that is sent.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// The same as a condition of a statement that is a transaction by itself.
+pub(super) fn push_condition(
+    text: &mut String,
+    caller: &Caller,
+    action: &'static str,
+    arguments: &mut PgArguments,
+) -> Result<(), BoxDynError> {
+    arguments.add(caller.actor.user())?;
+    arguments.add(caller.actor.session())?;
+    arguments.add(action)?;
+    arguments.add(caller.request_id)?;
+    let last = arguments.len();
+    write!(
+        text,
+        "(select sec.enter(${}, ${}, ${}, ${last}) is not null)",
+        last - 3,
+        last - 2,
+        last - 1
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_is_one_text_of_literals_and_uuids() {
+        assert_eq!(
+            enter("begin", Some(Uuid::nil()), None, "update", Uuid::max()),
+            "begin; select sec.enter('00000000-0000-0000-0000-000000000000', null, 'update', \
+             'ffffffff-ffff-ffff-ffff-ffffffffffff')"
+        );
+    }
+
+    #[test]
+    fn names_cannot_end_a_literal() {
+        assert!(is_name("archive") && is_name("set_featured"));
+        assert!(!is_name("x'; drop") && !is_name("") && !is_name("Archive"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Writing by one statement that is a transaction by itself: it tells the database who asks, changes, and is committed.
+//!
+//! One round trip instead of three. For changes that are nothing but their statement: what has a hook, a key or
+//! something to read afterwards begins a transaction.
+
+use super::{Db, enter::push_condition};
+use crate::caller::Caller;
+use sqlx::{
+    AssertSqlSafe, SqlSafeStr,
+    error::BoxDynError,
+    postgres::{PgArguments, PgRow},
+};
+
+impl Db {
+    /// The row that a change of [`crate::resource::Sql`] gives back, once it is committed. `None`: nothing was
+    /// changed. Constraints that are checked late refuse here too.
+    pub(crate) async fn write(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        text: &'static str,
+        mut arguments: PgArguments,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let mut connection = self.pools.request.acquire().await?;
+        let text = match self.context {
+            true => {
+                let told = told(text, caller, action, &mut arguments);
+                AssertSqlSafe(told.map_err(sqlx::Error::Encode)?).into_sql_str()
+            }
+            false => text.into_sql_str(),
+        };
+        sqlx::query_with(text, arguments)
+            .fetch_optional(&mut *connection)
+            .await
+    }
+}
+
+/// `text` with `sec.enter` as a condition that names no row: it is looked at before the first row is read or made
+/// (a one-time filter below the change), so that defaults, policies and triggers know who asks.
+fn told(
+    text: &str,
+    caller: &Caller,
+    action: &'static str,
+    arguments: &mut PgArguments,
+) -> Result<String, BoxDynError> {
+    let (change, columns) = (text.split_once("returning "))
+        .ok_or("a change that gives nothing back cannot tell whether it was made")?;
+    let mut told = String::with_capacity(text.len() + 90);
+    told.push_str(change);
+    told.push_str(match change.starts_with("insert ") {
+        true => "where ",
+        false => "and ",
+    });
+    push_condition(&mut told, caller, action, arguments)?;
+    told.push_str(" returning ");
+    told.push_str(columns);
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::Actor;
+    use uuid::Uuid;
+
+    fn told(text: &str) -> Result<String, BoxDynError> {
+        let caller = Caller {
+            actor: Actor::Anonymous,
+            request_id: Uuid::nil(),
+            ip: None,
+        };
+        super::told(text, &caller, "update", &mut PgArguments::default())
+    }
+
+    #[test]
+    fn the_condition_stands_before_what_is_given_back() {
+        assert_eq!(
+            told("insert into app.things (title) select $1 returning id").unwrap(),
+            "insert into app.things (title) select $1 where (select sec.enter($1, $2, $3, $4) is not null) returning id"
+        );
+        assert_eq!(
+            told("update app.things set title = $1 where id = $2 returning id").unwrap(),
+            "update app.things set title = $1 where id = $2 and (select sec.enter($1, $2, $3, $4) is not null) returning id"
+        );
+        assert!(told("delete from app.things").is_err());
+    }
+}
