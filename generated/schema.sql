@@ -198,6 +198,19 @@ end
 $$;
 alter function sec.is_line(text) owner to culturepass_owner;
 
+create function sec.is_text(p_text text, p_min int, p_max int) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- So many characters: one line of them if they are 300 at most (names, titles, codes; `kernel::input` has the same
+-- number), else plain text that shows something unless it may be empty.
+begin
+  return char_length(p_text) between p_min and p_max and case
+    when p_max <= 300 then sec.is_line(p_text)
+    else sec.is_plain(p_text) and (p_min = 0 or sec.is_seen(p_text))
+  end;
+end
+$$;
+alter function sec.is_text(text, int, int) owner to culturepass_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Lengths beside the pattern: counted in it, they cost a hundred times as much.
@@ -378,14 +391,14 @@ create function sec.is_opening_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holidays'] = '{}'
-    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then char_length((p_value ->> 'monday')) between 0 and 60 and sec.is_line((p_value ->> 'monday')) else false end end
-    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then char_length((p_value ->> 'tuesday')) between 0 and 60 and sec.is_line((p_value ->> 'tuesday')) else false end end
-    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then char_length((p_value ->> 'wednesday')) between 0 and 60 and sec.is_line((p_value ->> 'wednesday')) else false end end
-    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then char_length((p_value ->> 'thursday')) between 0 and 60 and sec.is_line((p_value ->> 'thursday')) else false end end
-    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then char_length((p_value ->> 'friday')) between 0 and 60 and sec.is_line((p_value ->> 'friday')) else false end end
-    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then char_length((p_value ->> 'saturday')) between 0 and 60 and sec.is_line((p_value ->> 'saturday')) else false end end
-    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then char_length((p_value ->> 'sunday')) between 0 and 60 and sec.is_line((p_value ->> 'sunday')) else false end end
-    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then char_length((p_value ->> 'holidays')) between 0 and 120 and sec.is_line((p_value ->> 'holidays')) else false end end
+    and case when p_value ->> 'monday' is null then true else case when jsonb_typeof(p_value -> 'monday') = 'string' then sec.is_text((p_value ->> 'monday'), 0, 60) else false end end
+    and case when p_value ->> 'tuesday' is null then true else case when jsonb_typeof(p_value -> 'tuesday') = 'string' then sec.is_text((p_value ->> 'tuesday'), 0, 60) else false end end
+    and case when p_value ->> 'wednesday' is null then true else case when jsonb_typeof(p_value -> 'wednesday') = 'string' then sec.is_text((p_value ->> 'wednesday'), 0, 60) else false end end
+    and case when p_value ->> 'thursday' is null then true else case when jsonb_typeof(p_value -> 'thursday') = 'string' then sec.is_text((p_value ->> 'thursday'), 0, 60) else false end end
+    and case when p_value ->> 'friday' is null then true else case when jsonb_typeof(p_value -> 'friday') = 'string' then sec.is_text((p_value ->> 'friday'), 0, 60) else false end end
+    and case when p_value ->> 'saturday' is null then true else case when jsonb_typeof(p_value -> 'saturday') = 'string' then sec.is_text((p_value ->> 'saturday'), 0, 60) else false end end
+    and case when p_value ->> 'sunday' is null then true else case when jsonb_typeof(p_value -> 'sunday') = 'string' then sec.is_text((p_value ->> 'sunday'), 0, 60) else false end end
+    and case when p_value ->> 'holidays' is null then true else case when jsonb_typeof(p_value -> 'holidays') = 'string' then sec.is_text((p_value ->> 'holidays'), 0, 120) else false end end
   end;
 end
 $$;
@@ -397,8 +410,8 @@ create function sec.is_quiet_hours(p_value jsonb) returns boolean
 begin
   return case when jsonb_typeof(p_value) <> 'object' then false else
     p_value - array['starts', 'ends'] = '{}'
-    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then char_length((p_value ->> 'starts')) between 5 and 5 and sec.is_line((p_value ->> 'starts')) else false end end
-    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then char_length((p_value ->> 'ends')) between 5 and 5 and sec.is_line((p_value ->> 'ends')) else false end end
+    and case when p_value ->> 'starts' is null then false else case when jsonb_typeof(p_value -> 'starts') = 'string' then sec.is_text((p_value ->> 'starts'), 5, 5) else false end end
+    and case when p_value ->> 'ends' is null then false else case when jsonb_typeof(p_value -> 'ends') = 'string' then sec.is_text((p_value ->> 'ends'), 5, 5) else false end end
   end;
 end
 $$;
@@ -2151,10 +2164,10 @@ alter table requests.keys owner to culturepass_queue;
 -- Checks, keys, exclusions
 
 alter table app.businesses add constraint businesses_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.businesses add constraint businesses_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.businesses add constraint businesses_avatar_url_format
   check (sec.is_url(avatar_url));
@@ -2166,16 +2179,16 @@ alter table app.businesses add constraint businesses_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.businesses add constraint businesses_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (sec.is_text(name, 1, 120));
 
 alter table app.businesses add constraint businesses_slug_format
   check (sec.is_slug(slug));
 
 alter table app.businesses add constraint businesses_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.businesses add constraint businesses_category_choice
-  check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'retail', 'restaurant', 'other'));
+  check (category = any ('{catering,venue_hire,audio_visual,photography,music,decoration,security,printing,transport,retail,restaurant,other}'::text[]));
 
 alter table app.businesses add constraint businesses_website_format
   check (sec.is_url(website));
@@ -2190,10 +2203,10 @@ alter table app.businesses add constraint businesses_price_band_range
   check (price_band between 1 and 4);
 
 alter table app.businesses add constraint businesses_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
+  check (sec.is_text(stripe_account_id, 0, 255));
 
 alter table app.businesses add constraint businesses_state_choice
-  check (state in ('pending', 'approved', 'rejected'));
+  check (state = any ('{pending,approved,rejected}'::text[]));
 
 alter table app.businesses add constraint businesses_id_live_key_key
   unique (id, live_key);
@@ -2202,25 +2215,25 @@ alter table app.businesses add constraint businesses_id_city_id_key
   unique (id, city_id);
 
 alter table app.check_ins add constraint check_ins_result_choice
-  check (result in ('ok', 'already_used', 'wrong_event', 'refunded', 'transferred', 'void', 'forged'));
+  check (result = any ('{ok,already_used,wrong_event,refunded,transferred,void,forged}'::text[]));
 
 alter table app.check_ins add constraint check_ins_nonce_length
-  check (char_length(nonce) between 8 and 64 and sec.is_line(nonce));
+  check (sec.is_text(nonce, 8, 64));
 
 alter table app.check_ins add constraint check_ins_device_length
-  check (char_length(device) between 1 and 120 and sec.is_line(device));
+  check (sec.is_text(device, 1, 120));
 
 alter table app.check_ins add constraint check_ins_gate_length
-  check (char_length(gate) between 1 and 120 and sec.is_line(gate));
+  check (sec.is_text(gate, 1, 120));
 
 alter table app.cities add constraint cities_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.cities add constraint cities_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.cities add constraint cities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (sec.is_text(name, 1, 120));
 
 alter table app.cities add constraint cities_slug_format
   check (sec.is_slug(slug));
@@ -2235,16 +2248,16 @@ alter table app.cities add constraint cities_id_live_key_key
   unique (id, live_key);
 
 alter table app.commission_rules add constraint commission_rules_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.commission_rules add constraint commission_rules_scope_type_choice
-  check (scope_type in ('country', 'city', 'organization', 'community', 'business', 'institution', 'event'));
+  check (scope_type = any ('{country,city,organization,community,business,institution,event}'::text[]));
 
 alter table app.commission_rules add constraint commission_rules_scope_type_pair
   check ((scope_type is null) = (scope_id is null));
 
 alter table app.commission_rules add constraint commission_rules_type_choice
-  check (type in ('ticket', 'service_fee', 'featured', 'subscription'));
+  check (type = any ('{ticket,service_fee,featured,subscription}'::text[]));
 
 alter table app.commission_rules add constraint commission_rules_basis_points_range
   check (basis_points between 0 and 10000);
@@ -2262,7 +2275,7 @@ alter table app.commission_rules add constraint commission_rules_currency_format
   check (sec.is_currency(currency));
 
 alter table app.commission_rules add constraint commission_rules_paid_by_choice
-  check (paid_by in ('buyer', 'organizer'));
+  check (paid_by = any ('{buyer,organizer}'::text[]));
 
 alter table app.commission_rules add constraint commission_rules_city_share_basis_points_range
   check (city_share_basis_points between 0 and 10000);
@@ -2280,10 +2293,10 @@ alter table app.commission_rules add constraint commission_rules_scope_type_scop
   exclude using gist ((coalesce(scope_type, '')) with =, (coalesce(scope_id, '00000000-0000-0000-0000-000000000000'::uuid)) with =, type with =, currency with =, tstzrange(valid_from, valid_to, '[)') with &&) where (status <> 'archived');
 
 alter table app.communities add constraint communities_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.communities add constraint communities_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.communities add constraint communities_avatar_url_format
   check (sec.is_url(avatar_url));
@@ -2295,19 +2308,19 @@ alter table app.communities add constraint communities_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.communities add constraint communities_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (sec.is_text(name, 1, 120));
 
 alter table app.communities add constraint communities_slug_format
   check (sec.is_slug(slug));
 
 alter table app.communities add constraint communities_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.communities add constraint communities_visibility_choice
-  check (visibility in ('public', 'private'));
+  check (visibility = any ('{public,private}'::text[]));
 
 alter table app.communities add constraint communities_join_policy_choice
-  check (join_policy in ('open', 'request', 'invite'));
+  check (join_policy = any ('{open,request,invite}'::text[]));
 
 alter table app.communities add constraint communities_id_live_key_key
   unique (id, live_key);
@@ -2316,25 +2329,25 @@ alter table app.communities add constraint communities_id_city_id_key
   unique (id, city_id);
 
 alter table app.community_members add constraint community_members_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.community_members add constraint community_members_role_choice
-  check (role in ('member', 'moderator'));
+  check (role = any ('{member,moderator}'::text[]));
 
 alter table app.community_members add constraint community_members_state_choice
-  check (state in ('pending', 'active', 'banned', 'unbanned'));
+  check (state = any ('{pending,active,banned,unbanned}'::text[]));
 
 alter table app.countries add constraint countries_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.countries add constraint countries_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.countries add constraint countries_code_format
   check (sec.is_country(code));
 
 alter table app.countries add constraint countries_name_length
-  check (char_length(name) between 1 and 80 and sec.is_line(name));
+  check (sec.is_text(name, 1, 80));
 
 alter table app.countries add constraint countries_currency_format
   check (sec.is_currency(currency));
@@ -2346,49 +2359,49 @@ alter table app.countries add constraint countries_id_live_key_key
   unique (id, live_key);
 
 alter table app.credentials add constraint credentials_password_hash_length
-  check (char_length(password_hash) between 40 and 300 and sec.is_line(password_hash));
+  check (sec.is_text(password_hash, 40, 300));
 
 alter table app.devices add constraint devices_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.devices add constraint devices_platform_choice
-  check (platform in ('ios', 'android', 'web'));
+  check (platform = any ('{ios,android,web}'::text[]));
 
 alter table app.devices add constraint devices_push_token_length
-  check (char_length(push_token) between 10 and 650 and sec.is_plain(push_token) and sec.is_seen(push_token));
+  check (sec.is_text(push_token, 10, 650));
 
 alter table app.email_tokens add constraint email_tokens_purpose_choice
-  check (purpose in ('reset_password', 'change_email'));
+  check (purpose = any ('{reset_password,change_email}'::text[]));
 
 alter table app.email_tokens add constraint email_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
+  check (sec.is_text(token_hash, 43, 64));
 
 alter table app.email_tokens add constraint email_tokens_email_format
   check (sec.is_email(email::text));
 
 alter table app.email_tokens add constraint email_tokens_issued_for_length
-  check (char_length(issued_for) between 43 and 64 and sec.is_line(issued_for));
+  check (sec.is_text(issued_for, 43, 64));
 
 alter table app.events add constraint events_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.events add constraint events_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.events add constraint events_host_type_choice
-  check (host_type in ('organization', 'community', 'business', 'institution'));
+  check (host_type = any ('{organization,community,business,institution}'::text[]));
 
 alter table app.events add constraint events_title_length
-  check (char_length(title) between 1 and 140 and sec.is_line(title));
+  check (sec.is_text(title, 1, 140));
 
 alter table app.events add constraint events_slug_format
   check (sec.is_slug(slug));
 
 alter table app.events add constraint events_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.events add constraint events_category_choice
-  check (category in ('concert', 'festival', 'theatre', 'dance', 'film', 'exhibition', 'talk', 'workshop', 'food', 'market', 'sport', 'family', 'worship', 'other'));
+  check (category = any ('{concert,festival,theatre,dance,film,exhibition,talk,workshop,food,market,sport,family,worship,other}'::text[]));
 
 alter table app.events add constraint events_ends_at_check
   check (ends_at > starts_at);
@@ -2400,10 +2413,10 @@ alter table app.events add constraint events_online_url_format
   check (sec.is_url(online_url));
 
 alter table app.events add constraint events_visibility_choice
-  check (visibility in ('public', 'community', 'unlisted'));
+  check (visibility = any ('{public,community,unlisted}'::text[]));
 
 alter table app.events add constraint events_state_choice
-  check (state in ('draft', 'published', 'cancelled', 'completed'));
+  check (state = any ('{draft,published,cancelled,completed}'::text[]));
 
 alter table app.events add constraint events_capacity_range
   check (capacity between 1 and 1000000);
@@ -2418,43 +2431,43 @@ alter table app.events add constraint events_id_city_id_key
   unique (id, city_id);
 
 alter table app.external_identities add constraint external_identities_issuer_length
-  check (char_length(issuer) between 1 and 300 and sec.is_line(issuer));
+  check (sec.is_text(issuer, 1, 300));
 
 alter table app.external_identities add constraint external_identities_subject_length
-  check (char_length(subject) between 1 and 255 and sec.is_line(subject));
+  check (sec.is_text(subject, 1, 255));
 
 alter table app.external_identities add constraint external_identities_email_format
   check (sec.is_email(email::text));
 
 alter table app.follows add constraint follows_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.follows add constraint follows_entity_type_choice
-  check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution'));
+  check (entity_type = any ('{user,community,organization,business,venue,institution}'::text[]));
 
 alter table app.follows add constraint follows_not_oneself_check
   check (entity_id <> follower_id);
 
 alter table app.fraud_flags add constraint fraud_flags_entity_type_choice
-  check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event', 'review', 'order', 'transaction', 'promotion', 'referral'));
+  check (entity_type = any ('{user,community,organization,business,venue,institution,event,review,order,transaction,promotion,referral}'::text[]));
 
 alter table app.fraud_flags add constraint fraud_flags_rule_length
-  check (char_length(rule) between 1 and 80 and sec.is_line(rule));
+  check (sec.is_text(rule, 1, 80));
 
 alter table app.fraud_flags add constraint fraud_flags_score_range
   check (score between 0 and 100);
 
 alter table app.fraud_flags add constraint fraud_flags_state_choice
-  check (state in ('open', 'confirmed', 'dismissed'));
+  check (state = any ('{open,confirmed,dismissed}'::text[]));
 
 alter table app.grant_announcements add constraint grant_announcements_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.grant_announcements add constraint grant_announcements_title_length
-  check (char_length(title) between 1 and 160 and sec.is_line(title));
+  check (sec.is_text(title, 1, 160));
 
 alter table app.grant_announcements add constraint grant_announcements_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.grant_announcements add constraint grant_announcements_amount_cents_range
   check (amount_cents >= 0);
@@ -2472,10 +2485,10 @@ alter table app.grant_announcements add constraint grant_announcements_amount_ha
   check (amount_cents is null or (currency is null) is not true);
 
 alter table app.institutions add constraint institutions_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.institutions add constraint institutions_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.institutions add constraint institutions_avatar_url_format
   check (sec.is_url(avatar_url));
@@ -2487,16 +2500,16 @@ alter table app.institutions add constraint institutions_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.institutions add constraint institutions_name_length
-  check (char_length(name) between 1 and 160 and sec.is_line(name));
+  check (sec.is_text(name, 1, 160));
 
 alter table app.institutions add constraint institutions_slug_format
   check (sec.is_slug(slug));
 
 alter table app.institutions add constraint institutions_type_choice
-  check (type in ('council', 'government'));
+  check (type = any ('{council,government}'::text[]));
 
 alter table app.institutions add constraint institutions_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.institutions add constraint institutions_website_format
   check (sec.is_url(website));
@@ -2511,16 +2524,16 @@ alter table app.institutions add constraint institutions_id_city_id_key
   unique (id, city_id);
 
 alter table app.leads add constraint leads_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.leads add constraint leads_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.leads add constraint leads_title_length
-  check (char_length(title) between 1 and 160 and sec.is_line(title));
+  check (sec.is_text(title, 1, 160));
 
 alter table app.leads add constraint leads_details_length
-  check (char_length(details) between 0 and 10000 and sec.is_plain(details));
+  check (sec.is_text(details, 0, 10000));
 
 alter table app.leads add constraint leads_budget_cents_range
   check (budget_cents >= 0);
@@ -2529,7 +2542,7 @@ alter table app.leads add constraint leads_currency_format
   check (sec.is_currency(currency));
 
 alter table app.leads add constraint leads_state_choice
-  check (state in ('new', 'viewed', 'declined', 'won', 'lost'));
+  check (state = any ('{new,viewed,declined,won,lost}'::text[]));
 
 alter table app.leads add constraint leads_budget_has_currency_check
   check (budget_cents is null or (currency is null) is not true);
@@ -2538,28 +2551,28 @@ alter table app.leads add constraint leads_id_live_key_key
   unique (id, live_key);
 
 alter table app.likes add constraint likes_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.media add constraint media_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.media add constraint media_entity_type_choice
-  check (entity_type in ('user', 'community', 'organization', 'business', 'venue', 'institution', 'event'));
+  check (entity_type = any ('{user,community,organization,business,venue,institution,event}'::text[]));
 
 alter table app.media add constraint media_type_choice
-  check (type in ('image', 'video', 'document'));
+  check (type = any ('{image,video,document}'::text[]));
 
 alter table app.media add constraint media_url_format
   check (sec.is_url(url));
 
 alter table app.media add constraint media_alt_text_length
-  check (char_length(alt_text) between 0 and 500 and sec.is_plain(alt_text));
+  check (sec.is_text(alt_text, 0, 500));
 
 alter table app.media add constraint media_position_range
   check (position between 0 and 10000);
 
 alter table app.media add constraint media_storage_key_length
-  check (char_length(storage_key) between 1 and 300 and sec.is_line(storage_key));
+  check (sec.is_text(storage_key, 1, 300));
 
 alter table app.media add constraint media_width_range
   check (width >= 1);
@@ -2571,49 +2584,49 @@ alter table app.media add constraint media_bytes_range
   check (bytes >= 0);
 
 alter table app.media add constraint media_content_hash_length
-  check (char_length(content_hash) between 64 and 64 and sec.is_line(content_hash));
+  check (sec.is_text(content_hash, 64, 64));
 
 alter table app.notifications add constraint notifications_title_length
-  check (char_length(title) between 1 and 200 and sec.is_line(title));
+  check (sec.is_text(title, 1, 200));
 
 alter table app.notifications add constraint notifications_message_length
-  check (char_length(message) between 1 and 4000 and sec.is_plain(message) and sec.is_seen(message));
+  check (sec.is_text(message, 1, 4000));
 
 alter table app.notifications add constraint notifications_type_choice
-  check (type in ('event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
+  check (type = any ('{event_reminder,event_changed,event_cancelled,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
 alter table app.notifications add constraint notifications_dedupe_key_length
-  check (char_length(dedupe_key) between 1 and 200 and sec.is_line(dedupe_key));
+  check (sec.is_text(dedupe_key, 1, 200));
 
 alter table app.notification_deliveries add constraint notification_deliveries_channel_choice
-  check (channel in ('push', 'email', 'in_app'));
+  check (channel = any ('{push,email,in_app}'::text[]));
 
 alter table app.notification_deliveries add constraint notification_deliveries_state_choice
-  check (state in ('pending', 'sending', 'sent', 'failed', 'dropped'));
+  check (state = any ('{pending,sending,sent,failed,dropped}'::text[]));
 
 alter table app.notification_deliveries add constraint notification_deliveries_attempts_range
   check (attempts between 0 and 100);
 
 alter table app.notification_deliveries add constraint notification_deliveries_provider_id_length
-  check (char_length(provider_id) between 1 and 255 and sec.is_line(provider_id));
+  check (sec.is_text(provider_id, 1, 255));
 
 alter table app.notification_deliveries add constraint notification_deliveries_error_length
-  check (char_length(error) between 1 and 1000 and sec.is_plain(error) and sec.is_seen(error));
+  check (sec.is_text(error, 1, 1000));
 
 alter table app.notification_preferences add constraint notification_preferences_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_channel_choice
-  check (channel in ('push', 'email', 'in_app'));
+  check (channel = any ('{push,email,in_app}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_type_choice
-  check (type in ('all', 'event_reminder', 'event_changed', 'event_cancelled', 'ticket', 'order', 'waitlist', 'follow', 'review', 'community', 'role', 'promotion', 'lead', 'quote', 'wallet', 'security', 'system'));
+  check (type = any ('{all,event_reminder,event_changed,event_cancelled,ticket,order,waitlist,follow,review,community,role,promotion,lead,quote,wallet,security,system}'::text[]));
 
 alter table app.notification_preferences add constraint notification_preferences_quiet_hours_format
   check (sec.is_quiet_hours(quiet_hours));
 
 alter table app.orders add constraint orders_state_choice
-  check (state in ('pending', 'paid', 'expired', 'cancelled', 'refund_pending', 'refunded', 'part_refunded'));
+  check (state = any ('{pending,paid,expired,cancelled,refund_pending,refunded,part_refunded}'::text[]));
 
 alter table app.orders add constraint orders_amount_cents_range
   check (amount_cents >= 0);
@@ -2640,10 +2653,10 @@ alter table app.orders add constraint orders_organizer_cents_range
   check (organizer_cents >= 0);
 
 alter table app.orders add constraint orders_fee_paid_by_choice
-  check (fee_paid_by in ('buyer', 'organizer'));
+  check (fee_paid_by = any ('{buyer,organizer}'::text[]));
 
 alter table app.orders add constraint orders_idempotency_key_length
-  check (char_length(idempotency_key) between 16 and 255 and sec.is_line(idempotency_key));
+  check (sec.is_text(idempotency_key, 16, 255));
 
 alter table app.orders add constraint orders_funded_check
   check ((wallet_cents + card_cents) = amount_cents);
@@ -2667,10 +2680,10 @@ alter table app.order_items add constraint order_items_currency_format
   check (sec.is_currency(currency));
 
 alter table app.organizations add constraint organizations_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.organizations add constraint organizations_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.organizations add constraint organizations_avatar_url_format
   check (sec.is_url(avatar_url));
@@ -2682,16 +2695,16 @@ alter table app.organizations add constraint organizations_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.organizations add constraint organizations_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (sec.is_text(name, 1, 120));
 
 alter table app.organizations add constraint organizations_slug_format
   check (sec.is_slug(slug));
 
 alter table app.organizations add constraint organizations_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.organizations add constraint organizations_legal_name_length
-  check (char_length(legal_name) between 0 and 200 and sec.is_line(legal_name));
+  check (sec.is_text(legal_name, 0, 200));
 
 alter table app.organizations add constraint organizations_website_format
   check (sec.is_url(website));
@@ -2700,10 +2713,10 @@ alter table app.organizations add constraint organizations_contact_email_format
   check (sec.is_email(contact_email::text));
 
 alter table app.organizations add constraint organizations_stripe_account_id_length
-  check (char_length(stripe_account_id) between 0 and 255 and sec.is_line(stripe_account_id));
+  check (sec.is_text(stripe_account_id, 0, 255));
 
 alter table app.organizations add constraint organizations_state_choice
-  check (state in ('pending', 'approved', 'rejected'));
+  check (state = any ('{pending,approved,rejected}'::text[]));
 
 alter table app.organizations add constraint organizations_id_live_key_key
   unique (id, live_key);
@@ -2712,16 +2725,16 @@ alter table app.organizations add constraint organizations_id_city_id_key
   unique (id, city_id);
 
 alter table app.payment_methods add constraint payment_methods_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.payment_methods add constraint payment_methods_stripe_payment_method_id_length
-  check (char_length(stripe_payment_method_id) between 1 and 255 and sec.is_line(stripe_payment_method_id));
+  check (sec.is_text(stripe_payment_method_id, 1, 255));
 
 alter table app.payment_methods add constraint payment_methods_brand_length
-  check (char_length(brand) between 1 and 40 and sec.is_line(brand));
+  check (sec.is_text(brand, 1, 40));
 
 alter table app.payment_methods add constraint payment_methods_last4_length
-  check (char_length(last4) between 4 and 4 and sec.is_line(last4));
+  check (sec.is_text(last4, 4, 4));
 
 alter table app.payment_methods add constraint payment_methods_exp_month_range
   check (exp_month between 1 and 12);
@@ -2730,13 +2743,13 @@ alter table app.payment_methods add constraint payment_methods_exp_year_range
   check (exp_year between 2000 and 2100);
 
 alter table app.plans add constraint plans_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.plans add constraint plans_name_length
-  check (char_length(name) between 1 and 80 and sec.is_line(name));
+  check (sec.is_text(name, 1, 80));
 
 alter table app.plans add constraint plans_description_length
-  check (char_length(description) between 0 and 2000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 2000));
 
 alter table app.plans add constraint plans_price_cents_range
   check (price_cents >= 0);
@@ -2745,19 +2758,19 @@ alter table app.plans add constraint plans_currency_format
   check (sec.is_currency(currency));
 
 alter table app.plans add constraint plans_interval_choice
-  check (interval in ('month', 'year'));
+  check (interval = any ('{month,year}'::text[]));
 
 alter table app.plans add constraint plans_features_length
   check (sec.is_text_list(features, 120, 30));
 
 alter table app.plans add constraint plans_stripe_price_id_length
-  check (char_length(stripe_price_id) between 1 and 255 and sec.is_line(stripe_price_id));
+  check (sec.is_text(stripe_price_id, 1, 255));
 
 alter table app.promo_codes add constraint promo_codes_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.promo_codes add constraint promo_codes_code_length
-  check (char_length(code) between 3 and 40 and sec.is_line(code));
+  check (sec.is_text(code, 3, 40));
 
 alter table app.promo_codes add constraint promo_codes_basis_points_range
   check (basis_points between 1 and 10000);
@@ -2785,13 +2798,13 @@ alter table app.promo_codes add constraint promo_codes_valid_range_check
   check (valid_to is null or valid_to > valid_from);
 
 alter table app.promotions add constraint promotions_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.promotions add constraint promotions_target_type_choice
-  check (target_type in ('event', 'business', 'venue'));
+  check (target_type = any ('{event,business,venue}'::text[]));
 
 alter table app.promotions add constraint promotions_slot_choice
-  check (slot in ('home', 'category', 'map'));
+  check (slot = any ('{home,category,map}'::text[]));
 
 alter table app.promotions add constraint promotions_ends_at_check
   check (ends_at > starts_at);
@@ -2803,7 +2816,7 @@ alter table app.promotions add constraint promotions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.promotions add constraint promotions_state_choice
-  check (state in ('requested', 'approved', 'rejected', 'active', 'ended', 'cancelled'));
+  check (state = any ('{requested,approved,rejected,active,ended,cancelled}'::text[]));
 
 alter table app.promotions add constraint promotions_ends_at_order
   check (ends_at > starts_at);
@@ -2812,7 +2825,7 @@ alter table app.promotions add constraint promotions_target_type_target_id_slot_
   exclude using gist (target_type with =, target_id with =, slot with =, tstzrange(starts_at, ends_at, '[)') with &&) where (status <> 'archived');
 
 alter table app.quotes add constraint quotes_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.quotes add constraint quotes_amount_cents_range
   check (amount_cents >= 0);
@@ -2821,58 +2834,58 @@ alter table app.quotes add constraint quotes_currency_format
   check (sec.is_currency(currency));
 
 alter table app.quotes add constraint quotes_terms_length
-  check (char_length(terms) between 0 and 10000 and sec.is_plain(terms));
+  check (sec.is_text(terms, 0, 10000));
 
 alter table app.quotes add constraint quotes_state_choice
-  check (state in ('draft', 'sent', 'accepted', 'declined', 'expired'));
+  check (state = any ('{draft,sent,accepted,declined,expired}'::text[]));
 
 alter table app.referrals add constraint referrals_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.referrals add constraint referrals_state_choice
-  check (state in ('pending', 'rewarded', 'revoked'));
+  check (state = any ('{pending,rewarded,revoked}'::text[]));
 
 alter table app.referrals add constraint referrals_not_oneself_check
   check (referrer_id <> referee_id);
 
 alter table app.refresh_tokens add constraint refresh_tokens_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
+  check (sec.is_text(token_hash, 43, 64));
 
 alter table app.revenue_shares add constraint revenue_shares_currency_format
   check (sec.is_currency(currency));
 
 alter table app.revenue_shares add constraint revenue_shares_state_choice
-  check (state in ('open', 'closed', 'paid'));
+  check (state = any ('{open,closed,paid}'::text[]));
 
 alter table app.reviews add constraint reviews_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.reviews add constraint reviews_entity_type_choice
-  check (entity_type in ('organization', 'business', 'venue', 'community'));
+  check (entity_type = any ('{organization,business,venue,community}'::text[]));
 
 alter table app.reviews add constraint reviews_rating_range
   check (rating between 1 and 5);
 
 alter table app.reviews add constraint reviews_comment_length
-  check (char_length(comment) between 0 and 5000 and sec.is_plain(comment));
+  check (sec.is_text(comment, 0, 5000));
 
 alter table app.reviews add constraint reviews_reply_length
-  check (char_length(reply) between 0 and 2000 and sec.is_plain(reply));
+  check (sec.is_text(reply, 0, 2000));
 
 alter table app.role_assignments add constraint role_assignments_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.role_assignments add constraint role_assignments_scope_type_choice
-  check (scope_type in ('city', 'organization', 'business', 'community', 'institution', 'venue'));
+  check (scope_type = any ('{city,organization,business,community,institution,venue}'::text[]));
 
 alter table app.role_assignments add constraint role_assignments_scope_type_pair
   check ((scope_type is null) = (scope_id is null));
 
 alter table app.role_assignments add constraint role_assignments_role_choice
-  check (role in ('orgAdmin', 'cityAdmin', 'platformAdmin'));
+  check (role = any ('{orgAdmin,cityAdmin,platformAdmin}'::text[]));
 
 alter table app.role_assignments add constraint role_assignments_state_choice
-  check (state in ('offered', 'accepted', 'declined'));
+  check (state = any ('{offered,accepted,declined}'::text[]));
 
 alter table app.role_assignments add constraint role_assignments_role_fits_scope_check
   check ((role = 'platformAdmin' and scope_id is null)
@@ -2880,22 +2893,22 @@ alter table app.role_assignments add constraint role_assignments_role_fits_scope
     or (role = 'orgAdmin' and (scope_id is null) is not true and scope_type <> 'city'));
 
 alter table app.service_requests add constraint service_requests_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.service_requests add constraint service_requests_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.service_requests add constraint service_requests_host_type_choice
-  check (host_type in ('organization', 'community', 'business', 'institution'));
+  check (host_type = any ('{organization,community,business,institution}'::text[]));
 
 alter table app.service_requests add constraint service_requests_title_length
-  check (char_length(title) between 1 and 160 and sec.is_line(title));
+  check (sec.is_text(title, 1, 160));
 
 alter table app.service_requests add constraint service_requests_category_choice
-  check (category in ('catering', 'venue_hire', 'audio_visual', 'photography', 'music', 'decoration', 'security', 'printing', 'transport', 'other'));
+  check (category = any ('{catering,venue_hire,audio_visual,photography,music,decoration,security,printing,transport,other}'::text[]));
 
 alter table app.service_requests add constraint service_requests_description_length
-  check (char_length(description) between 0 and 10000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 10000));
 
 alter table app.service_requests add constraint service_requests_budget_cents_range
   check (budget_cents >= 0);
@@ -2904,7 +2917,7 @@ alter table app.service_requests add constraint service_requests_currency_format
   check (sec.is_currency(currency));
 
 alter table app.service_requests add constraint service_requests_state_choice
-  check (state in ('open', 'settled', 'closed'));
+  check (state = any ('{open,settled,closed}'::text[]));
 
 alter table app.service_requests add constraint service_requests_budget_has_currency_check
   check (budget_cents is null or (currency is null) is not true);
@@ -2913,28 +2926,28 @@ alter table app.service_requests add constraint service_requests_id_live_key_key
   unique (id, live_key);
 
 alter table app.sessions add constraint sessions_revoked_because_choice
-  check (revoked_because in ('signed_out', 'signed_out_everywhere', 'password_changed', 'password_reset', 'address_changed', 'identity_unlinked', 'token_reused', 'expired'));
+  check (revoked_because = any ('{signed_out,signed_out_everywhere,password_changed,password_reset,address_changed,identity_unlinked,token_reused,expired}'::text[]));
 
 alter table app.sessions add constraint sessions_ip_address_length
-  check (char_length(ip_address) between 2 and 45 and sec.is_line(ip_address));
+  check (sec.is_text(ip_address, 2, 45));
 
 alter table app.sessions add constraint sessions_user_agent_length
-  check (char_length(user_agent) between 1 and 300 and sec.is_line(user_agent));
+  check (sec.is_text(user_agent, 1, 300));
 
 alter table app.sessions add constraint sessions_issuer_session_length
-  check (char_length(issuer_session) between 1 and 255 and sec.is_line(issuer_session));
+  check (sec.is_text(issuer_session, 1, 255));
 
 alter table app.sign_ups add constraint sign_ups_token_hash_length
-  check (char_length(token_hash) between 43 and 64 and sec.is_line(token_hash));
+  check (sec.is_text(token_hash, 43, 64));
 
 alter table app.sign_ups add constraint sign_ups_email_format
   check (sec.is_email(email::text));
 
 alter table app.sign_ups add constraint sign_ups_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
+  check (sec.is_text(handle, 3, 30));
 
 alter table app.sign_ups add constraint sign_ups_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
+  check (sec.is_text(display_name, 1, 80));
 
 alter table app.sign_ups add constraint sign_ups_locale_format
   check (sec.is_locale(locale));
@@ -2943,22 +2956,22 @@ alter table app.sign_ups add constraint sign_ups_timezone_format
   check (sec.is_timezone(timezone));
 
 alter table app.subscriptions add constraint subscriptions_stripe_subscription_id_length
-  check (char_length(stripe_subscription_id) between 1 and 255 and sec.is_line(stripe_subscription_id));
+  check (sec.is_text(stripe_subscription_id, 1, 255));
 
 alter table app.subscriptions add constraint subscriptions_state_choice
-  check (state in ('incomplete', 'trialing', 'active', 'past_due', 'canceled', 'unpaid'));
+  check (state = any ('{incomplete,trialing,active,past_due,canceled,unpaid}'::text[]));
 
 alter table app.throttles add constraint throttles_key_hash_length
-  check (char_length(key_hash) between 43 and 64 and sec.is_line(key_hash));
+  check (sec.is_text(key_hash, 43, 64));
 
 alter table app.throttles add constraint throttles_attempts_range
   check (attempts between 0 and 1000000);
 
 alter table app.tickets add constraint tickets_state_choice
-  check (state in ('valid', 'checked_in', 'refunded', 'transferred', 'void'));
+  check (state = any ('{valid,checked_in,refunded,transferred,void}'::text[]));
 
 alter table app.tickets add constraint tickets_code_length
-  check (char_length(code) between 20 and 400 and sec.is_plain(code) and sec.is_seen(code));
+  check (sec.is_text(code, 20, 400));
 
 alter table app.tickets add constraint tickets_secret_version_range
   check (secret_version >= 1);
@@ -2967,16 +2980,16 @@ alter table app.tickets add constraint tickets_id_event_id_key
   unique (id, event_id);
 
 alter table app.ticket_types add constraint ticket_types_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.ticket_types add constraint ticket_types_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.ticket_types add constraint ticket_types_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (sec.is_text(name, 1, 120));
 
 alter table app.ticket_types add constraint ticket_types_description_length
-  check (char_length(description) between 0 and 2000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 2000));
 
 alter table app.ticket_types add constraint ticket_types_price_cents_range
   check (price_cents between 0 and 100000000);
@@ -3009,7 +3022,7 @@ alter table app.ticket_types add constraint ticket_types_id_event_id_key
   unique (id, event_id);
 
 alter table app.transactions add constraint transactions_type_choice
-  check (type in ('ticket', 'subscription', 'featured', 'service_fee'));
+  check (type = any ('{ticket,subscription,featured,service_fee}'::text[]));
 
 alter table app.transactions add constraint transactions_amount_cents_range
   check (amount_cents >= 0);
@@ -3021,37 +3034,37 @@ alter table app.transactions add constraint transactions_currency_format
   check (sec.is_currency(currency));
 
 alter table app.transactions add constraint transactions_stripe_payment_intent_id_length
-  check (char_length(stripe_payment_intent_id) between 1 and 255 and sec.is_line(stripe_payment_intent_id));
+  check (sec.is_text(stripe_payment_intent_id, 1, 255));
 
 alter table app.transactions add constraint transactions_status_choice
-  check (status in ('created', 'requires_action', 'processing', 'failed', 'cancelled', 'succeeded', 'part_refunded', 'refunded', 'disputed'));
+  check (status = any ('{created,requires_action,processing,failed,cancelled,succeeded,part_refunded,refunded,disputed}'::text[]));
 
 alter table app.transactions add constraint transactions_failure_code_length
-  check (char_length(failure_code) between 1 and 100 and sec.is_line(failure_code));
+  check (sec.is_text(failure_code, 1, 100));
 
 alter table app.transactions add constraint transactions_attempt_range
   check (attempt >= 1);
 
 alter table app.transactions add constraint transactions_stripe_idempotency_key_length
-  check (char_length(stripe_idempotency_key) between 1 and 255 and sec.is_line(stripe_idempotency_key));
+  check (sec.is_text(stripe_idempotency_key, 1, 255));
 
 alter table app.transactions add constraint transactions_refund_within_check
   check (refunded_cents <= amount_cents);
 
 alter table app.users add constraint users_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.users add constraint users_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.users add constraint users_handle_length
-  check (char_length(handle) between 3 and 30 and sec.is_line(handle));
+  check (sec.is_text(handle, 3, 30));
 
 alter table app.users add constraint users_display_name_length
-  check (char_length(display_name) between 1 and 80 and sec.is_line(display_name));
+  check (sec.is_text(display_name, 1, 80));
 
 alter table app.users add constraint users_bio_length
-  check (char_length(bio) between 0 and 2000 and sec.is_plain(bio));
+  check (sec.is_text(bio, 0, 2000));
 
 alter table app.users add constraint users_profile_image_url_format
   check (sec.is_url(profile_image_url));
@@ -3075,19 +3088,19 @@ alter table app.users add constraint users_phone_format
   check (sec.is_phone(phone));
 
 alter table app.users add constraint users_stripe_customer_id_length
-  check (char_length(stripe_customer_id) between 0 and 255 and sec.is_line(stripe_customer_id));
+  check (sec.is_text(stripe_customer_id, 0, 255));
 
 alter table app.users add constraint users_id_live_key_key
   unique (id, live_key);
 
 alter table app.venues add constraint venues_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.venues add constraint venues_live_key_check
-  check (live_key is not distinct from case when status <> 'archived' then true end);
+  check ((live_key is true) = (status <> 'archived'));
 
 alter table app.venues add constraint venues_owner_type_choice
-  check (owner_type in ('organization', 'business', 'institution', 'community'));
+  check (owner_type = any ('{organization,business,institution,community}'::text[]));
 
 alter table app.venues add constraint venues_avatar_url_format
   check (sec.is_url(avatar_url));
@@ -3099,16 +3112,16 @@ alter table app.venues add constraint venues_social_links_format
   check (sec.is_social_links(social_links));
 
 alter table app.venues add constraint venues_name_length
-  check (char_length(name) between 1 and 120 and sec.is_line(name));
+  check (sec.is_text(name, 1, 120));
 
 alter table app.venues add constraint venues_slug_format
   check (sec.is_slug(slug));
 
 alter table app.venues add constraint venues_description_length
-  check (char_length(description) between 0 and 20000 and sec.is_plain(description));
+  check (sec.is_text(description, 0, 20000));
 
 alter table app.venues add constraint venues_address_length
-  check (char_length(address) between 1 and 400 and sec.is_plain(address) and sec.is_seen(address));
+  check (sec.is_text(address, 1, 400));
 
 alter table app.venues add constraint venues_capacity_range
   check (capacity between 1 and 1000000);
@@ -3126,22 +3139,22 @@ alter table app.venues add constraint venues_id_city_id_key
   unique (id, city_id);
 
 alter table app.waitlist_entries add constraint waitlist_entries_status_choice
-  check (status in ('active', 'suspended', 'archived'));
+  check (status = any ('{active,suspended,archived}'::text[]));
 
 alter table app.waitlist_entries add constraint waitlist_entries_position_range
   check (position >= 1);
 
 alter table app.waitlist_entries add constraint waitlist_entries_state_choice
-  check (state in ('waiting', 'offered', 'taken', 'expired'));
+  check (state = any ('{waiting,offered,taken,expired}'::text[]));
 
 alter table app.wallet_accounts add constraint wallet_accounts_owner_type_choice
-  check (owner_type in ('organization', 'business', 'community', 'institution', 'city'));
+  check (owner_type = any ('{organization,business,community,institution,city}'::text[]));
 
 alter table app.wallet_accounts add constraint wallet_accounts_owner_type_pair
   check ((owner_type is null) = (owner_id is null));
 
 alter table app.wallet_accounts add constraint wallet_accounts_kind_choice
-  check (kind in ('user', 'platform_cash', 'promo_budget', 'refund_liability', 'org_payable', 'city_payable', 'rounding'));
+  check (kind = any ('{user,platform_cash,promo_budget,refund_liability,org_payable,city_payable,rounding}'::text[]));
 
 alter table app.wallet_accounts add constraint wallet_accounts_currency_format
   check (sec.is_currency(currency));
@@ -3168,19 +3181,19 @@ alter table app.wallet_holds add constraint wallet_holds_currency_format
   check (sec.is_currency(currency));
 
 alter table app.wallet_holds add constraint wallet_holds_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
+  check (sec.is_text(reference, 1, 255));
 
 alter table app.wallet_holds add constraint wallet_holds_state_choice
-  check (state in ('pending', 'posted', 'voided', 'expired'));
+  check (state = any ('{pending,posted,voided,expired}'::text[]));
 
 alter table app.wallet_journals add constraint wallet_journals_kind_choice
-  check (kind in ('refund_credit', 'event_credit', 'promotion_bonus', 'referral_reward', 'purchase', 'expiry', 'reversal', 'adjustment'));
+  check (kind = any ('{refund_credit,event_credit,promotion_bonus,referral_reward,purchase,expiry,reversal,adjustment}'::text[]));
 
 alter table app.wallet_journals add constraint wallet_journals_idempotency_key_length
-  check (char_length(idempotency_key) between 8 and 255 and sec.is_line(idempotency_key));
+  check (sec.is_text(idempotency_key, 8, 255));
 
 alter table app.wallet_journals add constraint wallet_journals_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
+  check (sec.is_text(reference, 1, 255));
 
 alter table app.wallet_transactions add constraint wallet_transactions_amount_cents_range
   check (amount_cents >= 1);
@@ -3189,10 +3202,10 @@ alter table app.wallet_transactions add constraint wallet_transactions_currency_
   check (sec.is_currency(currency));
 
 alter table app.wallet_transactions add constraint wallet_transactions_type_choice
-  check (type in ('credit', 'debit'));
+  check (type = any ('{credit,debit}'::text[]));
 
 alter table app.wallet_transactions add constraint wallet_transactions_reference_length
-  check (char_length(reference) between 1 and 255 and sec.is_line(reference));
+  check (sec.is_text(reference, 1, 255));
 
 alter table app.wallet_transactions add constraint wallet_transactions_seq_range
   check (seq >= 1);

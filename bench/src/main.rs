@@ -1,10 +1,12 @@
 //! Times the generated server against a hand-written one on the same rows in the same run, and pgbench as the limit.
 //!
-//! `bench run` prepares, measures, prints and writes; `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
+//! `bench run` prepares, measures, prints and writes; `bench search` and `bench jobs` measure and print;
+//! `bench server NAME` is one of the servers. See `docs/benchmarks.md`.
 
 mod gates;
 mod generated_plain;
 mod hand;
+mod jobs;
 mod limit;
 mod load;
 mod pages;
@@ -36,6 +38,8 @@ enum Command {
     Run(Options),
     /// Search among many events, alone and under attack.
     Search(Search),
+    /// Work off a backlog of jobs, and start new ones.
+    Jobs(Jobs),
     /// Be one of the servers.
     Server { name: String },
 }
@@ -68,6 +72,7 @@ async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Run(options) => run(options).await,
         Command::Search(options) => search(options).await,
+        Command::Jobs(options) => jobs(options).await,
         Command::Server { name } => server(&name).await,
     }
 }
@@ -102,6 +107,26 @@ async fn search(options: Search) -> Result<()> {
         &tokens,
     )
     .await?;
+    println!("Machine: {}.\n\n{text}", machine());
+    Ok(())
+}
+
+#[derive(clap::Args)]
+struct Jobs {
+    /// Superuser's URL of the PostgreSQL to use, on this machine.
+    #[arg(long, env = "BENCH_DATABASE_URL")]
+    database_url: String,
+    #[arg(long, default_value_t = 50_000)]
+    backlog: i32,
+    #[arg(long, default_value_t = 8)]
+    at_once: u32,
+}
+
+async fn jobs(options: Jobs) -> Result<()> {
+    let files = env::temp_dir().join("culturepass-bench");
+    fs::create_dir_all(&files)?;
+    prepare::prepare(&options.database_url, 100, &files).await?;
+    let text = jobs::run(&options.database_url, options.backlog, options.at_once).await?;
     println!("Machine: {}.\n\n{text}", machine());
     Ok(())
 }

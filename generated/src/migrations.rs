@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "804d8f64428eedc8222f91bde6e957a95dad6c3993c1e911b7b16644e8cbb00b167a3eb7ffb6daabec5f18989294fada",
+        checksum: "dcd753193e0a518623a78ba25de64aa3fafc95eb0f190e41d5c370c37ef2836970063a1aa80e5aea1df9c5c0f0dc6174",
     },
 ];

@@ -625,6 +625,8 @@ drop function sec.is_url(text);
 
 drop function sec.is_email(text);
 
+drop function sec.is_text(text,int,int);
+
 drop function sec.is_line(text);
 
 drop function sec.is_seen(text);

@@ -410,8 +410,7 @@ async fn abuse_27_the_database_takes_no_name_that_cannot_be_seen() {
         .expect("constraints");
         for field in &entity.fields {
             let wanted = match field.ty {
-                Ty::Text { max, .. } if max <= LINE_MAX => format!("sec.is_line({})", field.name),
-                Ty::Text { min: 1.., .. } => format!("sec.is_seen({})", field.name),
+                Ty::Text { min, max } => format!("sec.is_text({}, {min}, {max})", field.name),
                 _ => continue,
             };
             texts += 1;
@@ -426,6 +425,27 @@ async fn abuse_27_the_database_takes_no_name_that_cannot_be_seen() {
         }
     }
     assert!(texts > 50, "{texts}");
+    // One line as long as it is a name; what must not be empty shows something.
+    let line_max = i32::try_from(LINE_MAX).expect("a length");
+    for (text, min, max, good) in [
+        ("a\nb", 0, line_max, false),
+        ("a\nb", 0, line_max + 1, true),
+        ("\u{200b}", 1, line_max + 1, false),
+        ("\u{200b}", 0, line_max + 1, true),
+        ("\u{7f}", 0, line_max + 1, false),
+        ("", 0, line_max, true),
+        ("", 1, line_max, false),
+        ("abc", 1, 2, false),
+    ] {
+        let held: bool = sqlx::query_scalar("select sec.is_text($1, $2, $3)")
+            .bind(text)
+            .bind(min)
+            .bind(max)
+            .fetch_one(&mut conn)
+            .await
+            .expect("an answer");
+        assert_eq!(held, good, "{text:?} {min}..{max}");
+    }
     for (column, bad) in [
         ("handle", "\u{200b}\u{200b}\u{200b}"),
         ("display_name", "\u{202e}nimda"),

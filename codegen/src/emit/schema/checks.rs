@@ -1,4 +1,7 @@
 //! CHECK constraints: formats and bounds of fields, invariants of rows, closed JSON objects.
+//!
+//! PostgreSQL reads a check anew for every statement, so that a short text costs less than the call that it makes: one
+//! function for all that is asked of a text, one array for all that may be chosen.
 
 use super::{
     columns::LIVE_KEY,
@@ -6,13 +9,10 @@ use super::{
     object::{Function, constraint, quote, quoted_list},
     predicate::{Sql, all, atom},
     references::has_live_children,
-    rules::{Context, Scope, one_of, predicate},
+    rules::{Context, Scope, predicate},
 };
 use crate::model::{Entity, EntityId, Expr, Field, Lifecycle, Model, Relation, Ty};
 use crate::objects::{Kind, Object};
-
-/// Texts of at most so many characters are one line: names, titles, codes. `kernel::input` has the same number.
-pub const LINE_MAX: u32 = 300;
 
 pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
     let entity = &model.entities[id];
@@ -43,11 +43,11 @@ pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
         found.push(check(
             "status",
             "choice",
-            "status in ('active', 'suspended', 'archived')".into(),
+            choice("status", &["active", "suspended", "archived"]),
         ));
     }
     if has_live_children(model, id) {
-        let live = "live_key is not distinct from case when status <> 'archived' then true end";
+        let live = "(live_key is true) = (status <> 'archived')";
         found.push(check(LIVE_KEY, "check", live.into()));
     }
     for relation in entity.belongs.iter().filter(|r| r.polymorphic) {
@@ -111,11 +111,11 @@ pub fn object_functions(model: &Model) -> Vec<Object> {
 fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
     let (table, id_column) = (names::table(entity), relation.id_column());
     let type_column = relation.type_column().expect("it is polymorphic");
-    let kinds: Vec<String> = relation
+    let kinds = relation
         .targets
         .iter()
-        .map(|&t| model.entities[t].name.clone())
-        .collect();
+        .map(|&t| model.entities[t].name.as_str());
+    let kinds: Vec<&str> = kinds.collect();
     let check = |kind: &str, condition: String| {
         let name = names::check(entity, &type_column, kind);
         constraint(
@@ -125,7 +125,7 @@ fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
             &format!("check ({condition})"),
         )
     };
-    let mut found = vec![check("choice", one_of(&type_column, &kinds))];
+    let mut found = vec![check("choice", choice(&type_column, &kinds))];
     if relation.optional {
         found.push(check(
             "pair",
@@ -139,15 +139,7 @@ fn targets(model: &Model, entity: &Entity, relation: &Relation) -> Vec<Object> {
 fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, String)> {
     let format = |function: &str| Some(("format", format!("sec.is_{function}({value})")));
     match &field.ty {
-        Ty::Text { min, max } => {
-            let shows = match (min, max) {
-                (_, ..=LINE_MAX) => format!("sec.is_line({value})"),
-                (0, _) => format!("sec.is_plain({value})"),
-                _ => format!("sec.is_plain({value}) and sec.is_seen({value})"),
-            };
-            let condition = format!("char_length({value}) between {min} and {max} and {shows}");
-            Some(("length", condition))
-        }
+        Ty::Text { min, max } => Some(("length", format!("sec.is_text({value}, {min}, {max})"))),
         Ty::Int { min, max } | Ty::Bigint { min, max } | Ty::Money { min, max } => {
             range(value, *min, *max).map(|condition| ("range", condition))
         }
@@ -159,7 +151,7 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
         Ty::Country => format("country"),
         Ty::Locale => format("locale"),
         Ty::Timezone => format("timezone"),
-        Ty::Enum { values } | Ty::States { values } => Some(("choice", one_of(value, values))),
+        Ty::Enum { values } | Ty::States { values } => Some(("choice", choice(value, values))),
         Ty::Object { object } => Some((
             "format",
             format!("sec.is_{}({value})", model.objects[*object].name),
@@ -172,6 +164,16 @@ fn bounds(model: &Model, field: &Field, value: &str) -> Option<(&'static str, St
             None
         }
     }
+}
+
+/// Of words, which an array's text need not quote, but for the one that means nothing there.
+fn choice(value: &str, words: &[impl AsRef<str>]) -> String {
+    let quoted = |word: &str| match word.eq_ignore_ascii_case("null") {
+        true => format!("\"{word}\""),
+        false => word.to_owned(),
+    };
+    let words: Vec<String> = words.iter().map(|word| quoted(word.as_ref())).collect();
+    format!("{value} = any ('{{{}}}'::text[])", words.join(","))
 }
 
 fn range(value: &str, min: Option<i64>, max: Option<i64>) -> Option<String> {

@@ -71,6 +71,19 @@ end
 $$;
 alter function sec.is_line(text) owner to <app>_owner;
 
+create function sec.is_text(p_text text, p_min int, p_max int) returns boolean
+  language plpgsql immutable strict parallel safe as $$
+-- So many characters: one line of them if they are 300 at most (names, titles, codes; `kernel::input` has the same
+-- number), else plain text that shows something unless it may be empty.
+begin
+  return char_length(p_text) between p_min and p_max and case
+    when p_max <= 300 then sec.is_line(p_text)
+    else sec.is_plain(p_text) and (p_min = 0 or sec.is_seen(p_text))
+  end;
+end
+$$;
+alter function sec.is_text(text, int, int) owner to <app>_owner;
+
 create function sec.is_email(p_text text) returns boolean
   language plpgsql immutable strict parallel safe as $$
 -- Lengths beside the pattern: counted in it, they cost a hundred times as much.

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b839d7b1808422a7d0f953ea49a14420157fe4bfde428a9677b2558833891c99f4e6f4309cefd93fdf164b5c718f76c0",
+        checksum: "b3e6ae00e89415bc56fb388e44c1bcbc2d49219d2503999e3093b360b645c1a413248702d3b059418bee11836c77d3e2",
     },
 ];

@@ -1,0 +1,90 @@
+//! The queue of jobs: how fast a backlog is worked off, and how soon a new job starts: `bench jobs`.
+
+use crate::prepare;
+use anyhow::Result;
+use kernel::{
+    Db,
+    config::DbConfig,
+    jobs::{self, Job, NewJob, Work, WorkerConfig},
+};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+/// New jobs, one after the other, whose start is waited for.
+const SINGLE: u32 = 200;
+
+/// `at_once`: jobs that run at the same time, each on a connection of its own.
+pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
+    let mut config = DbConfig::new(prepare::url(admin, "culturepass_app", prepare::SECURED).into());
+    config.job_url = Some(prepare::url(admin, "culturepass_job", prepare::SECURED).into());
+    config.job_connections = at_once + 2;
+    let db = Db::connect(&config)?;
+    let mut look = PgConnection::connect(&prepare::on(admin, prepare::SECURED)).await?;
+    sqlx::query(
+        "insert into jobs.queue (name, payload, max_attempts) select 'bench.nothing', '{}', 1 from generate_series(1, $1)",
+    )
+    .bind(backlog)
+    .execute(&mut look)
+    .await?;
+    sqlx::raw_sql("vacuum analyze jobs.queue")
+        .execute(&mut look)
+        .await?;
+
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let work = Work {
+        jobs: vec![
+            Job::new("bench.nothing", |_| async { Ok(()) }),
+            Job::new("bench.start", move |_| {
+                let started = started.clone();
+                async move {
+                    let _ = started.send(Instant::now());
+                    Ok(())
+                }
+            }),
+        ],
+        ..Work::default()
+    };
+    let config = WorkerConfig {
+        at_once: at_once as usize,
+        ..WorkerConfig::default()
+    };
+    let (stop, stopped) = watch::channel(false);
+    let begun = Instant::now();
+    let worker = tokio::spawn(jobs::run(db.clone(), Arc::new(work), config, stopped));
+    while sqlx::query_scalar("select exists (select from jobs.queue)")
+        .fetch_one(&mut look)
+        .await?
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let drained = f64::from(backlog) / begun.elapsed().as_secs_f64();
+
+    let mut waits = Vec::new();
+    for _ in 0..SINGLE {
+        let mut cx = db.job("bench", None, Uuid::now_v7()).await?;
+        NewJob::new("bench.start", json!({}))?.put(&mut cx).await?;
+        cx.commit().await?;
+        let committed = Instant::now();
+        let start = starts.recv().await.unwrap_or(committed);
+        waits.push(start.saturating_duration_since(committed).as_secs_f64() * 1e3);
+        // So that each finds a worker with nothing to do.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.send(true)?;
+    worker.await?;
+    waits.sort_by(f64::total_cmp);
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    Ok(format!(
+        "| jobs | |\n|---|--:|\n| {backlog} that do nothing, worked off by {at_once} at once | {drained:.0} a second |\n| \
+         from commit to start, of a worker with nothing to do | p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms |\n",
+        at(0.5),
+        at(0.95),
+        at(0.99),
+    ))
+}
