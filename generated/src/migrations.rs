@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "dcd753193e0a518623a78ba25de64aa3fafc95eb0f190e41d5c370c37ef2836970063a1aa80e5aea1df9c5c0f0dc6174",
+        checksum: "7d7a7c0bd62dd280522cb8d40f30b6c9ce067bcd5f602580b7ea6574a9f83348753c71ac3d13e3df04f083354e87fe02",
     },
 ];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "b3e6ae00e89415bc56fb388e44c1bcbc2d49219d2503999e3093b360b645c1a413248702d3b059418bee11836c77d3e2",
+        checksum: "6082ea031ef76fa0dc76d82437020967d587d344b0a0cbfcd2b1d052758ce0dbd2c16c130733cbd038083e6e05eea0b0",
     },
 ];
