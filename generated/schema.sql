@@ -16525,7 +16525,7 @@ begin
       'refunded_cents', case when new.refunded_cents is not null then jsonb_build_array(null, new.refunded_cents) end,
       'currency', case when new.currency is not null then jsonb_build_array(null, new.currency) end,
       'stripe_payment_intent_id', case when new.stripe_payment_intent_id is not null then jsonb_build_array(null, case when new.stripe_payment_intent_id is not null then '•' end) end,
-      'status', case when new.status <> 'active' then jsonb_build_array(null, new.status) end,
+      'status', case when new.status is not null then jsonb_build_array(null, new.status) end,
       'failure_code', case when new.failure_code is not null then jsonb_build_array(null, new.failure_code) end,
       'attempt', case when new.attempt is not null then jsonb_build_array(null, new.attempt) end,
       'stripe_idempotency_key', case when new.stripe_idempotency_key is not null then jsonb_build_array(null, case when new.stripe_idempotency_key is not null then '•' end) end,

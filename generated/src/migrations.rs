@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "7d7a7c0bd62dd280522cb8d40f30b6c9ce067bcd5f602580b7ea6574a9f83348753c71ac3d13e3df04f083354e87fe02",
+        checksum: "4b9c39ff6131443b858f3ff42c4fc8819b7f717a5cb10d7160f8590da1beffb398bb2caa881b4b51b8c4081772e32578",
     },
 ];

@@ -93,8 +93,9 @@ fn made(entity: &Entity, columns: &[String]) -> String {
     let (objects, plain): (Vec<&String>, Vec<&String>) = columns.iter().partition(holds_object);
     let pairs: Vec<String> = (plain.iter())
         .map(|column| {
+            // Of an entity that is not archived, `status` is a field like any other.
             let is_told = match column.as_str() {
-                "status" => "<> 'active'",
+                "status" if entity.lifecycle == Lifecycle::SoftDelete => "<> 'active'",
                 _ => "is not null",
             };
             format!(
