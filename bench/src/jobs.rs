@@ -1,6 +1,6 @@
 //! The queue of jobs: how fast a backlog is worked off, and how soon a new job starts: `bench jobs`.
 
-use crate::prepare;
+use crate::{prepare, search::percentiles};
 use anyhow::Result;
 use kernel::{
     Db,
@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// New jobs, one after the other, whose start is waited for.
 const SINGLE: u32 = 200;
 
-/// `at_once`: jobs that run at the same time, each on a connection of its own.
+/// As a table in Markdown.
 pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
     let mut config = DbConfig::new(prepare::url(admin, "culturepass_app", prepare::SECURED).into());
     config.job_url = Some(prepare::url(admin, "culturepass_job", prepare::SECURED).into());
@@ -78,13 +78,9 @@ pub async fn run(admin: &str, backlog: i32, at_once: u32) -> Result<String> {
     }
     stop.send(true)?;
     worker.await?;
-    waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    let [p50, p95, p99] = percentiles(waits);
     Ok(format!(
         "| jobs | |\n|---|--:|\n| {backlog} that do nothing, worked off by {at_once} at once | {drained:.0} a second |\n| \
-         from commit to start, of a worker with nothing to do | p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms |\n",
-        at(0.5),
-        at(0.95),
-        at(0.99),
+         from commit to start, of a worker with nothing to do | p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms |\n"
     ))
 }

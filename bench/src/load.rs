@@ -42,7 +42,8 @@ impl Load<'_> {
         load.run(operation, port, server_pid, tokens).map(drop)
     }
 
-    /// Runs `operation` against `port`, by the callers of these tokens, separated by commas. Fails if any answer was not 2xx: a fast error is no result.
+    /// Runs `operation` against `port`, by the callers of these tokens, separated by commas. Fails if any answer was
+    /// not 2xx: a fast error is no result.
     pub fn run(
         &self,
         operation: &str,

@@ -116,8 +116,10 @@ struct Jobs {
     /// Superuser's URL of the PostgreSQL to use, on this machine.
     #[arg(long, env = "BENCH_DATABASE_URL")]
     database_url: String,
+    /// Jobs that wait when the worker starts.
     #[arg(long, default_value_t = 50_000)]
     backlog: i32,
+    /// Jobs that run at the same time, each on a connection of its own.
     #[arg(long, default_value_t = 8)]
     at_once: u32,
 }

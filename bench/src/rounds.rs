@@ -19,14 +19,14 @@ pub const PAGE_90: &str = "list, page 90";
 pub const UPDATE_ORDINARY: &str = "update, nothing searched";
 pub const LIKE: &str = "like";
 
-/// Who the secured servers are asked by, separated by commas.
+/// Of those who ask the secured servers; several are separated by commas.
 pub struct Tokens {
     pub of_all: String,
     pub of_one: String,
     pub of_none: String,
 }
 
-/// One of several callers.
+/// The token of the first of several callers.
 pub fn first(tokens: &str) -> &str {
     tokens.split(',').next().unwrap_or_default()
 }

@@ -157,9 +157,14 @@ async fn latencies(
             all.push(started.elapsed().as_secs_f64() * 1e3);
         }
     }
+    Ok(percentiles(all))
+}
+
+/// p50, p95 and p99 of at least one value.
+pub fn percentiles(mut all: Vec<f64>) -> [f64; 3] {
     all.sort_by(f64::total_cmp);
     let at = |part: f64| all[((all.len() as f64 * part) as usize).min(all.len() - 1)];
-    Ok([at(0.5), at(0.95), at(0.99)])
+    [at(0.5), at(0.95), at(0.99)]
 }
 
 /// One caller without a token on many connections.

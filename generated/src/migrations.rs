@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "4b9c39ff6131443b858f3ff42c4fc8819b7f717a5cb10d7160f8590da1beffb398bb2caa881b4b51b8c4081772e32578",
+        checksum: "9b8e3aaf81dfdbe7bc6bbc2d7dc0b844b432e7c786f6e0eec5a79d4a15dcb277226ddd17db5c4e8d3b7a46f6050d87de",
     },
 ];

@@ -86,7 +86,8 @@ pub struct Entry {
     pub performed_role: String,
     pub request_id: Option<Uuid>,
     pub reason: Option<String>,
-    /// Column → `[before, after]`, with `"•"` for values that the log does not keep.
+    /// Column → `[before, after]`, with `"•"` for values that the log does not keep. Of a new row those that are not
+    /// null; `status` only where it is not `active`.
     pub changed: Value,
     pub created_at: DateTime<Utc>,
 }

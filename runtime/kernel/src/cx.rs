@@ -114,16 +114,10 @@ impl Db {
         caller: &Caller,
         action: &'static str,
     ) -> Result<Cx> {
-        let Actor::User { id, session } = caller.actor else {
+        if caller.actor == Actor::Anonymous {
             return Ok(stranger(connection, caller));
-        };
-        let text = enter(
-            "begin read only",
-            Some(id),
-            session,
-            action,
-            caller.request_id,
-        );
+        }
+        let text = enter("begin read only", caller, action);
         open(connection, text, caller).await
     }
 
@@ -136,13 +130,7 @@ impl Db {
             let connection = self.pools.request.acquire().await?;
             return Ok(stranger(connection, caller));
         }
-        let text = enter(
-            "begin",
-            caller.actor.user(),
-            caller.actor.session(),
-            action,
-            caller.request_id,
-        );
+        let text = enter("begin", caller, action);
         open(self.pools.request.acquire().await?, text, caller).await
     }
 

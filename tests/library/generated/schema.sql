@@ -4295,8 +4295,8 @@ create function jobs.claim(p_worker uuid, p_names text[], p_limit integer, p_lea
 -- another attempt; one that is dead lets the others go on.
 #variable_conflict use_column
 begin
-  -- A claim that a crash of the database forgets is made again, so nobody waits for the disk. The jobs of one worker
-  -- are claimed one after the other.
+  -- For the transaction that claims and does nothing else: a claim that a crash of the database forgets is made again,
+  -- so nobody waits for the disk. The jobs of one worker are claimed one after the other.
   perform pg_catalog.set_config('synchronous_commit', 'off', true);
   return query
     with due as (
@@ -4312,7 +4312,7 @@ begin
     )
     update jobs.queue q
     set state = 'running', attempts = q.attempts + 1, locked_by = p_worker, locked_until = now() + p_lease
-    -- As an array: of a limit that is an argument the planner thinks that it is a tenth of the queue, and would read all.
+    -- As an array: the planner takes a limit that is an argument for a tenth of the queue, and would read all of it.
     where q.id = any (array(select due.id from due))
     returning q.id, q.name, q.payload, q.on_behalf_of, q.request_id, q.attempts, q.max_attempts;
 end

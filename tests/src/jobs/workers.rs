@@ -66,10 +66,12 @@ async fn a_job_that_kills_its_workers_is_dead_after_its_attempts() {
     let mut world = world().await;
     world.enqueue("tests.poison", json!({})).await;
     let tried = Arc::new(AtomicU32::new(0));
+    let begun = Arc::new(tokio::sync::Semaphore::new(0));
     let poison = || {
-        let tried = tried.clone();
+        let (tried, begun) = (tried.clone(), begun.clone());
         Job::new("tests.poison", move |_| {
             tried.fetch_add(1, SeqCst);
+            begun.add_permits(1);
             std::future::pending()
         })
         .attempts(2)
@@ -79,6 +81,8 @@ async fn a_job_that_kills_its_workers_is_dead_after_its_attempts() {
         world
             .until(&format!("state = 'running' and attempts = {attempt}"), 1)
             .await;
+        // The claim can be seen a moment before its worker runs the job.
+        begun.acquire().await.unwrap().forget();
         worker.kill().await;
         lose(&mut world).await;
     }

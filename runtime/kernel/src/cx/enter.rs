@@ -1,44 +1,24 @@
-//! The texts that tell the database who asks. They consist of literals, UUIDs and checked static names only.
+//! The texts that tell the database who asks. What is not a parameter in them is a literal, a UUID or a checked static
+//! name.
 
 use crate::caller::Caller;
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// `begin`, and who asks, for a transaction of several statements.
-pub(super) fn enter(
-    begin: &'static str,
-    user: Option<Uuid>,
-    session: Option<Uuid>,
-    action: &'static str,
-    request: Uuid,
-) -> String {
+/// `begin` and who asks, for a transaction of several statements. `action` must be a [name](is_name).
+pub(super) fn enter(begin: &'static str, caller: &Caller, action: &'static str) -> String {
     let mut text = String::with_capacity(200);
     text.push_str(begin);
     text.push_str("; select sec.enter(");
-    push_uuid(&mut text, user);
+    push_uuid(&mut text, caller.actor.user());
     text.push_str(", ");
-    push_uuid(&mut text, session);
-    let _ = write!(text, ", '{action}', '{request}')");
+    push_uuid(&mut text, caller.actor.session());
+    let _ = write!(text, ", '{action}', '{}')", caller.request_id);
     text
 }
 
-pub(super) fn push_uuid(text: &mut String, id: Option<Uuid>) {
-    let _ = match id {
-        Some(id) => write!(text, "'{id}'"),
-        None => write!(text, "null"),
-    };
-}
-
-/// May stand between quotes in a text that is sent.
-pub(super) fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-}
-
-/// The same as a condition of a statement that is a transaction by itself.
+/// Who asks as a condition that names no row, with its arguments, for a statement that is a transaction by itself.
 pub(super) fn push_condition(
     text: &mut String,
     caller: &Caller,
@@ -60,14 +40,38 @@ pub(super) fn push_condition(
     Ok(())
 }
 
+pub(super) fn push_uuid(text: &mut String, id: Option<Uuid>) {
+    let _ = match id {
+        Some(id) => write!(text, "'{id}'"),
+        None => write!(text, "null"),
+    };
+}
+
+/// May stand between quotes in a text that is sent.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::Actor;
 
     #[test]
     fn the_context_is_one_text_of_literals_and_uuids() {
+        let caller = Caller {
+            actor: Actor::User {
+                id: Uuid::nil(),
+                session: None,
+            },
+            request_id: Uuid::max(),
+            ip: None,
+        };
         assert_eq!(
-            enter("begin", Some(Uuid::nil()), None, "update", Uuid::max()),
+            enter("begin", &caller, "update"),
             "begin; select sec.enter('00000000-0000-0000-0000-000000000000', null, 'update', \
              'ffffffff-ffff-ffff-ffff-ffffffffffff')"
         );

@@ -21,7 +21,6 @@ impl Db {
         text: &'static str,
         mut arguments: PgArguments,
     ) -> Result<Option<PgRow>, sqlx::Error> {
-        let mut connection = self.pools.request.acquire().await?;
         let text = match self.context {
             true => {
                 let told = told(text, caller, action, &mut arguments);
@@ -29,6 +28,7 @@ impl Db {
             }
             false => text.into_sql_str(),
         };
+        let mut connection = self.pools.request.acquire().await?;
         sqlx::query_with(text, arguments)
             .fetch_optional(&mut *connection)
             .await

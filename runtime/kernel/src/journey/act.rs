@@ -112,16 +112,16 @@ impl Act<'_> {
         match changed.await {
             Ok(Some(_)) => Ok(super::empty(StatusCode::NO_CONTENT)),
             Ok(None) => Err(diagnose(&mut self.begin().await?, self.trouble(None, None)).await),
-            Err(error) => self.refused(error).await,
+            Err(error) => self.refused(Way::Seen, error).await,
         }
     }
 
-    /// The object may be going where its writer can't see it any more; everybody else is told why.
-    async fn refused(&self, error: sqlx::Error) -> Result<Response> {
-        if self.endpoint.resource().hides && refused::by_policy(&error) {
+    async fn refused(&self, way: Way, error: sqlx::Error) -> Result<Response> {
+        let attempt = self.attempt();
+        if refused::may_be_unseen(&attempt, way, &error) {
             return Box::pin(self.run(Way::Unseen)).await;
         }
-        Err(refused::explain(&self.attempt(), error).await)
+        Err(refused::explain(&attempt, error).await)
     }
 
     fn attempt(&self) -> Attempt<'_> {
@@ -158,13 +158,9 @@ impl Act<'_> {
         match statement.fetch_optional(cx.conn()).await {
             Ok(Some(_)) => {}
             Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
-            Err(error) if way == Way::Seen => {
-                drop(cx);
-                return self.refused(error).await;
-            }
             Err(error) => {
                 drop(cx);
-                return Err(refused::explain(&self.attempt(), error).await);
+                return self.refused(way, error).await;
             }
         }
         // Whoever archives an object, or loses sight of it, gets nothing back.

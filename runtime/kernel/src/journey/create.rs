@@ -124,16 +124,16 @@ impl Create<'_> {
                 created(resource, row.try_get("id")?, Some(shown))
             }
             Ok(None) => Err(Error::internal("a row that is not made, without an error")),
-            Err(error) => self.refused(error).await,
+            Err(error) => self.refused(Way::Seen, error).await,
         }
     }
 
-    /// Whoever may not read what they make is given nothing back; everybody else is told why.
-    async fn refused(&self, error: sqlx::Error) -> Result<Response> {
-        if self.endpoint.resource().created_unseen && refused::by_policy(&error) {
+    async fn refused(&self, way: Way, error: sqlx::Error) -> Result<Response> {
+        let attempt = self.attempt();
+        if refused::may_be_unseen(&attempt, way, &error) {
             return Box::pin(self.run(Way::Unseen)).await;
         }
-        Err(refused::explain(&self.attempt(), error).await)
+        Err(refused::explain(&attempt, error).await)
     }
 
     async fn in_transaction(&self, decoded: Result<Box<dyn Input>>, way: Way) -> Result<Response> {
@@ -168,13 +168,9 @@ impl Create<'_> {
         let made = sqlx::query_with(statement, bound(&*input)?);
         let row = match made.fetch_optional(cx.conn()).await {
             Ok(row) => row,
-            Err(error) if way == Way::Seen => {
-                drop(cx);
-                return self.refused(error).await;
-            }
             Err(error) => {
                 drop(cx);
-                return Err(refused::explain(&self.attempt(), error).await);
+                return self.refused(way, error).await;
             }
         };
         let (id, shown) = match row {

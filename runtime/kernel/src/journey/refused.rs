@@ -4,7 +4,7 @@
 //! the name of a field that our own trigger reports.
 
 use super::{
-    Action,
+    Action, Way,
     diagnose::{Trouble, diagnose},
 };
 use crate::{
@@ -66,8 +66,19 @@ pub(super) async fn explain(attempt: &Attempt<'_>, error: sqlx::Error) -> Error 
     }
 }
 
+/// Whether to try again and give nothing back: a policy refused the new row, and it may have been the one for reading,
+/// because some who make such an object, or change it, do not see it afterwards.
+pub(super) fn may_be_unseen(attempt: &Attempt<'_>, way: Way, error: &sqlx::Error) -> bool {
+    let resource = attempt.endpoint.resource();
+    let goes_unseen = match attempt.action {
+        Action::Create => resource.created_unseen,
+        _ => resource.hides,
+    };
+    way == Way::Seen && goes_unseen && by_policy(error)
+}
+
 /// A policy refused the new row: either nobody may write it, or its writer may not read it.
-pub(super) fn by_policy(error: &sqlx::Error) -> bool {
+fn by_policy(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|database| {
         let text = "new row violates row-level security policy";
         database.code().as_deref() == Some("42501") && database.message().starts_with(text)

@@ -97,16 +97,16 @@ impl Update<'_> {
         match db.write(self.caller, "update", text, arguments).await {
             Ok(Some(row)) => Ok(Shown::of(resource, &row)?.answer(StatusCode::OK)),
             Ok(None) => Err(diagnose(&mut self.begin().await?, self.trouble(None, None)).await),
-            Err(error) => self.refused(error).await,
+            Err(error) => self.refused(Way::Seen, error).await,
         }
     }
 
-    /// The object may be going where its writer can't see it any more; everybody else is told why.
-    async fn refused(&self, error: sqlx::Error) -> Result<Response> {
-        if self.endpoint.resource().hides && refused::by_policy(&error) {
+    async fn refused(&self, way: Way, error: sqlx::Error) -> Result<Response> {
+        let attempt = self.attempt();
+        if refused::may_be_unseen(&attempt, way, &error) {
             return Box::pin(self.run(Way::Unseen)).await;
         }
-        Err(refused::explain(&self.attempt(), error).await)
+        Err(refused::explain(&attempt, error).await)
     }
 
     fn attempt(&self) -> Attempt<'_> {
@@ -141,13 +141,9 @@ impl Update<'_> {
         {
             Ok(Some(row)) => row,
             Ok(None) => return Err(diagnose(&mut cx, self.trouble(None, None)).await),
-            Err(error) if way == Way::Seen => {
-                drop(cx);
-                return self.refused(error).await;
-            }
             Err(error) => {
                 drop(cx);
-                return Err(refused::explain(&self.attempt(), error).await);
+                return self.refused(way, error).await;
             }
         };
         let shown = if way == Way::Unseen {

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "6082ea031ef76fa0dc76d82437020967d587d344b0a0cbfcd2b1d052758ce0dbd2c16c130733cbd038083e6e05eea0b0",
+        checksum: "49d761b99d6eb3f101d8f72fb223a787e451aba0da524fd1e40e1ae0d99e1ce18cd89d9bbc6ce6919a43accba1effb5b",
     },
 ];
