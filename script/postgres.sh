@@ -97,16 +97,17 @@ pg_folder() {
   printf '%s' "$wanted"
 }
 
-# cluster_make FOLDER PASSWORD: superuser `postgres`, scram for everybody.
+# cluster_make FOLDER PASSWORD [METHOD]: superuser `postgres`; everybody gives a password, by scram-sha-256 if no other
+# method is named.
 cluster_make() {
-  local folder=$1 password=$2 locale=C
+  local folder=$1 password=$2 method=${3:-scram-sha-256} locale=C
   [ -f "$folder/pg/PG_VERSION" ] && return
   say "making a PostgreSQL $("$pg_bin/postgres" --version | sed 's/.*) \([0-9.]*\).*/\1/') cluster in $folder"
   if locale -a 2>/dev/null | grep -qix 'c.utf-\?8'; then locale=C.UTF-8; fi
   rm -rf "$folder/pg"
   # The account reads the password from a file of its own.
   printf '%s\n' "$password" | as_pg sh -c 'umask 077; cat > "$1/password"' sh "$folder"
-  as_pg "$pg_bin/initdb" -D "$folder/pg" -U postgres --pwfile="$folder/password" --auth=scram-sha-256 \
+  as_pg "$pg_bin/initdb" -D "$folder/pg" -U postgres --pwfile="$folder/password" --auth="$method" \
     --encoding=UTF8 --locale="$locale" >"$folder.initdb.log" 2>&1 \
     || { cat "$folder.initdb.log" >&2; rm -f "$folder.initdb.log"; die "initdb failed"; }
   rm -f "$folder.initdb.log" "$folder/password"
@@ -136,6 +137,11 @@ cluster_stop() {
 
 # The port the running cluster in this folder listens on.
 cluster_port() { as_pg sed -n 4p "$1/pg/postmaster.pid"; }
+
+# The library of PostGIS, as `shared_preload_libraries` names it.
+postgis_library() {
+  sed -n "s,^module_pathname = '\$libdir/\(.*\)',\1,p" "$("$pg_bin/pg_config" --sharedir)/extension/postgis.control"
+}
 
 # psql as superuser: cluster_psql PORT PASSWORD DATABASE ARGUMENT…
 cluster_psql() {

@@ -119,6 +119,7 @@ async fn all(
 async fn whatever_way_it_is_archived_it_comes_back_as_it_was() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
+    cascade::unsold(&mut conn).await;
     let (tried, wrong, untried) = all(&mut conn, soft()).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried >= 60, "{tried} ways");
@@ -192,6 +193,7 @@ fn top(id: EntityId) -> Edge {
 async fn a_status_that_is_not_kept_shows() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
+    cascade::unsold(&mut conn).await;
     run(
         &mut conn,
         "alter table app.media disable trigger media_archived",
@@ -207,6 +209,7 @@ async fn a_status_that_is_not_kept_shows() {
 async fn what_was_archived_from_several_sides_comes_back_with_the_last() {
     let database = Database::new(Content::Sample).await;
     let mut conn = database.superuser().await;
+    cascade::unsold(&mut conn).await;
     let mut tried = 0;
     for child in soft() {
         let edges = cascade::edges(child);
