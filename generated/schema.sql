@@ -1600,7 +1600,6 @@ create table app.role_assignments (
   state text default 'offered' not null,
   archived_from text,
   archived_with uuid,
-  ended_by_user boolean default false not null,
   version bigint default 1 not null,
   created_at timestamptz default now() not null,
   updated_at timestamptz default now() not null,
@@ -3839,9 +3838,6 @@ create index role_assignments_scope_venue_id_idx
 create index role_assignments_granted_by_id_idx
   on app.role_assignments (granted_by_id, id) where granted_by_id is not null;
 
-create index role_assignments_while_archived_idx
-  on app.role_assignments (id) where status = 'archived';
-
 create index service_requests_title_id_idx
   on app.service_requests (title, id);
 
@@ -5258,9 +5254,22 @@ begin
         or strpos(sec.held_city_admin(), t.city_id::text) > 0
         or sec.is_platform_admin()
       )
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'resubmit' then t.status = 'active' and strpos(sec.held_org_admin(), t.id::text) > 0
@@ -5314,12 +5323,17 @@ create function sec.holds_business(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
+  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
     when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
       or strpos(sec.held_city_admin(), t.city_id::text) > 0
       or sec.is_platform_admin()
@@ -6359,7 +6373,7 @@ begin
       from app.commission_rules t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.commission_rules t set archived_with = case
@@ -6649,9 +6663,22 @@ begin
         or strpos(sec.held_city_admin(), t.city_id::text) > 0
         or sec.is_platform_admin()
       )
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
   end into v_answer
@@ -6705,7 +6732,7 @@ create function sec.holds_community(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'moderator', 'member', 'known', 'city_admin', 'staff', 'open', 'askable') then
+  if p_what not in ('admin', 'moderator', 'member', 'known', 'city_admin', 'moderates', 'staff', 'open', 'askable') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
@@ -6714,6 +6741,11 @@ begin
     when 'member' then t.id in (select sec.my_community_members_2())
     when 'known' then t.id in (select sec.my_community_members_3())
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
     when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
       or t.id in (select sec.my_community_members())
       or strpos(sec.held_city_admin(), t.city_id::text) > 0
@@ -7399,7 +7431,7 @@ begin
       from app.community_members t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.community_members t set archived_with = case
@@ -8078,7 +8110,7 @@ begin
       from app.devices t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.devices t set archived_with = case
@@ -8089,6 +8121,20 @@ end
 $$;
 alter function sec.restore_devices(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_devices(uuid[]) from public;
+
+create function app.devices_begin_on_session_id() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Nothing begins on what has ended.
+begin
+  perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
+  if not found then
+    raise exception 'session_revoked' using errcode = '28000';
+  end if;
+  return null;
+end
+$$;
+alter function app.devices_begin_on_session_id() owner to culturepass_counter;
+revoke execute on function app.devices_begin_on_session_id() from public;
 
 create function app.devices_move_push_token() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8151,6 +8197,34 @@ end
 $$;
 alter function audit.record_devices() owner to culturepass_audit;
 revoke execute on function audit.record_devices() from public;
+
+create function app.email_tokens_begin_on_user_id() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Nothing begins on what has ended.
+begin
+  perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
+  if not found then
+    raise exception 'account_suspended' using errcode = '28000';
+  end if;
+  return null;
+end
+$$;
+alter function app.email_tokens_begin_on_user_id() owner to culturepass_counter;
+revoke execute on function app.email_tokens_begin_on_user_id() from public;
+
+create function app.email_tokens_begin_on_session_id() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Nothing begins on what has ended.
+begin
+  perform from app.sessions p where p.id = new.session_id and p.revoked_at is null for share;
+  if not found then
+    raise exception 'session_revoked' using errcode = '28000';
+  end if;
+  return null;
+end
+$$;
+alter function app.email_tokens_begin_on_session_id() owner to culturepass_counter;
+revoke execute on function app.email_tokens_begin_on_session_id() from public;
 
 create function audit.record_email_tokens() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -8389,9 +8463,22 @@ begin
         or strpos(sec.held_city_admin(), t.city_id::text) > 0
         or sec.is_platform_admin()
       )
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.host_id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.host_id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'publish' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
     when 'unpublish' then t.status = 'active' and strpos(sec.held_org_admin(), t.host_id::text) > 0
     when 'cancel' then t.status = 'active'
@@ -8465,12 +8552,17 @@ create function sec.holds_event(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'staff', 'guest', 'out') then
+  if p_what not in ('admin', 'city_admin', 'moderates', 'staff', 'guest', 'out') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.host_id::text) > 0
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.host_id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
     when 'staff' then strpos(sec.held_org_admin(), t.host_id::text) > 0
       or strpos(sec.held_city_admin(), t.city_id::text) > 0
       or sec.is_platform_admin()
@@ -8789,7 +8881,7 @@ begin
       from app.events t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.events t set archived_with = case
@@ -9184,7 +9276,7 @@ begin
       from app.follows t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.follows t set archived_with = case
@@ -9735,8 +9827,8 @@ begin
       and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
     when 'restore' then t.status = 'archived'
       and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id))
-    when 'suspend' then t.status = 'active' and sec.seen_institution_city_admin(t.institution_id)
-    when 'unsuspend' then t.status = 'suspended' and sec.seen_institution_city_admin(t.institution_id)
+    when 'suspend' then t.status = 'active' and sec.seen_institution_moderates(t.institution_id)
+    when 'unsuspend' then t.status = 'suspended' and sec.seen_institution_moderates(t.institution_id)
   end into v_answer
   from app.grant_announcements t
   where t.id = p_id
@@ -9745,7 +9837,9 @@ begin
       or (
         t.status = 'suspended'
         and (
-          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+          sec.seen_institution_admin(t.institution_id)
+          or sec.seen_institution_city_admin(t.institution_id)
+          or sec.seen_institution_moderates(t.institution_id)
         )
       )
       or (
@@ -9786,7 +9880,9 @@ begin
       or (
         t.status = 'suspended'
         and (
-          sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)
+          sec.seen_institution_admin(t.institution_id)
+          or sec.seen_institution_city_admin(t.institution_id)
+          or sec.seen_institution_moderates(t.institution_id)
         )
       )
       or (
@@ -9877,7 +9973,7 @@ begin
       from app.grant_announcements t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.grant_announcements t set archived_with = case
@@ -10120,9 +10216,22 @@ begin
     when 'archive' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'restore' then t.status = 'archived'
       and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
   end into v_answer
@@ -10161,12 +10270,17 @@ create function sec.holds_institution(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
+  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
     when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
       or strpos(sec.held_city_admin(), t.city_id::text) > 0
       or sec.is_platform_admin()
@@ -10697,7 +10811,7 @@ begin
       from app.leads t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.leads t set archived_with = case
@@ -11003,7 +11117,7 @@ begin
       from app.likes t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.likes t set archived_with = case
@@ -11208,23 +11322,23 @@ begin
       )
     when 'suspend' then t.status = 'active'
       and (
-        (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+        (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
       )
     when 'unsuspend' then t.status = 'suspended'
       and (
-        (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-        or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-        or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+        (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+        or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+        or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+        or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+        or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+        or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+        or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
       )
   end into v_answer
   from app.media t
@@ -11252,13 +11366,13 @@ begin
           or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
           or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
           or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-          or (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+          or (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
         )
       )
       or (
@@ -11329,13 +11443,13 @@ begin
           or (t.entity_type = 'venue' and sec.seen_venue_update(t.entity_id))
           or (t.entity_type = 'institution' and sec.seen_institution_update(t.entity_id))
           or (t.entity_type = 'event' and sec.seen_event_update(t.entity_id))
-          or (t.entity_type = 'user' and sec.seen_user_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'institution' and sec.seen_institution_city_admin(t.entity_id))
-          or (t.entity_type = 'event' and sec.seen_event_city_admin(t.entity_id))
+          or (t.entity_type = 'user' and sec.seen_user_moderates(t.entity_id))
+          or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+          or (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+          or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+          or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+          or (t.entity_type = 'institution' and sec.seen_institution_moderates(t.entity_id))
+          or (t.entity_type = 'event' and sec.seen_event_moderates(t.entity_id))
         )
       )
       or (
@@ -11453,7 +11567,7 @@ begin
       from app.media t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.media t set archived_with = case
@@ -11931,7 +12045,7 @@ begin
       from app.notification_preferences t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.notification_preferences t set archived_with = case
@@ -12527,9 +12641,22 @@ begin
         or strpos(sec.held_city_admin(), t.city_id::text) > 0
         or sec.is_platform_admin()
       )
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'resubmit' then t.status = 'active' and strpos(sec.held_org_admin(), t.id::text) > 0
@@ -12583,12 +12710,17 @@ create function sec.holds_organization(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
+  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.id::text) > 0
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
     when 'staff' then strpos(sec.held_org_admin(), t.id::text) > 0
       or strpos(sec.held_city_admin(), t.city_id::text) > 0
       or sec.is_platform_admin()
@@ -13041,7 +13173,7 @@ begin
       from app.payment_methods t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.payment_methods t set archived_with = case
@@ -13447,7 +13579,7 @@ begin
       from app.promo_codes t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.promo_codes t set archived_with = case
@@ -13569,9 +13701,26 @@ begin
     when 'archive' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'restore' then t.status = 'archived'
       and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+            or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+            or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'approve' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'reject' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'activate' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
@@ -13606,7 +13755,19 @@ begin
       )
       or (
         t.status = 'suspended'
-        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          sec.is_platform_admin()
+          or (
+            sec.action() = 'restore'
+            and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          )
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          )
+        )
       )
       or (
         t.status = 'archived'
@@ -13660,7 +13821,19 @@ begin
       )
       or (
         t.status = 'suspended'
-        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          sec.is_platform_admin()
+          or (
+            sec.action() = 'restore'
+            and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          )
+          or (
+            (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+            and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id))
+              or (t.target_type = 'business' and sec.seen_business_admin(t.target_id))
+              or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true
+          )
+        )
       )
       or (
         t.status = 'archived'
@@ -13805,7 +13978,7 @@ begin
       from app.promotions t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.promotions t set archived_with = case
@@ -14103,7 +14276,7 @@ begin
       from app.quotes t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.quotes t set archived_with = case
@@ -14272,7 +14445,7 @@ begin
       from app.referrals t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.referrals t set archived_with = case
@@ -14437,17 +14610,29 @@ begin
     when 'restore' then t.status = 'archived' and t.reviewer_id = sec.uid()
     when 'suspend' then t.status = 'active'
       and (
-        (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+        (
+          (
+            (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+            or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+            or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+            or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+          )
+          and (t.reviewer_id = sec.uid()) is not true
+        )
+        or sec.is_platform_admin()
       )
     when 'unsuspend' then t.status = 'suspended'
       and (
-        (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-        or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-        or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-        or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+        (
+          (
+            (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+            or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+            or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+            or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+          )
+          and (t.reviewer_id = sec.uid()) is not true
+        )
+        or sec.is_platform_admin()
       )
   end into v_answer
   from app.reviews t
@@ -14472,14 +14657,20 @@ begin
         t.status = 'suspended'
         and (
           t.reviewer_id = sec.uid()
+          or sec.is_platform_admin()
           or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
           or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
           or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
           or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+          or (
+            (
+              (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+              or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+              or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+              or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+            )
+            and (t.reviewer_id = sec.uid()) is not true
+          )
         )
       )
       or (t.status = 'archived' and sec.show_archived() and t.reviewer_id = sec.uid())
@@ -14529,14 +14720,20 @@ begin
         t.status = 'suspended'
         and (
           t.reviewer_id = sec.uid()
+          or sec.is_platform_admin()
           or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id))
           or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id))
           or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id))
           or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))
-          or (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id))
-          or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id))
-          or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id))
-          or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))
+          or (
+            (
+              (t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id))
+              or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id))
+              or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id))
+              or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))
+            )
+            and (t.reviewer_id = sec.uid()) is not true
+          )
         )
       )
       or (t.status = 'archived' and sec.show_archived() and t.reviewer_id = sec.uid())
@@ -14670,7 +14867,7 @@ begin
       from app.reviews t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.reviews t set archived_with = case
@@ -14929,7 +15126,7 @@ declare
   v_archived constant text := pg_catalog.current_setting('app.archived', true);
   v_answer boolean;
 begin
-  if p_what not in ('read', 'archive', 'restore', 'accept', 'decline', 'update', 'suspend', 'unsuspend') then
+  if p_what not in ('read', 'archive', 'accept', 'decline', 'update', 'restore', 'suspend', 'unsuspend') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   if p_what = 'restore' then
@@ -14956,24 +15153,6 @@ begin
           )
         )
       )
-    when 'restore' then t.status = 'archived'
-      and (
-        sec.is_platform_admin()
-        or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
-        or (
-          t.role = 'orgAdmin'
-          and (
-            strpos(sec.held_org_admin(), t.scope_id::text) > 0
-            or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-            or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-            or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-            or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-            or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-            or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-          )
-        )
-      )
-      and ((t.ended_by_user) is not true or t.user_id = sec.uid())
     when 'accept' then t.status = 'active' and t.user_id = sec.uid()
     when 'decline' then t.status = 'active' and t.user_id = sec.uid()
   end into v_answer
@@ -14994,27 +15173,6 @@ begin
           or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
           or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
         )
-      )
-      or (
-        t.status = 'suspended'
-        and sec.action() = 'restore'
-        and (
-          sec.is_platform_admin()
-          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
-          or (
-            t.role = 'orgAdmin'
-            and (
-              strpos(sec.held_org_admin(), t.scope_id::text) > 0
-              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-            )
-          )
-        )
-        and ((t.ended_by_user) is not true or t.user_id = sec.uid())
       )
       or (
         t.status = 'archived'
@@ -15095,27 +15253,6 @@ begin
         )
       )
       or (
-        t.status = 'suspended'
-        and sec.action() = 'restore'
-        and (
-          sec.is_platform_admin()
-          or (t.role = 'cityAdmin' and strpos(sec.held_city_admin(), t.scope_id::text) > 0)
-          or (
-            t.role = 'orgAdmin'
-            and (
-              strpos(sec.held_org_admin(), t.scope_id::text) > 0
-              or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id))
-              or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id))
-              or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id))
-              or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id))
-              or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id))
-              or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))
-            )
-          )
-        )
-        and ((t.ended_by_user) is not true or t.user_id = sec.uid())
-      )
-      or (
         t.status = 'archived'
         and sec.show_archived()
         and (
@@ -15143,16 +15280,6 @@ $$;
 alter function sec.holds_role_assignment(uuid,text) owner to culturepass_authz;
 revoke execute on function sec.holds_role_assignment(uuid,text) from public;
 grant execute on function sec.holds_role_assignment(uuid,text) to culturepass_app, culturepass_job;
-
-create function app.role_assignments_ended() returns trigger
-  language plpgsql set search_path = '' as $$
--- Whether somebody archived a row about themselves.
-begin
-  new.ended_by_user := new.status = 'archived' and new.archived_with is null and coalesce(new.user_id = sec.uid(), false);
-  return new;
-end
-$$;
-alter function app.role_assignments_ended() owner to culturepass_owner;
 
 create function app.role_assignments_guard() returns trigger
   language plpgsql set search_path = '' as $$
@@ -15263,7 +15390,7 @@ begin
       from app.role_assignments t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.role_assignments t set archived_with = case
@@ -15281,74 +15408,43 @@ $$;
 alter function sec.restore_role_assignments(uuid[]) owner to culturepass_counter;
 revoke execute on function sec.restore_role_assignments(uuid[]) from public;
 
-create function app.archived_role_assignments(p_before uuid, p_limit int) returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Archived rows that the caller may restore, newest first.
+create function app.role_assignments_granted_by_still_may() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Whoever offered a role must still be able to give it when it is accepted.
+declare
+  v_me constant uuid := sec.uid();
+  v_may boolean;
 begin
-  return query
-  select t.id from app.role_assignments t
-  where t.status = 'archived'
-    and t.id < p_before
-    and (
-      (select sec.is_platform_admin())
-      or (t.role = 'cityAdmin' and t.scope_id in (select unnest(sec.scopes_city_admin())))
-      or (
-        t.role = 'orgAdmin'
-        and (
-          t.scope_id in (select unnest(sec.scopes_org_admin()))
-          or (
-            t.scope_type = 'city'
-            and (
-              t.scope_id in (select sec.mine_city_city_admin())
-              or ((select sec.is_platform_admin()) and sec.seen_city_city_admin(t.scope_id))
-            )
-          )
-          or (
-            t.scope_type = 'organization'
-            and (
-              t.scope_id in (select sec.mine_organization_city_admin())
-              or ((select sec.is_platform_admin()) and sec.seen_organization_city_admin(t.scope_id))
-            )
-          )
-          or (
-            t.scope_type = 'business'
-            and (
-              t.scope_id in (select sec.mine_business_city_admin())
-              or ((select sec.is_platform_admin()) and sec.seen_business_city_admin(t.scope_id))
-            )
-          )
-          or (
-            t.scope_type = 'community'
-            and (
-              t.scope_id in (select sec.mine_community_city_admin())
-              or ((select sec.is_platform_admin()) and sec.seen_community_city_admin(t.scope_id))
-            )
-          )
-          or (
-            t.scope_type = 'institution'
-            and (
-              t.scope_id in (select sec.mine_institution_city_admin())
-              or ((select sec.is_platform_admin()) and sec.seen_institution_city_admin(t.scope_id))
-            )
-          )
-          or (
-            t.scope_type = 'venue'
-            and (
-              t.scope_id in (select sec.mine_venue_city_admin())
-              or ((select sec.is_platform_admin()) and sec.seen_venue_city_admin(t.scope_id))
-            )
-          )
-        )
+  -- The command line and modules answer for themselves.
+  if v_me is null then
+    return new;
+  end if;
+  perform pg_catalog.set_config('app.user_id', coalesce(new.granted_by_id::text, ''), true), sec.hold(new.granted_by_id, 'create');
+  select exists (select from app.users u where u.id = new.granted_by_id and u.status = 'active') and (
+    sec.is_platform_admin()
+    or (new.role = 'cityAdmin' and strpos(sec.held_city_admin(), new.scope_id::text) > 0)
+    or (
+      new.role = 'orgAdmin'
+      and (
+        strpos(sec.held_org_admin(), new.scope_id::text) > 0
+        or (new.scope_type = 'city' and sec.seen_city_city_admin(new.scope_id))
+        or (new.scope_type = 'organization' and sec.seen_organization_city_admin(new.scope_id))
+        or (new.scope_type = 'business' and sec.seen_business_city_admin(new.scope_id))
+        or (new.scope_type = 'community' and sec.seen_community_city_admin(new.scope_id))
+        or (new.scope_type = 'institution' and sec.seen_institution_city_admin(new.scope_id))
+        or (new.scope_type = 'venue' and sec.seen_venue_city_admin(new.scope_id))
       )
     )
-    and ((t.ended_by_user) is not true or t.user_id = (select sec.uid()))
-  order by t.id desc
-  limit p_limit;
+  ) into v_may;
+  perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));
+  if v_may is not true then
+    raise exception 'the giver may not' using errcode = '23514', constraint = 'role_assignments_still_may';
+  end if;
+  return new;
 end
 $$;
-alter function app.archived_role_assignments(uuid,int) owner to culturepass_authz;
-revoke execute on function app.archived_role_assignments(uuid,int) from public;
-grant execute on function app.archived_role_assignments(uuid,int) to culturepass_app;
+alter function app.role_assignments_granted_by_still_may() owner to culturepass_authz;
+revoke execute on function app.role_assignments_granted_by_still_may() from public;
 
 create function app.role_assignments_keep() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -15665,7 +15761,7 @@ begin
       from app.service_requests t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.service_requests t set archived_with = case
@@ -15784,11 +15880,26 @@ create function app.sessions_end_children() returns trigger
 -- What is good only while a row is active ends with it.
 begin
   update app.devices set status = 'archived', archived_with = null, session_id = null where session_id = new.id;
+  update app.email_tokens set used_at = now() where session_id = new.id and used_at is null;
   return null;
 end
 $$;
 alter function app.sessions_end_children() owner to culturepass_counter;
 revoke execute on function app.sessions_end_children() from public;
+
+create function app.sessions_begin_on_user_id() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+-- Nothing begins on what has ended.
+begin
+  perform from app.users p where p.id = new.user_id and p.status = 'active' for share;
+  if not found then
+    raise exception 'account_suspended' using errcode = '28000';
+  end if;
+  return null;
+end
+$$;
+alter function app.sessions_begin_on_user_id() owner to culturepass_counter;
+revoke execute on function app.sessions_begin_on_user_id() from public;
 
 create function audit.record_sessions() returns trigger
   language plpgsql security definer set search_path = '' as $$
@@ -16188,15 +16299,15 @@ begin
     when 'update' then t.status = 'active' and sec.seen_event_admin(t.event_id)
     when 'archive' then t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0
     when 'restore' then t.status = 'archived' and sec.seen_event_admin(t.event_id)
-    when 'suspend' then t.status = 'active' and sec.seen_event_city_admin(t.event_id)
-    when 'unsuspend' then t.status = 'suspended' and sec.seen_event_city_admin(t.event_id)
+    when 'suspend' then t.status = 'active' and sec.seen_event_moderates(t.event_id)
+    when 'unsuspend' then t.status = 'suspended' and sec.seen_event_moderates(t.event_id)
   end into v_answer
   from app.ticket_types t
   where t.id = p_id
     and (
       (t.status = 'active' and sec.seen_event(t.event_id) is not null)
       or (
-        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_city_admin(t.event_id))
+        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_moderates(t.event_id))
       )
       or (t.status = 'archived' and sec.show_archived() and sec.seen_event_admin(t.event_id))
     );
@@ -16314,7 +16425,7 @@ begin
       from app.ticket_types t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.ticket_types t set archived_with = case
@@ -16804,13 +16915,18 @@ create function sec.holds_user(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'platform', 'city_admin', 'private') then
+  if p_what not in ('admin', 'platform', 'city_admin', 'moderates', 'private') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then t.id = sec.uid()
     when 'platform' then sec.is_platform_admin()
     when 'city_admin' then strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+        and (t.id = sec.uid()) is not true
+      )
+      or sec.is_platform_admin()
     when 'private' then t.id = sec.uid() or sec.is_platform_admin()
   end into v_answer
   from app.users t
@@ -17319,9 +17435,22 @@ begin
         or strpos(sec.held_city_admin(), t.city_id::text) > 0
         or sec.is_platform_admin()
       )
-    when 'suspend' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+    when 'suspend' then t.status = 'active'
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'unsuspend' then t.status = 'suspended'
-      and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        (
+          (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+          and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+        )
+        or sec.is_platform_admin()
+      )
     when 'verify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
     when 'unverify' then t.status = 'active' and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
   end into v_answer
@@ -17378,12 +17507,17 @@ create function sec.holds_venue(p_id uuid, p_what text) returns boolean
 declare
   v_answer boolean;
 begin
-  if p_what not in ('admin', 'city_admin', 'staff') then
+  if p_what not in ('admin', 'city_admin', 'moderates', 'staff') then
     raise exception 'no such question: %', p_what using errcode = '22023';
   end if;
   select case p_what
     when 'admin' then strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0
     when 'city_admin' then strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin()
+    when 'moderates' then (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
     when 'staff' then strpos(sec.held_org_admin(), t.owner_id::text) > 0
       or strpos(sec.held_org_admin(), t.id::text) > 0
       or strpos(sec.held_city_admin(), t.city_id::text) > 0
@@ -17616,7 +17750,7 @@ begin
       from app.venues t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.venues t set archived_with = case
@@ -17902,7 +18036,7 @@ begin
       from app.waitlist_entries t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.waitlist_entries t set archived_with = case
@@ -19097,20 +19231,6 @@ alter function sec.outranks(uuid,uuid) owner to culturepass_authz;
 revoke execute on function sec.outranks(uuid,uuid) from public;
 grant execute on function sec.outranks(uuid,uuid) to culturepass_app;
 
-create function sec.mine_business_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
-begin
-  return query
-  select t.id from app.businesses t
-  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
-end
-$$;
-alter function sec.mine_business_city_admin() owner to culturepass_authz;
-revoke execute on function sec.mine_business_city_admin() from public;
-grant execute on function sec.mine_business_city_admin() to culturepass_app;
-
 create function sec.mine_business_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -19128,33 +19248,6 @@ $$;
 alter function sec.mine_business_update() owner to culturepass_authz;
 revoke execute on function sec.mine_business_update() from public;
 grant execute on function sec.mine_business_update() to culturepass_app;
-
-create function sec.mine_city_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
-begin
-  return query
-  select t.id from app.cities t
-  where t.id = any ((select sec.scopes_city_admin())::uuid[]) and (t.status = 'active' or t.status = 'suspended');
-end
-$$;
-alter function sec.mine_city_city_admin() owner to culturepass_authz;
-revoke execute on function sec.mine_city_city_admin() from public;
-grant execute on function sec.mine_city_city_admin() to culturepass_app;
-
-create function sec.mine_community_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
-begin
-  return query
-  select t.id from app.communities t
-  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
-end
-$$;
-alter function sec.mine_community_city_admin() owner to culturepass_authz;
-revoke execute on function sec.mine_community_city_admin() from public;
-grant execute on function sec.mine_community_city_admin() to culturepass_app;
 
 create function sec.mine_community_staff() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
@@ -19376,20 +19469,6 @@ alter function sec.mine_lead_provider() owner to culturepass_authz;
 revoke execute on function sec.mine_lead_provider() from public;
 grant execute on function sec.mine_lead_provider() to culturepass_app;
 
-create function sec.mine_organization_city_admin() returns setof uuid
-  language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
--- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
-begin
-  return query
-  select t.id from app.organizations t
-  where t.city_id = any ((select sec.scopes_city_admin())::uuid[])
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()));
-end
-$$;
-alter function sec.mine_organization_city_admin() owner to culturepass_authz;
-revoke execute on function sec.mine_organization_city_admin() from public;
-grant execute on function sec.mine_organization_city_admin() to culturepass_app;
-
 create function sec.mine_organization_update() returns setof uuid
   language plpgsql stable parallel safe rows 100 security definer set search_path = '' as $$
 -- Rows that the caller sees and for which this holds. PL/pgSQL, because it keeps its plan.
@@ -19599,6 +19678,55 @@ $$;
 alter function sec.seen_business_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_business_city_admin(uuid) from public;
 grant execute on function sec.seen_business_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_business_moderates(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.businesses t
+    where t.id = p_id
+    and (
+      (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_business_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_business_moderates(uuid) from public;
+grant execute on function sec.seen_business_moderates(uuid) to culturepass_app;
 
 create function sec.seen_business_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -19830,6 +19958,58 @@ alter function sec.seen_community_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_community_city_admin(uuid) from public;
 grant execute on function sec.seen_community_city_admin(uuid) to culturepass_app;
 
+create function sec.seen_community_moderates(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.communities t
+    where t.id = p_id
+    and (
+      (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.visibility = 'public'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members_3())
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or t.id in (select sec.my_community_members())
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_community_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_community_moderates(uuid) from public;
+grant execute on function sec.seen_community_moderates(uuid) to culturepass_app;
+
 create function sec.seen_community_open(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
@@ -20035,21 +20215,70 @@ alter function sec.seen_event_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_event_admin(uuid) from public;
 grant execute on function sec.seen_event_admin(uuid) to culturepass_app;
 
-create function sec.seen_event_city_admin(p_id uuid) returns boolean
+create function sec.seen_event_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.events t
     where t.id = p_id
-    and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
-    and (t.status = 'active' or t.status = 'suspended' or (t.status = 'archived' and sec.show_archived()))
+    and (
+      (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.host_id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'public'
+            and (
+              (t.host_type = 'organization' and sec.seen_organization(t.host_id) is not null)
+              or (t.host_type = 'community' and sec.seen_community(t.host_id) is not null)
+              or (t.host_type = 'business' and sec.seen_business(t.host_id) is not null)
+              or (t.host_type = 'institution' and sec.seen_institution(t.host_id) is not null)
+            )
+          )
+          or (
+            t.state <> 'draft'
+            and t.visibility = 'community'
+            and t.host_type = 'community'
+            and sec.seen_community__member(t.host_id)
+          )
+          or t.id in (select sec.my_event_tickets())
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.host_id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
   );
 end
 $$;
-alter function sec.seen_event_city_admin(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_event_city_admin(uuid) from public;
-grant execute on function sec.seen_event_city_admin(uuid) to culturepass_app;
+alter function sec.seen_event_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_event_moderates(uuid) from public;
+grant execute on function sec.seen_event_moderates(uuid) to culturepass_app;
 
 create function sec.seen_event_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -20140,6 +20369,43 @@ $$;
 alter function sec.seen_institution_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_institution_city_admin(uuid) from public;
 grant execute on function sec.seen_institution_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_institution_moderates(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.institutions t
+    where t.id = p_id
+    and (
+      (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      t.status = 'active'
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_institution_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_institution_moderates(uuid) from public;
+grant execute on function sec.seen_institution_moderates(uuid) to culturepass_app;
 
 create function sec.seen_institution_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -20326,6 +20592,55 @@ alter function sec.seen_organization_city_admin(uuid) owner to culturepass_authz
 revoke execute on function sec.seen_organization_city_admin(uuid) from public;
 grant execute on function sec.seen_organization_city_admin(uuid) to culturepass_app;
 
+create function sec.seen_organization_moderates(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.organizations t
+    where t.id = p_id
+    and (
+      (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.state = 'approved'
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_organization_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_organization_moderates(uuid) from public;
+grant execute on function sec.seen_organization_moderates(uuid) to culturepass_app;
+
 create function sec.seen_organization_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
@@ -20395,7 +20710,7 @@ begin
     and (
       (t.status = 'active' and sec.seen_event(t.event_id) is not null)
       or (
-        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_city_admin(t.event_id))
+        t.status = 'suspended' and (sec.seen_event_admin(t.event_id) or sec.seen_event_moderates(t.event_id))
       )
       or (t.status = 'archived' and sec.show_archived() and sec.seen_event_admin(t.event_id))
     )
@@ -20443,27 +20758,49 @@ alter function sec.seen_user(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_user(uuid) from public;
 grant execute on function sec.seen_user(uuid) to culturepass_app;
 
-create function sec.seen_user_city_admin(p_id uuid) returns boolean
+create function sec.seen_user_moderates(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
 -- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
 begin
   return exists (
     select from app.users t
     where t.id = p_id
-    and (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
     and (
-      t.status = 'active'
+      (
+        (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+        and (t.id = sec.uid()) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          t.is_public
+          or t.id = sec.uid()
+          or strpos(sec.held_city_admin(), t.home_city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
       or (
-        t.status = 'suspended' and (t.id = sec.uid() or sec.is_platform_admin() or sec.outranks(t.id, null))
+        t.status = 'suspended'
+        and (
+          t.id = sec.uid()
+          or sec.is_platform_admin()
+          or (
+            (strpos(sec.held_city_admin(), t.home_city_id::text) > 0 or sec.is_platform_admin())
+            and sec.outranks(t.id, null)
+          )
+        )
       )
       or (t.status = 'archived' and sec.show_archived() and (t.id = sec.uid() or sec.is_platform_admin()))
     )
   );
 end
 $$;
-alter function sec.seen_user_city_admin(uuid) owner to culturepass_authz;
-revoke execute on function sec.seen_user_city_admin(uuid) from public;
-grant execute on function sec.seen_user_city_admin(uuid) to culturepass_app;
+alter function sec.seen_user_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_user_moderates(uuid) from public;
+grant execute on function sec.seen_user_moderates(uuid) to culturepass_app;
 
 create function sec.seen_user_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -20560,6 +20897,61 @@ $$;
 alter function sec.seen_venue_city_admin(uuid) owner to culturepass_authz;
 revoke execute on function sec.seen_venue_city_admin(uuid) from public;
 grant execute on function sec.seen_venue_city_admin(uuid) to culturepass_app;
+
+create function sec.seen_venue_moderates(p_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = '' as $$
+-- The caller sees the row, and this holds for it. PL/pgSQL, because it keeps its plan.
+begin
+  return exists (
+    select from app.venues t
+    where t.id = p_id
+    and (
+      (
+        (strpos(sec.held_city_admin(), t.city_id::text) > 0 or sec.is_platform_admin())
+        and (strpos(sec.held_org_admin(), t.owner_id::text) > 0 or strpos(sec.held_org_admin(), t.id::text) > 0) is not true
+      )
+      or sec.is_platform_admin()
+    )
+    and (
+      (
+        t.status = 'active'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+          or (t.owner_type = 'organization' and sec.seen_organization(t.owner_id) is not null)
+          or (t.owner_type = 'business' and sec.seen_business(t.owner_id) is not null)
+          or (t.owner_type = 'institution' and sec.seen_institution(t.owner_id) is not null)
+          or (t.owner_type = 'community' and sec.seen_community(t.owner_id) is not null)
+        )
+      )
+      or (
+        t.status = 'suspended'
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+      or (
+        t.status = 'archived'
+        and sec.show_archived()
+        and (
+          strpos(sec.held_org_admin(), t.owner_id::text) > 0
+          or strpos(sec.held_org_admin(), t.id::text) > 0
+          or strpos(sec.held_city_admin(), t.city_id::text) > 0
+          or sec.is_platform_admin()
+        )
+      )
+    )
+  );
+end
+$$;
+alter function sec.seen_venue_moderates(uuid) owner to culturepass_authz;
+revoke execute on function sec.seen_venue_moderates(uuid) from public;
+grant execute on function sec.seen_venue_moderates(uuid) to culturepass_app;
 
 create function sec.seen_venue_update(p_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = '' as $$
@@ -21239,6 +21631,16 @@ create trigger devices_guard
   for each row when (current_user = 'culturepass_app')
   execute function app.devices_guard();
 
+create trigger devices_begin_on_session_id_insert
+  after insert on app.devices
+  for each row when (new.session_id is not null)
+  execute function app.devices_begin_on_session_id();
+
+create trigger devices_begin_on_session_id_update
+  after update of session_id on app.devices
+  for each row when (new.session_id is not null and new.session_id is distinct from old.session_id)
+  execute function app.devices_begin_on_session_id();
+
 create trigger devices_move_push_token
   before insert or update of push_token on app.devices
   for each row when (new.push_token is not null and new.status <> 'archived')
@@ -21256,6 +21658,26 @@ create trigger devices_audit
 create trigger email_tokens_stamp
   before update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at on app.email_tokens
   for each row execute function sec.stamp();
+
+create trigger email_tokens_begin_on_user_id_insert
+  after insert on app.email_tokens
+  for each row when (new.user_id is not null)
+  execute function app.email_tokens_begin_on_user_id();
+
+create trigger email_tokens_begin_on_user_id_update
+  after update of user_id on app.email_tokens
+  for each row when (new.user_id is not null and new.user_id is distinct from old.user_id)
+  execute function app.email_tokens_begin_on_user_id();
+
+create trigger email_tokens_begin_on_session_id_insert
+  after insert on app.email_tokens
+  for each row when (new.session_id is not null)
+  execute function app.email_tokens_begin_on_session_id();
+
+create trigger email_tokens_begin_on_session_id_update
+  after update of session_id on app.email_tokens
+  for each row when (new.session_id is not null and new.session_id is distinct from old.session_id)
+  execute function app.email_tokens_begin_on_session_id();
 
 create trigger email_tokens_audit
   after insert or update of user_id, session_id, purpose, token_hash, email, issued_for, used_at, expires_at or delete on app.email_tokens
@@ -21887,15 +22309,15 @@ create trigger role_assignments_stamp
   before update of status, user_id, scope_type, scope_id, granted_by_id, role, state on app.role_assignments
   for each row execute function sec.stamp();
 
-create trigger role_assignments_ended
-  before update of status on app.role_assignments
-  for each row when (new.status is distinct from old.status)
-  execute function app.role_assignments_ended();
-
 create trigger role_assignments_guard
   before update of status, state on app.role_assignments
   for each row when (current_user = 'culturepass_app')
   execute function app.role_assignments_guard();
+
+create trigger role_assignments_still_may
+  before update on app.role_assignments
+  for each row when ((new.state = 'accepted') and (old.state = 'accepted') is not true)
+  execute function app.role_assignments_granted_by_still_may();
 
 create trigger role_assignments_keep
   after update on app.role_assignments
@@ -21961,6 +22383,16 @@ create trigger "0_end_children"
   after update on app.sessions
   for each row when (new.revoked_at is not null and old.revoked_at is null)
   execute function app.sessions_end_children();
+
+create trigger sessions_begin_on_user_id_insert
+  after insert on app.sessions
+  for each row when (new.user_id is not null)
+  execute function app.sessions_begin_on_user_id();
+
+create trigger sessions_begin_on_user_id_update
+  after update of user_id on app.sessions
+  for each row when (new.user_id is not null and new.user_id is distinct from old.user_id)
+  execute function app.sessions_begin_on_user_id();
 
 create trigger sessions_audit
   after insert or update of user_id, external_identity_id, authenticated_at, expires_at, revoked_at, revoked_because, ip_address, user_agent, issuer_session or delete on app.sessions
@@ -22301,9 +22733,21 @@ create policy businesses_update on app.businesses for update to culturepass_app
           or sec.is_platform_admin()
         )
       when 'suspend' then businesses.status = 'active'
-        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), businesses.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then businesses.status = 'suspended'
-        and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), businesses.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'approve' then businesses.status = 'active'
         and (strpos(sec.held_city_admin(), businesses.city_id::text) > 0 or sec.is_platform_admin())
       when 'reject' then businesses.status = 'active'
@@ -22531,9 +22975,21 @@ create policy communities_update on app.communities for update to culturepass_ap
           or sec.is_platform_admin()
         )
       when 'suspend' then communities.status = 'active'
-        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), communities.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then communities.status = 'suspended'
-        and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), communities.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'verify' then communities.status = 'active'
         and (strpos(sec.held_city_admin(), communities.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then communities.status = 'active'
@@ -22918,9 +23374,21 @@ create policy events_update on app.events for update to culturepass_app
           or sec.is_platform_admin()
         )
       when 'suspend' then events.status = 'active'
-        and (strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), events.host_id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then events.status = 'suspended'
-        and (strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), events.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), events.host_id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'publish' then events.status = 'active' and strpos(sec.held_org_admin(), events.host_id::text) > 0
       when 'unpublish' then events.status = 'active' and strpos(sec.held_org_admin(), events.host_id::text) > 0
       when 'cancel' then events.status = 'active'
@@ -23093,6 +23561,7 @@ create policy grant_announcements_select on app.grant_announcements for select t
       and (
         sec.seen_institution_admin(grant_announcements.institution_id)
         or sec.seen_institution_city_admin(grant_announcements.institution_id)
+        or sec.seen_institution_moderates(grant_announcements.institution_id)
       )
     )
     or (
@@ -23133,9 +23602,9 @@ create policy grant_announcements_update on app.grant_announcements for update t
           or sec.seen_institution_city_admin(grant_announcements.institution_id)
         )
       when 'suspend' then grant_announcements.status = 'active'
-        and sec.seen_institution_city_admin(grant_announcements.institution_id)
+        and sec.seen_institution_moderates(grant_announcements.institution_id)
       when 'unsuspend' then grant_announcements.status = 'suspended'
-        and sec.seen_institution_city_admin(grant_announcements.institution_id)
+        and sec.seen_institution_moderates(grant_announcements.institution_id)
       else false
     end
   )
@@ -23189,9 +23658,21 @@ create policy institutions_update on app.institutions for update to culturepass_
       when 'restore' then institutions.status = 'archived'
         and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'suspend' then institutions.status = 'active'
-        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), institutions.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then institutions.status = 'suspended'
-        and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), institutions.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'verify' then institutions.status = 'active'
         and (strpos(sec.held_city_admin(), institutions.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then institutions.status = 'active'
@@ -23355,13 +23836,13 @@ create policy media_select on app.media for select to culturepass_app
         or (media.entity_type = 'venue' and sec.seen_venue_update(media.entity_id))
         or (media.entity_type = 'institution' and sec.seen_institution_update(media.entity_id))
         or (media.entity_type = 'event' and sec.seen_event_update(media.entity_id))
-        or (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
-        or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
-        or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
-        or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
-        or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
-        or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
-        or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
+        or (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
+        or (media.entity_type = 'community' and sec.seen_community_moderates(media.entity_id))
+        or (media.entity_type = 'organization' and sec.seen_organization_moderates(media.entity_id))
+        or (media.entity_type = 'business' and sec.seen_business_moderates(media.entity_id))
+        or (media.entity_type = 'venue' and sec.seen_venue_moderates(media.entity_id))
+        or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
+        or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
       )
     )
     or (
@@ -23437,23 +23918,23 @@ create policy media_update on app.media for update to culturepass_app
         )
       when 'suspend' then media.status = 'active'
         and (
-          (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
-          or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
-          or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
-          or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
-          or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
-          or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
-          or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
+          (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_moderates(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_moderates(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_moderates(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_moderates(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
         )
       when 'unsuspend' then media.status = 'suspended'
         and (
-          (media.entity_type = 'user' and sec.seen_user_city_admin(media.entity_id))
-          or (media.entity_type = 'community' and sec.seen_community_city_admin(media.entity_id))
-          or (media.entity_type = 'organization' and sec.seen_organization_city_admin(media.entity_id))
-          or (media.entity_type = 'business' and sec.seen_business_city_admin(media.entity_id))
-          or (media.entity_type = 'venue' and sec.seen_venue_city_admin(media.entity_id))
-          or (media.entity_type = 'institution' and sec.seen_institution_city_admin(media.entity_id))
-          or (media.entity_type = 'event' and sec.seen_event_city_admin(media.entity_id))
+          (media.entity_type = 'user' and sec.seen_user_moderates(media.entity_id))
+          or (media.entity_type = 'community' and sec.seen_community_moderates(media.entity_id))
+          or (media.entity_type = 'organization' and sec.seen_organization_moderates(media.entity_id))
+          or (media.entity_type = 'business' and sec.seen_business_moderates(media.entity_id))
+          or (media.entity_type = 'venue' and sec.seen_venue_moderates(media.entity_id))
+          or (media.entity_type = 'institution' and sec.seen_institution_moderates(media.entity_id))
+          or (media.entity_type = 'event' and sec.seen_event_moderates(media.entity_id))
         )
       else false
     end
@@ -23676,9 +24157,21 @@ create policy organizations_update on app.organizations for update to culturepas
           or sec.is_platform_admin()
         )
       when 'suspend' then organizations.status = 'active'
-        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), organizations.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then organizations.status = 'suspended'
-        and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), organizations.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'approve' then organizations.status = 'active'
         and (strpos(sec.held_city_admin(), organizations.city_id::text) > 0 or sec.is_platform_admin())
       when 'reject' then organizations.status = 'active'
@@ -23848,7 +24341,19 @@ create policy promotions_select on app.promotions for select to culturepass_app
     )
     or (
       promotions.status = 'suspended'
-      and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+      and (
+        sec.is_platform_admin()
+        or (
+          sec.action() = 'restore'
+          and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+        )
+        or (
+          (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+          and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+            or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
+            or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+        )
+      )
     )
     or (
       promotions.status = 'archived'
@@ -23880,9 +24385,25 @@ create policy promotions_update on app.promotions for update to culturepass_app
       when 'restore' then promotions.status = 'archived'
         and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'suspend' then promotions.status = 'active'
-        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+            and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then promotions.status = 'suspended'
-        and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
+            and ((promotions.target_type = 'event' and sec.seen_event_admin(promotions.target_id))
+              or (promotions.target_type = 'business' and sec.seen_business_admin(promotions.target_id))
+              or (promotions.target_type = 'venue' and sec.seen_venue_admin(promotions.target_id))) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'approve' then promotions.status = 'active'
         and (strpos(sec.held_city_admin(), promotions.city_id::text) > 0 or sec.is_platform_admin())
       when 'reject' then promotions.status = 'active'
@@ -24091,14 +24612,20 @@ create policy reviews_select on app.reviews for select to culturepass_app
       reviews.status = 'suspended'
       and (
         reviews.reviewer_id = sec.uid()
+        or sec.is_platform_admin()
         or (reviews.entity_type = 'organization' and sec.seen_organization_admin(reviews.entity_id))
         or (reviews.entity_type = 'business' and sec.seen_business_admin(reviews.entity_id))
         or (reviews.entity_type = 'venue' and sec.seen_venue_admin(reviews.entity_id))
         or (reviews.entity_type = 'community' and sec.seen_community_admin(reviews.entity_id))
-        or (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
-        or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
+        or (
+          (
+            (reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id))
+            or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
+            or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
+            or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
+          )
+          and (reviews.reviewer_id = sec.uid()) is not true
+        )
       )
     )
     or (reviews.status = 'archived' and sec.show_archived() and reviews.reviewer_id = sec.uid())
@@ -24135,17 +24662,33 @@ create policy reviews_update on app.reviews for update to culturepass_app
       when 'restore' then reviews.status = 'archived' and reviews.reviewer_id = sec.uid()
       when 'suspend' then reviews.status = 'active'
         and (
-          (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
-          or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
-          or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
-          or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
+          (
+            (
+              (
+                reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id)
+              )
+              or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
+              or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
+              or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
+            )
+            and (reviews.reviewer_id = sec.uid()) is not true
+          )
+          or sec.is_platform_admin()
         )
       when 'unsuspend' then reviews.status = 'suspended'
         and (
-          (reviews.entity_type = 'organization' and sec.seen_organization_city_admin(reviews.entity_id))
-          or (reviews.entity_type = 'business' and sec.seen_business_city_admin(reviews.entity_id))
-          or (reviews.entity_type = 'venue' and sec.seen_venue_city_admin(reviews.entity_id))
-          or (reviews.entity_type = 'community' and sec.seen_community_city_admin(reviews.entity_id))
+          (
+            (
+              (
+                reviews.entity_type = 'organization' and sec.seen_organization_moderates(reviews.entity_id)
+              )
+              or (reviews.entity_type = 'business' and sec.seen_business_moderates(reviews.entity_id))
+              or (reviews.entity_type = 'venue' and sec.seen_venue_moderates(reviews.entity_id))
+              or (reviews.entity_type = 'community' and sec.seen_community_moderates(reviews.entity_id))
+            )
+            and (reviews.reviewer_id = sec.uid()) is not true
+          )
+          or sec.is_platform_admin()
         )
       else false
     end
@@ -24230,44 +24773,6 @@ create policy role_assignments_select on app.role_assignments for select to cult
           )
         )
       )
-    )
-    or (
-      role_assignments.status = 'suspended'
-      and sec.action() = 'restore'
-      and (
-        sec.is_platform_admin()
-        or (
-          role_assignments.role = 'cityAdmin'
-          and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
-        )
-        or (
-          role_assignments.role = 'orgAdmin'
-          and (
-            strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
-            or (role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id))
-            or (
-              role_assignments.scope_type = 'organization'
-              and sec.seen_organization_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'business'
-              and sec.seen_business_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'community'
-              and sec.seen_community_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'institution'
-              and sec.seen_institution_city_admin(role_assignments.scope_id)
-            )
-            or (
-              role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
-            )
-          )
-        )
-      )
-      and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
     )
     or (
       role_assignments.status = 'archived'
@@ -24405,43 +24910,6 @@ create policy role_assignments_update on app.role_assignments for update to cult
             )
           )
         )
-      when 'restore' then role_assignments.status = 'archived'
-        and (
-          sec.is_platform_admin()
-          or (
-            role_assignments.role = 'cityAdmin'
-            and strpos(sec.held_city_admin(), role_assignments.scope_id::text) > 0
-          )
-          or (
-            role_assignments.role = 'orgAdmin'
-            and (
-              strpos(sec.held_org_admin(), role_assignments.scope_id::text) > 0
-              or (
-                role_assignments.scope_type = 'city' and sec.seen_city_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'organization'
-                and sec.seen_organization_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'business'
-                and sec.seen_business_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'community'
-                and sec.seen_community_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'institution'
-                and sec.seen_institution_city_admin(role_assignments.scope_id)
-              )
-              or (
-                role_assignments.scope_type = 'venue' and sec.seen_venue_city_admin(role_assignments.scope_id)
-              )
-            )
-          )
-        )
-        and ((role_assignments.ended_by_user) is not true or role_assignments.user_id = sec.uid())
       when 'accept' then role_assignments.status = 'active' and role_assignments.user_id = sec.uid()
       when 'decline' then role_assignments.status = 'active' and role_assignments.user_id = sec.uid()
       else false
@@ -24450,7 +24918,6 @@ create policy role_assignments_update on app.role_assignments for update to cult
   with check (
     case sec.action()
       when 'archive' then role_assignments.status = 'archived'
-      when 'restore' then (role_assignments.status = 'archived') is not true
       when 'accept' then role_assignments.status = 'active' and role_assignments.state = 'accepted'
       when 'decline' then role_assignments.status = 'active' and role_assignments.state = 'declined'
       else false
@@ -24656,7 +25123,7 @@ create policy ticket_types_select on app.ticket_types for select to culturepass_
     (ticket_types.status = 'active' and sec.seen_event(ticket_types.event_id) is not null)
     or (
       ticket_types.status = 'suspended'
-      and (sec.seen_event_admin(ticket_types.event_id) or sec.seen_event_city_admin(ticket_types.event_id))
+      and (sec.seen_event_admin(ticket_types.event_id) or sec.seen_event_moderates(ticket_types.event_id))
     )
     or (
       ticket_types.status = 'archived' and sec.show_archived() and sec.seen_event_admin(ticket_types.event_id)
@@ -24676,8 +25143,8 @@ create policy ticket_types_update on app.ticket_types for update to culturepass_
         and sec.seen_event_admin(ticket_types.event_id)
         and (ticket_types.held + ticket_types.sold) = 0
       when 'restore' then ticket_types.status = 'archived' and sec.seen_event_admin(ticket_types.event_id)
-      when 'suspend' then ticket_types.status = 'active' and sec.seen_event_city_admin(ticket_types.event_id)
-      when 'unsuspend' then ticket_types.status = 'suspended' and sec.seen_event_city_admin(ticket_types.event_id)
+      when 'suspend' then ticket_types.status = 'active' and sec.seen_event_moderates(ticket_types.event_id)
+      when 'unsuspend' then ticket_types.status = 'suspended' and sec.seen_event_moderates(ticket_types.event_id)
       else false
     end
   )
@@ -24891,9 +25358,23 @@ create policy venues_update on app.venues for update to culturepass_app
           or sec.is_platform_admin()
         )
       when 'suspend' then venues.status = 'active'
-        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+              or strpos(sec.held_org_admin(), venues.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'unsuspend' then venues.status = 'suspended'
-        and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+        and (
+          (
+            (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
+            and (strpos(sec.held_org_admin(), venues.owner_id::text) > 0
+              or strpos(sec.held_org_admin(), venues.id::text) > 0) is not true
+          )
+          or sec.is_platform_admin()
+        )
       when 'verify' then venues.status = 'active'
         and (strpos(sec.held_city_admin(), venues.city_id::text) > 0 or sec.is_platform_admin())
       when 'unverify' then venues.status = 'active'
@@ -25494,7 +25975,7 @@ grant select on app.reviews to culturepass_authz;
 grant select on app.reviews to culturepass_counter;
 grant update (status, archived_from, archived_with) on app.reviews to culturepass_counter;
 
-grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, ended_by_user, version, created_at, updated_at) on app.role_assignments to culturepass_app;
+grant select (id, status, user_id, scope_type, scope_id, scope_city_id, scope_organization_id, scope_business_id, scope_community_id, scope_institution_id, scope_venue_id, granted_by_id, role, state, version, created_at, updated_at) on app.role_assignments to culturepass_app;
 grant insert (user_id, scope_type, scope_id, role) on app.role_assignments to culturepass_app;
 grant update (status, state) on app.role_assignments to culturepass_app;
 
@@ -25504,7 +25985,7 @@ grant select on app.role_assignments to culturepass_authz;
 grant insert on app.role_assignments to culturepass_authz;
 
 grant select on app.role_assignments to culturepass_counter;
-grant update (status, archived_from, archived_with, ended_by_user, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
+grant update (status, archived_from, archived_with, scope_type, scope_id, granted_by_id) on app.role_assignments to culturepass_counter;
 
 grant select on counters.service_requests to culturepass_app;
 

@@ -531,6 +531,10 @@ drop trigger sign_ups_stamp on app.sign_ups;
 
 drop trigger sessions_audit on app.sessions;
 
+drop trigger sessions_begin_on_user_id_update on app.sessions;
+
+drop trigger sessions_begin_on_user_id_insert on app.sessions;
+
 drop trigger "0_end_children" on app.sessions;
 
 drop trigger sessions_stamp on app.sessions;
@@ -559,9 +563,9 @@ drop trigger role_assignments_quota on app.role_assignments;
 
 drop trigger role_assignments_keep on app.role_assignments;
 
-drop trigger role_assignments_guard on app.role_assignments;
+drop trigger role_assignments_still_may on app.role_assignments;
 
-drop trigger role_assignments_ended on app.role_assignments;
+drop trigger role_assignments_guard on app.role_assignments;
 
 drop trigger role_assignments_stamp on app.role_assignments;
 
@@ -845,6 +849,14 @@ drop trigger events_document_insert on app.events;
 
 drop trigger email_tokens_audit on app.email_tokens;
 
+drop trigger email_tokens_begin_on_session_id_update on app.email_tokens;
+
+drop trigger email_tokens_begin_on_session_id_insert on app.email_tokens;
+
+drop trigger email_tokens_begin_on_user_id_update on app.email_tokens;
+
+drop trigger email_tokens_begin_on_user_id_insert on app.email_tokens;
+
 drop trigger email_tokens_stamp on app.email_tokens;
 
 drop trigger devices_audit on app.devices;
@@ -852,6 +864,10 @@ drop trigger devices_audit on app.devices;
 drop trigger devices_quota on app.devices;
 
 drop trigger devices_move_push_token on app.devices;
+
+drop trigger devices_begin_on_session_id_update on app.devices;
+
+drop trigger devices_begin_on_session_id_insert on app.devices;
 
 drop trigger devices_guard on app.devices;
 
@@ -1041,6 +1057,8 @@ drop function sec.seen_wallet_account(uuid);
 
 drop function sec.seen_venue_update(uuid);
 
+drop function sec.seen_venue_moderates(uuid);
+
 drop function sec.seen_venue_city_admin(uuid);
 
 drop function sec.seen_venue_admin(uuid);
@@ -1049,7 +1067,7 @@ drop function sec.seen_venue(uuid);
 
 drop function sec.seen_user_update(uuid);
 
-drop function sec.seen_user_city_admin(uuid);
+drop function sec.seen_user_moderates(uuid);
 
 drop function sec.seen_user(uuid);
 
@@ -1060,6 +1078,8 @@ drop function sec.seen_service_request_organizer(uuid);
 drop function sec.seen_service_request(uuid);
 
 drop function sec.seen_organization_update(uuid);
+
+drop function sec.seen_organization_moderates(uuid);
 
 drop function sec.seen_organization_city_admin(uuid);
 
@@ -1077,6 +1097,8 @@ drop function sec.seen_lead(uuid);
 
 drop function sec.seen_institution_update(uuid);
 
+drop function sec.seen_institution_moderates(uuid);
+
 drop function sec.seen_institution_city_admin(uuid);
 
 drop function sec.seen_institution_admin(uuid);
@@ -1085,7 +1107,7 @@ drop function sec.seen_institution(uuid);
 
 drop function sec.seen_event_update(uuid);
 
-drop function sec.seen_event_city_admin(uuid);
+drop function sec.seen_event_moderates(uuid);
 
 drop function sec.seen_event_admin(uuid);
 
@@ -1098,6 +1120,8 @@ drop function sec.seen_community_update(uuid);
 drop function sec.seen_community_staff(uuid);
 
 drop function sec.seen_community_open(uuid);
+
+drop function sec.seen_community_moderates(uuid);
 
 drop function sec.seen_community_city_admin(uuid);
 
@@ -1114,6 +1138,8 @@ drop function sec.seen_city_city_admin(uuid);
 drop function sec.seen_city(uuid);
 
 drop function sec.seen_business_update(uuid);
+
+drop function sec.seen_business_moderates(uuid);
 
 drop function sec.seen_business_city_admin(uuid);
 
@@ -1133,8 +1159,6 @@ drop function sec.mine_service_request_organizer();
 
 drop function sec.mine_organization_update();
 
-drop function sec.mine_organization_city_admin();
-
 drop function sec.mine_lead_provider();
 
 drop function sec.mine_lead_organizer();
@@ -1153,13 +1177,7 @@ drop function sec.mine_community_update();
 
 drop function sec.mine_community_staff();
 
-drop function sec.mine_community_city_admin();
-
-drop function sec.mine_city_city_admin();
-
 drop function sec.mine_business_update();
-
-drop function sec.mine_business_city_admin();
 
 drop function sec.outranks(uuid,uuid);
 
@@ -1363,6 +1381,8 @@ drop function app.subscription_private(uuid);
 
 drop function audit.record_sessions();
 
+drop function app.sessions_begin_on_user_id();
+
 drop function app.sessions_end_children();
 
 drop function audit.record_service_requests();
@@ -1387,13 +1407,11 @@ drop function audit.record_role_assignments();
 
 drop function app.role_assignments_keep();
 
-drop function app.archived_role_assignments(uuid,int);
+drop function app.role_assignments_granted_by_still_may();
 
 drop function sec.restore_role_assignments(uuid[]);
 
 drop function app.role_assignments_guard();
-
-drop function app.role_assignments_ended();
 
 drop function sec.holds_role_assignment(uuid,text);
 
@@ -1699,9 +1717,15 @@ drop function app.events_search(text,boolean,text[],uuid,int);
 
 drop function audit.record_email_tokens();
 
+drop function app.email_tokens_begin_on_session_id();
+
+drop function app.email_tokens_begin_on_user_id();
+
 drop function audit.record_devices();
 
 drop function app.devices_move_push_token();
+
+drop function app.devices_begin_on_session_id();
 
 drop function sec.restore_devices(uuid[]);
 

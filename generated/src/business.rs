@@ -109,11 +109,12 @@ macro_rules! columns { () => {
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Compare(V::Column("state"), Op::Eq, V::Text("approved")), Ref(&IS_STAFF)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_RESUBMIT: Rule = Ref(&IS_ADMIN);
@@ -129,8 +130,8 @@ pub static BUSINESS: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state in ('pending', 'rejected') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
           case when t.status = 'active' and t.state in ('pending', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'rejected' and strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,
@@ -175,7 +176,7 @@ pub static BUSINESS: Resource = Resource {
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'approve' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'reject' end,
           case when strpos(me.org_admin, t.id::text) > 0 then 'resubmit' end,

@@ -90,6 +90,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_MEMBER: Rule = In("id", "my_community_members_2");
 #[rustfmt::skip] pub static IS_KNOWN: Rule = In("id", "my_community_members_3");
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Ref(&IS_MODERATOR), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static IS_OPEN: Rule = Compare(V::Column("join_policy"), Op::Eq, V::Text("open"));
 #[rustfmt::skip] pub static IS_ASKABLE: Rule = OneOf(V::Column("join_policy"), &[V::Text("open"), V::Text("request")]);
@@ -97,7 +98,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_CREATE: Rule = SignedIn;
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_CITY_ADMIN);
 
@@ -110,8 +111,8 @@ pub static COMMUNITY: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or t.id in (select sec.my_community_members()) or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
@@ -148,7 +149,7 @@ pub static COMMUNITY: Resource = Resource {
           case when strpos(me.org_admin, t.id::text) > 0 or t.id in (select sec.my_community_members()) or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
         ], null) as may from app.communities as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",

@@ -132,6 +132,7 @@ macro_rules! sets { () => {
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "host_id");
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static IS_GUEST: Rule = In("id", "my_event_tickets");
 #[rustfmt::skip] pub static IS_OUT: Rule = Compare(V::Column("state"), Op::Ne, V::Text("draft"));
@@ -139,7 +140,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Ref(&IS_STAFF), Compare(V::Column("ticket_count"), Op::Eq, V::Int(0))]);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_PUBLISH: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_UNPUBLISH: Rule = Ref(&IS_ADMIN);
 #[rustfmt::skip] pub static CAN_CANCEL: Rule = Ref(&IS_STAFF);
@@ -154,8 +155,8 @@ pub static EVENT: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and ((strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and t.ticket_count = 0) then 'delete' end,
-          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.host_id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.host_id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'draft' and t.starts_at > now() and strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when t.status = 'active' and t.state = 'published' and t.ticket_count = 0 and strpos(me.org_admin, t.host_id::text) > 0 then 'unpublish' end,
           case when t.status = 'active' and t.state in ('draft', 'published') and (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'cancel' end,
@@ -190,7 +191,7 @@ pub static EVENT: Resource = Resource {
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when (strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and t.ticket_count = 0 then 'delete' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.host_id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'publish' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 then 'unpublish' end,
           case when strpos(me.org_admin, t.host_id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'cancel' end,

@@ -60,7 +60,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_ADMIN))] }), Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_CITY_ADMIN))] })]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", None)] });
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_STAFF);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_CITY_ADMIN))] });
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "institution_id", type_column: None, targets: &[("institution", Some(&crate::institution::IS_MODERATES))] });
 
 #[rustfmt::skip]
 pub static GRANT_ANNOUNCEMENT: Resource = Resource {
@@ -71,8 +71,8 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)) then 'update' end,
           case when t.status = 'active' and (sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id)) then 'delete' end,
-          case when t.status = 'active' and sec.seen_institution_city_admin(t.institution_id) then 'suspend' end,
-          case when t.status = 'suspended' and sec.seen_institution_city_admin(t.institution_id) then 'unsuspend' end
+          case when t.status = 'active' and sec.seen_institution_moderates(t.institution_id) then 'suspend' end,
+          case when t.status = 'suspended' and sec.seen_institution_moderates(t.institution_id) then 'unsuspend' end
         ], null) as allowed_actions
         from app.grant_announcements as t where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.grant_announcements as t where t.id = $1"),
@@ -99,7 +99,7 @@ pub static GRANT_ANNOUNCEMENT: Resource = Resource {
           case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'update' end,
           case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'delete' end,
           case when sec.seen_institution_admin(t.institution_id) or sec.seen_institution_city_admin(t.institution_id) then 'restore' end,
-          case when sec.seen_institution_city_admin(t.institution_id) then 'suspend' end
+          case when sec.seen_institution_moderates(t.institution_id) then 'suspend' end
         ], null) as may from app.grant_announcements as t where t.id = $1",
         ..Sql::NONE
     },

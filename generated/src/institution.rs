@@ -88,10 +88,12 @@ macro_rules! fresh { () => {
 
 #[rustfmt::skip] pub static IS_ADMIN: Rule = HoldsOf("orgAdmin", "id");
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "city_id"), Holds("platformAdmin")]);
+#[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static IS_STAFF: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Anyone;
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Ref(&IS_STAFF);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Ref(&IS_MODERATES);
 #[rustfmt::skip] pub static CAN_VERIFY: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_UNVERIFY: Rule = Ref(&IS_CITY_ADMIN);
 
@@ -104,8 +106,8 @@ pub static INSTITUTION: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'update' end,
           case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.verified is distinct from true and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'verify' end,
           case when t.status = 'active' and t.verified is distinct from false and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unverify' end
         ], null) as allowed_actions
@@ -139,13 +141,13 @@ pub static INSTITUTION: Resource = Resource {
           case when strpos(me.org_admin, t.id::text) > 0 or strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'update' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and (strpos(me.org_admin, t.id::text) > 0) is not true) or me.is_platform_admin then 'suspend' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'verify' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'unverify' end
         ], null) as may from app.institutions as t, (select coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_CREATE },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_CREATE, restore: &CAN_CREATE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("q", "app.institutions_search", Kind::Search),
         Filter::new("type", "t.type", Kind::Enum(InstitutionType::WORDS)),

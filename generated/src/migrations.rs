@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "9b8e3aaf81dfdbe7bc6bbc2d7dc0b844b432e7c786f6e0eec5a79d4a15dcb277226ddd17db5c4e8d3b7a46f6050d87de",
+        checksum: "a9976f733544e83d57bab1fd96801922c775357f8e24f7ecfbab6d35fa58948ba1d4c66c3c6f235eaf56ce47bf9fbc5e",
     },
 ];

@@ -69,6 +69,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[All(&[Compare(V::Column("state"), Op::Eq, V::Text("active")), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", None), ("business", None), ("venue", None)] })]), Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] }), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] });
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_CITY_ADMIN);
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Of(&Related { column: "target_id", type_column: Some("target_type"), targets: &[("event", Some(&crate::event::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN))] }))]), Holds("platformAdmin")]);
 #[rustfmt::skip] pub static CAN_APPROVE: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_REJECT: Rule = Ref(&IS_CITY_ADMIN);
 #[rustfmt::skip] pub static CAN_ACTIVATE: Rule = Ref(&IS_CITY_ADMIN);
@@ -83,8 +84,8 @@ pub static PROMOTION: Resource = Resource {
         get: concat!("select ", columns!(), ",
         array_remove(array[
           case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'delete' end,
-          case when t.status = 'active' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'suspend' end,
-          case when t.status = 'suspended' and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'unsuspend' end,
+          case when t.status = 'active' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and (((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true) or me.is_platform_admin) then 'unsuspend' end,
           case when t.status = 'active' and t.state = 'requested' and (t.amount_cents = 0 or (t.paid_at is null) is not true) and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'approve' end,
           case when t.status = 'active' and t.state in ('requested', 'approved') and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'reject' end,
           case when t.status = 'active' and t.state = 'approved' and t.starts_at <= now() and t.ends_at > now() and (strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) then 'activate' end,
@@ -107,7 +108,7 @@ pub static PROMOTION: Resource = Resource {
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'delete' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'restore' end,
-          case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'suspend' end,
+          case when ((strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin) and ((t.target_type = 'event' and sec.seen_event_admin(t.target_id)) or (t.target_type = 'business' and sec.seen_business_admin(t.target_id)) or (t.target_type = 'venue' and sec.seen_venue_admin(t.target_id))) is not true) or me.is_platform_admin then 'suspend' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'approve' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'reject' end,
           case when strpos(me.city_admin, t.city_id::text) > 0 or me.is_platform_admin then 'activate' end,
@@ -116,7 +117,7 @@ pub static PROMOTION: Resource = Resource {
         ], null) as may from app.promotions as t, (select coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_DELETE },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },
     filters: &[
         Filter::new("slot", "t.slot", Kind::Enum(PromotionSlot::WORDS)),
         Filter::new("starts_at", "t.starts_at", Kind::Time),

@@ -63,7 +63,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_CREATE: Rule = All(&[SignedIn, Not(&Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&crate::organization::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN)), ("community", Some(&crate::community::IS_ADMIN))] }))]);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_MINE), Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&crate::organization::IS_ADMIN)), ("business", Some(&crate::business::IS_ADMIN)), ("venue", Some(&crate::venue::IS_ADMIN)), ("community", Some(&crate::community::IS_ADMIN))] })]);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Ref(&IS_MINE);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&crate::organization::IS_CITY_ADMIN)), ("business", Some(&crate::business::IS_CITY_ADMIN)), ("venue", Some(&crate::venue::IS_CITY_ADMIN)), ("community", Some(&crate::community::IS_CITY_ADMIN))] });
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Any(&[All(&[Of(&Related { column: "entity_id", type_column: Some("entity_type"), targets: &[("organization", Some(&crate::organization::IS_MODERATES)), ("business", Some(&crate::business::IS_MODERATES)), ("venue", Some(&crate::venue::IS_MODERATES)), ("community", Some(&crate::community::IS_MODERATES))] }), Not(&Ref(&IS_MINE))]), Holds("platformAdmin")]);
 
 #[rustfmt::skip]
 pub static REVIEW: Resource = Resource {
@@ -74,10 +74,10 @@ pub static REVIEW: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and (t.reviewer_id = me.id or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id))) then 'update' end,
           case when t.status = 'active' and t.reviewer_id = me.id then 'delete' end,
-          case when t.status = 'active' and ((t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))) then 'suspend' end,
-          case when t.status = 'suspended' and ((t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id))) then 'unsuspend' end
+          case when t.status = 'active' and ((((t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))) and (t.reviewer_id = me.id) is not true) or me.is_platform_admin) then 'suspend' end,
+          case when t.status = 'suspended' and ((((t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))) and (t.reviewer_id = me.id) is not true) or me.is_platform_admin) then 'unsuspend' end
         ], null) as allowed_actions
-        from app.reviews as t, (select sec.uid() as id offset 0) as me where t.id = $1"),
+        from app.reviews as t, (select sec.uid() as id, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.reviews as t where t.id = $1"),
         list: concat!("select ", columns!(), " from app.reviews as t"),
         by_ids: concat!("select ", columns!(), " from app.reviews as t where t.id = any($1)"),
@@ -99,8 +99,8 @@ pub static REVIEW: Resource = Resource {
           case when t.reviewer_id = me.id or (t.entity_type = 'organization' and sec.seen_organization_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_admin(t.entity_id)) then 'update' end,
           case when t.reviewer_id = me.id then 'delete' end,
           case when t.reviewer_id = me.id then 'restore' end,
-          case when (t.entity_type = 'organization' and sec.seen_organization_city_admin(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_city_admin(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_city_admin(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_city_admin(t.entity_id)) then 'suspend' end
-        ], null) as may from app.reviews as t, (select sec.uid() as id offset 0) as me where t.id = $1",
+          case when (((t.entity_type = 'organization' and sec.seen_organization_moderates(t.entity_id)) or (t.entity_type = 'business' and sec.seen_business_moderates(t.entity_id)) or (t.entity_type = 'venue' and sec.seen_venue_moderates(t.entity_id)) or (t.entity_type = 'community' and sec.seen_community_moderates(t.entity_id))) and (t.reviewer_id = me.id) is not true) or me.is_platform_admin then 'suspend' end
+        ], null) as may from app.reviews as t, (select sec.uid() as id, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
     rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &CAN_UPDATE, delete: &CAN_DELETE, restore: &CAN_DELETE, suspend: &CAN_SUSPEND },

@@ -67,7 +67,6 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Ref(&IS_MINE), Ref(&IS_GRANTOR), HoldsOf("orgAdmin", "scope_id"), Of(&Related { column: "scope_id", type_column: Some("scope_type"), targets: &[("city", Some(&crate::city::IS_CITY_ADMIN)), ("organization", Some(&crate::organization::IS_CITY_ADMIN)), ("business", Some(&crate::business::IS_CITY_ADMIN)), ("community", Some(&crate::community::IS_CITY_ADMIN)), ("institution", Some(&crate::institution::IS_CITY_ADMIN)), ("venue", Some(&crate::venue::IS_CITY_ADMIN))] })]);
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Ref(&IS_GRANTOR);
 #[rustfmt::skip] pub static CAN_DELETE: Rule = Any(&[Ref(&IS_MINE), Ref(&IS_GRANTOR)]);
-#[rustfmt::skip] pub static CAN_RESTORE: Rule = All(&[Ref(&IS_GRANTOR), Any(&[Not(&Flag("ended_by_user")), MeIs("user_id")])]);
 #[rustfmt::skip] pub static CAN_ACCEPT: Rule = Ref(&IS_MINE);
 #[rustfmt::skip] pub static CAN_DECLINE: Rule = Ref(&IS_MINE);
 
@@ -92,16 +91,14 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
           $1, $2, $3, $4
         returning ", columns!()),
         archive: "update app.role_assignments as t set status = 'archived' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
-        restore: "update app.role_assignments as t set status = 'active' where t.id = $1 and ($2::int8[] is null or t.version = any ($2)) returning t.version",
         probe: "select t.version, t.status, t.state as state, array_remove(array[
           case when t.user_id = me.id or me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id)))) then 'delete' end,
-          case when (me.is_platform_admin or (t.role = 'cityAdmin' and strpos(me.city_admin, t.scope_id::text) > 0) or (t.role = 'orgAdmin' and (strpos(me.org_admin, t.scope_id::text) > 0 or (t.scope_type = 'city' and sec.seen_city_city_admin(t.scope_id)) or (t.scope_type = 'organization' and sec.seen_organization_city_admin(t.scope_id)) or (t.scope_type = 'business' and sec.seen_business_city_admin(t.scope_id)) or (t.scope_type = 'community' and sec.seen_community_city_admin(t.scope_id)) or (t.scope_type = 'institution' and sec.seen_institution_city_admin(t.scope_id)) or (t.scope_type = 'venue' and sec.seen_venue_city_admin(t.scope_id))))) and ((t.ended_by_user) is not true or t.user_id = me.id) then 'restore' end,
           case when t.user_id = me.id then 'accept' end,
           case when t.user_id = me.id then 'decline' end
         ], null) as may from app.role_assignments as t, (select sec.uid() as id, coalesce(current_setting('app.role_org_admin', true), '') as org_admin, coalesce(current_setting('app.role_city_admin', true), '') as city_admin, sec.is_platform_admin() as is_platform_admin offset 0) as me where t.id = $1",
         ..Sql::NONE
     },
-    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &CAN_RESTORE, suspend: &Nobody },
+    rules: Rules { read: &CAN_READ, create: &CAN_CREATE, update: &Nobody, delete: &CAN_DELETE, restore: &Nobody, suspend: &Nobody },
     filters: &[
         Filter::new("role", "t.role", Kind::Enum(RoleAssignmentRole::WORDS)),
         Filter::new("state", "t.state", Kind::Enum(RoleAssignmentState::WORDS)),
@@ -136,6 +133,7 @@ pub static ROLE_ASSIGNMENT: Resource = Resource {
         Constraint::conflict("role_assignments_decline_from", "/state", "only possible while state is offered"),
         Constraint::kept("role_assignments_an_administrator_keep", "A profile would lose its last administrator. Give the role to somebody else first, or archive the profile."),
         Constraint::kept("role_assignments_the_platform_keep", "The platform would lose its last administrator. Give the role to somebody else first."),
+        Constraint::kept("role_assignments_still_may", "Whoever offered this can't give it any more. Ask for another offer."),
         Constraint::quota("role_assignments_quota", "You have created 200 role assignments today; the next day begins at midnight UTC."),
     ],
 };

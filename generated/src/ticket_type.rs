@@ -80,7 +80,7 @@ macro_rules! columns { () => {
 #[rustfmt::skip] pub static CAN_READ: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", None)] });
 #[rustfmt::skip] pub static CAN_CREATE: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] });
 #[rustfmt::skip] pub static CAN_DELETE: Rule = All(&[Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_ADMIN))] }), Compare(V::Add(&V::Column("held"), &V::Column("sold")), Op::Eq, V::Int(0))]);
-#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_CITY_ADMIN))] });
+#[rustfmt::skip] pub static CAN_SUSPEND: Rule = Of(&Related { column: "event_id", type_column: None, targets: &[("event", Some(&crate::event::IS_MODERATES))] });
 
 #[rustfmt::skip]
 pub static TICKET_TYPE: Resource = Resource {
@@ -91,8 +91,8 @@ pub static TICKET_TYPE: Resource = Resource {
         array_remove(array[
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) then 'update' end,
           case when t.status = 'active' and sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0 then 'delete' end,
-          case when t.status = 'active' and sec.seen_event_city_admin(t.event_id) then 'suspend' end,
-          case when t.status = 'suspended' and sec.seen_event_city_admin(t.event_id) then 'unsuspend' end
+          case when t.status = 'active' and sec.seen_event_moderates(t.event_id) then 'suspend' end,
+          case when t.status = 'suspended' and sec.seen_event_moderates(t.event_id) then 'unsuspend' end
         ], null) as allowed_actions
         from app.ticket_types as t where t.id = $1"),
         get_anonymous: concat!("select ", columns!(), ", '{}'::text[] as allowed_actions from app.ticket_types as t where t.id = $1"),
@@ -123,7 +123,7 @@ pub static TICKET_TYPE: Resource = Resource {
           case when sec.seen_event_admin(t.event_id) then 'update' end,
           case when sec.seen_event_admin(t.event_id) and (t.held + t.sold) = 0 then 'delete' end,
           case when sec.seen_event_admin(t.event_id) then 'restore' end,
-          case when sec.seen_event_city_admin(t.event_id) then 'suspend' end
+          case when sec.seen_event_moderates(t.event_id) then 'suspend' end
         ], null) as may from app.ticket_types as t where t.id = $1",
         ..Sql::NONE
     },

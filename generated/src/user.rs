@@ -85,6 +85,7 @@ macro_rules! sets { () => {
 #[rustfmt::skip] pub static IS_ADMIN: Rule = MeIs("id");
 #[rustfmt::skip] pub static IS_PLATFORM: Rule = Holds("platformAdmin");
 #[rustfmt::skip] pub static IS_CITY_ADMIN: Rule = Any(&[HoldsOf("cityAdmin", "home_city_id"), Ref(&IS_PLATFORM)]);
+#[rustfmt::skip] pub static IS_MODERATES: Rule = Any(&[All(&[Ref(&IS_CITY_ADMIN), Not(&Ref(&IS_ADMIN))]), Ref(&IS_PLATFORM)]);
 #[rustfmt::skip] pub static IS_PRIVATE: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_PLATFORM)]);
 #[rustfmt::skip] pub static CAN_READ: Rule = Any(&[Flag("is_public"), Ref(&IS_ADMIN), Ref(&IS_CITY_ADMIN)]);
 #[rustfmt::skip] pub static CAN_UPDATE: Rule = Any(&[Ref(&IS_ADMIN), Ref(&IS_PLATFORM)]);

@@ -26,6 +26,7 @@ mod modules;
 mod names;
 mod origins;
 mod outranks;
+mod own;
 mod references;
 mod refresh;
 mod reuse;

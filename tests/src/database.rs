@@ -7,6 +7,7 @@ mod audit;
 mod cascade;
 mod context;
 mod counters;
+mod endings;
 mod formats;
 mod keeps;
 mod lint;

@@ -1507,7 +1507,7 @@ begin
       from app.appointments t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.appointments t set archived_with = case
@@ -2520,7 +2520,7 @@ begin
       from app.book_authors t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.book_authors t set archived_with = case
@@ -3931,7 +3931,7 @@ begin
       from app.reservations t
       where t.id = any(p_ids) and t.status = 'archived'
       order by t.id
-      limit least(20, greatest(0, 100 - jsonb_array_length(sec.stayed())))
+      limit least(200, greatest(0, 500 - jsonb_array_length(sec.stayed())))
     ) s
   ), '[]'::jsonb))::text, true);
   update app.reservations t set archived_with = case

@@ -80,7 +80,7 @@ async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
     olga.client
         .act(&format!("{offered}/restore"))
         .await
-        .expect(403);
+        .expect(404);
 
     // Withdrawn, there is nothing to accept.
     let withdrawn = offer(&olga, &ana, mine).await;
@@ -90,6 +90,67 @@ async fn abuse_43_an_offered_role_gives_nothing_until_it_is_accepted() {
         .await
         .expect(404);
     change(&ana).await.expect(403);
+}
+
+/// Time passes between an offer and its acceptance: what its giver has lost by then, they do not give.
+#[tokio::test]
+async fn abuse_43_an_offer_is_worth_what_its_giver_is() {
+    let server = TestServer::start().await;
+    let city = server.city("melbourne").await;
+    let mine = organization(&server, city).await;
+    let scope = Some(("organization", mine));
+    // It keeps an administrator whatever happens to those who offer.
+    let stays = server.member("stays").await;
+    server.grant(&stays, "orgAdmin", scope).await;
+    let mut conn = server.superuser().await;
+    let (ends, lasts) = (
+        [
+            "update app.role_assignments set status = 'archived' where user_id = $1",
+            "update app.users set status = 'suspended' where id = $1",
+            "update app.users set status = 'archived' where id = $1",
+        ],
+        "update app.users set bio = 'moved' where id = $1",
+    );
+    for (at, text) in ends.into_iter().chain([lasts]).enumerate() {
+        let giver = server.member(&format!("giver{at}")).await;
+        server.grant(&giver, "orgAdmin", scope).await;
+        let (ana, ben) = (
+            server.member(&format!("ana{at}")).await,
+            server.member(&format!("ben{at}")).await,
+        );
+        let (open, declined) = (
+            offer(&giver, &ana, mine).await,
+            offer(&giver, &ben, mine).await,
+        );
+        let decline = format!("{declined}/decline");
+        ben.client.act(&decline).await.expect(200);
+        sqlx::query(text)
+            .bind(giver.id)
+            .execute(&mut conn)
+            .await
+            .expect(text);
+        for (member, path) in [(&ana, &open), (&ben, &declined)] {
+            let answer = member.client.act(&format!("{path}/accept")).await;
+            if text == lasts {
+                answer.expect(200);
+                continue;
+            }
+            let refused = answer.expect(409);
+            assert!(refused.text.contains("offered this"), "{}", refused.text);
+            let profile = format!("/organizations/{mine}");
+            let change = member.client.patch(&profile, "*", json!({"website": null}));
+            change.await.expect(403);
+        }
+    }
+    // And who accepts acts as themselves again: nothing of the giver's stays with the request.
+    let held: i64 = sqlx::query_scalar(
+        "select count(*) from audit.audit_logs where action = 'accept' and performed_by <> (
+           select user_id from app.role_assignments r where r.id = entity_id)",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("counted");
+    assert_eq!(held, 0);
 }
 
 #[tokio::test]
@@ -256,9 +317,14 @@ fn abuse_43_no_rule_brings_back_what_a_person_ended() {
             }
         }
     }
-    for known in ["community_member.user", "role_assignment.user"] {
-        assert!(asked.iter().any(|one| one == known), "{asked:?}");
-    }
+    assert_eq!(asked, ["community_member.user"]);
+    // A role that was taken away is offered anew, and asked for again.
+    let roles = model()
+        .entities
+        .iter()
+        .find(|e| e.name == "role_assignment");
+    let restore = roles.and_then(|roles| roles.access.restore.as_ref());
+    assert!(restore.is_none(), "{restore:?}");
 }
 
 /// As the request role, whatever the server would send: the person ends the row, and nobody but they brings it back.

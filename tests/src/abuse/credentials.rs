@@ -20,7 +20,8 @@ use uuid::Uuid;
 const TABLE: &str = "
                   accessA refreshA deviceA accessB refreshB deviceB issued issuer reset change wish password
 nothing              +       +        +       +       +        +      +      +      +     +     +      +
-signed_out           -       -        -       +       +        +      +      +      +     +     +      +
+signed_out           -       -        -       +       +        +      +      +      +     -     +      +
+ended_from_b         -       -        -       +       +        +      +      +      +     -     +      +
 everywhere           -       -        -       -       -        -      -      +      -     -     +      +
 password_changed     +       +        +       -       -        -      -      +      -     -     +      +
 password_reset       -       -        -       -       -        -      -      +      -     -     +      +
@@ -72,6 +73,7 @@ async fn every_event_ends_what_the_table_says() {
 /// One sign-in with a device that was registered in it.
 struct SignIn {
     client: Client,
+    session: String,
     refresh: String,
     device: Uuid,
 }
@@ -149,6 +151,14 @@ impl Ana {
         match event {
             "nothing" => {}
             "signed_out" => drop(client.act("/auth/sign-out").await.expect(204)),
+            "ended_from_b" => {
+                let sessions = self.b.client.get("/me/sessions").await.expect(200);
+                let of_a = sessions.json["data"].as_array().expect("sessions");
+                let of_a = of_a.iter().find(|s| s["id"] == json!(self.a.session));
+                let id = of_a.expect("A is listed")["id"].as_str().expect("an id");
+                let path = format!("/me/sessions/{id}");
+                self.b.client.delete(&path).await.expect(204);
+            }
             "everywhere" => drop(client.act("/auth/sign-out-everywhere").await.expect(204)),
             "password_changed" => {
                 let body = json!({"current_password": PASSWORD, "password": NEW_PASSWORD});
@@ -161,7 +171,7 @@ impl Ana {
                 self.password = NEW_PASSWORD;
             }
             "address_changed" => {
-                post("/auth/verify-email", json!({"token": self.change}))
+                post("/auth/confirm-email", json!({"token": self.change}))
                     .await
                     .expect(204);
                 self.email = NEW_ADDRESS.to_owned();
@@ -256,7 +266,7 @@ impl Ana {
                 "/auth/reset-password",
                 json!({"token": self.reset, "password": "ten quiet herons"}),
             ),
-            _ => ("/auth/verify-email", json!({"token": self.change})),
+            _ => ("/auth/confirm-email", json!({"token": self.change})),
         };
         let answer = self.server.client.post(path, body).await;
         assert!(
@@ -284,6 +294,7 @@ async fn sign_in_with_device(server: &TestServer, name: &str) -> SignIn {
     assert_eq!(device.json["session_id"], json!(text("session_id")));
     SignIn {
         client,
+        session: text("session_id"),
         refresh: text("refresh_token"),
         device: device.id().parse().expect("an id"),
     }
@@ -337,7 +348,7 @@ async fn a_link_is_void_once_what_it_was_issued_for_is_another() {
         }
         let good = change.contains("bio");
         for (path, body) in [
-            ("/auth/verify-email", json!({"token": ana.change})),
+            ("/auth/confirm-email", json!({"token": ana.change})),
             (
                 "/auth/reset-password",
                 json!({"token": ana.reset, "password": NEW_PASSWORD}),

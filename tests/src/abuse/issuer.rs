@@ -329,3 +329,55 @@ async fn abuse_13_keys_come_from_the_configured_place_and_are_few() {
     }
     assert_eq!(asked.load(SeqCst), 1, "a redirect is not followed");
 }
+
+/// A member who has no password of ours: what ends the account ends tokens of before all the same.
+#[tokio::test]
+async fn abuse_13_tokens_of_before_a_suspension_stay_ended_for_those_without_a_password() {
+    let (server, _) = server().await;
+    let token = |sid: &str, seconds: i64| {
+        let mut claims = with(claims("ana", "ana@example.org", true), "sid", json!(sid));
+        claims["iat"] = json!(claims["iat"].as_i64().expect("a time") + seconds);
+        server.client.with_token(issue(&claims))
+    };
+    let me = token("one", -2).get("/me").await.expect(200);
+    let id: Uuid = me.id().parse().expect("an id");
+    let mut conn = server.superuser().await;
+    for status in ["suspended", "active"] {
+        sqlx::query("update app.users set status = $2 where id = $1")
+            .bind(id)
+            .bind(status)
+            .execute(&mut conn)
+            .await
+            .expect("changed");
+    }
+    // Of a session at the issuer that was never seen here.
+    for sid in ["one", "two"] {
+        token(sid, -1).get("/me").await.expect(401);
+    }
+    token("three", 2).get("/me").await.expect(200);
+}
+
+/// A session that was swept up because nobody used it says nothing about a token that is good by itself.
+#[tokio::test]
+async fn abuse_13_a_token_outlives_the_session_that_expired_before_it() {
+    let (server, _) = server().await;
+    let at = |issued: i64, expires: i64| {
+        let mut claims = claims("ana", "ana@example.org", true);
+        let now = claims["iat"].as_i64().expect("a time");
+        (claims["iat"], claims["exp"]) = (json!(now + issued), json!(now + expires));
+        server.client.with_token(issue(&claims))
+    };
+    let (first, second) = (at(-60, 300), at(-30, 600));
+    first.get("/me").await.expect(200);
+    let mut conn = server.superuser().await;
+    sqlx::query("update app.sessions set expires_at = now() - interval '1 second'")
+        .execute(&mut conn)
+        .await
+        .expect("expired");
+    let sessions = &server.built.app.modules.sessions;
+    sessions.purge(chrono::Utc::now()).await.expect("purged");
+    second.get("/me").await.expect(200);
+    // What was signed out stays so.
+    second.act("/auth/sign-out").await.expect(204);
+    second.get("/me").await.expect(401);
+}

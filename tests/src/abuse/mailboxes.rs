@@ -136,6 +136,72 @@ async fn abuse_18_whoever_has_the_mailbox_sets_the_password() {
     );
 }
 
+/// A stranger asks for the owner's address for *their* account while the owner signs up: the page that the owner
+/// expects does nothing with that link.
+#[tokio::test]
+async fn abuse_18_a_link_for_another_account_makes_nobody() {
+    let server = TestServer::start().await;
+    people::sign_up(&server, "thief").await;
+    let thief = sign_in(&server.client, "thief", PASSWORD).await.expect(200);
+    let thief = server
+        .client
+        .with_token(thief.json["access_token"].as_str().expect("a token"));
+    let ana = address("ana");
+    server
+        .client
+        .post("/auth/sign-up", wish("ana", &ana))
+        .await
+        .expect(202);
+    let own = people::mailed_token(&server, &ana, 0).await;
+    let before = server.mailer.count();
+    thief
+        .send(
+            reqwest::Method::PUT,
+            "/me/email",
+            Some(json!({ "email": ana })),
+            &[],
+        )
+        .await
+        .expect(202);
+    let thiefs = people::mailed_token(&server, &ana, before).await;
+    // Whoever gets such a mail sees whose account it is about.
+    assert!(
+        server
+            .mailer
+            .last_to(&ana)
+            .expect("a mail")
+            .contains("@thief")
+    );
+    let body = |token: &str| json!({"token": token, "password": PASSWORD});
+    let verify = async |body: Value| server.client.post("/auth/verify-email", body).await;
+    verify(body(&thiefs)).await.expect(410);
+    let confirm = async |body: Value| server.client.post("/auth/confirm-email", body).await;
+    let answer = confirm(body(&thiefs)).await.expect(422);
+    assert_eq!(answer.pointers(), ["/password"]);
+    confirm(json!({ "token": own })).await.expect(410);
+    verify(body(&own)).await.expect(204);
+    sign_in(&server.client, "ana", PASSWORD).await.expect(200);
+    // By then the address is taken; and signing out gives the wish up.
+    confirm(json!({ "token": thiefs })).await.expect(409);
+    thief.act("/auth/sign-out").await.expect(204);
+    confirm(json!({ "token": thiefs })).await.expect(410);
+}
+
+#[tokio::test]
+async fn abuse_18_one_network_does_not_write_to_a_whole_town() {
+    let server = behind_proxy(|sessions| sessions.mails_per_hour_from_network = 4).await;
+    let sign_up = async |ip: &str, at: usize| {
+        let (handle, to) = (format!("guest{at}"), format!("guest{at}@example.org"));
+        mail_from(&server.client, ip, "/auth/sign-up", wish(&handle, &to)).await;
+        mails_to(&server, &to).await
+    };
+    for at in 0..4 {
+        assert_eq!(sign_up("192.0.2.1", at).await, 1, "{at}");
+    }
+    assert_eq!(sign_up("192.0.2.1", 4).await, 0);
+    assert_eq!(sign_up("192.0.2.2", 5).await, 1);
+}
+
 /// Two who open links for one address at the same time: one account.
 #[tokio::test]
 async fn abuse_18_of_links_that_are_opened_together_one_counts() {

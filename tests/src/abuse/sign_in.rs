@@ -320,11 +320,25 @@ async fn abuse_18_strangers_who_guess_do_not_lock_the_owner_out() {
     .await;
     let token = people::mailed_token(&server, &address("ana"), before).await;
     let body = json!({"token": token, "password": "eight large giraffes"});
+    let headers = [("x-forwarded-for", "192.0.2.9")];
     server
         .client
-        .post("/auth/reset-password", body)
+        .send(
+            reqwest::Method::POST,
+            "/auth/reset-password",
+            Some(body),
+            &headers,
+        )
         .await
         .expect(204);
+    // However quickly others go on guessing.
+    for at in 100..140 {
+        let ip = format!("203.0.113.{at}");
+        from(&server.client, &ip, "ana", &format!("guess number {at}")).await;
+    }
+    from(&server.client, "192.0.2.7", "ana", "eight large giraffes")
+        .await
+        .expect(429);
     from(&server.client, "192.0.2.9", "ana", "eight large giraffes")
         .await
         .expect(200);
@@ -406,6 +420,31 @@ async fn abuse_18_one_password_is_not_tried_on_everybody() {
         from(&server.client, "198.51.100.7", "ana", PASSWORD)
             .await
             .expect(200);
+    }
+}
+
+/// One password has thousands of spellings, and is counted as it is checked.
+#[tokio::test]
+async fn abuse_18_one_password_in_many_spellings_is_one() {
+    let server = behind_proxy(|sessions| sessions.accounts_per_password = 5).await;
+    let letters: Vec<char> = PASSWORD.chars().collect();
+    for at in 0..8 {
+        // One letter more in full width each time.
+        let spelled: String = (letters.iter().enumerate())
+            .map(|(n, letter)| match n < at && letter.is_ascii_lowercase() {
+                true => char::from_u32(u32::from(*letter) + 0xfee0).expect("full width"),
+                false => *letter,
+            })
+            .collect();
+        let status = if at < 5 { 401 } else { 429 };
+        from(
+            &server.client,
+            "192.0.2.1",
+            &format!("victim{at}"),
+            &spelled,
+        )
+        .await
+        .expect(status);
     }
 }
 

@@ -2,17 +2,29 @@
 //! one of them superfluous, or the worlds richer, is told by the test.
 
 /// Without them the policies decide the same, and why.
-pub const THE_SAME: [(&str, &str); 18] = [
+pub const THE_SAME: [(&str, &str); 21] = [
+    (
+        "reviews_select using : ((reviewer_id = sec.uid()) IS NOT TRUE) -> true",
+        "who wrote a review sees it in every status",
+    ),
+    (
+        "reviews_select using : sec.is_platform_admin() -> false",
+        "platform administrators moderate what is reviewed, too",
+    ),
+    (
+        "grant_announcements_select using : sec.seen_institution_city_admin(institution_id) -> false",
+        "who moderates an institution stands beside it, and whoever administers it too",
+    ),
+    (
+        "grant_announcements_select using : sec.seen_institution_moderates(institution_id) -> false",
+        "the same, the other way round",
+    ),
     (
         "follows_select using : (status = 'suspended'::text) -> true",
         "nobody suspends them, and who may bring them back sees them in every status",
     ),
     (
         "likes_select using : (status = 'suspended'::text) -> true",
-        "the same",
-    ),
-    (
-        "role_assignments_select using : (status = 'suspended'::text) -> true",
         "the same",
     ),
     (
@@ -81,7 +93,11 @@ pub const THE_SAME: [(&str, &str); 18] = [
 /// moderator; a community that is suspended and asked for a service; a suspended member who outranks the staff of the
 /// community; a private event of a community of which the one who asks is a member; somebody who is a city's
 /// administrator and outranks a member of that city.
-pub const NOT_IN_THE_WORLDS: [&str; 7] = [
+pub const NOT_IN_THE_WORLDS: [&str; 11] = [
+    "institutions_update using suspend: ((strpos(sec.held_org_admin(), (id)::text) > 0) IS NOT TRUE) -> true",
+    "promotions_select using : (sec.action() = 'restore'::text) -> true",
+    "promotions_select using : (strpos(sec.held_city_admin(), (city_id)::text) > 0) -> false",
+    "promotions_select using : sec.seen_venue_admin(target_id) -> true",
     "community_members_select using : (p1.id IN ( SELECT sec.my_community_members() AS my_community_members)) -> false",
     "service_requests_insert with check : (sec.seen_community(host_id) = 'active'::text) -> true",
     "community_members_select using : (sec.action() = 'restore'::text) -> true",

@@ -3,7 +3,7 @@
 use crate::emit::actions;
 use crate::emit::openapi::words;
 use crate::emit::rust::text;
-use crate::emit::schema::{asked_of_state, children, is_live, keep_detail, names};
+use crate::emit::schema::{asked_of_state, children, giver, is_live, keep_detail, names};
 use crate::model::{
     Change, DerivedKind, Entity, EntityId, Exclude, Model, Relation, Transition, Ty,
 };
@@ -20,6 +20,7 @@ pub fn of(model: &Model, id: EntityId) -> Vec<String> {
     lines.extend(references(model, entity));
     lines.extend(guards(model, id));
     lines.extend(keeps(model, id));
+    lines.extend(still_may(model, id));
     lines.extend(quota(entity));
     lines.extend(along(model, id));
     lines.extend(checks_of_parents(model, id));
@@ -316,6 +317,15 @@ fn keeps(model: &Model, id: EntityId) -> Vec<String> {
         }));
     }
     lines
+}
+
+fn still_may(model: &Model, id: EntityId) -> Option<String> {
+    giver(model, id)?;
+    Some(format!(
+        "Constraint::kept({}, {})",
+        text(&names::still_may(&model.entities[id])),
+        text("Whoever offered this can't give it any more. Ask for another offer.")
+    ))
 }
 
 fn quota(entity: &Entity) -> Option<String> {

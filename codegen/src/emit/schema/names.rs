@@ -134,6 +134,11 @@ pub fn keep(entity: &Entity, name: &str) -> String {
     fit(format!("{}_{name}_keep", entity.plural))
 }
 
+/// Whoever offered a role could not offer it any more.
+pub fn still_may(entity: &Entity) -> String {
+    fit(format!("{}_still_may", entity.plural))
+}
+
 /// `events_host_along`: a row that does not go along with what `host` refers to
 pub fn along(entity: &Entity, relation: &Relation) -> String {
     fit(format!("{}_{}_along", entity.plural, relation.name))

@@ -15,8 +15,8 @@ use crate::model::{Entity, EntityId, Lifecycle, Model};
 use crate::objects::{Kind, Object};
 
 /// Most rows that are told of in one transaction, and of one call: a member's ten thousand likes are not read out.
-const TOLD: u32 = 100;
-const TOLD_AT_ONCE: u32 = 20;
+const TOLD: u32 = 500;
+const TOLD_AT_ONCE: u32 = 200;
 
 /// `sec.restore_likes`
 pub(super) fn name(entity: &Entity) -> String {

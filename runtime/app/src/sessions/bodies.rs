@@ -57,8 +57,8 @@ pub struct SignUp {
     pub timezone: Option<String>,
 }
 
-/// The token of a link in a mail that proves an address. After signing up with the password to have, and the names if
-/// they are to be other ones.
+/// The token of a link in the mail after signing up, with the password to have, and the names if they are to be other
+/// ones.
 #[derive(Input)]
 #[input(
     body,
@@ -67,15 +67,22 @@ pub struct SignUp {
 pub struct VerifyEmail {
     #[input(opaque(1, 200))]
     pub token: SecretString,
-    /// Required after signing up; without effect on the link of a changed address.
     #[input(opaque(10, 128))]
-    pub password: Option<SecretString>,
-    /// After signing up: another than the one that was asked for.
+    pub password: SecretString,
+    /// Another than the one that was asked for.
     #[input(length(3, 30), check = handle)]
     pub handle: Option<String>,
-    /// After signing up: another than the one that was asked for.
+    /// Another than the one that was asked for.
     #[input(length(1, 80))]
     pub display_name: Option<String>,
+}
+
+/// The token of a link in the mail that proves a new address.
+#[derive(Input)]
+#[input(body, example = r#"{"token": "nX0Z2kq1bq3X…"}"#)]
+pub struct ConfirmEmail {
+    #[input(opaque(1, 200))]
+    pub token: SecretString,
 }
 
 /// An address and its password.

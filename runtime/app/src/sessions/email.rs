@@ -2,7 +2,7 @@
 
 use super::{
     Sessions,
-    bodies::Address,
+    bodies::{Address, ConfirmEmail},
     endings::Event,
     hours,
     links::Purpose,
@@ -13,7 +13,6 @@ use crate::mail::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 use generated::user::constraint;
 use kernel::{Cx, Error, Member, Result, Visitor, error::violated, problems};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -66,28 +65,34 @@ impl Sessions {
         if !live {
             return Ok(());
         }
-        let name: String = sqlx::query_scalar("select display_name from app.users where id = $1")
-            .bind(user)
-            .fetch_one(cx.conn())
-            .await?;
+        let (name, handle): (String, String) =
+            sqlx::query_as("select display_name, handle from app.users where id = $1")
+                .bind(user)
+                .fetch_one(cx.conn())
+                .await?;
         let lifetime = self.0.config.sign_up_lifetime;
         let token = self
             .keep_link(cx, user, session, Purpose::ChangeEmail, email, lifetime)
             .await?;
-        let values = [("name", name.as_str()), ("hours", &hours(lifetime))];
-        let link = Link::Token("verify-email", &token);
+        let values = [
+            ("name", name.as_str()),
+            ("handle", handle.as_str()),
+            ("hours", &hours(lifetime)),
+        ];
+        let link = Link::Token("confirm-email", &token);
         self.mail(cx, Template::ConfirmEmail, email, &values, link)
             .await
     }
 
     /// The link was opened. The old address is told, so that a thief can't take an account quietly.
-    pub(super) async fn confirm_new_email(
-        &self,
-        caller: &Visitor,
-        token: &SecretString,
-    ) -> Result<()> {
+    ///
+    /// Not one route with the link after signing up: who expects that one would give the account of whoever asked for
+    /// this one their address.
+    pub async fn confirm_email(&self, caller: &Visitor, input: ConfirmEmail) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
-        let opened = self.open_link(&mut cx, Purpose::ChangeEmail, token).await?;
+        let opened = self
+            .open_link(&mut cx, Purpose::ChangeEmail, &input.token)
+            .await?;
         let (user, email) = (opened.user, opened.email);
         let (name, old): (String, String) =
             sqlx::query_as("select display_name, email from app.users where id = $1 for update")

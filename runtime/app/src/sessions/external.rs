@@ -151,8 +151,9 @@ impl Sessions {
         .await?;
         let at_issuer = identity.session.as_deref();
         let at_issuer = at_issuer.filter(|at| (1..=255).contains(&at.len()) && is_line(at));
-        let last: Option<(Uuid, Option<DateTime<Utc>>)> = sqlx::query_as(
-            "select id, revoked_at from app.sessions
+        // One that nobody used for a while has expired; that ends no token which is good by itself.
+        let last: Option<(Uuid, Option<DateTime<Utc>>, bool)> = sqlx::query_as(
+            "select id, revoked_at, revoked_because is not distinct from 'expired' from app.sessions
              where external_identity_id = $1 and issuer_session is not distinct from $2
              order by created_at desc, id desc limit 1",
         )
@@ -162,7 +163,7 @@ impl Sessions {
         .await?;
         let expires_at = DateTime::from_timestamp(identity.expires_at, 0).unwrap_or(issued_at);
         match last {
-            Some((session, None)) => {
+            Some((session, None, _)) => {
                 sqlx::query(
                     "update app.sessions set expires_at = $2 where id = $1 and expires_at < $2",
                 )
@@ -172,7 +173,7 @@ impl Sessions {
                 .await?;
                 Ok(Some(session))
             }
-            Some((_, Some(revoked_at))) if revoked_at > issued_at => Ok(None),
+            Some((_, Some(revoked_at), false)) if revoked_at > issued_at => Ok(None),
             _ => Ok(Some(
                 sqlx::query_scalar(
                     "insert into app.sessions
@@ -206,6 +207,13 @@ impl Sessions {
             .await;
             match inserted {
                 Ok(user) => {
+                    // Without a password. Nothing has ended yet; what ends the account finds a row to say so.
+                    sqlx::query(
+                        "insert into app.credentials (user_id, valid_from) values ($1, 'epoch')",
+                    )
+                    .bind(user)
+                    .execute(cx.conn())
+                    .await?;
                     // Wishes for the address, whoever had them, are void now.
                     sqlx::query("delete from app.sign_ups where email = $1")
                         .bind(email)

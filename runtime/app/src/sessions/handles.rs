@@ -39,13 +39,21 @@ pub fn is_reserved(handle: &str) -> bool {
     let words: Vec<&str> = handle.split('_').filter(|word| !word.is_empty()).collect();
     let without_fillers: String = words
         .iter()
-        .filter(|word| !matches!(**word, "the" | "real" | "official" | "team" | "desk" | "x"))
+        .filter(|word| !is_filler(word))
         .copied()
         .collect();
-    [skeleton(numbered), skeleton(&without_fillers)]
-        .iter()
-        .any(|name| speaking.contains(name))
+    let speaks = |name: &str| speaking.contains(&skeleton(name));
+    speaks(numbered)
+        || speaks(&without_fillers)
+        || (words.iter().any(|word| speaks(word))
+            && words.iter().all(|word| is_filler(word) || speaks(word)))
         || words.iter().any(|word| skeleton(word) == *PLATFORM)
+}
+
+/// Says nothing beside a name: a word or a number.
+fn is_filler(word: &str) -> bool {
+    matches!(word, "the" | "real" | "official" | "team" | "desk" | "x")
+        || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The platform's own name is nobody's, whatever stands beside it.
@@ -56,7 +64,8 @@ fn skeleton(handle: &str) -> String {
     let plain = handle
         .replace('_', "")
         .replace("rn", "m")
-        .replace("vv", "w");
+        .replace("vv", "w")
+        .replace("cl", "d");
     plain
         .chars()
         .map(|c| match c {
@@ -104,6 +113,11 @@ mod tests {
             "null",
             "undefined",
             "postmaster",
+            "admin_support",
+            "payments_help",
+            "support_24_security",
+            "aclmin",
+            "moclerator",
         ] {
             assert!(is_reserved(handle), "{handle}");
         }
@@ -122,6 +136,9 @@ mod tests {
             "mehdi",
             "roots_festival",
             "norman",
+            "clara",
+            "claudia_help_me",
+            "x_24",
         ] {
             assert!(!is_reserved(handle), "{handle}");
         }

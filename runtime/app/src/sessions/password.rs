@@ -140,7 +140,7 @@ pub enum Verdict {
 }
 
 /// Ligatures, full-width letters and accents in several forms: however it was typed, it is one password.
-fn normal(password: &SecretString) -> SecretString {
+pub(super) fn normal(password: &SecretString) -> SecretString {
     password.expose_secret().nfkc().collect::<String>().into()
 }
 

@@ -24,6 +24,7 @@ impl Sessions {
         .bind(now - TimeDelta::from_std(self.0.config.idle_lifetime).unwrap_or(TimeDelta::MAX))
         .execute(cx.conn())
         .await?;
+        cx.commit().await?;
         let mut gone = 0;
         for (text, before) in [
             ("delete from app.sign_ups where expires_at <= $1", now),
@@ -44,13 +45,15 @@ impl Sessions {
                 now - KEPT,
             ),
         ] {
+            // Each by itself: what keeps one from going keeps no other.
+            let mut cx = self.cx(Uuid::now_v7()).await?;
             gone += sqlx::query(text)
                 .bind(before)
                 .execute(cx.conn())
                 .await?
                 .rows_affected();
+            cx.commit().await?;
         }
-        cx.commit().await?;
         Ok(gone)
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     Device, Sessions, Signed,
     bodies::{
-        Address, ChangePassword, Credentials, IdentityList, NewPassword, Password, RefreshToken,
-        SessionList, SignUp, VerifyEmail,
+        Address, ChangePassword, ConfirmEmail, Credentials, IdentityList, NewPassword, Password,
+        RefreshToken, SessionList, SignUp, VerifyEmail,
     },
 };
 use axum::{
@@ -21,6 +21,7 @@ pub fn router(sessions: Sessions) -> Router {
     Router::new()
         .route("/auth/sign-up", post(sign_up))
         .route("/auth/verify-email", post(verify_email))
+        .route("/auth/confirm-email", post(confirm_email))
         .route("/auth/sign-in", post(sign_in))
         .route("/auth/refresh", post(refresh))
         .route("/auth/step-up", post(step_up))
@@ -41,6 +42,7 @@ pub fn router(sessions: Sessions) -> Router {
 #[openapi(paths(
     sign_up,
     verify_email,
+    confirm_email,
     sign_in,
     refresh,
     step_up,
@@ -79,12 +81,11 @@ async fn sign_up(
 
 /// Prove an address
 ///
-/// With the token of the link in the mail, after signing up or after changing the address. After signing up the
-/// password is chosen here, by whoever has the mailbox; a name that was taken meanwhile can be exchanged, the link
-/// stays good. After changing the address other devices are signed out and accounts at issuers unlinked.
+/// With the token of the link in the mail after signing up. The password is chosen here, by whoever has the mailbox; a
+/// name that was taken meanwhile can be exchanged, the link stays good.
 #[utoipa::path(post, path = "/auth/verify-email", operation_id = "verifyEmail", tag = "Sign-in",
     request_body = VerifyEmail, security(()), responses(
-        (status = 204, description = "The address counts from now on"),
+        (status = 204, description = "The member exists and can sign in"),
         (status = 409, description = "Somebody else has taken the address or the handle in the meantime"),
         (status = 410, description = "The link was used already, has expired, or never was")))]
 async fn verify_email(
@@ -93,6 +94,24 @@ async fn verify_email(
     Sent(input): Sent<VerifyEmail>,
 ) -> Result<StatusCode> {
     sessions.verify_email(&caller, input).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Confirm a new address
+///
+/// With the token of the link in the mail after changing the address. It is good as long as the session that asked for
+/// it. Other devices are signed out and accounts at issuers unlinked.
+#[utoipa::path(post, path = "/auth/confirm-email", operation_id = "confirmEmail", tag = "Sign-in",
+    request_body = ConfirmEmail, security(()), responses(
+        (status = 204, description = "The address counts from now on"),
+        (status = 409, description = "Somebody else has taken the address in the meantime"),
+        (status = 410, description = "The link was used already, has expired, or never was")))]
+async fn confirm_email(
+    State(sessions): State<Sessions>,
+    caller: Visitor,
+    Sent(input): Sent<ConfirmEmail>,
+) -> Result<StatusCode> {
+    sessions.confirm_email(&caller, input).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

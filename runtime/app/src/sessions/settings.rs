@@ -48,6 +48,9 @@ pub struct Settings {
     /// The same, from all networks that the member never signed in from.
     #[arg(long, env = "MAILS_PER_HOUR_ANYWHERE", default_value_t = 30)]
     pub mails_per_hour_anywhere: i32,
+    /// Mails within an hour that one network asks for, whatever the address: an IPv4 address, a /64 of IPv6.
+    #[arg(long, env = "MAILS_PER_HOUR_FROM_NETWORK", default_value_t = 60)]
+    pub mails_per_hour_from_network: i32,
     /// Memory of one argon2id hash. Less than 19456 is refused in production.
     #[arg(long, env = "HASH_MEMORY_KIB", default_value_t = HASH_MEMORY_KIB,
         value_parser = clap::value_parser!(u32).range(8..))]
@@ -98,6 +101,8 @@ pub struct SessionsConfig {
     pub mails_per_hour: i32,
     /// The same, from networks that the member never signed in from.
     pub mails_per_hour_anywhere: i32,
+    /// Mails in an hour that one network asks for.
+    pub mails_per_hour_from_network: i32,
     /// For how long failures are counted.
     pub failure_window: Duration,
     /// Memory of one password hash.
@@ -140,6 +145,7 @@ impl SessionsConfig {
             accounts_per_password_anywhere: settings.accounts_per_password_anywhere,
             mails_per_hour: settings.mails_per_hour,
             mails_per_hour_anywhere: settings.mails_per_hour_anywhere,
+            mails_per_hour_from_network: settings.mails_per_hour_from_network,
             failure_window: Duration::from_secs(15 * 60),
             hash_memory_kib: settings.hash_memory_kib,
             hash_passes: settings.hash_passes,

@@ -102,20 +102,16 @@ impl Sessions {
             .await
     }
 
-    /// The link of a mail was opened: makes the member, or gives a member the new address.
+    /// The link of the mail was opened: makes the member.
     pub async fn verify_email(&self, caller: &Visitor, input: VerifyEmail) -> Result<()> {
         let mut cx = self.cx(caller.request_id).await?;
         let digest = secret::digest(input.token.expose_secret());
         let wish = self.wish(&mut cx, &digest).await?;
         drop(cx);
-        let Some(mut wish) = wish else {
-            return self.confirm_new_email(caller, &input.token).await;
-        };
+        let mut wish = wish.ok_or_else(bad_link)?;
         wish.handle = input.handle.unwrap_or(wish.handle);
         wish.display_name = input.display_name.unwrap_or(wish.display_name);
-        let Some(password) = input.password else {
-            return Err(password_missing());
-        };
+        let password = input.password;
         let local = wish.email.split('@').next().unwrap_or_default();
         weak_password(&password, &[&wish.handle, local])?;
         let hasher = &self.0.hasher;
@@ -197,13 +193,6 @@ struct Wish {
     display_name: String,
     locale: Option<String>,
     timezone: Option<String>,
-}
-
-/// The link stays good.
-fn password_missing() -> Error {
-    let wants = "must be given: whoever opens the link chooses it";
-    let item = kernel::problem::Item::body("/password", "required", wants);
-    Error::new(&problems::INVALID).item(item)
 }
 
 fn handle_taken() -> Error {

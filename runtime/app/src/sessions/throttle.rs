@@ -3,12 +3,14 @@
 //! An attempt is counted before it is made: a hundred at the same time are a hundred, not one.
 //! Keys are keyed hashes of what is counted, the same for accounts that exist and that do not.
 
-use super::{Sessions, too_many};
+use super::{Sessions, password::normal, too_many};
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{Cx, Member, Result, Visitor, http::client};
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 use uuid::Uuid;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// One thing that is counted.
 struct Counter {
@@ -69,7 +71,8 @@ impl Sessions {
     ) -> Result<Attempt> {
         let (config, key) = (&self.0.config, &self.0.key);
         let network = network(caller.ip);
-        let bits = key.few_bits(password.expose_secret());
+        // As it is checked: one password has many spellings.
+        let bits = key.few_bits(normal(password).expose_secret());
         let count = |kind, parts: &[&str], limit, add| Counter {
             key: key.throttle(kind, parts),
             limit,
@@ -142,7 +145,8 @@ impl Sessions {
         })
     }
 
-    /// After a password was set through the mailbox.
+    /// After a password was set through the mailbox: its network is known for an hour, so that whoever goes on guessing
+    /// does not keep the owner from signing in there.
     pub(super) async fn forget_failures(
         &self,
         cx: &mut Cx,
@@ -155,7 +159,10 @@ impl Sessions {
             key.throttle("password", &[email]),
         ];
         let uncount = Vec::new();
-        Attempt { forget, uncount }.succeeded(cx).await
+        Attempt { forget, uncount }.succeeded(cx).await?;
+        let proven = self.proven_from(email, &network(caller.ip));
+        self.count(cx, &[proven], HOUR).await?;
+        Ok(())
     }
 
     /// Counts a password that somebody gives who is signed in. By the session: nobody else's failures keep the owner
@@ -197,7 +204,6 @@ impl Sessions {
         mailing: Mailing,
         email: &str,
     ) -> Result<bool> {
-        const HOUR: Duration = Duration::from_secs(3600);
         let kind = match mailing {
             Mailing::SignUp => "sign-up",
             Mailing::ResetPassword => "reset",
@@ -212,6 +218,15 @@ impl Sessions {
         if self.count(cx, &[here], HOUR).await?.wait.is_some() {
             return Ok(false);
         }
+        // Whatever the address: nobody has the platform write to a whole town.
+        let of_network = Counter {
+            key: key.throttle("mail-network", &[network]),
+            limit: config.mails_per_hour_from_network,
+            add: 1,
+        };
+        if self.count(cx, &[of_network], HOUR).await?.wait.is_some() {
+            return Ok(false);
+        }
         let anywhere = Counter {
             key: key.throttle("mail", &[kind, email]),
             limit: config.mails_per_hour_anywhere,
@@ -221,8 +236,28 @@ impl Sessions {
             || self.is_known(cx, email, network).await?)
     }
 
-    /// Has the member with this address signed in from this network lately, and was nothing stolen there?
+    /// The mailbox was proven from this network.
+    fn proven_from(&self, email: &str, network: &str) -> Counter {
+        Counter {
+            key: self.0.key.throttle("proven-from", &[email, network]),
+            limit: i32::MAX,
+            add: 1,
+        }
+    }
+
+    /// Has the member with this address signed in from this network lately, and was nothing stolen there? Or have they
+    /// just set a password there through their mailbox?
     async fn is_known(&self, cx: &mut Cx, email: &str, network: &str) -> Result<bool> {
+        let proven: bool = sqlx::query_scalar(
+            "select exists (select from app.throttles where key_hash = $1 and counted_from > $2)",
+        )
+        .bind(self.proven_from(email, network).key)
+        .bind(self.0.clock.now() - TimeDelta::hours(1))
+        .fetch_one(cx.conn())
+        .await?;
+        if proven {
+            return Ok(true);
+        }
         let addresses: Vec<String> = sqlx::query_scalar(
             "select distinct s.ip_address from app.sessions s join app.users u on u.id = s.user_id
              where u.email = $1 and u.status <> 'archived' and s.ip_address is not null

@@ -23,6 +23,9 @@ pub(super) struct Stayed {
     detail: &'static str,
 }
 
+/// Of more than these the answer does not tell; all are in the lists of what is archived.
+const TOLD: usize = 100;
+
 /// In the transaction that restores: it shows archived rows to those who may restore them.
 pub(super) async fn read(endpoint: &Endpoint, cx: &mut Cx) -> Result<Vec<Stayed>> {
     let question = sqlx::query_scalar("select sec.stayed()");
@@ -34,6 +37,7 @@ pub(super) async fn read(endpoint: &Endpoint, cx: &mut Cx) -> Result<Vec<Stayed>
     stayed.reverse();
     stayed.retain(|one| seen.insert(one.id));
     stayed.reverse();
+    stayed.truncate(TOLD);
     for one in &mut stayed {
         one.detail = match one.code.as_str() {
             "reference" => "belongs to something that is archived itself",

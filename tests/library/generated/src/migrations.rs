@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "49d761b99d6eb3f101d8f72fb223a787e451aba0da524fd1e40e1ae0d99e1ce18cd89d9bbc6ce6919a43accba1effb5b",
+        checksum: "e915b7ecf4c7b4ad15dd895ebcb5606cc5b969a94c45cd6ef5d76cea6a0385dd2d731d49d0d27bcc4eb465128de0ea1b",
     },
 ];

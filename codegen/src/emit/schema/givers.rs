@@ -1,0 +1,77 @@
+//! Offers of roles that outlive whoever made them: an offer counts only if its giver could still make it.
+//!
+//! Where roles have to be accepted (`assignments: … where …`), time passes between giving and holding. Whoever gave may
+//! have lost the role, or the account, by then.
+
+use super::{
+    context::{counted, person},
+    names::{self, Roles},
+    object::{quote, trigger, trigger_function},
+    rules::{Context, Scope, optional},
+};
+use crate::model::{Entity, EntityId, Lifecycle, Model, Relation};
+use crate::objects::Object;
+
+pub fn objects(model: &Model, id: EntityId) -> Vec<Object> {
+    let entity = &model.entities[id];
+    let Some(giver) = giver(model, id) else {
+        return Vec::new();
+    };
+    let (roles, table) = (Roles(&model.app), names::table(entity));
+    let function = format!("{table}_{}_still_may", giver.name);
+    let becomes = |row: &str| counted(model, row).trim_start_matches(" and ").to_owned();
+    let when = format!(
+        "before update on {table}\n  for each row when (({}) and ({}) is not true)\n  execute function {function}()",
+        becomes("new"),
+        becomes("old"),
+    );
+    vec![
+        trigger_function(
+            roles,
+            &table,
+            &function,
+            Some(roles.authz()),
+            "Whoever offered a role must still be able to give it when it is accepted.",
+            body(model, entity, giver),
+        ),
+        trigger(&table, &format!("{}_still_may", entity.plural), &when),
+    ]
+}
+
+/// Who gave a role: the caller of its `create` who is not the holder. `None` where roles need no consent.
+pub fn giver(model: &Model, id: EntityId) -> Option<&Relation> {
+    let entity = &model.entities[id];
+    if id != model.assignments || model.counted.is_none() || entity.access.create.is_none() {
+        return None;
+    }
+    let holder = person(model, entity);
+    (entity.belongs.iter()).find(|relation| {
+        relation.set_me && relation.name != holder.name && relation.targets == [model.identity]
+    })
+}
+
+/// The rule of `create`, asked as the giver: the settings of the transaction are theirs for one statement.
+fn body(model: &Model, entity: &Entity, giver: &Relation) -> String {
+    let scope = Scope {
+        entity: model.assignments,
+        alias: "new",
+        context: Context::Definer,
+    };
+    let may = optional(model, scope, entity.access.create.as_ref());
+    let (identity, column) = (&model.entities[model.identity], giver.id_column());
+    let active = match identity.lifecycle {
+        Lifecycle::SoftDelete => " and u.status = 'active'",
+        _ => "",
+    };
+    format!(
+        "declare\n  v_me constant uuid := sec.uid();\n  v_may boolean;\nbegin\n  \
+         -- The command line and modules answer for themselves.\n  if v_me is null then\n    return new;\n  end if;\n  \
+         perform pg_catalog.set_config('app.user_id', coalesce(new.{column}::text, ''), true), sec.hold(new.{column}, 'create');\n  \
+         select exists (select from {} u where u.id = new.{column}{active}) and (\n    {}\n  ) into v_may;\n  \
+         perform pg_catalog.set_config('app.user_id', v_me::text, true), sec.hold(v_me, coalesce(sec.action(), ''));\n  \
+         if v_may is not true then\n    raise exception 'the giver may not' using errcode = '23514', constraint = {};\n  end if;\n  return new;\nend",
+        names::table(identity),
+        may.block(4),
+        quote(&names::still_may(entity)),
+    )
+}
