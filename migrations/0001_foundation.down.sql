@@ -691,6 +691,8 @@ drop trigger orders_stamp on app.orders;
 
 drop trigger notification_preferences_audit on app.notification_preferences;
 
+drop trigger notification_preferences_quota on app.notification_preferences;
+
 drop trigger notification_preferences_guard on app.notification_preferences;
 
 drop trigger notification_preferences_stamp on app.notification_preferences;
@@ -1183,7 +1185,7 @@ drop function sec.outranks(uuid,uuid);
 
 drop function requests.purge(timestamptz,integer);
 
-drop function requests.give_up(text,text,text,integer);
+drop function requests.give_up(text,text,text,integer,boolean);
 
 drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
 

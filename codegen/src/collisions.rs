@@ -7,7 +7,7 @@ use crate::diag::{Collector, Diagnostic, Diagnostics, Sources, Span};
 use crate::emit::entity::{statics, types};
 use crate::emit::{hooks, openapi, schema};
 use crate::model::{Entity, EntityId, Lifecycle, Ty};
-use crate::names::pascal;
+use crate::names::{pascal, types as engine_types};
 use crate::objects::{Kind, Object};
 use crate::resolve::{Part, Resolved};
 use std::collections::{BTreeMap, HashMap};
@@ -56,6 +56,10 @@ impl<'a> Register<'a> {
         for name in openapi::common_schemas() {
             self.put(SCHEMA, name, Owner::Engine, "");
         }
+        for path in ENGINES {
+            self.put(PATH, format!("/{path}"), Owner::Engine, "");
+        }
+        self.put(HOOKS, hooks::wrapper("App"), Owner::Engine, "");
         for object in &model.objects {
             let by = Owner::Object(&object.name);
             let name = pascal(&object.name);
@@ -124,6 +128,10 @@ impl<'a> Register<'a> {
         objects.sort_unstable();
         objects.dedup();
         names.extend(objects.into_iter().map(|o| pascal(&model.objects[o].name)));
+        // `Status` each file has its own of.
+        for name in engine_types().filter(|name| name != "Status") {
+            self.put(&file("Rust type in the file"), name, Owner::Engine, "");
+        }
         for (n, name) in names.into_iter().enumerate() {
             self.put(
                 &file("Rust type in the file"),
@@ -140,6 +148,10 @@ impl<'a> Register<'a> {
                 &n.to_string(),
             );
         }
+        if !entity.hooks.is_empty() {
+            let name = hooks::wrapper(&pascal(&entity.name));
+            self.put(HOOKS, name, Owner::Entity(id), &entity.name);
+        }
         for name in hooks::methods(entity) {
             self.put("method of the hooks", name, Owner::Entity(id), &entity.name);
         }
@@ -147,6 +159,11 @@ impl<'a> Register<'a> {
 
     fn document(&mut self, id: EntityId) {
         let model = &self.resolved.model;
+        let entity = &model.entities[id];
+        if !entity.internal {
+            let path = format!("/{}", entity.plural.replace('_', "-"));
+            self.put(PATH, path, Owner::Entity(id), &entity.name);
+        }
         for name in openapi::schemas_of(model, id) {
             self.put(SCHEMA, name, Owner::Entity(id), &model.entities[id].name);
         }
@@ -237,6 +254,11 @@ impl<'a> Register<'a> {
     }
 }
 
+/// First parts of paths that the engine answers.
+const ENGINES: [&str; 6] = ["docs", "livez", "metrics", "openapi", "problems", "readyz"];
+
+const PATH: &str = "path";
+const HOOKS: &str = "Rust type of the hooks";
 const SCHEMA: &str = "schema of the API document";
 
 /// Where PostgreSQL looks an object's name up, and under which name.

@@ -387,6 +387,14 @@ pub struct Transition {
     pub reason: bool,
 }
 
+impl Transition {
+    /// The column that it changes.
+    pub fn column(&self) -> &str {
+        let (Change::State { field, .. } | Change::Set { field, .. }) = &self.change;
+        field
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {

@@ -4,7 +4,10 @@
 
 mod reserved;
 
-pub use reserved::{is_rust_reserved, is_sql_reserved, is_type_reserved};
+pub use reserved::{
+    is_plpgsql_reserved, is_rust_reserved, is_sql_reserved, is_system_column, is_type_reserved,
+    types,
+};
 
 /// PostgreSQL cuts longer identifiers off without saying so.
 pub const NAME_BYTES_MAX: usize = 63;

@@ -146,6 +146,63 @@ fn the_starter_of_a_new_entity_has_no_mistakes() {
     assert!(codegen::starter::starter("Wish-List").is_err());
 }
 
+/// A rule that names what the transition changes says nothing of the row afterwards.
+#[test]
+fn whoever_changes_a_row_out_of_their_own_sight_is_known() {
+    let hides = |read: &str, by: &str| {
+        let rules = format!(
+            "  read: {read} or city_admin or member of host\n  create: host\n  update: host and featured\n"
+        );
+        let model = world(&[
+            (
+                "event",
+                "  read: state != draft or member of host or host or city_admin\n",
+                "",
+            ),
+            (
+                "event",
+                "  create: host\n  update: host or city_admin\n",
+                &rules,
+            ),
+            (
+                "event",
+                "  delete: host or city_admin\n",
+                "  delete: city_admin\n",
+            ),
+            (
+                "event",
+                "door_code: text(4..12)?, read host or city_admin, write host, redact",
+                "door_code: text(4..12)?",
+            ),
+            (
+                "event",
+                "  publish: draft -> published, by host, when starts_at > now()\n  cancel: draft | published -> cancelled, by host or city_admin, reason\n  feature: set featured = true, by city_admin\n",
+                &format!(
+                    "  publish: draft -> published, by {by}\n  cancel: draft | published -> cancelled, by host and featured\n"
+                ),
+            ),
+            (
+                "event",
+                "featured: bool = false, system",
+                "featured: bool = false",
+            ),
+            ("event", "text(1..140), search, sort", "text(1..140), sort"),
+            ("event", "hooks: [create, publish]\n", ""),
+        ]);
+        let (id, _) = model.entity("event").expect("an event");
+        codegen::model::implied::hides(&model, id)
+    };
+    assert!(!hides("host", "host"));
+    assert!(!hides("host", "host and state == draft"));
+    // The state is not draft any more, whoever could say so before.
+    assert!(hides("host and state == draft", "host and state == draft"));
+    assert!(!hides("host and featured", "host and featured"));
+    assert!(!hides(
+        "host and (featured or state != draft)",
+        "host and featured"
+    ));
+}
+
 fn fields(entity: &Entity) -> impl Iterator<Item = &str> {
     entity.fields.iter().map(|f| f.name.as_str())
 }

@@ -57,3 +57,15 @@ pub mod wallet_account;
 pub mod wallet_hold;
 pub mod wallet_journal;
 pub mod wallet_transaction;
+
+/// Names under `modules:` of the spec.
+#[rustfmt::skip]
+pub const MODULES: &[&str] = &["sessions", "payments", "wallet", "tickets", "notifications", "trending", "media", "fraud"];
+
+/// Jobs that requests may ask for (`on_request`).
+#[rustfmt::skip]
+pub const REQUESTED: &[&str] = &[];
+
+/// What entities tell (`emit`).
+#[rustfmt::skip]
+pub const EVENTS: &[&str] = &["event.publish", "event.cancel", "event.archive", "user.archive"];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "a9976f733544e83d57bab1fd96801922c775357f8e24f7ecfbab6d35fa58948ba1d4c66c3c6f235eaf56ce47bf9fbc5e",
+        checksum: "2a7d2ff2b0b97b4c4db1b36bf2a5a366638ff209541a9aef3bcde963eebff581c2f3cdabd584d839a7a7e37d1b39c49a",
     },
 ];

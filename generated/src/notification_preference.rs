@@ -110,5 +110,6 @@ pub static NOTIFICATION_PREFERENCE: Resource = Resource {
     transitions: &[],
     constraints: &[
         Constraint::conflict("notification_preferences_user_id_channel_type_key", "/type", "there is already a notification preference with this user and channel and type"),
+        Constraint::quota("notification_preferences_quota", "You have created 100 notification preferences today; the next day begins at midnight UTC."),
     ],
 };

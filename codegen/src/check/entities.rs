@@ -1,7 +1,7 @@
 //! Keys of an entity that contradict each other or have no effect, derived values, and names of constraints.
 
 use super::{Of, open, walk, wrong};
-use crate::emit::schema::reader;
+use crate::emit::schema::{reader, told_by_update};
 use crate::model::{DerivedKind, Entity, Hook, Lifecycle, Relation, Ty};
 use crate::names;
 use crate::resolve::Part;
@@ -96,7 +96,11 @@ fn hooks(of: &Of) {
 fn emits(of: &Of) {
     for action in &of.entity.emits {
         let (possible, needs) = match (action.as_str(), of.entity.lifecycle) {
-            ("update", lifecycle) => (lifecycle != Lifecycle::AppendOnly, "is never updated"),
+            ("update", lifecycle) => (
+                lifecycle != Lifecycle::AppendOnly
+                    && !told_by_update(of.cx.model, of.id).is_empty(),
+                "is never updated",
+            ),
             ("archive" | "restore" | "suspend" | "unsuspend", lifecycle) => {
                 (lifecycle == Lifecycle::SoftDelete, "has no status")
             }
@@ -324,20 +328,27 @@ fn keys_fit_an_index(of: &Of) {
         (Part::Index, &of.entity.index),
     ] {
         for columns in lists {
-            let bytes: usize = columns.iter().map(|c| key_bytes(of.entity, c)).sum();
-            let is_point = |c: &String| of.entity.field(c).is_some_and(|f| f.ty == Ty::Point);
-            if bytes > KEY_BYTES_MAX && !columns.iter().any(is_point) {
-                of.refuse(
-                    part,
-                    &columns.join(","),
-                    "these may be too long together for an index",
-                    format!(
-                        "shorter texts: {} characters in all; lists and objects are no keys",
-                        KEY_BYTES_MAX / 4
-                    ),
-                );
-            }
+            key_fits(of, part, &columns.join(","), columns);
         }
+    }
+    for exclude in &of.entity.exclude {
+        key_fits(of, Part::Exclude, &exclude.from, &exclude.columns);
+    }
+}
+
+fn key_fits(of: &Of, part: Part, place: &str, columns: &[String]) {
+    let bytes: usize = columns.iter().map(|c| key_bytes(of.entity, c)).sum();
+    let is_point = |c: &String| of.entity.field(c).is_some_and(|f| f.ty == Ty::Point);
+    if bytes > KEY_BYTES_MAX && !columns.iter().any(is_point) {
+        of.refuse(
+            part,
+            place,
+            "these may be too long together for an index",
+            format!(
+                "shorter texts: {} characters in all; lists and objects are no keys",
+                KEY_BYTES_MAX / 4
+            ),
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Modifiers of fields that contradict their type, each other, or have no effect.
 
 use super::{Of, Wrong, open, wrong};
-use crate::model::{Change, Field, Lifecycle, Literal, Ty};
+use crate::model::{Change, Field, Lifecycle, Literal, OnEnd, Ty};
 use crate::names;
 use crate::resolve::Part;
 
@@ -304,8 +304,11 @@ fn system_is_written(of: &Of, field: &Field) -> Verdict {
             Change::Set { field: set, .. } => *set == field.name,
             Change::State { .. } => false,
         });
+    // The database does, when what it hangs on ends.
+    let ended = (of.entity.belongs.iter())
+        .any(|relation| relation.on_end == Some(OnEnd::Set(field.name.clone())));
     // The moment of the creation.
-    if set || field.default == Some(Literal::Now) {
+    if set || ended || field.default == Some(Literal::Now) {
         return None;
     }
     wrong(

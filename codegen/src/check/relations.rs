@@ -2,7 +2,7 @@
 
 use super::{Of, Wrong, open, wrong};
 use crate::emit::schema::deletable;
-use crate::model::{Lifecycle, OnArchive, OnEnd, Relation, Ty};
+use crate::model::{EntityId, Lifecycle, OnArchive, OnEnd, Relation, Ty};
 use crate::resolve::Part;
 
 pub fn check(of: &Of) {
@@ -16,7 +16,7 @@ pub fn check(of: &Of) {
 
 type Verdict = Option<Wrong>;
 
-const RULES: [fn(&Of, &Relation) -> Verdict; 13] = [
+const RULES: [fn(&Of, &Relation) -> Verdict; 14] = [
     same_is_on_both_sides,
     detach_needs_optional,
     cascade_can_archive,
@@ -28,6 +28,7 @@ const RULES: [fn(&Of, &Relation) -> Verdict; 13] = [
     set_me_needs_a_caller,
     system_is_filled,
     system_is_written,
+    target_is_seen,
     movable_has_an_effect,
     filter_has_an_effect,
 ];
@@ -276,6 +277,28 @@ fn system_is_filled(of: &Of, relation: &Relation) -> Verdict {
         );
     }
     None
+}
+
+/// A row that nobody sees can't be referred to.
+fn target_is_seen(of: &Of, relation: &Relation) -> Verdict {
+    let chosen = !relation.of_caller() && !relation.system;
+    let entities = &of.cx.model.entities;
+    let seen = |target: &EntityId| {
+        let target = &entities[*target];
+        !target.internal && target.access.read.is_some()
+    };
+    if !chosen || relation.optional || !of.creatable() || relation.targets.iter().any(seen) {
+        return None;
+    }
+    let target = &entities[relation.targets[0]].name;
+    wrong(
+        "",
+        format!("no row can be created: nobody sees a `{target}` to refer to"),
+        format!(
+            "grant `read` of `{target}`, or write `{}: {target}?, system` and let a module fill it",
+            relation.name
+        ),
+    )
 }
 
 fn system_is_written(of: &Of, relation: &Relation) -> Verdict {

@@ -5,6 +5,11 @@ use super::entity::descriptor::{hook_name, mounted};
 use super::rust::{pascal, upper};
 use crate::model::{Entity, Hook, Model};
 
+/// The type that calls the application's hooks for one entity; `AppHooks` is the trait.
+pub fn wrapper(name: &str) -> String {
+    format!("{name}Hooks")
+}
+
 /// Path below `generated/` and text.
 pub fn file(model: &Model) -> (String, String) {
     let hooked: Vec<&Entity> = mounted(model)

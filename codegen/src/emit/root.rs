@@ -1,4 +1,4 @@
-//! `generated/src/lib.rs`: the modules.
+//! `generated/src/lib.rs`: the modules, and what hand-written ones are held to when the application starts.
 
 use super::rust::doc;
 use crate::model::Model;
@@ -19,5 +19,39 @@ pub fn file(model: &Model) -> (String, String) {
     let mut out = super::rust::header("app.yaml");
     out.push_str(&doc("//!", &format!("{}: {}", model.title, model.doc)));
     out.push_str("//!\n//! One module per entity: its types, its statements, its rules. No logic: that is in `kernel`.\n\n");
-    ("src/lib.rs".into(), out + &modules)
+    out.push_str(&modules);
+    for (name, doc, words) in lists(model) {
+        let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+        out.push_str(&format!(
+            "\n/// {doc}\n#[rustfmt::skip]\npub const {name}: &[&str] = &[{}];\n",
+            words.join(", ")
+        ));
+    }
+    ("src/lib.rs".into(), out)
+}
+
+fn lists(model: &Model) -> [(&'static str, &'static str, Vec<String>); 3] {
+    let modules = model.modules.iter();
+    let entities = model.entities.iter();
+    [
+        (
+            "MODULES",
+            "Names under `modules:` of the spec.",
+            modules.clone().map(|module| module.name.clone()).collect(),
+        ),
+        (
+            "REQUESTED",
+            "Jobs that requests may ask for (`on_request`).",
+            modules
+                .flat_map(|m| m.requested.iter().map(|job| format!("{}.{job}", m.name)))
+                .collect(),
+        ),
+        (
+            "EVENTS",
+            "What entities tell (`emit`).",
+            entities
+                .flat_map(|e| e.emits.iter().map(|action| format!("{}.{action}", e.name)))
+                .collect(),
+        ),
+    ]
 }

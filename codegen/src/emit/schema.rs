@@ -58,6 +58,7 @@ pub use givers::giver;
 pub use grants::{insertable, updatable};
 pub use keeps::detail as keep_detail;
 pub use may::{allowed, possible_now};
+pub use outbox::ordinary as told_by_update;
 pub use references::{children, is_live};
 pub use states::{asked as asked_of_state, columns as state_columns, to_delete as deletable};
 pub use uniques::unique_sets;

@@ -3,9 +3,14 @@
 //! Compares the rules of two models as conditions over the same questions; what a question means in another entity
 //! is compared in the same way. Knows no SQL.
 
+mod grants;
+
 use super::hints::former;
 use crate::emit::openapi::words::explain;
-use crate::model::{Entity, EntityId, Expr, Field, Model, OfWhat};
+use crate::model::{
+    Change, Entity, EntityId, Expr, Field, Literal, Memo, Model, OfWhat, Relation, Transition,
+    Value,
+};
 use std::fmt;
 
 /// One line of the plan.
@@ -46,6 +51,7 @@ impl fmt::Display for AccessChange {
 }
 
 pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
+    let known = Memo::default();
     let mut found = Vec::new();
     for (id, entity) in new.entities.iter().enumerate() {
         let was = former(entity, old, new).and_then(|was| old.entity(&was.name));
@@ -65,15 +71,18 @@ pub fn changes(old: &Model, new: &Model) -> Vec<AccessChange> {
                 model: old,
                 id: was.map_or(0, |(was, _)| was),
                 rule: &before,
+                known: &known,
             };
             let after = Side {
                 model: new,
                 id,
                 rule: &after,
+                known: &known,
             };
             found.extend(change(format!("{}: {what}", entity.name), before, after));
         }
     }
+    found.extend(grants::changes(old, new, &known));
     found
 }
 
@@ -95,8 +104,26 @@ fn actions(entity: &Entity) -> Vec<(String, Expr)> {
         .filter_map(|(name, rule)| Some((name.to_owned(), rule.clone()?)));
     let verbs = entity.transitions.iter();
     found
-        .chain(verbs.map(|verb| (verb.name.clone(), verb.by.clone())))
+        .chain(verbs.map(|verb| (verb.name.clone(), possible(verb))))
         .collect()
+}
+
+/// Who may, from where, and when.
+fn possible(verb: &Transition) -> Expr {
+    let starts = match &verb.change {
+        // Each state by itself: one more is told as more.
+        Change::State { field, from, .. } => Some(Expr::Any(
+            from.iter()
+                .map(|state| Expr::In {
+                    value: Value::Column(field.clone()),
+                    list: vec![Literal::Text(state.clone())],
+                })
+                .collect(),
+        )),
+        Change::Set { .. } => None,
+    };
+    let parts = [verb.by.clone()].into_iter().chain(starts);
+    Expr::All(parts.chain(verb.when.clone()).collect())
 }
 
 fn rule(rules: &[(String, Expr)], name: &str) -> Expr {
@@ -131,10 +158,26 @@ fn fields(was: &Entity, entity: &Entity) -> Vec<(String, Expr, Expr)> {
         if let Some(before) = before {
             let what = format!("read of {}", relation.name);
             found.push((what, open(&before.read), open(&relation.read)));
+            for (what, chosen) in CHOSEN {
+                let rule = |relation| match chosen(relation) {
+                    true => Expr::Anyone,
+                    false => Expr::Nobody,
+                };
+                let what = format!("{what} of {}", relation.name);
+                found.push((what, rule(before), rule(relation)));
+            }
         }
     }
     found
 }
+
+type Chosen = fn(&Relation) -> bool;
+
+/// Whether whoever makes or changes a row says what it refers to.
+const CHOSEN: [(&str, Chosen); 2] = [
+    ("choice", |r| !r.of_caller() && !r.system),
+    ("change", |r| r.movable && !r.of_caller() && !r.system),
+];
 
 /// A rule where it stands.
 #[derive(Clone, Copy)]
@@ -142,6 +185,8 @@ struct Side<'a> {
     model: &'a Model,
     id: EntityId,
     rule: &'a Expr,
+    /// Of rules that many others lean on the effect is found once for each comparison of two models.
+    known: &'a Memo,
 }
 
 impl Side<'_> {
@@ -335,7 +380,14 @@ fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
                 rule: named(after.model, *other, other_what).unwrap_or(&nobody),
                 ..after
             };
-            effects.push(effect(one, two, depth));
+            let key = (
+                "effect",
+                depth * 1_000 + number_of(what),
+                *other,
+                other_what.clone(),
+            );
+            let find = || effect(one, two, depth);
+            effects.push(after.known.once(key, Effect::Other, find));
         }
     }
     effects
@@ -346,6 +398,16 @@ fn effect_of_targets(before: Side, after: Side, depth: usize) -> Effect {
             (all, one) if all == one => all,
             _ => Effect::Other,
         })
+}
+
+/// What of the old entity is compared, as a number.
+fn number_of(what: &OfWhat) -> usize {
+    match what {
+        OfWhat::Read => 0,
+        OfWhat::Update => 1,
+        OfWhat::Delete => 2,
+        OfWhat::Condition(index) => 3 + index,
+    }
 }
 
 fn named<'m>(model: &'m Model, id: EntityId, what: &OfWhat) -> Option<&'m Expr> {

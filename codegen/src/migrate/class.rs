@@ -101,10 +101,16 @@ impl<'a> Judge<'a> {
             // The running version sends no value where it sent none before, and cannot read an empty one.
             Op::AddNotNullCheck { .. } | Op::DropNotNull { .. } => vec![Breaking],
             Op::Backfill { .. } | Op::Keep { .. } | Op::Recount { .. } => vec![Blocking],
+            // The running version left it to the default, and sends no value.
+            Op::SetDefault {
+                table,
+                name,
+                default: None,
+            } if self.leans_on_default(table, name) => vec![Breaking],
+            Op::SetDefault { .. } => vec![],
             Op::ReplaceWord { .. } => vec![Blocking, Breaking],
             Op::Replace { .. }
             | Op::RenameObject { .. }
-            | Op::SetDefault { .. }
             | Op::SetNotNull { .. }
             | Op::DropNotNullCheck { .. }
             | Op::ValidateNotNullCheck { .. }
@@ -196,6 +202,16 @@ impl<'a> Judge<'a> {
             .changes
             .iter()
             .any(|c| Some(c.old.name.as_str()) == table)
+    }
+
+    /// The column was there, with a default; one that is new got its default from this migration, for a while.
+    fn leans_on_default(&self, table: &str, name: &str) -> bool {
+        self.change(table).is_some_and(|change| {
+            let mut kept = change.kept.iter();
+            kept.any(|(old, new)| {
+                new.name == name && old.default.is_some() && new.default.is_none()
+            })
+        })
     }
 
     fn change(&self, table: &str) -> Option<&TableChange<'a>> {

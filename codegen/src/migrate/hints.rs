@@ -51,10 +51,16 @@ impl Hints {
     }
 }
 
-/// Bookkeeping of archiving, which no program reads.
+/// Bookkeeping of archiving and of what people ended, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
-    [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
+    [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column) || column.starts_with(ENDED_BY)
 }
+
+/// Of [`Relation::ended_column`]; no field begins like this.
+const ENDED_BY: &str = "ended_by_";
+
+/// Tables that are the engine's own: what is in them counts for a day.
+const OF_THE_ENGINE: [&str; 1] = ["requests.quotas"];
 
 pub fn table(entity: &Entity) -> String {
     format!("app.{}", entity.plural)
@@ -62,6 +68,8 @@ pub fn table(entity: &Entity) -> String {
 
 pub fn hints(old: &Model, new: &Model) -> Hints {
     let mut hints = Hints::default();
+    let own = OF_THE_ENGINE.map(str::to_owned);
+    hints.counted_tables.extend(own);
     for entity in old.entities.iter().chain(&new.entities) {
         hints.entities.insert(table(entity), entity.name.clone());
         // All that is in them can be counted again.

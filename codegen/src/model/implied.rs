@@ -27,9 +27,45 @@ pub fn hides(model: &Model, id: EntityId) -> bool {
         return false;
     };
     let changes = [&access.update, &access.restore, &access.suspend];
-    let changes = changes.into_iter().flatten();
-    let mut rules = changes.chain(entity.transitions.iter().map(|t| &t.by));
-    !rules.all(|rule| implies(model, id, rule, read, 0))
+    let changes = changes.into_iter().flatten().cloned();
+    // What `by` says of the value that the transition changes is not so any more.
+    let verbs = (entity.transitions.iter()).map(|t| without(entity, &t.by, t.column(), 0));
+    let mut rules = changes.chain(verbs);
+    !rules.all(|rule| implies(model, id, &rule, read, 0))
+}
+
+/// What a rule says although this column may have become anything.
+fn without(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> Expr {
+    let part = |part: &Expr| without(entity, part, column, depth + 1);
+    match rule {
+        Expr::All(parts) => Expr::All(parts.iter().map(part).collect()),
+        Expr::Any(parts) => Expr::Any(parts.iter().map(part).collect()),
+        Expr::Condition(index) => {
+            let of_it = &entity.conditions[*index].expr;
+            match (names(entity, of_it, column, depth), depth < DEPTH_MAX) {
+                (false, _) => rule.clone(),
+                (true, true) => part(of_it),
+                (true, false) => Expr::Anyone,
+            }
+        }
+        other if names(entity, other, column, depth) => Expr::Anyone,
+        other => other.clone(),
+    }
+}
+
+/// Whether the rule looks at the column, also through conditions and derived values.
+fn names(entity: &Entity, rule: &Expr, column: &str, depth: usize) -> bool {
+    let part = |part: &Expr| names(entity, part, column, depth + 1);
+    match rule {
+        Expr::All(parts) | Expr::Any(parts) => parts.iter().any(part),
+        Expr::Not(inner) => part(inner),
+        Expr::Condition(index) => depth > DEPTH_MAX || part(&entity.conditions[*index].expr),
+        other => other.columns().iter().any(|named| {
+            let flag = entity.derived.iter().find(|derived| derived.name == *named);
+            named == column
+                || matches!(flag.map(|d| &d.kind), Some(DerivedKind::Flag { expr }) if depth > DEPTH_MAX || part(expr))
+        }),
+    }
 }
 
 /// Whoever writes a row that is equal to another one in these columns can read that one.

@@ -5,15 +5,40 @@ pub fn is_sql_reserved(word: &str) -> bool {
     SQL_RESERVED.binary_search(&word).is_ok()
 }
 
+/// Words of PL/pgSQL: a record has no such field (`new.loop`), not even in quotes.
+pub fn is_plpgsql_reserved(word: &str) -> bool {
+    PLPGSQL_RESERVED.binary_search(&word).is_ok()
+}
+
+/// Columns that every table of PostgreSQL has.
+pub fn is_system_column(word: &str) -> bool {
+    SYSTEM_COLUMNS.binary_search(&word).is_ok()
+}
+
 /// Words that cannot name a Rust module, even one written `r#…`, or would read badly there.
 pub fn is_rust_reserved(word: &str) -> bool {
     RUST_RESERVED.binary_search(&word).is_ok() || is_type_reserved(word)
+}
+
+/// Types that every generated file is written with.
+pub fn types() -> impl Iterator<Item = String> {
+    TYPES.iter().map(|word| super::pascal(word))
 }
 
 /// Words that cannot name a type of a generated file: it would hide one that the file is written with.
 pub fn is_type_reserved(word: &str) -> bool {
     TYPES.binary_search(&word).is_ok()
 }
+
+/// `pl_reserved_kwlist.h` of PostgreSQL 15. Sorted.
+const PLPGSQL_RESERVED: &[&str] = &[
+    "all", "begin", "by", "case", "declare", "else", "end", "execute", "for", "foreach", "from",
+    "if", "in", "into", "loop", "not", "null", "or", "strict", "then", "to", "using", "when",
+    "while",
+];
+
+/// Sorted.
+const SYSTEM_COLUMNS: &[&str] = &["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
 
 /// Reserved in PostgreSQL 15, also those that may only name functions or types. Sorted.
 const SQL_RESERVED: &[&str] = &[
@@ -226,6 +251,7 @@ mod tests {
     #[test]
     fn word_lists_are_sorted_as_the_search_needs() {
         assert!(SQL_RESERVED.is_sorted());
+        assert!(PLPGSQL_RESERVED.is_sorted() && SYSTEM_COLUMNS.is_sorted());
         assert!(RUST_RESERVED.is_sorted());
         assert!(TYPES.is_sorted());
     }

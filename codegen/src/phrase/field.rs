@@ -120,8 +120,9 @@ fn type_name(r: &mut Reader) -> Parsed<String> {
             .iter()
             .copied()
             .filter(|t| !t.contains(' ') && *t != "drop");
-        let near = known_as(&name).map(|right| format!("write `{right}`"));
-        return Err(Diagnostic::at(r.span(), format!("unknown type `{name}`"))
+        let at = r.skip();
+        let near = known_as(&name).map(|right| format!("write `{}`", bounded(r, right)));
+        return Err(Diagnostic::at(at, format!("unknown type `{name}`"))
             .help(near.unwrap_or_else(|| names::suggest(&name, known, "types"))));
     }
     r.skip();
@@ -180,6 +181,21 @@ fn ty(r: &mut Reader) -> Parsed<At<TyPhrase>> {
         it,
         span: start.to(r.last_span()),
     })
+}
+
+/// `varchar(80)` has a bound, which stays.
+fn bounded(r: &mut Reader, right: &str) -> String {
+    let number = |r: &mut Reader| r.take_integer().ok().flatten().map(|number| number.it);
+    if !right.starts_with("text(") || r.take_sign("(").is_none() {
+        return right.to_owned();
+    }
+    let first = number(r);
+    let range = r.take_sign("..").is_some();
+    match (first, range, number(r)) {
+        (Some(min), true, Some(max)) => format!("text({min}..{max})"),
+        (Some(max), false, _) | (None, true, Some(max)) => format!("text(..{max})"),
+        _ => right.to_owned(),
+    }
 }
 
 /// Types by their names elsewhere.

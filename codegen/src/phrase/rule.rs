@@ -3,7 +3,7 @@
 use super::lexer::Token;
 use super::reader::{Parsed, Reader};
 use super::{At, Form, Operand, OperandForm, Rule, Word};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 use crate::model::{Literal, Op};
 use crate::spec::yaml::Text;
 
@@ -171,6 +171,11 @@ fn me(r: &mut Reader) -> Parsed<Form> {
         };
         return Ok(Form::MeOutranks { who, of });
     }
+    if let (Some(Token::Sign(sign @ ("==" | "!="))), Some(Token::Word(other))) =
+        (r.peek(), r.peek_second())
+    {
+        return Err(me_is_not_compared(r.last_span().to(r.span()), sign, other));
+    }
     Err(r.unexpected(
         "`is`, `holds`, `in` or `outranks`",
         "write `me is <relation>`, `me holds <role>`, `me in <has>` or `me outranks <relation>`",
@@ -195,6 +200,10 @@ fn comparison_or_name(r: &mut Reader) -> Parsed<Form> {
     let left = operand(r)?;
     refuse_foreign(r, &left)?;
     if let Some(op) = take_op(r)? {
+        if let (OperandForm::Name(name), true) = (&left.form, r.is_word("me")) {
+            let sign = if op == Op::Ne { "!=" } else { "==" };
+            return Err(me_is_not_compared(left.span.to(r.span()), sign, name));
+        }
         let right = operand(r)?;
         refuse_path(r, &right)?;
         return Ok(Form::Compare { left, op, right });
@@ -233,6 +242,12 @@ fn refuse_path(r: &Reader, right: &Operand) -> Parsed<()> {
     }
 }
 
+/// `owner == me`, `me == owner`: the caller is nobody's value. At the sign, or at `me` behind it.
+fn me_is_not_compared(at: Span, sign: &str, other: &str) -> Diagnostic {
+    let not = if sign == "!=" { "not " } else { "" };
+    Diagnostic::at(at, "`me` is not compared").help(format!("write `{not}me is {other}`"))
+}
+
 /// What other languages write here, with what this one does.
 fn refuse_foreign(r: &Reader, left: &Operand) -> Parsed<()> {
     let name = match &left.form {
@@ -266,9 +281,27 @@ fn refuse_foreign(r: &Reader, left: &Operand) -> Parsed<()> {
             "`not` stands before the whole condition",
             format!("write `not {name} in (…)`"),
         ),
+        ("is", "me") => at("`me` stands before `is`", format!("write `me is {name}`")),
         ("is", "not") => at(
             "`is` only follows `me`",
-            format!("write `{name} != null`, or `{name} != …`"),
+            format!("write `{name} != null`, `{name} != …`, or `not {name}`"),
+        ),
+        ("is", "distinct") => at("`is` only follows `me`", format!("write `{name} != …`")),
+        ("between", _) => at(
+            "a rule has no `between`",
+            format!("write `{name} >= … and {name} <= …`"),
+        ),
+        ("like" | "ilike" | "similar" | "matches" | "contains" | "starts_with", _) => at(
+            "a rule does not look into texts",
+            format!("compare the whole value: `{name} == \"…\"`, or `{name} in (\"…\", \"…\")`"),
+        ),
+        ("*", _) => at(
+            "a rule adds and subtracts, and does nothing else with numbers",
+            format!("write `{name} + …`, or keep the product in a field of its own"),
+        ),
+        (".", field) if name == "this" && !field.is_empty() => at(
+            "fields of the row itself have no prefix",
+            format!("write `{field}`"),
         ),
         ("is", "null") => at("`is` only follows `me`", format!("write `{name} == null`")),
         ("is", other) => at(

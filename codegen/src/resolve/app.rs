@@ -55,6 +55,7 @@ pub fn names(spec: &Spec, places: &mut Places, errors: &Collector) -> Model {
             name: name.it.clone(),
             scopes,
         });
+        refuse_role_name(name, errors);
         places.put_app(&format!("roles.{}", name.it), name.span);
     }
     for (name, fields) in &app.objects {
@@ -145,6 +146,23 @@ fn module(spec: &Spec, entity: &EntitySpec, errors: &Collector) -> Option<usize>
         );
     }
     found
+}
+
+/// A role is a field of the record that `sec.enter` reads into.
+fn refuse_role_name(name: &Word, errors: &Collector) {
+    let word = names::snake(&name.it);
+    if names::is_sql_reserved(&word) || names::is_plpgsql_reserved(&word) {
+        errors.push(
+            Diagnostic::at(
+                name.span,
+                format!(
+                    "`{}` can't be a role: the database has the word for itself",
+                    name.it
+                ),
+            )
+            .help(format!("choose a longer name, like `{word}Admin`")),
+        );
+    }
 }
 
 fn refuse_object_name(name: &Word, errors: &Collector) {

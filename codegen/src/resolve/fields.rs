@@ -15,11 +15,6 @@ pub fn resolve(
     places: &mut Places,
     errors: &Collector,
 ) {
-    let field_names: Vec<&str> = lines
-        .fields
-        .iter()
-        .map(|(name, _)| name.it.as_str())
-        .collect();
     let mut fields = Vec::new();
     for (name, phrase) in &lines.fields {
         places.put(id, Part::Field, &name.it, name.span);
@@ -29,19 +24,26 @@ pub fn resolve(
         };
         if let Ty::Slug { from: Some(from) } = &ty {
             let source = lines.fields.iter().find(|(name, _)| name.it == *from);
-            if !source.is_some_and(|(_, p)| {
-                matches!(p.ty.it, TyPhrase::Known(Ty::Text { .. })) && !p.optional
-            }) {
+            let is_text = |p: &FieldPhrase| matches!(p.ty.it, TyPhrase::Known(Ty::Text { .. }));
+            if !source.is_some_and(|(_, p)| is_text(p) && !p.optional) {
+                let texts = lines
+                    .fields
+                    .iter()
+                    .filter(|(_, p)| is_text(p) && !p.optional);
+                let texts: Vec<&str> = texts.map(|(name, _)| name.it.as_str()).collect();
+                let help = match source {
+                    Some((_, p)) if is_text(p) => {
+                        format!("take the `?` behind the type of `{from}` away")
+                    }
+                    _ if texts.is_empty() => "add one, like `name: text(1..80)`".to_owned(),
+                    _ => names::suggest(from, texts, "required texts"),
+                };
                 errors.push(
                     Diagnostic::at(
                         phrase.ty.span,
                         format!("a slug is made of a required text field, not of `{from}`"),
                     )
-                    .help(names::suggest(
-                        from,
-                        field_names.iter().copied(),
-                        "fields",
-                    )),
+                    .help(help),
                 );
             }
         }
@@ -134,6 +136,10 @@ pub fn object_fields(lines: &[(Word, FieldLine)], errors: &Collector) -> Vec<Fie
 pub(super) fn refuse_name(name: &Word, errors: &Collector) {
     let clash = if names::is_sql_reserved(&name.it) {
         "would need quotes in SQL"
+    } else if names::is_plpgsql_reserved(&name.it) {
+        "is a word of PL/pgSQL, in which triggers are written"
+    } else if names::is_system_column(&name.it) {
+        "is a column that every table of PostgreSQL has"
     } else if names::is_rust_unraw(&name.it) {
         "can't be a Rust field"
     } else if names::is_rule_word(&name.it) {

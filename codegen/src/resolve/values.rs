@@ -68,8 +68,14 @@ impl Resolver<'_> {
         }
         if !comparable(a, b, &left.value, &right.value) {
             self.errors.push(
-                Diagnostic::at(whole, format!("{} is compared with {}", a.name(), b.name()))
-                    .help("both sides must be of one kind"),
+                Diagnostic::at(whole, format!("{} is compared with {}", a.name(), b.name())).help(
+                    match (a, b) {
+                        (Class::Time | Class::Date, _) | (_, Class::Time | Class::Date) => {
+                            "compare times with other times, dates with dates, or with `now()`"
+                        }
+                        _ => "both sides must be of one kind",
+                    },
+                ),
             );
             return None;
         }

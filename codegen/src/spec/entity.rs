@@ -177,15 +177,16 @@ fn lifecycle(keys: &Keys) -> At<Lifecycle> {
         "mutable" => Lifecycle::Mutable,
         "append_only" => Lifecycle::AppendOnly,
         other => {
-            keys.errors.push(
-                Diagnostic::at(text.span, format!("unknown lifecycle `{other}`")).help(
-                    names::suggest(
-                        other,
-                        ["soft_delete", "mutable", "append_only"],
-                        "lifecycles",
-                    ),
-                ),
-            );
+            let known = ["soft_delete", "mutable", "append_only"];
+            let help = match other {
+                // Nothing like `mutable`, however much it looks like it.
+                "immutable" | "readonly" | "read_only" | "frozen" => {
+                    "write `append_only`: rows are made, and never changed".to_owned()
+                }
+                _ => names::suggest(other, known, "lifecycles"),
+            };
+            keys.errors
+                .push(Diagnostic::at(text.span, format!("unknown lifecycle `{other}`")).help(help));
             Lifecycle::SoftDelete
         }
     };

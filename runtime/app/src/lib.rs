@@ -35,10 +35,13 @@ impl App {
     pub fn new(parts: &Parts, settings: modules::Settings) -> Result<Self, ConfigError> {
         let modules = Modules::new(parts, settings)?;
         let work = modules.work();
-        work.check().map_err(|reason| ConfigError {
-            setting: "the jobs of modules",
-            reason,
-        })?;
+        modules
+            .check()
+            .and_then(|()| work.check())
+            .map_err(|reason| ConfigError {
+                setting: "the jobs of modules",
+                reason,
+            })?;
         parts.work.get_or_init(|| work);
         Ok(Self {
             db: parts.db.clone(),

@@ -69,6 +69,51 @@ pub trait Module: Clone + Send + Sync + 'static {
     }
 }
 
+/// What is wrong between a module and the spec: a job under another module's name would run with that one's rights,
+/// an event that nobody tells would never come.
+pub fn check<M: Module>(module: &M) -> Result<(), String> {
+    let own = |job: &str| {
+        job.strip_prefix(M::NAME)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    let jobs = module.jobs();
+    if !jobs.is_empty() && !is_module(M::NAME) {
+        return Err(format!(
+            "there is no module `{}` in spec/app.yaml, so its jobs may do nothing",
+            M::NAME
+        ));
+    }
+    if let Some(job) = jobs.iter().find(|job| !own(job.name())) {
+        return Err(format!(
+            "the job `{}` of the module `{}` is not called like it",
+            job.name(),
+            M::NAME
+        ));
+    }
+    let is_there = |name: &str| jobs.iter().any(|job| job.name() == name);
+    if let Some(name) = (generated::REQUESTED.iter()).find(|name| own(name) && !is_there(name)) {
+        return Err(format!(
+            "requests may ask for the job `{name}`, and the module does not declare it"
+        ));
+    }
+    for Consumer { event, .. } in module.consumers() {
+        let of = event.split('.').next().unwrap_or_default();
+        // Modules tell what they like.
+        let is_told = generated::EVENTS.contains(&event) || is_module(of);
+        if !is_told {
+            return Err(format!(
+                "nobody tells `{event}`: `emit` of an entity, or the name of a module, is missing"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// In the spec, or the engine's own: those touch no entity.
+fn is_module(name: &str) -> bool {
+    ["audit", "jobs"].contains(&name) || generated::MODULES.contains(&name)
+}
+
 /// What modules are built from.
 #[derive(Clone)]
 pub struct Parts {
@@ -118,6 +163,45 @@ pub fn defaults<S: clap::Args>() -> S {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A module with one job and one consumer.
+    #[derive(Clone)]
+    struct Tried(&'static str, &'static str);
+
+    impl Module for Tried {
+        const NAME: &'static str = "trending";
+        type Settings = NoSettings;
+
+        fn new(_: &Parts, _: NoSettings) -> Result<Self, ConfigError> {
+            Ok(Self("", ""))
+        }
+
+        fn jobs(&self) -> Vec<Job> {
+            vec![Job::new(self.0, |_| async { Ok(()) })]
+        }
+
+        fn consumers(&self) -> Vec<Consumer> {
+            let (event, job) = (self.1, self.0);
+            vec![Consumer { event, job }]
+        }
+    }
+
+    #[test]
+    fn a_module_is_held_to_the_spec() {
+        let said = |job, event| check(&Tried(job, event)).map_err(|reason| reason[..18].to_owned());
+        assert_eq!(said("trending.rank", "event.publish"), Ok(()));
+        assert_eq!(said("trending.rank", "payments.refunded"), Ok(()));
+        for (job, event, expected) in [
+            ("sessions.rank", "event.publish", "the job `sessions."),
+            ("trendingrank.x", "event.publish", "the job `trendingr"),
+            ("trending.rank", "event.publsh", "nobody tells `even"),
+            // It is there and tells nothing.
+            ("trending.rank", "venue.create", "nobody tells `venu"),
+            ("trending.rank", "payment.refunded", "nobody tells `paym"),
+        ] {
+            assert_eq!(said(job, event), Err(expected.to_owned()), "{job} {event}");
+        }
+    }
 
     #[test]
     fn every_purpose_has_a_secret_of_its_own() {

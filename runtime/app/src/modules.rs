@@ -49,6 +49,12 @@ macro_rules! modules {
                 [$(self.$name.body_limits(),)+].concat()
             }
 
+            /// What is wrong between one of them and the spec.
+            pub fn check(&self) -> Result<(), String> {
+                $(check(&self.$name)?;)+
+                Ok(())
+            }
+
             /// What the worker does.
             pub fn work(&self) -> Work {
                 Work {

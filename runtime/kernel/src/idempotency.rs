@@ -144,13 +144,14 @@ impl Request {
         Ok(answered.fetch_one(cx.conn()).await?)
     }
 
-    /// It had no effect and will be decided anew.
-    pub async fn give_up(&self, cx: &mut Cx, attempt: i32) -> Result<bool> {
-        let given_up = sqlx::query_scalar("select requests.give_up($1, $2, $3, $4)")
+    /// It will be decided anew. `begun`: it may have had an effect, so whoever has the key next is another attempt.
+    pub async fn give_up(&self, cx: &mut Cx, attempt: i32, begun: bool) -> Result<bool> {
+        let given_up = sqlx::query_scalar("select requests.give_up($1, $2, $3, $4, $5)")
             .bind(&self.method)
             .bind(&self.route)
             .bind(&self.key)
-            .bind(attempt);
+            .bind(attempt)
+            .bind(begun);
         Ok(given_up.fetch_one(cx.conn()).await?)
     }
 }

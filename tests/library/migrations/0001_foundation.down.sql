@@ -235,7 +235,7 @@ drop function sec.outranks(uuid,uuid);
 
 drop function requests.purge(timestamptz,integer);
 
-drop function requests.give_up(text,text,text,integer);
+drop function requests.give_up(text,text,text,integer,boolean);
 
 drop function requests.answer(text,text,text,integer,integer,jsonb,bytea);
 

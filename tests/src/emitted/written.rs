@@ -201,20 +201,39 @@ fn of_file(file: &Path) -> Vec<String> {
 /// Literals that begin like a statement.
 fn statements(tokens: TokenStream) -> Vec<String> {
     let mut found = Vec::new();
+    let mut attribute = false;
     for token in tokens {
         match token {
+            // Docs are texts too, and may begin with a verb.
+            TokenTree::Group(_) if attribute => {}
             TokenTree::Group(group) => found.extend(statements(group.stream())),
+            TokenTree::Punct(sign) if sign.as_char() == '#' => {
+                attribute = true;
+                continue;
+            }
             TokenTree::Literal(literal) => {
                 let text = syn::parse_str::<syn::LitStr>(&literal.to_string());
                 let is_statement = |text: &String| {
-                    let first = text.split_whitespace().next().unwrap_or_default();
-                    let verbs = ["select", "insert", "update", "delete", "with"];
-                    verbs.contains(&first) && text.trim().contains(char::is_whitespace)
+                    // However it is written: capitals, a comment or a parenthesis before it.
+                    let lines = text
+                        .lines()
+                        .map(str::trim)
+                        .filter(|line| !line.starts_with("--"));
+                    let first = lines
+                        .flat_map(str::split_whitespace)
+                        .next()
+                        .unwrap_or_default();
+                    let first = first.trim_start_matches('(').to_lowercase();
+                    let verbs = [
+                        "select", "insert", "update", "delete", "with", "merge", "values", "table",
+                    ];
+                    verbs.contains(&first.as_str()) && text.trim().contains(char::is_whitespace)
                 };
                 found.extend(text.map(|text| text.value()).ok().filter(is_statement));
             }
             _ => {}
         }
+        attribute = false;
     }
     found
 }

@@ -258,6 +258,8 @@ async fn pay(
     let run = handler.runs.fetch_add(1, SeqCst) + 1;
     match what.as_str() {
         "broken" => Err(Error::internal("no luck")),
+        // The card was charged, then the database was gone.
+        "charged" if attempt == 1 => Err(Error::internal("no luck")),
         "forbidden" => Err(Error::forbidden()),
         "declined" => Err(Error::new(&problems::STATE).detail("The card was declined.")),
         "slow" if attempt == 1 => {
@@ -369,6 +371,36 @@ async fn refusals_of_the_work_are_kept_and_those_of_the_caller_and_accidents_are
         );
     }
     assert_eq!(paid.handler.runs.load(SeqCst), 5);
+}
+
+/// What was begun is told to the next attempt, also when one in between was not let in.
+#[tokio::test]
+async fn after_an_accident_the_next_attempt_knows_that_it_was_begun() {
+    let paid = paid().await;
+    let client = &paid.ana.client;
+    send(client, "/payments/charged", KEY, json!({}))
+        .await
+        .expect(500);
+    let again = send(client, "/payments/charged", KEY, json!({}))
+        .await
+        .expect(201);
+    assert_eq!(again.text, "run 2, attempt 2");
+    // Nothing is begun by whoever is not let in.
+    for _ in 0..2 {
+        send(
+            client,
+            "/payments/forbidden",
+            "forbidden-0123456789",
+            json!({}),
+        )
+        .await
+        .expect(403);
+    }
+    let attempts: Vec<i32> = sqlx::query_scalar("select attempt from requests.keys")
+        .fetch_all(&mut paid.server.superuser().await)
+        .await
+        .unwrap();
+    assert_eq!(attempts, [2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -132,7 +132,7 @@ fn transition(entity: &Entity, verb: &str) -> (String, Option<String>) {
 }
 
 /// What an update changes: not what other actions do.
-fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
+pub fn ordinary(model: &Model, id: EntityId) -> Vec<String> {
     let entity = &model.entities[id];
     let moved = |column: &String| {
         entity.transitions.iter().any(|t| match &t.change {

@@ -16,6 +16,7 @@ begin
   on conflict (name, unique_key) where state = 'queued' and unique_key is not null do update
     set payload = excluded.payload, run_at = excluded.run_at, on_behalf_of = excluded.on_behalf_of,
       request_id = excluded.request_id, priority = excluded.priority, max_attempts = excluded.max_attempts,
+      order_key = excluded.order_key,
       attempts = 0, last_error = null
     where p_on_key = 'replace'
   returning q.id into v_id;

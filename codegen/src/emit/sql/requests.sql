@@ -10,16 +10,20 @@ begin
   if sec.uid() is null then
     raise exception 'only a member has keys of requests' using errcode = '42501';
   end if;
-  insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
-  values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
-  on conflict (principal, method, route, key) do nothing;
-  if found then
-    return query select 'new', 1, null::integer, null::jsonb, null::bytea;
-    return;
-  end if;
-  select k.* into v_key from requests.keys k
-  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
-  for update;
+  loop
+    insert into requests.keys (principal, method, route, key, fingerprint, locked_until)
+    values (sec.uid(), p_method, p_route, p_key, p_fingerprint, clock_timestamp() + p_lease)
+    on conflict (principal, method, route, key) do nothing;
+    if found then
+      return query select 'new', 1, null::integer, null::jsonb, null::bytea;
+      return;
+    end if;
+    select k.* into v_key from requests.keys k
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+    for update;
+    -- Otherwise whoever had it has given it up since: it is free.
+    exit when found;
+  end loop;
   if v_key.fingerprint is distinct from p_fingerprint then
     return query select 'other', 0, null::integer, null::jsonb, null::bytea;
   elsif v_key.status is not null then
@@ -51,19 +55,26 @@ alter function requests.answer(text,text,text,integer,integer,jsonb,bytea) owner
 revoke execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) from public;
 grant execute on function requests.answer(text,text,text,integer,integer,jsonb,bytea) to <app>_app;
 
-create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer) returns boolean
+create function requests.give_up(p_method text, p_route text, p_key text, p_attempt integer, p_begun boolean) returns boolean
   language plpgsql security definer set search_path = '' as $$
--- The request had no effect and is not answered the same way again: the key is free.
+-- The request is not answered the same way again. Where nothing of it was begun, in no attempt, the key is free;
+-- otherwise whoever has it next learns that it was.
 begin
-  delete from requests.keys k
-  where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
-    and k.attempt = p_attempt and k.status is null;
+  if p_begun or p_attempt > 1 then
+    update requests.keys k set locked_until = clock_timestamp()
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+      and k.attempt = p_attempt and k.status is null;
+  else
+    delete from requests.keys k
+    where k.principal = sec.uid() and k.method = p_method and k.route = p_route and k.key = p_key
+      and k.attempt = p_attempt and k.status is null;
+  end if;
   return found;
 end
 $$;
-alter function requests.give_up(text,text,text,integer) owner to <app>_queue;
-revoke execute on function requests.give_up(text,text,text,integer) from public;
-grant execute on function requests.give_up(text,text,text,integer) to <app>_app;
+alter function requests.give_up(text,text,text,integer,boolean) owner to <app>_queue;
+revoke execute on function requests.give_up(text,text,text,integer,boolean) from public;
+grant execute on function requests.give_up(text,text,text,integer,boolean) to <app>_app;
 
 create function requests.purge(p_before timestamptz, p_limit integer) returns bigint
   language plpgsql security definer set search_path = '' as $$

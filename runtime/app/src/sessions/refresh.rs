@@ -3,27 +3,30 @@
 use super::{Sessions, Signed, bodies::RefreshToken, endings::Event, secret};
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{Cx, Error, Result, Visitor, problems};
+use macros::Entity;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-/// A token with its session and member.
-type Row = (
-    Uuid,
-    DateTime<Utc>,
-    Uuid,
-    DateTime<Utc>,
-    Option<DateTime<Utc>>,
-    Uuid,
-    String,
-);
+/// A token with its session and member. Columns stand in this order where it is selected.
+#[derive(Entity)]
+struct Found {
+    id: Uuid,
+    expires_at: DateTime<Utc>,
+    session: Uuid,
+    session_expires_at: DateTime<Utc>,
+    revoked_at: Option<DateTime<Utc>>,
+    user: Uuid,
+    status: String,
+}
 
 impl Sessions {
     pub async fn refresh(&self, caller: &Visitor, input: RefreshToken) -> Result<Signed> {
         let token = input.refresh_token.expose_secret();
         let now = self.0.clock.now();
         let mut cx = self.cx(caller.request_id).await?;
-        let found: Option<Row> = sqlx::query_as(
-            "select r.id, r.expires_at, s.id, s.expires_at, s.revoked_at, u.id, u.status
+        let found: Option<Found> = sqlx::query_as(
+            "select r.id, r.expires_at, s.id as session, s.expires_at as session_expires_at, s.revoked_at,
+                    u.id as \"user\", u.status
              from app.refresh_tokens r
              join app.sessions s on s.id = r.session_id
              join app.users u on u.id = s.user_id
@@ -32,10 +35,15 @@ impl Sessions {
         .bind(secret::digest(token))
         .fetch_optional(cx.conn())
         .await?;
-        let Some((id, expires_at, session, session_expires_at, revoked_at, user, status)) = found
-        else {
-            return Err(refused());
-        };
+        let Found {
+            id,
+            expires_at,
+            session,
+            session_expires_at,
+            revoked_at,
+            user,
+            status,
+        } = found.ok_or_else(refused)?;
         // Ended together; this is the reason.
         if status != "active" {
             return Err(Error::new(&problems::ACCOUNT_SUSPENDED));

@@ -2,7 +2,7 @@
 //!
 //! The key is claimed for a minute in a transaction of its own, the handler runs, its answer is kept in another one.
 //! A process that dies in between leaves a claim that ends by itself; whoever asks then runs the handler again, which
-//! learns from [`Attempt`] that it was begun before.
+//! learns from [`Attempt`] that it was begun before. So it does after an accident (5xx) of the attempt before.
 
 use super::{Claim, Request, key};
 use crate::{
@@ -93,7 +93,9 @@ async fn finish(
     let response = written_out(response, caller);
     let mut cx = begin(db, caller).await?;
     if !is_answer(response.status()) {
-        keyed.give_up(&mut cx, attempt).await?;
+        // An accident may have come after the work had talked to others.
+        let begun = response.status().is_server_error();
+        keyed.give_up(&mut cx, attempt, begun).await?;
         cx.commit().await?;
         return Ok(response);
     }

@@ -16,3 +16,15 @@ pub mod migrations;
 pub mod objects;
 pub mod penalty;
 pub mod reservation;
+
+/// Names under `modules:` of the spec.
+#[rustfmt::skip]
+pub const MODULES: &[&str] = &["reminders"];
+
+/// Jobs that requests may ask for (`on_request`).
+#[rustfmt::skip]
+pub const REQUESTED: &[&str] = &["reminders.remind"];
+
+/// What entities tell (`emit`).
+#[rustfmt::skip]
+pub const EVENTS: &[&str] = &["loan.create", "loan.update", "loan.take_back"];

@@ -11,6 +11,6 @@ pub static MIGRATIONS: &[Migration] = &[
         transaction: true,
         up: include_str!("../../migrations/0001_foundation.up.sql"),
         down: include_str!("../../migrations/0001_foundation.down.sql"),
-        checksum: "e915b7ecf4c7b4ad15dd895ebcb5606cc5b969a94c45cd6ef5d76cea6a0385dd2d731d49d0d27bcc4eb465128de0ea1b",
+        checksum: "145bec2c5d147c8a8c1a784f3b59e3013c3670b901c3025cf7076c332f33c0649345b23e7c24351757c01de4234f6f48",
     },
 ];

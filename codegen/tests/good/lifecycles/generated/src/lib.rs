@@ -13,3 +13,15 @@ pub mod setting;
 pub mod sign_in;
 pub mod user;
 pub mod visit;
+
+/// Names under `modules:` of the spec.
+#[rustfmt::skip]
+pub const MODULES: &[&str] = &["billing"];
+
+/// Jobs that requests may ask for (`on_request`).
+#[rustfmt::skip]
+pub const REQUESTED: &[&str] = &[];
+
+/// What entities tell (`emit`).
+#[rustfmt::skip]
+pub const EVENTS: &[&str] = &[];

@@ -11,3 +11,15 @@ pub mod part;
 pub mod role_assignment;
 pub mod row;
 pub mod user;
+
+/// Names under `modules:` of the spec.
+#[rustfmt::skip]
+pub const MODULES: &[&str] = &["input"];
+
+/// Jobs that requests may ask for (`on_request`).
+#[rustfmt::skip]
+pub const REQUESTED: &[&str] = &[];
+
+/// What entities tell (`emit`).
+#[rustfmt::skip]
+pub const EVENTS: &[&str] = &[];

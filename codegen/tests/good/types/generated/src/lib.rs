@@ -9,3 +9,15 @@ pub mod objects;
 pub mod role_assignment;
 pub mod thing;
 pub mod user;
+
+/// Names under `modules:` of the spec.
+#[rustfmt::skip]
+pub const MODULES: &[&str] = &[];
+
+/// Jobs that requests may ask for (`on_request`).
+#[rustfmt::skip]
+pub const REQUESTED: &[&str] = &[];
+
+/// What entities tell (`emit`).
+#[rustfmt::skip]
+pub const EVENTS: &[&str] = &[];

@@ -12,3 +12,15 @@ pub mod objects;
 pub mod organization;
 pub mod role_assignment;
 pub mod user;
+
+/// Names under `modules:` of the spec.
+#[rustfmt::skip]
+pub const MODULES: &[&str] = &["billing"];
+
+/// Jobs that requests may ask for (`on_request`).
+#[rustfmt::skip]
+pub const REQUESTED: &[&str] = &[];
+
+/// What entities tell (`emit`).
+#[rustfmt::skip]
+pub const EVENTS: &[&str] = &["event.create", "event.update", "event.archive", "event.restore", "event.suspend", "event.unsuspend", "event.publish", "event.cancel", "event.feature"];

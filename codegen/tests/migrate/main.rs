@@ -1,13 +1,11 @@
 //! The small world of the bad fixtures changes: what is refused, with which mend, and what the plan says.
 
-use codegen::diag::Sources;
-use codegen::emit::schema::schema;
-use codegen::migrate::{Next, Past, Record, Refusal, next};
-use codegen::model::Model;
-use std::path::Path;
+mod plan;
+mod world;
 
-/// File, text in it, what comes in its place.
-type Edit<'a> = (&'a str, &'a str, &'a str);
+use codegen::emit::schema::schema;
+use codegen::migrate::{Past, next};
+use world::{after, file, refused, refused_after, step, world};
 
 #[test]
 fn nothing_changes_nothing() {
@@ -457,311 +455,25 @@ fn an_entity_with_a_new_name_keeps_its_rows_and_what_refers_to_them() {
     assert!(!up.contains("drop table"), "{up}");
 }
 
-/// From one world to another, with everything migrated up to the first.
-/// Whatever the version that is still running does with a column or a role, and will not be allowed any more.
+/// What the engine keeps for a word of the spec goes with the word.
 #[test]
-fn what_stops_the_running_version_is_breaking() {
-    let capacity = "  capacity: int(1..1000000)?";
-    let rows = "unique: [[city, slug]]";
-    let cases: [(&str, Edit); 10] = [
-        (
-            "the last read rule goes, and its function",
-            (
-                "event",
-                "door_code: text(4..12)?, read host or city_admin,",
-                "door_code: text(4..12)?,",
-            ),
-        ),
-        (
-            "a read rule",
-            ("event", capacity, "  capacity: int(1..1000000)?, read host"),
-        ),
-        (
-            "fixed",
-            ("event", capacity, "  capacity: int(1..1000000)?, fixed"),
-        ),
-        (
-            "system",
-            ("event", capacity, "  capacity: int(1..1000000)?, system"),
-        ),
-        ("another app", ("app", "app: fixture", "app: renamed")),
-        (
-            "a check of rows",
-            (
-                "event",
-                rows,
-                "unique: [[city, slug]]\ncheck:\n  apart: ends_at > starts_at",
-            ),
-        ),
-        (
-            "a unique list",
-            ("event", rows, "unique: [[city, slug], [host, starts_at]]"),
-        ),
-        (
-            "a unique field",
-            (
-                "event",
-                "  ends_at: time, check",
-                "  ends_at: time, unique, check",
-            ),
-        ),
-        ("nobody creates", ("event", "  create: host\n", "")),
-        (
-            "a check of an old and a filled new column",
-            (
-                "event",
-                "  featured:",
-                "  least: int = 1, check capacity == null or least <= capacity\n  featured:",
-            ),
-        ),
-    ];
-    for (what, edit) in cases {
-        let edits = match what {
-            "nobody creates" => vec![
-                edit,
-                ("event", "hooks: [create, publish]", "hooks: [publish]"),
-            ],
-            _ => vec![edit],
-        };
-        let next = step(&[], &edits).unwrap_or_else(|refused| panic!("{what}: {refused:#?}"));
-        assert_eq!(
-            next.plan.worst().exit_code(),
-            4,
-            "{what}: {}",
-            next.plan.render()
-        );
-    }
-}
-
-#[test]
-fn what_the_running_version_does_not_notice_is_safe() {
-    let cases: [(&str, Edit); 2] = [
-        (
-            "not system",
-            (
-                "event",
-                "featured: bool = false, system",
-                "featured: bool = false",
-            ),
-        ),
-        (
-            "a check of a new column",
-            (
-                "event",
-                "  featured:",
-                "  least: int?, check capacity == null or least <= capacity\n  featured:",
-            ),
-        ),
-    ];
-    for (what, edit) in cases {
-        let edits = match what {
-            "not system" => vec![
-                edit,
-                (
-                    "event",
-                    "  feature: set featured = true, by city_admin\n",
-                    "",
-                ),
-            ],
-            _ => vec![edit],
-        };
-        let next = step(&[], &edits).unwrap_or_else(|refused| panic!("{what}: {refused:#?}"));
-        assert_eq!(
-            next.plan.worst().exit_code(),
-            0,
-            "{what}: {}",
-            next.plan.render()
-        );
-    }
-}
-
-/// The check of the rows that hold such objects is made anew and looks at all of them.
-#[test]
-fn a_change_of_an_object_is_validated_and_has_its_class() {
-    let keys = "    website: url?\n    instagram: url?\n";
-    let cases = [
-        ("a key more", format!("{keys}    x: url?\n"), 0),
-        ("a key less", "    website: url?\n".to_owned(), 4),
-        ("a key that must be there", format!("{keys}    x: url\n"), 4),
-        ("a shorter text", format!("{keys}    name: text(..5)?\n"), 4),
-        ("a longer text", format!("{keys}    name: text(..50)?\n"), 0),
-    ];
-    for (what, after, code) in cases {
-        let before = match what {
-            "a shorter text" | "a longer text" => format!("{keys}    name: text(..20)?\n"),
-            _ => keys.to_owned(),
-        };
-        let next = step(&[("app", keys, &before)], &[("app", keys, &after)]).unwrap();
-        let text = next.plan.render();
-        assert_eq!(next.plan.worst().exit_code(), code, "{what}: {text}");
-        assert!(
-            text.contains(
-                "add constraint app.organizations.organizations_links_format for new rows"
-            ),
-            "{what}: {text}"
-        );
-        assert!(
-            text.contains("validate organizations_links_format of app.organizations"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn the_plan_says_who_may_do_more_and_who_less() {
-    let access = |edits: &[Edit]| {
-        let next = step(&[], edits).unwrap_or_else(|refused| panic!("{refused:#?}"));
-        let lines = next.plan.access.iter().map(ToString::to_string);
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    let wider = access(&[(
+fn what_a_word_of_the_spec_made_goes_without_a_word() {
+    let quota = (
         "event",
-        "  create: host\n",
-        "  create: host or city_admin\n",
-    )]);
-    assert!(
-        wider.starts_with("event: create widened: was `host`"),
-        "{wider}"
+        "hooks: [create, publish]",
+        "hooks: [create, publish]\nquota: 5 a day",
     );
-    assert_eq!(wider.lines().count(), 1, "{wider}");
-    let narrower = access(&[(
-        "event",
-        "  update: host or city_admin",
-        "  update: city_admin",
-    )]);
-    assert!(narrower.starts_with("event: update narrowed"), "{narrower}");
-    let other = access(&[("event", "  create: host\n", "  create: city_admin\n")]);
-    assert!(other.starts_with("event: create changed"), "{other}");
-    let same = access(&[(
-        "event",
-        "  update: host or city_admin",
-        "  update: city_admin or host",
-    )]);
-    assert_eq!(same, "");
-    // A condition that other entities ask for.
-    let below = access(&[(
-        "organization",
-        "  admin: me holds orgAdmin of this or me holds cityAdmin of city",
-        "  admin: me holds orgAdmin of this",
-    )]);
-    assert!(below.contains("organization: update narrowed"), "{below}");
-    assert!(below.contains("member: read narrowed"), "{below}");
-    let fields = access(&[(
-        "event",
-        "door_code: text(4..12)?, read host or city_admin, write host",
-        "door_code: text(4..12)?, read host",
-    )]);
-    assert!(
-        fields.contains("event: read of door_code narrowed"),
-        "{fields}"
+    let gone = step(&[quota], &[]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    assert!(gone.plan.worst().exit_code() <= 4, "{}", gone.plan.render());
+    step(&[], &[quota]).expect("and comes");
+    // Others restore it: who ended it is remembered.
+    let remembered = (
+        "member",
+        "  delete: me is user\n",
+        "  delete: me is user\n  restore: admin of organization\n",
     );
-    assert!(
-        fields.contains("event: update of door_code widened"),
-        "{fields}"
-    );
-    let opened = access(&[
-        (
-            "event",
-            "featured: bool = false, system",
-            "featured: bool = false",
-        ),
-        (
-            "event",
-            "  feature: set featured = true, by city_admin\n",
-            "",
-        ),
-    ]);
-    assert!(
-        opened.contains("event: update of featured widened: was nobody"),
-        "{opened}"
-    );
-    assert!(opened.contains("event: feature narrowed"), "{opened}");
-}
-
-fn step(from: &[Edit], to: &[Edit]) -> Result<Next, Vec<Refusal>> {
-    let (old, new) = (world(from), world(to));
-    let first = next(&Past::default(), &old, &schema(&old)).unwrap();
-    next(&after(&first), &new, &schema(&new))
-}
-
-/// What the next run finds on the disk.
-fn after(first: &Next) -> Past {
-    let mut past = Past::default();
-    for (path, text) in &first.files {
-        if let Some(name) = path.strip_prefix("migrations/") {
-            past.files.insert(name.to_owned(), text.clone());
-        } else if path == "generated/model.json" {
-            past.record = Some(serde_json::from_str::<Record>(text).unwrap());
-        }
-    }
-    past
-}
-
-fn refused(to: &[Edit]) -> String {
-    refused_after(&[], to)
-}
-
-fn refused_after(from: &[Edit], to: &[Edit]) -> String {
-    let said = |r: Refusal| {
-        let place = match (r.entity, r.field) {
-            (Some(entity), Some(field)) => format!("{entity}.{field}"),
-            (entity, _) => entity.unwrap_or_else(|| "app.yaml".to_owned()),
-        };
-        format!("{place}: {}\n= {}\n", r.message, r.help)
-    };
-    step(from, to)
-        .expect_err("a refusal")
-        .into_iter()
-        .map(said)
-        .collect()
-}
-
-fn file<'a>(next: &'a Next, path: &str) -> &'a str {
-    let found = next.files.iter().find(|(p, _)| p == path);
-    let names: Vec<&str> = next.files.iter().map(|(p, _)| p.as_str()).collect();
-    &found
-        .unwrap_or_else(|| panic!("{path} is not among {names:?}"))
-        .1
-}
-
-/// The base world with texts replaced; a file that is not there is new.
-fn world(edits: &[Edit]) -> Model {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/base");
-    let mut files = vec![(
-        "app".to_owned(),
-        std::fs::read_to_string(base.join("app.yaml")).unwrap(),
-    )];
-    let mut paths: Vec<_> = std::fs::read_dir(base.join("entities"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    paths.sort_unstable();
-    for path in paths {
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        files.push((name, std::fs::read_to_string(&path).unwrap()));
-    }
-    for (name, from, to) in edits {
-        match files.iter_mut().find(|(file, _)| file == name) {
-            Some((_, text)) => {
-                assert!(text.contains(from), "{name} has no {from:?}");
-                *text = text.replacen(from, to, usize::MAX);
-            }
-            None => files.push(((*name).to_owned(), (*to).to_owned())),
-        }
-    }
-    let mut sources = Sources::default();
-    for (name, text) in files {
-        let entity = text
-            .lines()
-            .find_map(|l| l.strip_prefix("entity: "))
-            .unwrap_or(&name)
-            .to_owned();
-        let path = if name == "app" {
-            "spec/app.yaml".to_owned()
-        } else {
-            format!("spec/entities/{entity}.yaml")
-        };
-        sources.add(path, text);
-    }
-    codegen::load_sources(&sources).unwrap_or_else(|said| panic!("{said}"))
+    let forgotten = step(&[remembered], &[]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+    let text = forgotten.plan.render();
+    assert!(text.contains("ended_by_user"), "{text}");
+    assert!(!text.contains("lossy"), "{text}");
 }
