@@ -219,6 +219,26 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Every whole number of this many digits fits before the point.
+fn holds_all(whole: &str, to: &str) -> bool {
+    let digits = match whole {
+        "smallint" => 5,
+        "integer" => 10,
+        "bigint" => 19,
+        _ => return false,
+    };
+    let inner = to
+        .strip_prefix("numeric(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let parts = inner.and_then(|inner| inner.split_once(','));
+    parts.is_some_and(
+        |(all, behind)| match (all.parse::<u32>(), behind.parse::<u32>()) {
+            (Ok(all), Ok(behind)) => all.saturating_sub(behind) >= digits,
+            _ => false,
+        },
+    )
+}
+
 /// Every value of the one type is a value of the other.
 pub fn widens(from: &str, to: &str) -> bool {
     let rank = |ty: &str| {
@@ -236,7 +256,7 @@ pub fn widens(from: &str, to: &str) -> bool {
     match (rank(&from), rank(&to)) {
         (Some(a), Some(b)) => a <= b,
         // Everything has a text form that says the same; what looks alike in text need not be equal.
-        (Some(_), None) => to == "text",
+        (Some(_), None) => to == "text" || holds_all(&from, &to),
         (None, None) => {
             from == to
                 || (to == "text"

@@ -190,6 +190,18 @@ impl Place<'_> {
                 ),
             };
         }
+        if let Some(relation) = self.leads_to_one(column) {
+            let entity = self.entity();
+            return self.refuse(
+                column,
+                format!("`{relation}` of `{entity}` led to one of several, and which one it was would be lost"),
+                format!(
+                    "see to it that all rows lead to the one that is left, and write in spec/app.yaml: \
+                     `dropped: [{entity}.{}]`; the migration fails while one row leads elsewhere",
+                    column.name
+                ),
+            );
+        }
         let old = self.old_word(&column.name);
         let alike = self
             .change
@@ -217,6 +229,14 @@ impl Place<'_> {
             ),
             help,
         )
+    }
+
+    /// `host_type` goes, and `host` stays: `one of team | club` has become `team`.
+    fn leads_to_one(&self, column: &Column) -> Option<String> {
+        let name = column.name.strip_suffix("_type")?;
+        let (_, entity) = self.models?.new.entity(self.entity())?;
+        let relation = entity.relation(name).filter(|r| !r.polymorphic)?;
+        Some(relation.name.clone())
     }
 
     fn added(&self, found: &mut Vec<Refusal>) {
@@ -301,6 +321,16 @@ impl Place<'_> {
             return format!("write a `?` behind the target of `{word}`, {later}");
         }
         match self.phrase_of(word) {
+            // One value for all of them would be there twice.
+            Some(line) if self.is_unique(word) => {
+                let (ty, rest) = line.split_once(", ").unwrap_or((line.as_str(), ""));
+                let rest = if rest.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {rest}")
+                };
+                format!("write `{word}: {ty}?{rest}`, {later}; each row needs a value of its own")
+            }
             Some(line) => {
                 let (ty, rest) = line
                     .split_once(", ")
@@ -315,6 +345,19 @@ impl Place<'_> {
                 format!("give `{word}` a default (`= <value>`), or let it be null (`?`), {later}")
             }
         }
+    }
+
+    fn is_unique(&self, word: &str) -> bool {
+        let entity = self
+            .models
+            .and_then(|models| models.new.entity(self.entity()));
+        entity.is_some_and(|(_, entity)| {
+            entity.field(word).is_some_and(|field| field.unique)
+                || entity
+                    .unique
+                    .iter()
+                    .any(|set| set.iter().any(|column| column == word))
+        })
     }
 
     fn refuse(&self, column: &Column, message: String, help: String) -> Refusal {

@@ -34,11 +34,18 @@ impl<'a> Keys<'a> {
             errors.push(wrong);
             return None;
         }
-        for (key, _) in entries {
+        for (n, (key, node)) in entries.iter().enumerate() {
             if !known.contains(&key.value.as_str()) {
+                let near = names::suggest(&key.value, known.iter().copied(), "keys");
+                let help = match outdented(&entries[..n], node, known) {
+                    Some(above) => format!(
+                        "indent `{}` by two spaces if it belongs to `{above}:`; else: {near}",
+                        key.value
+                    ),
+                    None => near,
+                };
                 errors.push(
-                    Diagnostic::at(key.span, format!("unknown key `{}`", key.value))
-                        .help(names::suggest(&key.value, known.iter().copied(), "keys")),
+                    Diagnostic::at(key.span, format!("unknown key `{}`", key.value)).help(help),
                 );
             }
         }
@@ -116,6 +123,16 @@ impl<'a> Keys<'a> {
             .map(|node| phrases(node, &format!("`{key}`"), what, read, self.errors))
             .unwrap_or_default()
     }
+}
+
+/// A phrase after a mapping, under a key that is none: the last line of that mapping, perhaps, at the margin.
+fn outdented<'n>(before: &'n [(Text, Node)], node: &Node, known: &[&str]) -> Option<&'n str> {
+    let last = before.iter().rev();
+    let (above, lines) = last
+        .into_iter()
+        .find(|(key, _)| known.contains(&key.value.as_str()))?;
+    let is_mapping = matches!(lines, Node::Map(..));
+    (is_mapping && matches!(node, Node::Scalar(_))).then_some(above.value.as_str())
 }
 
 /// Lines below a key with nothing in it, at the same margin: they are meant to be inside.

@@ -477,3 +477,69 @@ fn what_a_word_of_the_spec_made_goes_without_a_word() {
     assert!(text.contains("ended_by_user"), "{text}");
     assert!(!text.contains("lossy"), "{text}");
 }
+
+#[test]
+fn whole_numbers_become_decimals_without_a_loss_where_they_fit() {
+    let wide = |ty: &str| {
+        let line = format!("  capacity: {ty}");
+        step(
+            &[("event", "  capacity: int(1..1000000)?", "  capacity: int?")],
+            &[("event", "  capacity: int(1..1000000)?", &line)],
+        )
+        .map(|next| next.plan.render())
+    };
+    let text = wide("decimal(2)?").expect("no loss");
+    assert!(
+        text.contains(
+            "blocking, breaking: change app.events.capacity from integer to numeric(20,2)"
+        ),
+        "{text}"
+    );
+    let big = (
+        "event",
+        "  capacity: int(1..1000000)?",
+        "  capacity: bigint?",
+    );
+    let decimal = (
+        "event",
+        "  capacity: int(1..1000000)?",
+        "  capacity: decimal(2)?",
+    );
+    assert!(
+        step(&[big], &[decimal]).is_err(),
+        "nineteen digits do not fit"
+    );
+}
+
+#[test]
+fn a_reference_to_one_of_several_becomes_one_to_one_of_them() {
+    let several = (
+        "event",
+        "host: one of organization,",
+        "host: one of organization | user,",
+    );
+    let one = (
+        "event",
+        "host: one of organization, same city, on archive cascade, filter",
+        "host: organization, same city, on archive cascade, filter",
+    );
+    let said = refused_after(&[several], &[one]);
+    assert!(
+        said.contains("`host` of `event` led to one of several"),
+        "{said}"
+    );
+    assert!(said.contains("`dropped: [event.host_type]`"), "{said}");
+    let stated = ("app", "modules:", "dropped: [event.host_type]\nmodules:");
+    step(&[several], &[one, stated]).unwrap_or_else(|refused| panic!("{refused:#?}"));
+}
+
+#[test]
+fn a_new_unique_value_is_not_the_same_for_all() {
+    let said = refused(&[(
+        "event",
+        "  featured:",
+        "  code: text(1..9), unique\n  featured:",
+    )]);
+    assert!(said.contains("write `code: text(1..9)?, unique`"), "{said}");
+    assert!(!said.contains("= <value>"), "{said}");
+}
