@@ -74,18 +74,18 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
         at_least(
             "generated secured / plain, get by a member without a role".into(),
             of_plain(GET_BY_NONE),
-            // Aimed at 0.60, and given up: ADR 30.
-            0.40,
+            // Missed so far: ADR 30.
+            0.60,
         ),
         at_least(
             "generated secured / plain, get by who administers one city".into(),
             of_plain(GET_BY_ONE),
-            0.40,
+            0.60,
         ),
         at_least(
             "generated secured / plain, get by who administers fifty".into(),
             of_plain("get"),
-            0.40,
+            0.60,
         ),
         at_least(
             "generated plain get / pgbench".into(),
@@ -135,8 +135,8 @@ fn own(rounds: &[Round], median: &Median<'_>) -> Vec<Gate> {
         at_most(
             "WAL of a like, bytes".into(),
             median(&|r| r.wal_bytes_per_like),
-            // Aimed at 1,500, and given up: ADR 30.
-            1900.0,
+            // Missed so far: ADR 30.
+            1500.0,
         ),
         at_most(
             "peak memory MB".into(),

@@ -227,16 +227,14 @@ fn holds_all(whole: &str, to: &str) -> bool {
         "bigint" => 19,
         _ => return false,
     };
-    let inner = to
-        .strip_prefix("numeric(")
-        .and_then(|rest| rest.strip_suffix(')'));
-    let parts = inner.and_then(|inner| inner.split_once(','));
-    parts.is_some_and(
-        |(all, behind)| match (all.parse::<u32>(), behind.parse::<u32>()) {
-            (Ok(all), Ok(behind)) => all.saturating_sub(behind) >= digits,
-            _ => false,
-        },
-    )
+    numeric_parts(to).is_some_and(|(all, behind)| all - behind >= digits)
+}
+
+/// All digits, and those behind the point.
+fn numeric_parts(ty: &str) -> Option<(i32, i32)> {
+    let inner = ty.strip_prefix("numeric(")?.strip_suffix(')')?;
+    let (all, behind) = inner.split_once(',')?;
+    Some((all.trim().parse().ok()?, behind.trim().parse().ok()?))
 }
 
 /// Every value of the one type is a value of the other.
@@ -270,14 +268,7 @@ pub fn widens(from: &str, to: &str) -> bool {
 
 /// `numeric(12,2)` → `numeric(14,2)`: neither side of the point gets shorter.
 fn wider_numeric(from: &str, to: &str) -> bool {
-    let parts = |ty: &str| -> Option<(i32, i32)> {
-        let (p, s) = ty
-            .strip_prefix("numeric(")?
-            .strip_suffix(')')?
-            .split_once(',')?;
-        Some((p.trim().parse().ok()?, s.trim().parse().ok()?))
-    };
-    match (parts(from), parts(to)) {
+    match (numeric_parts(from), numeric_parts(to)) {
         (Some((p, s)), Some((q, t))) => t >= s && q - t >= p - s,
         _ => false,
     }

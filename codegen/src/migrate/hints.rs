@@ -51,13 +51,10 @@ impl Hints {
     }
 }
 
-/// Bookkeeping of archiving and of what people ended, which no program reads.
+/// Bookkeeping of archiving, which no program reads.
 pub fn kept_by_triggers(column: &str) -> bool {
-    [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column) || column.starts_with(ENDED_BY)
+    [LIVE_KEY, ARCHIVED_FROM, ARCHIVED_WITH].contains(&column)
 }
-
-/// Of [`Relation::ended_column`]; no field begins like this.
-const ENDED_BY: &str = "ended_by_";
 
 /// Tables that are the engine's own: what is in them counts for a day.
 const OF_THE_ENGINE: [&str; 1] = ["requests.quotas"];
@@ -78,6 +75,10 @@ pub fn hints(old: &Model, new: &Model) -> Hints {
             hints.entities.insert(table.clone(), entity.name.clone());
         }
         hints.counted_tables.extend(apart);
+        // Who ended a row, by the relation and not by the name: a field may be called alike.
+        let consents = entity.belongs.iter().filter(|r| r.consents);
+        let ended = consents.map(|r| (table(entity), r.ended_column()));
+        hints.derived.extend(ended);
         for derived in &entity.derived {
             // A mean is kept as its two parts.
             for part in ["", "_sum", "_count"] {

@@ -476,6 +476,17 @@ fn what_a_word_of_the_spec_made_goes_without_a_word() {
     let text = forgotten.plan.render();
     assert!(text.contains("ended_by_user"), "{text}");
     assert!(!text.contains("lossy"), "{text}");
+    // A field that is only called alike is somebody's values.
+    let alike = (
+        "member",
+        "fields:\n",
+        "fields:\n  ended_by_mistake: bool = false\n",
+    );
+    let said = refused_after(&[alike], &[]);
+    assert!(
+        said.contains("`ended_by_mistake` is gone from `member`"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Moderators who run something themselves.
 
 use super::moderated::{event, organization};
-use crate::support::{Member, TestServer, model};
+use crate::support::{Member, TestServer, model, root};
 use serde_json::json;
 use server::seed::demo::PEOPLE;
 use std::collections::BTreeSet;
@@ -45,6 +45,19 @@ async fn nobody_moderates_what_is_their_own() {
         .filter(|name| !elsewhere.contains(name))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+    for profile in ["business", "community", "institution"] {
+        let rules = |name: &str| {
+            let text = spec_of(name);
+            ["  moderates:", "  suspend:"].map(|key| {
+                let line = text.lines().find(|line| line.starts_with(key));
+                line.expect(key)
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        assert_eq!(rules(profile), rules("organization"), "{profile}");
+    }
     for (entity, path) in &own {
         carlo
             .client
@@ -83,6 +96,11 @@ async fn nobody_moderates_what_is_their_own() {
             .await
             .expect(200);
     }
+}
+
+fn spec_of(entity: &str) -> String {
+    let path = root().join(format!("spec/entities/{entity}.yaml"));
+    std::fs::read_to_string(path).expect("a spec file")
 }
 
 /// One row of each kind around an organisation, with its path.
